@@ -1,0 +1,6 @@
+from django.apps import AppConfig
+
+
+class InscripcionesConfig(AppConfig):
+    name = "inscripciones"
+    verbose_name = "Inscripciones"

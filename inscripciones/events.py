@@ -1,0 +1,64 @@
+"""What applicants send (`mamochi.inscripciones`) and what the guild decides about them (`mamochi.maestros`)."""
+
+from datetime import datetime
+from typing import ClassVar
+from uuid import UUID
+
+from kafka_bridge.events import Event
+from kafka_bridge.topics import Topic
+
+INSCRIPCIONES = Topic(name="mamochi.inscripciones", partitions=4, priority_lane=True)
+MAESTROS = Topic(name="mamochi.maestros", partitions=3)
+
+
+class InscripcionRecibida(Event):
+    """A form as the applicant sent it, validated and normalised. Only `paid` ones travel on the priority partition."""
+
+    type: ClassVar[str] = "mamochi.inscripciones.inscripcion-recibida.v1"
+    topic: ClassVar[Topic] = INSCRIPCIONES
+    inscripcion_id: UUID
+    nombre: str
+    rut: str
+    email: str
+    telefono: str
+    comuna: str
+    paid: bool
+    comprobante_pago: str = ""
+
+    @property
+    def key(self) -> str:
+        return str(self.inscripcion_id)
+
+    @property
+    def priority(self) -> bool:
+        return self.paid
+
+
+class InscripcionAprobada(Event):
+    """The guild has a new maestro: `stock` opens the cart, `ventas` the account."""
+
+    type: ClassVar[str] = "mamochi.maestros.inscripcion-aprobada.v1"
+    topic: ClassVar[Topic] = MAESTROS
+    inscripcion_id: UUID
+    maestro_id: UUID
+    nombre: str
+    email: str
+    aprobada_en: datetime
+
+    @property
+    def key(self) -> str:
+        return str(self.maestro_id)
+
+
+class InscripcionRechazada(Event):
+    """The guild said no; `motivo` is the reason in Spanish, as the applicant reads it."""
+
+    type: ClassVar[str] = "mamochi.maestros.inscripcion-rechazada.v1"
+    topic: ClassVar[Topic] = MAESTROS
+    inscripcion_id: UUID
+    motivo: str
+    rechazada_en: datetime
+
+    @property
+    def key(self) -> str:
+        return str(self.inscripcion_id)

@@ -1,0 +1,103 @@
+"""What the engine itself stores: how far each consumer has come, what waits to be published, what could not be handled."""
+
+from django.db import models
+from django.db.models.functions import Now
+
+
+class ConsumerOffset(models.Model):
+    """The next offset of a partition that a consumer will apply, written in the transaction that holds its rows.
+
+    `topic_uuid` is the broker's id of the topic: a topic that was deleted and made anew has another.
+    """
+
+    consumer = models.CharField("consumidor", max_length=100)
+    topic = models.CharField("tópico", max_length=249)
+    partition = models.PositiveIntegerField("partición")
+    next_offset = models.PositiveBigIntegerField("próximo offset")
+    topic_uuid = models.CharField("id del tópico", max_length=40)
+    updated_at = models.DateTimeField("actualizado", db_default=Now())
+
+    class Meta:
+        verbose_name = "offset de consumidor"
+        verbose_name_plural = "offsets de consumidores"
+        constraints = [
+            models.UniqueConstraint(fields=["consumer", "topic", "partition"], name="one_offset_a_partition")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.consumer}: {self.topic}[{self.partition}] @ {self.next_offset}"
+
+
+class OutboxMessage(models.Model):
+    """A message accepted and not yet acknowledged by Kafka. The relay deletes the row once it is.
+
+    `shard` is what a relay locks, so that messages of one key leave in order (see relay.py).
+    """
+
+    event_id = models.UUIDField("id del evento")
+    topic = models.CharField("tópico", max_length=249)
+    partition = models.PositiveIntegerField("partición")
+    key = models.BinaryField("clave")
+    value = models.BinaryField("valor")
+    headers = models.JSONField("cabeceras")
+    priority = models.BooleanField("prioritario", default=False)
+    shard = models.PositiveSmallIntegerField("fragmento")
+    created_at = models.DateTimeField("creado", db_default=Now())
+
+    class Meta:
+        verbose_name = "mensaje por publicar"
+        verbose_name_plural = "mensajes por publicar"
+        ordering = ["id"]
+        indexes = [
+            models.Index(fields=["shard", "-priority", "id"], name="outbox_by_shard"),
+            models.Index(fields=["created_at"], name="outbox_by_age"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.event_id} → {self.topic}[{self.partition}]"
+
+
+class DeadLetter(models.Model):
+    """A message that a consumer could not apply, kept whole, with the reason. `error` never holds personal data."""
+
+    class Reason(models.TextChoices):
+        UNDECODABLE = "undecodable", "ilegible"
+        UNKNOWN_TYPE = "unknown_type", "tipo o versión desconocidos"
+        SCHEMA = "schema", "no cumple su esquema"
+        HANDLER = "handler", "el consumidor falló"
+
+    class State(models.TextChoices):
+        OPEN = "open", "pendiente"
+        REPLAYED = "replayed", "reenviado"
+        DISCARDED = "discarded", "descartado"
+
+    consumer = models.CharField("consumidor", max_length=100)
+    topic = models.CharField("tópico", max_length=249)
+    partition = models.PositiveIntegerField("partición")
+    offset = models.PositiveBigIntegerField("offset")
+    topic_uuid = models.CharField("id del tópico", max_length=40)
+    event_type = models.CharField("tipo de evento", max_length=200, blank=True)
+    key = models.BinaryField("clave", null=True)
+    headers = models.JSONField("cabeceras")
+    value = models.BinaryField("valor", null=True)
+    message_at = models.DateTimeField("recibido por Kafka", help_text="hora del broker")
+    reason = models.CharField("motivo", max_length=20, choices=Reason.choices)
+    error = models.TextField("error")
+    traceback = models.TextField("traza", blank=True)
+    attempts = models.PositiveIntegerField("intentos")
+    state = models.CharField("estado", max_length=10, choices=State.choices, default=State.OPEN)
+    created_at = models.DateTimeField("creado", db_default=Now())
+
+    class Meta:
+        verbose_name = "mensaje no procesado"
+        verbose_name_plural = "mensajes no procesados"
+        ordering = ["-created_at", "-id"]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["consumer", "topic", "topic_uuid", "partition", "offset"], name="one_dead_letter_a_message"
+            )
+        ]
+        indexes = [models.Index(fields=["state", "consumer", "created_at"], name="dead_letters_by_state")]
+
+    def __str__(self) -> str:
+        return f"{self.consumer}: {self.topic}[{self.partition}] @ {self.offset} ({self.get_reason_display()})"

@@ -1,0 +1,51 @@
+"""The transactional outbox: what changes rows and publishes, does both or neither.
+
+    with transaction.atomic():
+        inscripcion.save()
+        outbox.add(InscripcionAprobada.now(...))
+
+`manage.py run_outbox_relay` publishes what was committed.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime
+from typing import Final
+from zlib import crc32
+
+from django.db import connection
+
+from kafka_bridge.events import Event, Message, encode
+from kafka_bridge.models import OutboxMessage
+
+SHARDS: Final = 16
+CHANNEL: Final = "kafka_bridge_outbox"
+
+
+def add(*events: Event) -> None:
+    """Queues events in the caller's transaction, in order, with one INSERT. Raises django.db.Error with the database down."""
+    add_messages(map(encode, events))
+
+
+def add_messages(messages: Iterable[Message]) -> None:
+    """As `add`, for messages that are encoded already."""
+    OutboxMessage.objects.bulk_create(map(_row, messages), batch_size=1_000)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_notify(%s, '')", [CHANNEL])  # reaches the relays when this commits
+
+
+def has_older_than(moment: datetime) -> bool:
+    """Whether something accepted before `moment` has not reached Kafka yet (a week waits for it)."""
+    return OutboxMessage.objects.filter(created_at__lt=moment).exists()
+
+
+def _row(message: Message) -> OutboxMessage:
+    return OutboxMessage(
+        event_id=message.event_id,
+        topic=message.topic,
+        partition=message.partition,
+        key=message.key,
+        value=message.value,
+        headers=[[name, value.decode()] for name, value in message.headers],
+        priority=message.priority,
+        shard=crc32(message.key) % SHARDS,
+    )

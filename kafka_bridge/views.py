@@ -1,0 +1,34 @@
+"""Health and metrics for operators and their probes."""
+
+from django.db import DatabaseError, connection
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django_prometheus.exports import ExportToDjangoView
+
+from kafka_bridge import broker
+
+
+def live(_request: HttpRequest) -> HttpResponse:
+    """200 while the process answers at all: anything else means restart me."""
+    return JsonResponse({"estado": "vivo"})
+
+
+def ready(_request: HttpRequest) -> HttpResponse:
+    """200 while events can be accepted: Kafka or the database's outbox takes them, and tokens can be checked."""
+    parts = {"base_de_datos": _database_answers(), "kafka": broker.answers(timeout=1.0)}
+    ok = parts["base_de_datos"]  # without Kafka the outbox still accepts
+    return JsonResponse({"listo": ok, **parts}, status=200 if ok else 503, headers={} if ok else {"Retry-After": "5"})
+
+
+def metrics(request: HttpRequest) -> HttpResponse:
+    """Prometheus' text format."""
+    response: HttpResponse = ExportToDjangoView(request)
+    return response
+
+
+def _database_answers() -> bool:
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except DatabaseError:
+        return False
+    return True

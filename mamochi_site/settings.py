@@ -1,0 +1,209 @@
+"""One settings module for every place; what differs comes from the environment (contract: README, Environment).
+
+In production (DEBUG off) each variable without a safe default must be set: the process refuses to start and names it.
+"""
+
+from datetime import timedelta
+from pathlib import Path
+
+import environ
+from django.core.exceptions import ImproperlyConfigured
+from django.urls import reverse_lazy
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+env = environ.FileAwareEnv()
+
+
+def required(name: str, development: str) -> str:
+    """The variable's value; in development it may be missing, in production its absence stops the process."""
+    value = env.str(name, default="")
+    if value or DEBUG:
+        return str(value or development)
+    raise ImproperlyConfigured(f"Set {name} in the environment: it has no safe default in production (DEBUG off).")
+
+
+DEBUG: bool = env.bool("DEBUG", default=False)
+SECRET_KEY = required("SECRET_KEY", "development-only-" + "x" * 50)
+ALLOWED_HOSTS = required("ALLOWED_HOSTS", "127.0.0.1,localhost").split(",")
+
+INSTALLED_APPS = [
+    "mamochi_site.apps.MamochiSiteConfig",
+    "unfold",
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "django_prometheus",
+    "rest_framework",
+    "knox",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "django_celery_beat",
+    "kafka_bridge",
+    "inscripciones",
+    "stock",
+    "ventas",
+]
+MIDDLEWARE = [
+    "django_prometheus.middleware.PrometheusBeforeMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "mamochi_site.middleware.limit_body",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_prometheus.middleware.PrometheusAfterMiddleware",
+]
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "mamochi_site" / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ],
+        },
+    },
+]
+ROOT_URLCONF = "mamochi_site.urls"
+WSGI_APPLICATION = "mamochi_site.wsgi.application"
+
+# Database: psycopg 3. A connection lives on and is checked before a request uses it.
+DATABASES = {"default": env.db_url_config(required("DATABASE_URL", "postgresql://mamochi@127.0.0.1:5432/mamochi"))}
+DATABASES["default"].update(
+    CONN_MAX_AGE=60,
+    CONN_HEALTH_CHECKS=True,
+    OPTIONS={"connect_timeout": 3, "application_name": "mamochi"},
+)
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# Kafka
+KAFKA_BOOTSTRAP_SERVERS = required("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:9092")
+KAFKA_CLIENT_CONFIG: dict[str, str] = {
+    "bootstrap.servers": KAFKA_BOOTSTRAP_SERVERS,
+    **{
+        option: value
+        for option, variable in {
+            "security.protocol": "KAFKA_SECURITY_PROTOCOL",
+            "sasl.mechanism": "KAFKA_SASL_MECHANISM",
+            "sasl.username": "KAFKA_SASL_USERNAME",
+            "sasl.password": "KAFKA_SASL_PASSWORD",
+            "ssl.ca.location": "KAFKA_SSL_CA_LOCATION",
+        }.items()
+        if (value := env.str(variable, default=""))
+    },
+}
+
+# Users, sessions, passwords
+AUTH_USER_MODEL = "inscripciones.Usuario"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": f"django.contrib.auth.password_validation.{name}"}
+    for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
+]
+LOGIN_URL = reverse_lazy("inscripciones:entrar")
+LOGIN_REDIRECT_URL = "/api/v1/"
+LOGOUT_REDIRECT_URL = LOGIN_URL
+
+# API
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "knox.auth.TokenAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["inscripciones.permissions.EsMaestro"],
+    "DEFAULT_RENDERER_CLASSES": [
+        "rest_framework.renderers.JSONRenderer",
+        "rest_framework.renderers.BrowsableAPIRenderer",
+    ],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser", "rest_framework.parsers.FormParser"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "kafka_bridge.rest.exception_handler",
+    "COERCE_DECIMAL_TO_STRING": False,
+}
+REST_KNOX = {
+    "TOKEN_TTL": timedelta(days=365),
+    "AUTH_HEADER_PREFIX": "Bearer",
+    "TOKEN_PREFIX": "mmc_",
+    "TOKEN_LIMIT_PER_USER": None,
+    "AUTO_REFRESH": False,
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "MAMOCHI",
+    "DESCRIPTION": "La API del gremio de los maestros motehuesilleros de Chile.",
+    "VERSION": "1",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
+}
+MAX_BODY_BYTES = 1_000_000
+DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
+
+# Celery: tasks are acknowledged when done, and never hold a secret
+CELERY_BROKER_URL = required("CELERY_BROKER_URL", "redis://127.0.0.1:6379/0")
+CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
+CELERY_BEAT_MAX_LOOP_INTERVAL = 5  # seconds: how soon Beat sees an edit of its schedule
+CELERY_TASK_ACKS_LATE = True
+CELERY_TASK_REJECT_ON_WORKER_LOST = True
+CELERY_TASK_IGNORE_RESULT = True
+CELERY_WORKER_PREFETCH_MULTIPLIER = 1
+CELERY_WORKER_HIJACK_ROOT_LOGGER = False
+CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_timeout": 3, "socket_connect_timeout": 3, "max_retries": 1}
+CELERY_TIMEZONE = "America/Santiago"
+
+# Mail
+vars().update(env.email_url_config(required("EMAIL_URL", "smtp://127.0.0.1:1025")))
+EMAIL_TIMEOUT = 10
+DEFAULT_FROM_EMAIL: str = env.str("DEFAULT_FROM_EMAIL", default="MAMOCHI <no-responder@mamochi.cl>")
+SITE_URL: str = env.str("SITE_URL", default="http://127.0.0.1:8000")  # where the links in e-mails lead
+
+# The guild's choices
+REVISION_AUTOMATICA: bool = env.bool("REVISION_AUTOMATICA", default=False)
+
+# Chile
+LANGUAGE_CODE = "es-cl"
+TIME_ZONE = "America/Santiago"
+USE_TZ = True
+USE_THOUSAND_SEPARATOR = True
+
+# Static files are served by the web process
+STATIC_URL = "static/"
+STATIC_ROOT = BASE_DIR / "staticfiles"
+WHITENOISE_USE_FINDERS = True
+WHITENOISE_AUTOREFRESH = DEBUG
+
+# HTTPS: on in production unless said otherwise (the embedded stack speaks plain HTTP on loopback)
+HTTPS_ONLY: bool = env.bool("HTTPS_ONLY", default=not DEBUG)
+SECURE_SSL_REDIRECT = HTTPS_ONLY
+SECURE_REDIRECT_EXEMPT = [r"^health/", r"^metrics"]
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS_ONLY else None
+SECURE_HSTS_SECONDS = 31_536_000 if HTTPS_ONLY else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS_ONLY
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS_ONLY
+SESSION_COOKIE_HTTPONLY = True
+X_FRAME_OPTIONS = "DENY"
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"line": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+    "root": {"handlers": ["stderr"], "level": "INFO"},
+}
+
+UNFOLD = {
+    "SITE_TITLE": "MAMOCHI",
+    "SITE_HEADER": "MAMOCHI",
+    "SITE_SYMBOL": "local_cafe",
+    "SITE_URL": "/api/v1/",
+}

@@ -1,0 +1,15 @@
+"""Every address of the system. Under /api/v1/ each app adds its own routes."""
+
+from django.contrib import admin
+from django.urls import include, path
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+
+urlpatterns = [
+    path("admin/", admin.site.urls),
+    path("api/v1/", include("inscripciones.urls")),
+    path("api/v1/", include("ventas.urls")),
+    path("api/v1/", include("stock.urls")),
+    path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
+    path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+    path("", include("kafka_bridge.urls")),  # /health/live, /health/ready, /metrics
+]

@@ -1,0 +1,9 @@
+"""What gunicorn serves: `gunicorn mamochi_site.wsgi`."""
+
+import os
+
+from django.core.wsgi import get_wsgi_application
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mamochi_site.settings")
+
+application = get_wsgi_application()

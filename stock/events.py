@@ -1,0 +1,43 @@
+"""The cart ran out; the cart was filled."""
+
+from datetime import datetime
+from typing import ClassVar, Literal
+from uuid import UUID
+
+from kafka_bridge.events import Event
+from kafka_bridge.topics import Topic
+
+STOCK = Topic(name="mamochi.stock", partitions=3)
+
+
+class StockAgotado(Event):
+    """A notice that a cart ran out: the maestro's own, or the automatic one when a sale empties an ingredient.
+
+    `insumos`: ingredient codes; empty means everything that is out.
+    """
+
+    type: ClassVar[str] = "mamochi.stock.stock-agotado.v1"
+    topic: ClassVar[Topic] = STOCK
+    aviso_id: UUID
+    maestro_id: UUID
+    insumos: list[str]
+    origen: Literal["maestro", "automatico"]
+
+    @property
+    def key(self) -> str:
+        return str(self.maestro_id)
+
+
+class StockRepuesto(Event):
+    """The distributors filled the cart. `insumos`: what was added, by ingredient code, in its own unit."""
+
+    type: ClassVar[str] = "mamochi.stock.stock-repuesto.v1"
+    topic: ClassVar[Topic] = STOCK
+    aviso_id: UUID
+    maestro_id: UUID
+    insumos: dict[str, int]
+    repuesto_en: datetime
+
+    @property
+    def key(self) -> str:
+        return str(self.maestro_id)

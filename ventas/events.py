@@ -1,0 +1,48 @@
+"""Sales. A sale carries its price, its cost and the ingredients it used, as the catalogue had them when it was accepted."""
+
+from datetime import datetime
+from typing import Annotated, ClassVar
+from uuid import UUID
+
+import msgspec
+
+from kafka_bridge.events import Event
+from kafka_bridge.topics import Topic
+
+VENTAS = Topic(name="mamochi.ventas", partitions=6)
+
+
+class VentaRegistrada(Event):
+    """A maestro sold `cantidad` of a product. Prices and costs are whole CLP for one unit.
+
+    `insumos`: what the whole sale takes from the cart, by ingredient code, in the ingredient's own unit (g, ml, pieces).
+    """
+
+    type: ClassVar[str] = "mamochi.ventas.venta-registrada.v1"
+    topic: ClassVar[Topic] = VENTAS
+    venta_id: UUID  # the client's own id, or one made for it: what GET ventas/{id}/ takes
+    maestro_id: UUID
+    producto: str
+    cantidad: Annotated[int, msgspec.Meta(ge=1)]
+    precio_unitario: Annotated[int, msgspec.Meta(ge=0)]
+    costo_unitario: Annotated[int, msgspec.Meta(ge=0)]
+    insumos: dict[str, int]
+    vendida_en: datetime
+
+    @property
+    def key(self) -> str:
+        return str(self.maestro_id)
+
+
+class VentaAnulada(Event):
+    """A maestro took back a sale registered by mistake. It may arrive before the sale itself."""
+
+    type: ClassVar[str] = "mamochi.ventas.venta-anulada.v1"
+    topic: ClassVar[Topic] = VENTAS
+    venta_id: UUID
+    maestro_id: UUID
+    motivo: str = ""
+
+    @property
+    def key(self) -> str:
+        return str(self.maestro_id)
