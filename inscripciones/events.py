@@ -7,7 +7,7 @@ from uuid import UUID
 from kafka_bridge.events import Event
 from kafka_bridge.topics import Topic
 
-INSCRIPCIONES = Topic(name="mamochi.inscripciones", partitions=4, priority_lane=True)
+INSCRIPCIONES = Topic(name="mamochi.inscripciones", partitions=4, priority_lane="paid")
 MAESTROS = Topic(name="mamochi.maestros", partitions=3)
 
 

@@ -1,11 +1,12 @@
 """Questions to the brokers: do they answer, which topics are there, where do partitions end."""
 
 from collections.abc import Iterable
+from concurrent.futures import Future
 from functools import cache
 from typing import Final
 
-from confluent_kafka import KafkaException
-from confluent_kafka.admin import AdminClient
+from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
 from django.conf import settings
 
 from kafka_bridge.events import registered
@@ -35,7 +36,57 @@ def declared_topics() -> list[Topic]:
 
 
 def create_topics(topics: Iterable[Topic]) -> list[str]:
-    """Makes the topics that are missing; returns their names. Raises KafkaException where a broker refuses."""
+    """Makes the topics that are missing, and waits until they lead; returns their names.
+
+    Replication: three replicas where there are three brokers, else as many as there are. Raises KafkaException.
+    """
     replicas = min(3, len(admin().list_topics(timeout=TIMEOUT_SECONDS).brokers))
     futures = admin().create_topics([_new_topic(topic, replicas) for topic in topics])
     return [name for name, future in futures.items() if _was_created(future)]
+
+
+def _new_topic(topic: Topic, replicas: int) -> NewTopic:
+    config = {**topic.config, "min.insync.replicas": str(max(1, replicas - 1))}
+    return NewTopic(topic.name, num_partitions=topic.partitions, replication_factor=replicas, config=config)
+
+
+def _was_created(future: "Future[None]") -> bool:
+    try:
+        future.result()
+    except KafkaException as error:
+        if error.args[0].code() == KafkaError.TOPIC_ALREADY_EXISTS:
+            return False
+        raise
+    return True
+
+
+def topic_uuids(names: Iterable[str], timeout: float = TIMEOUT_SECONDS) -> dict[str, str]:
+    """The broker's id of each topic: a topic deleted and made anew has another. Raises KafkaException."""
+    futures = admin().describe_topics(TopicCollection(list(names)), request_timeout=timeout)
+    return {name: str(future.result().topic_id) for name, future in futures.items()}
+
+
+def low_watermarks(
+    partitions: Iterable[tuple[str, int]], timeout: float = TIMEOUT_SECONDS
+) -> dict[tuple[str, int], int]:
+    """The oldest offset that is still there, by (topic, partition). Raises KafkaException."""
+    return _offsets(partitions, OffsetSpec.earliest(), timeout)
+
+
+def end_offsets(partitions: Iterable[tuple[str, int]], timeout: float = TIMEOUT_SECONDS) -> dict[tuple[str, int], int]:
+    """The offset that the next message will have, by (topic, partition). Raises KafkaException."""
+    return _offsets(partitions, OffsetSpec.latest(), timeout)
+
+
+def _offsets(partitions: Iterable[tuple[str, int]], spec: OffsetSpec, timeout: float) -> dict[tuple[str, int], int]:
+    wanted = {TopicPartition(topic, partition): spec for topic, partition in partitions}
+    futures = admin().list_offsets(wanted, request_timeout=timeout) if wanted else {}
+    return {(at.topic, at.partition): future.result().offset for at, future in futures.items()}
+
+
+def partitions_of(topic: str, timeout: float = TIMEOUT_SECONDS) -> list[tuple[str, int]]:
+    """The partitions that the topic really has. Raises KafkaException where it does not exist or no broker answers."""
+    found = admin().list_topics(topic, timeout=timeout).topics[topic]
+    if found.error is not None:
+        raise KafkaException(found.error)
+    return [(topic, partition) for partition in sorted(found.partitions)]

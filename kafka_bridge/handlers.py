@@ -28,6 +28,11 @@ class Consumer:
     handlers: dict[type[Event], Handler[Any]] = field(default_factory=dict)
 
     @property
+    def lanes(self) -> list[str]:
+        """The priority lanes among its topics, by name; each is run beside the main lane."""
+        return sorted({topic.priority_lane for topic in self.topics if topic.priority_lane})
+
+    @property
     def topics(self) -> list[Topic]:
         """What it subscribes to, by name."""
         return sorted({event.topic for event in self.handlers}, key=lambda topic: topic.name)

@@ -3,13 +3,21 @@
 One producer and one poll thread per process; a forked process makes its own (an inherited one never delivers).
 """
 
+import atexit
 import logging
+import os
 import threading
+import time
+from functools import partial
 from typing import Final
 
 from confluent_kafka import KafkaError, Producer
+from confluent_kafka import Message as KafkaMessage
+from django.conf import settings
+from django.db import DatabaseError, InterfaceError
 
-from kafka_bridge.events import Message
+from kafka_bridge import outbox
+from kafka_bridge.events import Event, Message, encode
 
 logger = logging.getLogger(__name__)
 
@@ -127,5 +135,5 @@ def publish(*events: Event) -> None:
         return
     try:
         outbox.add_messages(left)
-    except DatabaseError as error:
+    except (DatabaseError, InterfaceError) as error:
         raise Unavailable("Neither Kafka nor the database accepts events: retry later.") from error

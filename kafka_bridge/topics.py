@@ -12,13 +12,14 @@ DAY_MS: Final = 86_400_000
 class Topic:
     """A topic as it is declared in an app's `events.py`; `manage.py create_topics` makes it so on the broker.
 
-    With `priority_lane`, partition 0 belongs to events with `priority` alone: no key ever hashes into it.
+    With a `priority_lane` (its name), partition 0 belongs to events with `priority` alone: no key ever hashes into it,
+    and a lane of its own consumes it (runner.py).
     `retention_ms` must exceed the age of the oldest backup that one would restore (design: Restore).
     """
 
     name: str
     partitions: int = 3
-    priority_lane: bool = False
+    priority_lane: str = ""
     retention_ms: int = 90 * DAY_MS
 
     def __post_init__(self) -> None:

@@ -1,0 +1,227 @@
+"""A batch of messages becomes rows: one transaction holds the rows, the dead letters and the partitions' next offsets."""
+
+import traceback
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from itertools import groupby
+from typing import Final
+
+from confluent_kafka import Message as KafkaMessage
+from django.db import connection, transaction
+from django.db.models.functions import Now
+
+from kafka_bridge.errors import describe, is_outage, is_transient
+from kafka_bridge.events import Event, Undecodable, decode, registered
+from kafka_bridge.handlers import Consumer
+from kafka_bridge.models import ConsumerOffset, DeadLetter
+
+Partition = tuple[str, int]  # topic, partition
+
+TRANSACTION_TIMEOUT_MS: Final = 30_000  # below max.poll.interval.ms: a stuck owner frees its partition
+REPLAY_HEADER: Final = "mamochi_replay_for"  # names the one consumer that a replayed dead letter is for
+LONE_ATTEMPTS: Final = 2  # how often a message alone is tried before it is a dead letter
+
+
+class Fenced(Exception):
+    """Another member has moved this partition's offset: what we hold is stale. Read it again; no message is to blame."""
+
+
+class TooManyDeadLetters(Exception):
+    """So much fails that the cause is not in the messages. Mend it, then start the consumer again: nothing was skipped."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """A message of Kafka's with what it decodes to: an event, or the reason why not."""
+
+    partition: Partition
+    offset: int
+    key: bytes | None
+    headers: list[tuple[str, bytes | str | None]]
+    value: bytes | None
+    timestamp: datetime  # UTC, the broker's
+    event: Event | None
+    rejected: Undecodable | None
+
+
+@dataclass(frozen=True)
+class FailureLimit:
+    """Past either limit a consumer stops rather than dead-letter the topic."""
+
+    in_a_row: int = 100
+    share: float = 0.5  # of the last `window` messages
+    window: int = 1_000
+
+    def check(self, history: Sequence[bool]) -> None:
+        """Takes the outcomes of messages in their order, True for a failure. Raises TooManyDeadLetters past a limit."""
+        recent = history[-self.window :]
+        if max((len(list(run)) for failed, run in groupby(recent) if failed), default=0) > self.in_a_row:
+            raise TooManyDeadLetters(f"more than {self.in_a_row} messages in a row failed")
+        if len(recent) == self.window and sum(recent) > self.window * self.share:
+            raise TooManyDeadLetters(f"more than {self.share:.0%} of the last {self.window} messages failed")
+
+
+def read(message: KafkaMessage) -> Record:
+    """Decodes a message; one that cannot be decoded is a record all the same."""
+    headers = message.headers() or []
+    event, rejected = None, None
+    try:
+        event = decode(headers, message.value())
+    except Undecodable as error:
+        rejected = error
+    return Record(
+        partition=(message.topic(), message.partition()),
+        offset=message.offset(),
+        key=message.key(),
+        headers=headers,
+        value=message.value(),
+        timestamp=datetime.fromtimestamp(message.timestamp()[1] / 1_000, UTC),
+        event=event,
+        rejected=rejected,
+    )
+
+
+def next_offsets(records: Iterable[Record]) -> dict[Partition, int]:
+    """The offset after the last record of each partition, in the order (topic, partition)."""
+    last: dict[Partition, int] = {}
+    for record in records:
+        last[record.partition] = record.offset + 1
+    return dict(sorted(last.items()))
+
+
+class Batch:
+    """One consumer's records and the transaction that applies them."""
+
+    def __init__(self, consumer: Consumer, records: list[Record], *, limit: FailureLimit, patient: bool) -> None:
+        self.consumer = consumer
+        self.records = records
+        self.limit = limit
+        self.patient = patient  # whether a transient error is the caller's to retry
+        self.dead: list[DeadLetter] = []
+        self._failed_in_a_row = 0
+
+    def outcomes(self) -> list[bool]:
+        """Of each message in its order, whether it became a dead letter."""
+        dead = {(letter.topic, letter.partition, letter.offset) for letter in self.dead}
+        return [(*record.partition, record.offset) in dead for record in self.records]
+
+    def apply(
+        self, held: dict[Partition, int], topic_uuids: dict[str, str], history: Sequence[bool]
+    ) -> dict[Partition, int]:
+        """Rows, dead letters and offsets, all or nothing; returns the new offsets. `history`: outcomes before this batch.
+
+        Raises Fenced, TooManyDeadLetters, and database errors that are an outage or (while `patient`) transient.
+        """
+        offsets = next_offsets(self.records)
+        with transaction.atomic():
+            self._advance(held, offsets)
+            self._reject([record for record in self.records if record.rejected])
+            self._handle([record for record in self.records if self._is_ours(record)])
+            if self.dead:
+                self.limit.check([*history, *self.outcomes()])
+            for letter in self.dead:
+                letter.topic_uuid = topic_uuids[letter.topic]
+            DeadLetter.objects.bulk_create(self.dead, ignore_conflicts=True)
+        return offsets
+
+    def _advance(self, held: dict[Partition, int], offsets: dict[Partition, int]) -> None:
+        with connection.cursor() as cursor:
+            cursor.execute(f"SET LOCAL transaction_timeout = {TRANSACTION_TIMEOUT_MS}")
+        for (topic, partition), offset in offsets.items():
+            ours = ConsumerOffset.objects.filter(
+                consumer=self.consumer.name, topic=topic, partition=partition, next_offset=held[topic, partition]
+            )
+            if not ours.update(next_offset=offset, updated_at=Now()):
+                raise Fenced(f"{self.consumer.name}: {topic}[{partition}] is no longer at {held[topic, partition]}")
+
+    def _is_ours(self, record: Record) -> bool:
+        """A type that this consumer handles, and not a dead letter replayed for another one."""
+        replayed_for = _text(dict(record.headers).get(REPLAY_HEADER))
+        return type(record.event) in self.consumer.handlers and replayed_for in ("", self.consumer.name)
+
+    def _reject(self, records: list[Record]) -> None:
+        for record in records:
+            assert record.rejected is not None  # noqa: S101 - narrows the type
+            self._bury(record, record.rejected.reason, record.rejected, attempts=1)
+
+    def _handle(self, records: list[Record]) -> None:
+        """Applies the records; on failure halves them until the culprits stand alone: O(k log n) attempts for k of them."""
+        error = self._attempt(records, LONE_ATTEMPTS if len(records) == 1 else 1) if records else None
+        if error is None:
+            self._failed_in_a_row = 0
+        elif len(records) == 1:
+            self._bury(records[0], DeadLetter.Reason.HANDLER, error, attempts=LONE_ATTEMPTS)
+            self._give_up_early()
+        else:
+            middle = len(records) // 2
+            self._handle(records[:middle])
+            self._handle(records[middle:])
+
+    def _give_up_early(self) -> None:
+        """When everything fails, halving 2,000 messages down to each one would only take long."""
+        self._failed_in_a_row += 1
+        if self._failed_in_a_row > self.limit.in_a_row:
+            raise TooManyDeadLetters(f"more than {self.limit.in_a_row} messages in a row failed")
+
+    def _attempt(self, records: list[Record], times: int) -> Exception | None:
+        """Runs the handlers in a savepoint; returns what a handler raised. An outage is no handler's failure and goes on up."""
+        for _ in range(times):
+            try:
+                with transaction.atomic():
+                    self._dispatch(records)
+                    _check_deferred_constraints()
+                return None
+            except Exception as error:
+                if is_outage(error) or (self.patient and is_transient(error)):
+                    raise
+                failure = error
+        return failure
+
+    def _dispatch(self, records: list[Record]) -> None:
+        by_type: dict[type[Event], list[Event]] = defaultdict(list)
+        for record in records:
+            if record.event is not None:
+                by_type[type(record.event)].append(record.event)
+        for event_type, events in by_type.items():
+            self.consumer.handlers[event_type](events)
+
+    def _bury(self, record: Record, reason: str, error: Exception, attempts: int) -> None:
+        self.dead.append(
+            DeadLetter(
+                consumer=self.consumer.name,
+                topic=record.partition[0],
+                partition=record.partition[1],
+                offset=record.offset,
+                event_type=_type_of(record),
+                key=record.key,
+                headers=[[name, _text(value)] for name, value in record.headers],
+                value=record.value,
+                message_at=record.timestamp,
+                reason=reason,
+                error=_printable(describe(error)),
+                traceback=_printable("".join(traceback.format_tb(error.__traceback__))),
+                attempts=attempts,
+            )
+        )
+
+
+def _check_deferred_constraints() -> None:
+    """Django's foreign keys are checked at COMMIT, where no culprit could be found any more: check them here."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED")
+
+
+def _type_of(record: Record) -> str:
+    name = _text(dict(record.headers).get("ce_type"))
+    return name if name in registered else ""
+
+
+def _text(value: bytes | str | None) -> str:
+    return _printable(value.decode(errors="replace") if isinstance(value, bytes) else value or "")
+
+
+def _printable(text: str) -> str:
+    """PostgreSQL's text takes no NUL."""
+    return text.replace("\x00", "\N{REPLACEMENT CHARACTER}")

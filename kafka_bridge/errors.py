@@ -1,0 +1,42 @@
+"""What an error means for a batch: the database is out of reach, a retry can help, or the batch holds a culprit.
+
+By SQLSTATE, not by exception class: a transaction timeout and a read-only server are `InternalError`, a NUL byte is
+`DataError` (PostgreSQL, appendix A: error codes).
+"""
+
+from typing import Final
+
+from confluent_kafka import KafkaException
+from django.db import DatabaseError, InterfaceError
+
+# Connection exception; insufficient resources; operator intervention (shutdown, crash); system error; read-only server.
+OUTAGE_STATES: Final = ("08", "53", "57P", "58", "25006")
+# Rollback (serialization, deadlock); lock not available; transaction timeout; statement cancelled.
+TRANSIENT_STATES: Final = ("40", "55P03", "25P04", "57014")
+
+
+def is_outage(error: BaseException) -> bool:
+    """The database or Kafka cannot be used at all: no message is to blame, waiting helps."""
+    if isinstance(error, KafkaException | InterfaceError):
+        return True
+    state = sqlstate(error)
+    return isinstance(error, DatabaseError) and (state == "" or state.startswith(OUTAGE_STATES))
+
+
+def is_transient(error: BaseException) -> bool:
+    """The same transaction may well pass if it is tried again."""
+    return isinstance(error, DatabaseError) and sqlstate(error).startswith(TRANSIENT_STATES)
+
+
+def sqlstate(error: BaseException) -> str:
+    """PostgreSQL's five characters, empty where the server sent none: the connection was lost."""
+    return getattr(error.__cause__, "sqlstate", None) or ""
+
+
+def describe(error: BaseException) -> str:
+    """The error without data: PostgreSQL's DETAIL and a traceback's values can carry a RUT."""
+    if isinstance(error, DatabaseError):
+        diagnostics = getattr(error.__cause__, "diag", None)
+        constraint = getattr(diagnostics, "constraint_name", None) or getattr(diagnostics, "column_name", None)
+        return f"{type(error).__name__} {sqlstate(error)} {constraint or ''}".strip()
+    return f"{type(error).__name__}: {error}"

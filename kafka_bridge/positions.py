@@ -1,0 +1,71 @@
+"""Where a consumer goes on: the database's offset wins over Kafka's, and must still mean the same message."""
+
+import logging
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from kafka_bridge import broker
+from kafka_bridge.batch import Partition
+from kafka_bridge.models import ConsumerOffset
+
+logger = logging.getLogger(__name__)
+
+
+class OffsetsLost(Exception):
+    """Messages between our offset and what Kafka still has are gone. Restore them, or start with --accept-loss."""
+
+
+@dataclass(frozen=True)
+class Positions:
+    """The next offset of each partition, and the topics' ids."""
+
+    offsets: dict[Partition, int]
+    topic_uuids: dict[str, str]
+
+
+def claim(consumer: str, partitions: Iterable[Partition], *, accept_loss: bool) -> Positions:
+    """Reads the partitions' offsets; one never held starts at the oldest message there is.
+
+    A topic that was deleted and made anew starts over: its ids tell, its old offsets mean nothing. Raises OffsetsLost
+    where the offset lies outside of what Kafka has, KafkaException and django.db errors in an outage.
+    """
+    wanted = sorted(partitions)
+    uuids = broker.topic_uuids({topic for topic, _ in wanted})
+    lows, ends = broker.low_watermarks(wanted), broker.end_offsets(wanted)
+    _make_missing(consumer, lows, uuids)
+    rows = [row for row in ConsumerOffset.objects.filter(consumer=consumer) if (row.topic, row.partition) in lows]
+    offsets = {}
+    for row in rows:
+        at = (row.topic, row.partition)
+        offsets[at] = _checked(row, lows[at], ends[at], uuids[row.topic], accept_loss)
+    return Positions(offsets, uuids)
+
+
+def _make_missing(consumer: str, lows: dict[Partition, int], uuids: dict[str, str]) -> None:
+    rows = [
+        ConsumerOffset(consumer=consumer, topic=topic, partition=partition, next_offset=low, topic_uuid=uuids[topic])
+        for (topic, partition), low in lows.items()
+    ]
+    ConsumerOffset.objects.bulk_create(rows, ignore_conflicts=True)
+
+
+def _checked(row: ConsumerOffset, low: int, end: int, uuid: str, accept_loss: bool) -> int:
+    if row.topic_uuid != uuid:
+        logger.warning("%s was made anew: %s starts over at its oldest message", row.topic, row.consumer)
+        return _move(row, low, uuid)
+    if low <= row.next_offset <= end:
+        return row.next_offset
+    lost = f"{row.consumer} is at {row.next_offset} of {row.topic}[{row.partition}], and Kafka has {low} to {end}"
+    if not accept_loss:
+        raise OffsetsLost(
+            f"{lost}: messages are lost. Restore the topic, or go on without them: run_consumer --accept-loss."
+        )
+    logger.warning("%s: going on without the lost messages, as told", lost)
+    return _move(row, min(max(row.next_offset, low), end), uuid)
+
+
+def _move(row: ConsumerOffset, offset: int, uuid: str) -> int:
+    """Compare-and-set, as each batch does: two members that see the same change agree on it."""
+    same = ConsumerOffset.objects.filter(pk=row.pk, next_offset=row.next_offset, topic_uuid=row.topic_uuid)
+    same.update(next_offset=offset, topic_uuid=uuid)
+    return offset

@@ -1,0 +1,230 @@
+"""The runner of a consumer: poll, decode, one database transaction per batch, then Kafka's offset.
+
+One thread and one Kafka consumer a lane. Where a topic has a priority lane, each lane subscribes with a group of its own
+and leaves the other's partitions paused: neither waits for the other (ADR 3).
+"""
+
+import logging
+import random
+import threading
+from collections import deque
+from collections.abc import Iterable
+from itertools import count
+from typing import Final
+
+from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer as KafkaConsumer
+from confluent_kafka import Message as KafkaMessage
+from django.conf import settings
+from django.db import DatabaseError, InterfaceError, connection
+
+from kafka_bridge import positions
+from kafka_bridge.batch import Batch, FailureLimit, Fenced, Partition, Record, read
+from kafka_bridge.errors import describe, is_outage, is_transient
+from kafka_bridge.handlers import Consumer
+from kafka_bridge.topics import PRIORITY_PARTITION
+
+logger = logging.getLogger(__name__)
+
+POLL_SECONDS: Final = 0.5
+PATIENT_ATTEMPTS: Final = 5  # how often a batch is tried whole when the error is transient
+LONGEST_BACKOFF: Final = 10.0  # seconds
+KAFKA_CONFIG: Final[dict[str, str | int | bool]] = {
+    "partition.assignment.strategy": "cooperative-sticky",
+    "enable.auto.commit": False,
+    "auto.offset.reset": "error",  # an offset that is gone is noticed, not skipped (positions.py)
+    "session.timeout.ms": 6_000,
+    "heartbeat.interval.ms": 2_000,
+    "max.poll.interval.ms": 60_000,
+    "fetch.wait.max.ms": 100,
+    "queued.max.messages.kbytes": 16_384,  # bounds memory, whatever the backlog
+    "fetch.queue.backoff.ms": 10,
+}
+
+
+class Runner:
+    """Runs one lane of a consumer until `stop` is set. `lane` is a priority lane's name, or empty for the rest."""
+
+    def __init__(
+        self, consumer: Consumer, *, stop: threading.Event, lane: str = "", accept_loss: bool = False, group: str = ""
+    ) -> None:
+        self.consumer = consumer
+        self.stop = stop
+        self.lane = lane
+        self.accept_loss = accept_loss
+        self.limit = FailureLimit()
+        self.history: deque[bool] = deque(maxlen=self.limit.window)  # of each message, whether it failed
+        self.held: dict[Partition, int] = {}  # the next offset of each partition, as we last read or wrote it
+        self.unpositioned: set[Partition] = set()  # assigned and paused until its offset is read
+        self.topic_uuids: dict[str, str] = {}
+        self.topics = {topic.name: topic for topic in consumer.topics if not lane or topic.priority_lane == lane}
+        group = ".".join(filter(None, [group or consumer.name, lane]))
+        self.kafka = KafkaConsumer({**settings.KAFKA_CLIENT_CONFIG, **KAFKA_CONFIG, "group.id": group}, logger=logger)
+
+    def run(self) -> None:
+        """Polls and applies until told to stop, then leaves the group. Raises TooManyDeadLetters, OffsetsLost."""
+        self.kafka.subscribe(
+            list(self.topics), on_assign=self._on_assign, on_revoke=self._on_revoke, on_lost=self._on_revoke
+        )
+        try:
+            while not self.stop.is_set():
+                self.step()
+        finally:
+            self.kafka.close()
+            connection.close()
+
+    def step(self) -> bool:
+        """One round: positions what was assigned, polls, applies. Returns whether a batch was applied."""
+        self._position()
+        records = self._poll()
+        return bool(records) and self._apply(records)
+
+    # Kafka's side
+
+    def _takes(self, partition: Partition) -> bool:
+        topic = self.topics[partition[0]]
+        return bool(topic.priority_lane and partition[1] == PRIORITY_PARTITION) == bool(self.lane)
+
+    def _on_assign(self, kafka: KafkaConsumer, assigned: list[TopicPartition]) -> None:
+        """Paused until `_position` has read the database: this callback must not fail because that is down."""
+        partitions = [(at.topic, at.partition) for at in assigned]
+        kafka.incremental_assign([TopicPartition(*partition, OFFSET_BEGINNING) for partition in partitions])
+        kafka.pause([TopicPartition(*partition) for partition in partitions])
+        self.unpositioned.update(filter(self._takes, partitions))
+        logger.info("%s: assigned %s", self.consumer.name, _names(filter(self._takes, partitions)))
+
+    def _on_revoke(self, kafka: KafkaConsumer, revoked: list[TopicPartition]) -> None:
+        """Between batches (or while one waits out an outage): nothing of ours is in flight. The next owner reads the rows."""
+        for at in revoked:
+            self.held.pop((at.topic, at.partition), None)
+            self.unpositioned.discard((at.topic, at.partition))
+        kafka.incremental_unassign(revoked)
+        logger.info("%s: gave back %s", self.consumer.name, _names((at.topic, at.partition) for at in revoked))
+
+    def _position(self) -> None:
+        """Seeks each newly assigned or fenced partition to the database's offset and lets it flow."""
+        if not self.unpositioned:
+            return
+        try:
+            claimed = positions.claim(self.consumer.name, self.unpositioned, accept_loss=self.accept_loss)
+        except (DatabaseError, InterfaceError, KafkaException) as error:
+            if not (is_outage(error) or is_transient(error)):
+                raise
+            self._wait_out(error, attempt=1)
+            return
+        self.topic_uuids.update(claimed.topic_uuids)
+        for partition, offset in claimed.offsets.items():
+            if self._seek(partition, offset):
+                self.held[partition] = offset
+                self.unpositioned.discard(partition)
+
+    def _seek(self, partition: Partition, offset: int) -> bool:
+        """False where librdkafka has not started the partition yet: the next round tries again."""
+        try:
+            self.kafka.seek(TopicPartition(*partition, offset))
+        except KafkaException as error:
+            if error.args[0].code() != KafkaError._STATE:
+                raise
+            return False
+        self.kafka.resume([TopicPartition(*partition)])
+        return True
+
+    def _poll(self) -> list[Record]:
+        """A batch of what is there now: the first message ends the wait, the rest comes without waiting."""
+        first = self.kafka.poll(POLL_SECONDS)
+        if first is None:
+            return []
+        messages = [first, *self.kafka.consume(self.consumer.max_batch - 1, 0)]
+        records = [read(message) for message in messages if self._is_good(message)]
+        return [record for record in records if record.offset >= self.held.get(record.partition, record.offset + 1)]
+
+    def _is_good(self, message: KafkaMessage) -> bool:
+        error = message.error()
+        if error is None:
+            return True
+        if error.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):
+            self._reposition([(message.topic(), message.partition())])
+        elif error.fatal():
+            raise KafkaException(error)
+        else:
+            logger.warning("%s: %s", self.consumer.name, error)
+        return False
+
+    def _reposition(self, partitions: Iterable[Partition]) -> None:
+        """Stops a partition until its offset is read again."""
+        ours = [partition for partition in partitions if self.held.pop(partition, None) is not None]
+        self.kafka.pause([TopicPartition(*partition) for partition in ours])
+        self.unpositioned.update(ours)
+
+    # The database's side
+
+    def _apply(self, records: list[Record]) -> bool:
+        """Applies a batch, waiting out outages; True when it is committed, False when others have it or we stop."""
+        for attempt in count(1):
+            batch = Batch(self.consumer, records, limit=self.limit, patient=attempt < PATIENT_ATTEMPTS)
+            try:
+                offsets = batch.apply(self.held, self.topic_uuids, self.history)
+            except Fenced as fenced:
+                logger.warning("%s: reading the offset again", fenced)
+                break
+            except Exception as error:
+                if not (is_outage(error) or is_transient(error)):
+                    raise
+                self._wait_out(error, attempt)
+                if self.stop.is_set() or any(record.partition not in self.held for record in records):
+                    break  # abandoned whole: whoever holds the partitions reads them again from the rows
+            else:
+                self._committed(batch, offsets)
+                return True
+        self._reposition({record.partition for record in records})
+        return False
+
+    def _committed(self, batch: Batch, offsets: dict[Partition, int]) -> None:
+        self.history.extend(batch.outcomes())
+        self.held.update(offsets)
+        if batch.dead:
+            logger.error("%s: %d dead letters, see the admin", self.consumer.name, len(batch.dead))
+        self.kafka.commit(
+            offsets=[TopicPartition(*partition, offset) for partition, offset in offsets.items()], asynchronous=True
+        )
+
+    def _wait_out(self, error: BaseException, attempt: int) -> None:
+        """Backs off with jitter, paused but polling, so that the group keeps us; then with a new connection."""
+        delay = min(LONGEST_BACKOFF, 0.1 * 2**attempt) * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
+        logger.warning("%s: %s; again in %.1f s", self.consumer.name, describe(error), delay)
+        connection.close()
+        paused = [TopicPartition(*partition) for partition in self.held]
+        self.kafka.pause(paused)
+        stray = self.kafka.poll(delay)
+        if stray is not None and stray.error() is None:
+            self._reposition([(stray.topic(), stray.partition())])
+        self.kafka.resume([at for at in paused if (at.topic, at.partition) in self.held])
+
+
+def _names(partitions: Iterable[Partition]) -> str:
+    return ", ".join(f"{topic}[{partition}]" for topic, partition in sorted(partitions)) or "nothing"
+
+
+def run_lanes(consumer: Consumer, *, stop: threading.Event, accept_loss: bool) -> None:
+    """Runs the main lane here and each priority lane in a thread; what ends one ends all. Raises what a lane raised."""
+    failures: list[BaseException] = []
+
+    def lane_thread(lane: str) -> None:
+        try:
+            Runner(consumer, stop=stop, lane=lane, accept_loss=accept_loss).run()
+        except BaseException as error:  # noqa: BLE001 - handed to the main thread below
+            failures.append(error)
+        finally:
+            stop.set()
+
+    threads = [threading.Thread(target=lane_thread, args=[lane], name=f"lane-{lane}") for lane in consumer.lanes]
+    for thread in threads:
+        thread.start()
+    try:
+        Runner(consumer, stop=stop, accept_loss=accept_loss).run()
+    finally:
+        stop.set()
+        for thread in threads:
+            thread.join()
+    if failures:
+        raise failures[0]

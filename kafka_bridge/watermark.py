@@ -1,0 +1,27 @@
+"""How far a consumer has come, compared with where the topics end: what a week's closing and a notice wait for."""
+
+from kafka_bridge import broker
+from kafka_bridge.models import ConsumerOffset
+
+
+def end_offsets(topic: str, timeout: float = broker.TIMEOUT_SECONDS) -> dict[int, int]:
+    """Where each partition of the topic ends now: everything accepted before lies below. Raises KafkaException."""
+    ends = broker.end_offsets(broker.partitions_of(topic, timeout), timeout)
+    return {partition: offset for (_, partition), offset in ends.items()}
+
+
+def consumer_offsets(consumer: str, topic: str) -> dict[int, int]:
+    """The next offset of each partition that the consumer will apply, as the database has it."""
+    rows = ConsumerOffset.objects.filter(consumer=consumer, topic=topic)
+    return dict(rows.values_list("partition", "next_offset"))
+
+
+def behind(consumer: str, topic: str, ends: dict[int, int]) -> dict[int, int]:
+    """How many messages each partition still lacks until the consumer has reached `ends`; empty when it has.
+
+    A partition that the consumer never held counts from 0.
+    """
+    applied = consumer_offsets(consumer, topic)
+    return {
+        partition: end - applied.get(partition, 0) for partition, end in ends.items() if applied.get(partition, 0) < end
+    }
