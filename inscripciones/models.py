@@ -1,0 +1,129 @@
+"""The form, what was decided about it, the maestro it made, and each e-mail that this owes.
+
+Constraints hold what must be true: one living enrolment per RUT and per e-mail, a payment receipt used once.
+"""
+
+from typing import ClassVar
+
+from django.contrib.auth.models import AbstractUser
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+from django.utils import timezone
+
+
+class Usuario(AbstractUser):
+    """Who may log in: staff with a password, or a maestro (`maestro_id` is set) with a token and no password at all.
+
+    A maestro's `username` is the maestro's id: RUT and e-mail stand in `Maestro` only.
+    """
+
+    maestro_id = models.UUIDField("id de maestro", null=True, blank=True, unique=True, editable=False)
+
+    class Meta(AbstractUser.Meta):
+        verbose_name = "usuario"
+        verbose_name_plural = "usuarios"
+
+
+class Inscripcion(models.Model):
+    """A form. `id` is the one given to the applicant; times are UTC.
+
+    `veredictos`: what each rule said, as `[{"regla", "resultado", "razon"}]` (see reglas.py).
+    """
+
+    class Estado(models.TextChoices):
+        EN_REVISION = "en_revision", "en revisión"
+        REPETIDA = "repetida", "repetida"  # its RUT or e-mail belongs to another; its GET says en_revision
+        APROBADA = "aprobada", "aprobada"
+        RECHAZADA = "rechazada", "rechazada"
+
+    PENDIENTES: ClassVar = (Estado.EN_REVISION, Estado.REPETIDA)
+    VIVAS: ClassVar = (Estado.EN_REVISION, Estado.APROBADA)
+
+    id = models.UUIDField("id", primary_key=True, editable=False)
+    nombre = models.CharField("nombre", max_length=120)
+    rut = models.CharField("RUT", max_length=12, db_index=True)
+    email = models.EmailField("correo", db_index=True)
+    telefono = models.CharField("teléfono", max_length=16)
+    comuna = models.CharField("comuna", max_length=60)
+    paid = models.BooleanField("pagada", default=False)
+    comprobante_pago = models.CharField("comprobante de pago", max_length=64, blank=True)
+    estado = models.CharField("estado", max_length=12, choices=Estado.choices)
+    motivo = models.TextField("motivo", blank=True, help_text="Lo que lee quien postula.")
+    veredictos = models.JSONField("veredictos", default=list)
+    recibida_en = models.DateTimeField("recibida")
+    registrada_en = models.DateTimeField("registrada", db_default=Now(), editable=False)
+    resuelta_en = models.DateTimeField("resuelta", null=True, blank=True)
+    resuelta_por = models.ForeignKey(
+        Usuario, models.PROTECT, null=True, blank=True, related_name="+", verbose_name="resuelta por"
+    )
+
+    class Meta:
+        verbose_name = "inscripción"
+        verbose_name_plural = "inscripciones"
+        permissions = [
+            ("aprobar_inscripcion", "Puede aprobar inscripciones"),
+            ("rechazar_inscripcion", "Puede rechazar inscripciones"),
+        ]
+        constraints = [
+            models.UniqueConstraint(
+                fields=["rut"], condition=Q(estado__in=["en_revision", "aprobada"]), name="one_living_enrolment_a_rut"
+            ),
+            models.UniqueConstraint(
+                fields=["email"],
+                condition=Q(estado__in=["en_revision", "aprobada"]),
+                name="one_living_enrolment_a_mail",
+            ),
+            models.CheckConstraint(
+                condition=Q(estado__in=["en_revision", "repetida"], resuelta_en=None)
+                | Q(estado__in=["aprobada", "rechazada"], resuelta_en__isnull=False),
+                name="decided_when_resolved",
+            ),
+        ]
+        indexes = [
+            models.Index(fields=["estado", "-paid", "recibida_en"], name="review_queue"),
+            models.Index(fields=["recibida_en"], name="enrolments_by_day"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.nombre} ({self.get_estado_display()})"
+
+    @property
+    def via(self) -> str:
+        return "paid" if self.paid else "normal"
+
+
+class Comprobante(models.Model):
+    """A payment receipt and the first enrolment that claimed it: it is never used again."""
+
+    codigo = models.CharField("código", max_length=64, primary_key=True)
+    inscripcion = models.OneToOneField(Inscripcion, models.PROTECT, verbose_name="inscripción")
+
+    class Meta:
+        verbose_name = "comprobante de pago"
+        verbose_name_plural = "comprobantes de pago"
+
+    def __str__(self) -> str:
+        return self.codigo
+
+
+class Maestro(models.Model):
+    """A member of the guild. `id` is derived from the enrolment; a maestro who leaves has an inactive `usuario`."""
+
+    id = models.UUIDField("id", primary_key=True, editable=False)
+    inscripcion = models.OneToOneField(Inscripcion, models.PROTECT, verbose_name="inscripción")
+    usuario = models.OneToOneField(Usuario, models.PROTECT, related_name="maestro", verbose_name="usuario")
+    nombre = models.CharField("nombre", max_length=120)
+    rut = models.CharField("RUT", max_length=12, unique=True)
+    email = models.EmailField("correo", unique=True)
+    telefono = models.CharField("teléfono", max_length=16)
+    comuna = models.CharField("comuna", max_length=60)
+    aprobado_en = models.DateTimeField("aprobado", default=timezone.now)
+
+    class Meta:
+        verbose_name = "maestro"
+        verbose_name_plural = "maestros"
+        ordering = ["nombre"]
+
+    def __str__(self) -> str:
+        return self.nombre
