@@ -1,0 +1,123 @@
+"""Apache Kafka's jars from Maven Central, pinned and verified by a committed lock file.
+
+`python -m deploy.embedded.jars` resolves them anew and rewrites the lock (to move to another version of
+Kafka); everybody else only downloads what the lock names and checks it against the lock's SHA-256.
+"""
+
+import fcntl
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import requests
+import truststore
+from jgo.env import LockedDependency, LockFile
+from jgo.maven import MavenContext
+from jgo.parse import Endpoint
+
+from deploy.embedded.errors import StackError
+
+# Without an SLF4J binding the broker logs nothing; with log4j's, kafka-clients silently resolves to 3.9.1.
+ENDPOINT = "org.apache.kafka:kafka_2.13:4.3.1+org.slf4j:slf4j-simple:1.7.36"
+LOCK = Path(__file__).with_name("kafka.lock.toml")
+CACHE = Path(__file__).parents[2] / ".mamochi" / "jars"  # of the checkout: needs no HOME, goes with the clone
+
+
+def classpath(
+    *,
+    lock: Path = LOCK,
+    cache: Path = CACHE,
+    say: Callable[[str], None] = lambda _: None,
+    cancelled: Callable[[], bool] = lambda: False,
+) -> list[Path]:
+    """The verified jars, downloaded first where they are missing or damaged.
+
+    Raises StackError when Maven Central cannot be reached, or when a jar is not the one in the lock.
+    """
+    locked = LockFile.load(lock)
+    _refuse_without_checksums(locked, lock)
+    cache.mkdir(parents=True, exist_ok=True)
+    with _one_at_a_time(cache):
+        if locked.verify_checksums(cache):
+            say(f"downloading Apache Kafka ({len(locked.dependencies)} jars, 44 MB; once)")
+            _download(locked, cache, cancelled)
+            _refuse_mismatches(locked, lock, cache)
+    return [_path(cache, dependency) for dependency in locked.dependencies]
+
+
+@contextmanager
+def _one_at_a_time(cache: Path) -> Iterator[None]:
+    """Two stacks that start at the same moment must not download into each other's files."""
+    with (cache / ".lock").open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _path(cache: Path, dependency: LockedDependency) -> Path:
+    folder = cache.joinpath(*dependency.groupId.split("."), dependency.artifactId, dependency.version)
+    return folder / f"{dependency.artifactId}-{dependency.version}.{dependency.packaging}"
+
+
+def _refuse_without_checksums(locked: LockFile, lock: Path) -> None:
+    """`verify_checksums` passes over an entry that has none."""
+    bare = [dependency.artifactId for dependency in locked.dependencies if not dependency.sha256]
+    if bare or not locked.dependencies:
+        raise StackError(f"{lock} names no checksum for {bare or 'any jar'}: restore it from version control.")
+
+
+def _refuse_mismatches(locked: LockFile, lock: Path, cache: Path) -> None:
+    if errors := locked.verify_checksums(cache):
+        raise StackError(
+            f"Apache Kafka's jars are not those of {lock} ({errors[0]}): restore that file from version "
+            "control, or find out who altered the download."
+        )
+
+
+def _download(locked: LockFile, cache: Path, cancelled: Callable[[], bool]) -> None:
+    """Fetch each jar that is missing or not the locked one."""
+    context = MavenContext(repo_cache=cache, timeout=30)
+
+    def fetch(dependency: LockedDependency) -> None:
+        if cancelled() or not LockFile([dependency]).verify_checksums(cache):
+            return
+        _path(cache, dependency).unlink(missing_ok=True)  # a download that was cut off leaves half a jar
+        project = context.project(dependency.groupId, dependency.artifactId)
+        project.at_version(dependency.version).artifact(packaging=dependency.packaging).resolve()
+
+    with _system_certificates(), ThreadPoolExecutor(8) as pool:
+        try:
+            list(pool.map(fetch, locked.dependencies))
+        except (requests.RequestException, RuntimeError, OSError) as error:
+            pool.shutdown(cancel_futures=True)
+            raise StackError(
+                f"Apache Kafka cannot be downloaded from Maven Central ({error}): check the network or the "
+                "proxy (HTTPS_PROXY), or set KAFKA_BOOTSTRAP_SERVERS to brokers that already run."
+            ) from error
+
+
+@contextmanager
+def _system_certificates() -> Iterator[None]:
+    """A company's proxy signs with a certificate that only the system's store knows."""
+    truststore.inject_into_ssl()
+    try:
+        yield
+    finally:
+        truststore.extract_from_ssl()
+
+
+def write_lock(lock: Path = LOCK, cache: Path = CACHE) -> LockFile:
+    """Resolve ENDPOINT anew, transitively, and write the lock; review what changed before committing it."""
+    context = MavenContext(repo_cache=cache)
+    with _system_certificates():
+        wanted = [context.create_dependency(replace(c, scope="compile")) for c in Endpoint.parse(ENDPOINT).coordinates]
+        direct, transitive = context.resolver.resolve(wanted)
+        needed = [*direct, *(d for d in transitive if d.scope in ("compile", "runtime"))]
+        locked = LockFile.from_resolved_dependencies(needed)
+    locked.save(lock)
+    return locked
+
+
+if __name__ == "__main__":
+    print(write_lock())  # noqa: T201 - a developer's tool

