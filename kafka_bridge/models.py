@@ -87,15 +87,31 @@ class DeadLetter(models.Model):
     attempts = models.PositiveIntegerField("intentos")
     state = models.CharField("estado", max_length=10, choices=State.choices, default=State.OPEN)
     created_at = models.DateTimeField("creado", db_default=Now())
+    corrected_value = models.BinaryField(
+        "valor corregido", null=True, help_text="lo que se reenvió, si no fue lo mismo"
+    )
+    discard_reason = models.TextField("motivo del descarte", blank=True)
+    resolved_at = models.DateTimeField("resuelto", null=True)
+    resolved_by = models.CharField("resuelto por", max_length=150, blank=True, help_text="quien lo reenvió o descartó")
 
     class Meta:
         verbose_name = "mensaje no procesado"
         verbose_name_plural = "mensajes no procesados"
         ordering = ["-created_at", "-id"]
+        default_permissions = ["view"]  # nobody writes one by hand; what may be done to it is below
+        permissions = [
+            ("replay_deadletter", "Puede corregir y reenviar mensajes no procesados"),
+            ("discard_deadletter", "Puede descartar mensajes no procesados"),
+        ]
         constraints = [
+            models.CheckConstraint(
+                condition=models.Q(state="open", resolved_at=None)
+                | models.Q(state__in=["replayed", "discarded"], resolved_at__isnull=False),
+                name="dead_letter_resolved_once",
+            ),
             models.UniqueConstraint(
                 fields=["consumer", "topic", "topic_uuid", "partition", "offset"], name="one_dead_letter_a_message"
-            )
+            ),
         ]
         indexes = [models.Index(fields=["state", "consumer", "created_at"], name="dead_letters_by_state")]
 
