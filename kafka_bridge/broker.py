@@ -1,5 +1,6 @@
 """Questions to the brokers: do they answer, which topics are there, where do partitions end."""
 
+import logging
 from collections.abc import Iterable
 from concurrent.futures import Future
 from functools import cache
@@ -12,13 +13,15 @@ from django.conf import settings
 from kafka_bridge.events import registered
 from kafka_bridge.topics import Topic
 
+logger = logging.getLogger(__name__)
+
 TIMEOUT_SECONDS: Final = 10.0
 
 
 @cache
 def admin() -> AdminClient:
     """One admin client a process."""
-    return AdminClient({**settings.KAFKA_CLIENT_CONFIG, "socket.connection.setup.timeout.ms": 2_000})
+    return AdminClient({**settings.KAFKA_CLIENT_CONFIG, "socket.connection.setup.timeout.ms": 2_000}, logger=logger)
 
 
 def answers(timeout: float) -> bool:

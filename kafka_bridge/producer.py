@@ -81,7 +81,8 @@ class _Process:
                 "socket.connection.setup.timeout.ms": 2_000,
                 "reconnect.backoff.max.ms": 1_000,
                 "queue.buffering.max.messages": 100_000,
-            }
+            },
+            logger=logger,
         )
         threading.Thread(target=self._poll, name="kafka-producer-poll", daemon=True).start()
         atexit.register(self.producer.flush, DEADLINE_MS / 1_000)
