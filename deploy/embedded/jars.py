@@ -5,11 +5,13 @@ Kafka); everybody else only downloads what the lock names and checks it against 
 """
 
 import fcntl
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import requests
 import truststore
@@ -32,7 +34,7 @@ def classpath(
     say: Callable[[str], None] = lambda _: None,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> list[Path]:
-    """The verified jars, downloaded first where they are missing or damaged.
+    """The verified jars, downloaded first where they are missing.
 
     Raises StackError when Maven Central cannot be reached, or when a jar is not the one in the lock.
     """
@@ -40,10 +42,10 @@ def classpath(
     _refuse_without_checksums(locked, lock)
     cache.mkdir(parents=True, exist_ok=True)
     with _one_at_a_time(cache):
-        if locked.verify_checksums(cache):
-            say(f"downloading Apache Kafka ({len(locked.dependencies)} jars, 44 MB; once)")
-            _download(locked, cache, cancelled)
-            _refuse_mismatches(locked, lock, cache)
+        if missing := _missing(locked, cache):
+            say(f"downloading Apache Kafka ({len(missing)} jars, 44 MB; once)")
+            _download(missing, cache, cancelled)
+    _refuse_mismatches(locked, lock, cache)
     return [_path(cache, dependency) for dependency in locked.dependencies]
 
 
@@ -60,6 +62,10 @@ def _path(cache: Path, dependency: LockedDependency) -> Path:
     return folder / f"{dependency.artifactId}-{dependency.version}.{dependency.packaging}"
 
 
+def _missing(locked: LockFile, cache: Path) -> list[LockedDependency]:
+    return [dependency for dependency in locked.dependencies if not _path(cache, dependency).exists()]
+
+
 def _refuse_without_checksums(locked: LockFile, lock: Path) -> None:
     """`verify_checksums` passes over an entry that has none."""
     bare = [dependency.artifactId for dependency in locked.dependencies if not dependency.sha256]
@@ -70,31 +76,33 @@ def _refuse_without_checksums(locked: LockFile, lock: Path) -> None:
 def _refuse_mismatches(locked: LockFile, lock: Path, cache: Path) -> None:
     if errors := locked.verify_checksums(cache):
         raise StackError(
-            f"Apache Kafka's jars are not those of {lock} ({errors[0]}): restore that file from version "
-            "control, or find out who altered the download."
+            f"Apache Kafka's jars are not those of the lock file ({errors[0]}): restore {lock} from version "
+            f"control; if it is untouched, a jar was altered: delete {cache} and start again."
         )
 
 
-def _download(locked: LockFile, cache: Path, cancelled: Callable[[], bool]) -> None:
-    """Fetch each jar that is missing or not the locked one."""
-    context = MavenContext(repo_cache=cache, timeout=30)
-
-    def fetch(dependency: LockedDependency) -> None:
-        if cancelled() or not LockFile([dependency]).verify_checksums(cache):
-            return
-        _path(cache, dependency).unlink(missing_ok=True)  # a download that was cut off leaves half a jar
-        project = context.project(dependency.groupId, dependency.artifactId)
-        project.at_version(dependency.version).artifact(packaging=dependency.packaging).resolve()
-
-    with _system_certificates(), ThreadPoolExecutor(8) as pool:
+def _download(wanted: Sequence[LockedDependency], cache: Path, cancelled: Callable[[], bool]) -> None:
+    """Fetch jars beside the cache and move each in when it is complete: what is in the cache is whole."""
+    with TemporaryDirectory(dir=cache) as staging, _system_certificates(), ThreadPoolExecutor(8) as pool:
+        context = MavenContext(repo_cache=Path(staging), timeout=30)
         try:
-            list(pool.map(fetch, locked.dependencies))
+            list(pool.map(partial(_fetch, context, cache, cancelled), wanted))
         except (requests.RequestException, RuntimeError, OSError) as error:
             pool.shutdown(cancel_futures=True)
             raise StackError(
                 f"Apache Kafka cannot be downloaded from Maven Central ({error}): check the network or the "
                 "proxy (HTTPS_PROXY), or set KAFKA_BOOTSTRAP_SERVERS to brokers that already run."
             ) from error
+
+
+def _fetch(context: MavenContext, cache: Path, cancelled: Callable[[], bool], dependency: LockedDependency) -> None:
+    if cancelled():
+        raise StackError("The download of Apache Kafka was cancelled.")
+    project = context.project(dependency.groupId, dependency.artifactId)
+    jar = project.at_version(dependency.version).artifact(packaging=dependency.packaging).resolve()
+    target = _path(cache, dependency)
+    target.parent.mkdir(parents=True, exist_ok=True)
+    jar.replace(target)
 
 
 @contextmanager

@@ -115,7 +115,7 @@ class Kafka:
             "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
             "controller.listener.names": "CONTROLLER",
             "inter.broker.listener.name": "PLAINTEXT",
-            "log.dirs": broker.folder / "log",
+            "log.dirs": "log",  # in the folder it runs in, so that no character of the path needs quoting
             "auto.create.topics.enable": "false",  # a misspelt topic is an error, not a topic
             "default.replication.factor": replicas,
             "min.insync.replicas": min_insync(replicas),

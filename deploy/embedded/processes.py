@@ -203,8 +203,12 @@ class Supervisor:
         env: Mapping[str, str] | None = None,
         stop_signal: signal.Signals = signal.SIGTERM,
     ) -> Process:
-        """Start a child named `name` and remember it. Raises StackError when the stack is stopping."""
-        environment = {**(os.environ if env is None else env), RUN_ID_VARIABLE: self.run_id}
+        """Start a child named `name` and remember it. Raises StackError when the stack is stopping.
+
+        `env` is its whole environment; without one it gets ours, with a locale that reads every path.
+        """
+        inherited = {**os.environ, "LC_ALL": "C.UTF-8"} if env is None else env
+        environment = {**inherited, RUN_ID_VARIABLE: self.run_id}
         process = Process(name, argv, self.logs / f"{name}.log", cwd, environment, stop_signal)
         self.start(process)
         return process
