@@ -1,10 +1,9 @@
 """What applicants send (`mamochi.inscripciones`) and what the guild decides about them (`mamochi.maestros`)."""
 
-from datetime import datetime
 from typing import ClassVar
 from uuid import UUID
 
-from kafka_bridge.events import Event
+from kafka_bridge.events import Event, Instant
 from kafka_bridge.topics import Topic
 
 INSCRIPCIONES = Topic(name="mamochi.inscripciones", partitions=4, priority_lane="paid")
@@ -43,7 +42,7 @@ class InscripcionAprobada(Event):
     maestro_id: UUID
     nombre: str
     email: str
-    aprobada_en: datetime
+    aprobada_en: Instant
 
     @property
     def key(self) -> str:
@@ -57,7 +56,7 @@ class InscripcionRechazada(Event):
     topic: ClassVar[Topic] = MAESTROS
     inscripcion_id: UUID
     motivo: str
-    rechazada_en: datetime
+    rechazada_en: Instant
 
     @property
     def key(self) -> str:

@@ -20,7 +20,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
-from typing import Any, ClassVar, Final, Self
+from typing import Annotated, Any, ClassVar, Final, Self
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 import msgspec
@@ -30,6 +30,9 @@ from kafka_bridge.topics import Topic
 SOURCE: Final = "mamochi"
 NAMESPACE: Final = uuid5(NAMESPACE_URL, "https://mamochi.cl/events")
 registered: Final[dict[str, "type[Event]"]] = {}
+
+# A time without an offset is refused: nobody can place it.
+Instant = Annotated[datetime, msgspec.Meta(tz=True)]
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
@@ -41,7 +44,7 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     type: ClassVar[str]
     topic: ClassVar[Topic]
     id: UUID
-    time: datetime
+    time: Instant
 
     def __init_subclass__(cls, **kwargs: Any) -> None:
         super().__init_subclass__(**kwargs)
@@ -118,9 +121,16 @@ def decode(headers: Iterable[tuple[str, bytes | str | None]] | None, value: byte
     try:
         return _decoder(event_class).decode(value or b"")
     except msgspec.ValidationError as error:
-        raise Undecodable("schema", str(error)) from None
+        raise Undecodable("schema", _without_data(str(error))) from None
     except (msgspec.DecodeError, UnicodeDecodeError) as error:
         raise Undecodable("undecodable", f"not JSON: {type(error).__name__}") from None
+
+
+def _without_data(error: str) -> str:
+    """msgspec names types and fields, but quotes a value that is none of a Literal's: it could be a RUT."""
+    if not error.startswith(("Invalid enum value", "Invalid value")):
+        return error
+    return f"Invalid enum value - at {error.rpartition(' - at ')[2]}"
 
 
 def _class_of(headers: Iterable[tuple[str, bytes | str | None]] | None) -> type[Event]:

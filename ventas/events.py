@@ -1,12 +1,11 @@
 """Sales. A sale carries its price, its cost and the ingredients it used, as the catalogue had them when it was accepted."""
 
-from datetime import datetime
 from typing import Annotated, ClassVar
 from uuid import UUID
 
 import msgspec
 
-from kafka_bridge.events import Event
+from kafka_bridge.events import Event, Instant
 from kafka_bridge.topics import Topic
 
 VENTAS = Topic(name="mamochi.ventas", partitions=6)
@@ -27,7 +26,7 @@ class VentaRegistrada(Event):
     precio_unitario: Annotated[int, msgspec.Meta(ge=0)]
     costo_unitario: Annotated[int, msgspec.Meta(ge=0)]
     insumos: dict[str, int]
-    vendida_en: datetime
+    vendida_en: Instant
 
     @property
     def key(self) -> str:
