@@ -79,6 +79,7 @@ class _Process:
                 "delivery.timeout.ms": DEADLINE_MS - 200,
                 "request.timeout.ms": DEADLINE_MS - 500,
                 "socket.connection.setup.timeout.ms": 2_000,
+                "reconnect.backoff.ms": 250,
                 "reconnect.backoff.max.ms": 1_000,
                 "queue.buffering.max.messages": 100_000,
             },

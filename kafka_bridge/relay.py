@@ -33,10 +33,9 @@ def run(stop: threading.Event) -> None:
     """Relays until told to stop. Waits out an outage of the database; an outage of Kafka leaves the rows where they are."""
     while not stop.is_set():
         try:
-            with connection.cursor() as cursor:
-                cursor.execute(f"LISTEN {CHANNEL}")  # before looking: what is committed after the look wakes us
+            listen()  # before looking: what is committed after the look wakes us
             if not step():
-                _wait_for_news()
+                wait_for_news()
         except (DatabaseError, InterfaceError) as error:
             logger.warning("outbox relay: %s; again in %.0f s", describe(error), OUTAGE_SECONDS)
             connection.close()
@@ -96,6 +95,13 @@ def _message(row: OutboxMessage) -> Message:
     )
 
 
-def _wait_for_news() -> None:
+def listen() -> None:
+    """Has PostgreSQL tell this connection of each commit to the outbox; once is enough, again does no harm."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"LISTEN {CHANNEL}")
+
+
+def wait_for_news() -> None:
+    """Returns when something was committed to the outbox, at the latest after POLL_SECONDS."""
     for _ in connection.connection.notifies(timeout=POLL_SECONDS, stop_after=1):
         pass

@@ -1,0 +1,156 @@
+"""Publishing and the outbox: accepted means durable, in order within a key (design: promises 1, 5 and 8)."""
+
+import multiprocessing
+import threading
+import time
+from collections.abc import Iterator
+from uuid import uuid4
+
+import pytest
+from confluent_kafka import Consumer as KafkaConsumer
+from confluent_kafka import TopicPartition
+from django.conf import settings
+from django.db import connection, connections, transaction
+
+from deploy.embedded.ports import free_port
+from deploy.embedded.waiting import wait_until
+from kafka_bridge import broker, outbox, producer, relay
+from kafka_bridge.events import decode
+from kafka_bridge.models import OutboxMessage
+from tests.kafka_bridge.conftest import SECONDS, Bench
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def topic_numbers(bench: Bench) -> list[int]:
+    """What is in the topic, partition by partition, in order."""
+    ends = broker.end_offsets(broker.partitions_of(bench.topic.name))
+    reader = KafkaConsumer({"bootstrap.servers": settings.KAFKA_BOOTSTRAP_SERVERS, "group.id": str(uuid4())})
+    reader.assign([TopicPartition(topic, partition, 0) for topic, partition in ends])
+    found = []
+    while len(found) < sum(ends.values()):
+        found += [m for m in reader.consume(sum(ends.values()) - len(found), SECONDS) if m.error() is None]
+    reader.close()
+    found.sort(key=lambda message: (message.partition(), message.offset()))
+    return [decode(message.headers(), message.value()).n for message in found]  # type: ignore[attr-defined]
+
+
+@pytest.fixture
+def kafka_away(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Nothing listens where this process's producer connects."""
+    config = {**settings.KAFKA_CLIENT_CONFIG, "bootstrap.servers": f"127.0.0.1:{free_port()}"}
+    monkeypatch.setattr(settings, "KAFKA_CLIENT_CONFIG", config)
+    monkeypatch.setattr(producer, "_process", None)
+    yield
+
+
+def relay_everything() -> None:
+    wait_until(lambda: not relay.step() and not OutboxMessage.objects.exists(), SECONDS)
+
+
+def test_publish_returns_when_the_event_is_in_the_topic(bench: Bench) -> None:
+    bench.publish(1, 2, 3, key="one")
+    assert topic_numbers(bench) == [1, 2, 3]
+    assert not OutboxMessage.objects.exists()
+
+
+@pytest.mark.usefixtures("kafka_away")
+def test_with_kafka_away_events_wait_in_the_outbox(bench: Bench) -> None:
+    began = time.monotonic()
+    bench.publish(1, 2, key="one")
+    assert time.monotonic() - began < producer.DEADLINE_MS / 1_000 + 1
+    assert OutboxMessage.objects.count() == 2
+
+
+@pytest.mark.usefixtures("kafka_away")
+def test_while_kafka_is_known_to_be_away_nobody_waits_for_it(bench: Bench) -> None:
+    bench.publish(1)
+    began = time.monotonic()
+    bench.publish(2)
+    assert time.monotonic() - began < producer.DEADLINE_MS / 2_000
+    assert OutboxMessage.objects.count() == 2
+
+
+@pytest.mark.usefixtures("kafka_away")
+def test_with_both_away_nothing_is_accepted(bench: Bench) -> None:
+    bench.publish(1)  # opens the circuit breaker
+    event = bench.happened(2)
+    with connection.cursor() as cursor:
+        cursor.execute("SET default_transaction_read_only = on")
+    try:
+        with pytest.raises(producer.Unavailable):
+            producer.publish(event)
+    finally:
+        connection.close()
+
+
+def _publish_in_child(bench: Bench, done: "multiprocessing.synchronize.Event") -> None:
+    bench.publish(2, key="one")
+    if not OutboxMessage.objects.exists():
+        done.set()
+
+
+def test_a_forked_process_delivers_with_a_producer_of_its_own(bench: Bench) -> None:
+    bench.publish(1, key="one")
+    context = multiprocessing.get_context("fork")
+    delivered = context.Event()
+    child = context.Process(target=_publish_in_child, args=[bench, delivered])
+    connections.close_all()  # a forked connection would be two processes on one socket
+    child.start()
+    child.join(SECONDS)
+    assert delivered.is_set()
+    assert topic_numbers(bench) == [1, 2]
+
+
+def test_threads_share_the_producer(bench: Bench) -> None:
+    threads = [threading.Thread(target=bench.publish, args=[n]) for n in range(32)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(SECONDS)
+    assert sorted(topic_numbers(bench)) == list(range(32))
+
+
+def test_the_outbox_holds_what_its_transaction_committed_and_nothing_else(bench: Bench) -> None:
+    with pytest.raises(ZeroDivisionError), transaction.atomic():
+        outbox.add(bench.happened(1))
+        raise ZeroDivisionError
+    with transaction.atomic():
+        outbox.add(bench.happened(2), bench.happened(3))
+    relay_everything()
+    assert sorted(topic_numbers(bench)) == [2, 3]
+
+
+def test_several_relays_keep_the_order_within_a_key(bench: Bench) -> None:
+    for start in range(0, 600, 50):
+        outbox.add(*[bench.happened(n, key=str(n % 5)) for n in range(start, start + 50)])
+    stop = threading.Event()
+    relays = [threading.Thread(target=relay.run, args=[stop]) for _ in range(3)]
+    for thread in relays:
+        thread.start()
+    wait_until(lambda: not OutboxMessage.objects.exists(), SECONDS)
+    stop.set()
+    for thread in relays:
+        thread.join(SECONDS)
+    numbers = topic_numbers(bench)
+    assert len(numbers) == 600
+    for key in range(5):
+        assert [n for n in numbers if n % 5 == key] == list(range(key, 600, 5))
+
+
+def test_a_relay_wakes_when_something_is_committed(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(relay, "POLL_SECONDS", 3 * SECONDS)  # only the notification can be in time
+    listening = threading.Event()
+
+    def listen_and_wait() -> None:
+        relay.listen()
+        listening.set()
+        relay.wait_for_news()
+        connection.close()
+
+    thread = threading.Thread(target=listen_and_wait)
+    thread.start()
+    listening.wait(SECONDS)
+    outbox.add(bench.happened(1))
+    thread.join(SECONDS)
+    assert not thread.is_alive()
