@@ -1,0 +1,208 @@
+"""The demo audits itself: what the maestros did against what API, database, e-mails and Kafka say about it."""
+
+import re
+import uuid
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
+from django.conf import settings
+
+from deploy.embedded.mailbox import Mail, Mailbox
+from inscripciones.events import INSCRIPCIONES, InscripcionRecibida
+from inscripciones.models import Maestro as MaestroRow
+from kafka_bridge import broker
+from kafka_bridge.events import decode
+from kafka_bridge.models import DeadLetter, OutboxMessage
+from kafka_bridge.topics import PRIORITY_PARTITION
+from mamochi_site.demo.dashboard import pesos
+from mamochi_site.demo.maestro import CREDENTIALS_SUBJECT
+from mamochi_site.demo.scene import Puesto, Scene
+from ventas.models import Producto, Venta, costo_de
+
+WEEK_SUBJECT: Final = "Tu semana en MAMOCHI"
+Partition = tuple[str, int]
+Amounts = Counter[str]  # by ingredient code, in the ingredient's unit
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of the audit."""
+
+    what: str
+    expected: object
+    found: object
+
+    @property
+    def ok(self) -> bool:
+        """Whether the system says what it should."""
+        return self.expected == self.found
+
+    def row(self) -> tuple[str, str, str, bool]:
+        """For the table."""
+        return self.what, _show(self.expected), _show(self.found), self.ok
+
+
+@dataclass(frozen=True)
+class Product:
+    """What the catalogue says of a product: earnings in whole CLP and ingredients, for one unit."""
+
+    ganancia: int
+    receta: dict[str, int]
+
+
+def audit(scene: Scene, mailbox: Mailbox, since: dict[Partition, int]) -> list[Check]:
+    """Every check. `since`: where the topic of enrolments ended when the demo began."""
+    catalogue = _catalogue()
+    people = [puesto.persona.email for puesto in scene.puestos]
+    ids = dict(MaestroRow.objects.filter(email__in=people).values_list("email", "id"))
+    return [
+        *_sales(scene.puestos, ids, mailbox, catalogue),
+        *(_stock(puesto, catalogue) for puesto in scene.puestos),
+        *_mails(people, mailbox),
+        *_priority(scene.puestos, since),
+        Check("Mensajes muertos sin resolver", 0, DeadLetter.objects.filter(state=DeadLetter.State.OPEN).count()),
+        Check("Mensajes por publicar en la bandeja de salida", 0, OutboxMessage.objects.count()),
+    ]
+
+
+# Sales: accepted = in the database = in the e-mails
+
+
+def _sales(
+    puestos: list[Puesto], ids: dict[str, uuid.UUID], mailbox: Mailbox, catalogue: dict[str, Product]
+) -> Iterator[Check]:
+    rows = Counter(Venta.objects.filter(maestro_id__in=ids.values()).values_list("maestro_id", flat=True))
+    accepted = {str(sale.id) for puesto in puestos for sale in puesto.sold}
+    stored = {str(row) for row in Venta.objects.filter(maestro_id__in=ids.values()).values_list("venta_id", flat=True)}
+    yield Check(
+        "Ventas aceptadas = filas, con los mismos id", len(accepted), len(accepted & stored) + len(stored - accepted)
+    )
+    counted = 0
+    for puesto in puestos:
+        email = puesto.persona.email
+        count, earned = week_told(mailbox, email)
+        counted += count
+        name, sold = puesto.persona.apodo, len(puesto.sold)
+        yield Check(f"{name}: ventas en filas y en su correo", (sold, sold), (rows[ids[email]], count))
+        expected = sum(catalogue[sale.producto].ganancia * sale.cantidad for sale in puesto.sold)
+        yield Check(f"{name}: ganancias en su correo", pesos(expected), pesos(earned))
+    yield Check("Ventas en los correos de la semana", len(accepted), counted)
+
+
+def _catalogue() -> dict[str, Product]:
+    """By code; from the catalogue itself, not from what sales carried."""
+    return {
+        product.codigo: Product(
+            product.precio - costo_de(product.receta.all()),
+            {line.insumo_id: line.cantidad for line in product.receta.all()},
+        )
+        for product in Producto.objects.prefetch_related("receta__insumo")
+    }
+
+
+def week_mails(mailbox: Mailbox, email: str) -> list[Mail]:
+    """The weekly mails that a maestro received."""
+    return mailbox.mails(to=email, subject=WEEK_SUBJECT)
+
+
+def week_told(mailbox: Mailbox, email: str) -> tuple[int, int]:
+    """Number of sales and earnings (CLP), as read in the text of the maestro's weekly mail; (-1, -1) without one."""
+    mails = week_mails(mailbox, email)
+    if len(mails) != 1:
+        return -1, -1
+    return _number(r"ventas", mails[0].text), _number(r"ganancias?", mails[0].text)
+
+
+def _number(label: str, text: str) -> int:
+    found = re.search(rf"^\W*{label}\b[^\d\n]*?(-?)\$?([\d.]+)", text, re.IGNORECASE | re.MULTILINE)
+    return int(found[1] + found[2].replace(".", "")) if found else -1
+
+
+# Stock: GET stock/ = what was loaded and restocked, by the API's ledger, less what the maestro sold, by the recipes
+
+
+def _stock(puesto: Puesto, catalogue: dict[str, Product]) -> Check:
+    expected = _came_in(puesto.movimientos)
+    for sale in puesto.sold:
+        for code, each in catalogue[sale.producto].receta.items():
+            expected[code] -= each * sale.cantidad
+    found = {row["insumo"]: row["cantidad"] for row in puesto.stock}
+    return Check(f"{puesto.persona.apodo}: stock = carga + reposiciones - ventas", dict(expected), found)
+
+
+def _came_in(ledger: Iterable[dict[str, Any]]) -> Amounts:
+    amounts: Amounts = Counter()
+    for line in ledger:
+        if line["tipo"] in ("carga", "reposicion"):
+            amounts[line["insumo"]] += line["cantidad"]
+    return amounts
+
+
+# E-mails and Kafka
+
+
+def _mails(people: list[str], mailbox: Mailbox) -> Iterator[Check]:
+    for what, subject in (("credenciales", CREDENTIALS_SUBJECT), ("la semana", WEEK_SUBJECT)):
+        arrived = [len(mailbox.mails(to=email, subject=subject)) for email in people]
+        yield Check(f"Correos de {what}, uno por maestro", [1] * len(people), arrived)
+
+
+def _priority(puestos: list[Puesto], since: dict[Partition, int]) -> Iterator[Check]:
+    """Reads the whole topic: partition 0 has the Paid enrolments, all of them, and nothing else ever."""
+    messages = list(read_topic(since))
+    paid = [_enrolment(message) for message in messages if message.partition() == PRIORITY_PARTITION]
+    others = [_enrolment(message) for message in messages if message.partition() != PRIORITY_PARTITION]
+    yield Check("Partición 0: solo las inscripciones Paid", _ids(puestos, paid=True), sorted(paid))
+    yield Check("Otras particiones: las demás inscripciones", _ids(puestos, paid=False), sorted(others))
+
+
+def _ids(puestos: list[Puesto], *, paid: bool) -> list[tuple[str, bool]]:
+    return sorted((puesto.inscripcion_id, paid) for puesto in puestos if puesto.persona.paid is paid)
+
+
+def _enrolment(message: Message) -> tuple[str, bool]:
+    event = decode(dict(message.headers() or ()).items(), message.value())
+    return (str(event.inscripcion_id), event.paid) if isinstance(event, InscripcionRecibida) else (event.type, False)
+
+
+def ends() -> dict[Partition, int]:
+    """Where each partition of the topic of enrolments ends now."""
+    return broker.end_offsets(broker.partitions_of(INSCRIPCIONES.name))
+
+
+def read_topic(since: dict[Partition, int]) -> Iterator[Message]:
+    """Every message of the partitions from `since` to their present end, read with a consumer of its own."""
+    left = {at: end - since[at] for at, end in ends().items() if end > since[at]}
+    config = {**settings.KAFKA_CLIENT_CONFIG, "group.id": f"demo-{uuid.uuid4()}", "enable.auto.commit": False}
+    consumer = Consumer(config)
+    try:
+        consumer.assign([TopicPartition(*at, since[at]) for at in left])
+        for _ in range(sum(left.values())):
+            yield _next(consumer)
+    finally:
+        consumer.close()
+
+
+def _next(consumer: Consumer) -> Message:
+    message = consumer.poll(broker.TIMEOUT_SECONDS)
+    if message is None:
+        raise KafkaException(f"no message within {broker.TIMEOUT_SECONDS:g} s")
+    if message.error() is not None:
+        raise KafkaException(message.error())
+    return message
+
+
+def _show(value: object) -> str:
+    """Values as people read them."""
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {amount}" for key, amount in sorted(value.items()))
+    if isinstance(value, tuple) and all(isinstance(part, int) for part in value):
+        return " y ".join(map(str, value))
+    if isinstance(value, list):
+        return f"{len(value)}: " + ", ".join(
+            str(item[0])[:8] if isinstance(item, tuple) else str(item) for item in value
+        )
+    return str(value)

@@ -1,0 +1,155 @@
+"""Plays the scenario in order: enrolments, sales, the week's closing, the audit; and sees when something goes wrong."""
+
+import random
+import threading
+import time
+from argparse import Namespace
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Final
+
+from django.utils import timezone
+from rich.console import Console
+from rich.live import Live
+
+from kafka_bridge.models import OutboxMessage
+from mamochi_site.demo import dashboard, people
+from mamochi_site.demo.audit import WEEK_SUBJECT, Partition, audit, ends, week_mails
+from mamochi_site.demo.client import Api
+from mamochi_site.demo.maestro import Maestro
+from mamochi_site.demo.observers import observe
+from mamochi_site.demo.scene import Pace, Puesto, Scene
+from mamochi_site.demo.week import closing_now
+from mamochi_site.stack import System
+
+MAESTROS: Final = 5
+PAID: Final = 2
+FRAMES_A_SECOND: Final = 6
+PICTURE_AT: Final = 0.7  # of the sales: every cart has run out once by then
+SETTLE_S: Final = 60.0
+MAILS_S: Final = 90.0
+
+
+class DemoFailed(Exception):
+    """The demo cannot go on; the text, in Spanish, says why and which log to read."""
+
+
+class Director:
+    """One performance on a running system."""
+
+    def __init__(self, system: System, options: Namespace, console: Console) -> None:
+        self.system = system
+        self.options = options
+        self.console = console
+        self.stop = threading.Event()
+        self.mailbox = system.stack.mailbox
+        pace = Pace.fast() if options.fast else Pace.real()
+        chance = random.Random(options.seed)  # noqa: S311 - a demo that can be repeated
+        self.scene = Scene([Puesto(one) for one in people.gather(MAESTROS, PAID, chance)], pace)
+        self.apis = [Api(system.url, self.stop) for _ in self.scene.puestos]
+        self.maestros = [
+            Maestro(puesto, self.scene, api, self.mailbox, chance.getrandbits(64))
+            for puesto, api in zip(self.scene.puestos, self.apis, strict=True)
+        ]
+        self.parts: list[Future[None]] = []
+        self.pictured = not options.picture
+
+    def play(self) -> bool:
+        """The whole demo; whether the audit is green. Raises DemoFailed."""
+        since = ends()
+        with self._shown(), self._threads() as pool:
+            self.scene.phase = "Inscripciones y ventas"
+            self.parts = [pool.submit(maestro.play) for maestro in self.maestros]
+            watcher = pool.submit(observe, self.scene, self.mailbox, self.stop)
+            self.parts.append(watcher)
+            self._until(lambda: all(puesto.done for puesto in self.scene.puestos), None, "")
+            self._settle()
+            self._close_week()
+        return self._report(since)
+
+    # Scenes
+
+    def _settle(self) -> None:
+        """Until every consumer has applied everything; then each maestro looks at the stock and its ledger once more."""
+        self.scene.phase = "Esperando a los consumidores"
+        applied = self.scene.applied
+        self._until(
+            lambda: self.scene.applied is not applied, SETTLE_S, "Kafka no dice hasta dónde van los consumidores"
+        )
+        quiet = "los consumidores no terminaron de aplicar los mensajes"
+        self._until(lambda: not any(self.scene.lag.values()) and not OutboxMessage.objects.exists(), SETTLE_S, quiet)
+        for puesto, api in zip(self.scene.puestos, self.apis, strict=True):
+            puesto.stock = api.get("/api/v1/stock/")
+            puesto.movimientos = api.get_all("/api/v1/stock/movimientos/")
+
+    def _close_week(self) -> None:
+        hasta = timezone.now()
+        self.scene.phase = "Cerrando la semana"
+        with closing_now(hasta) as semana:
+            self.scene.say(f"Celery Beat cierra la semana {semana} hasta las {timezone.localtime(hasta):%H:%M:%S}")
+            late = f"no llegaron los correos «{WEEK_SUBJECT}»"
+            self._until(self._week_told, MAILS_S, late, log="celery-worker")
+        self.scene.say("Llegaron los correos de la semana")
+
+    def _week_told(self) -> bool:
+        return all(week_mails(self.mailbox, puesto.persona.email) for puesto in self.scene.puestos)
+
+    def _report(self, since: dict[Partition, int]) -> bool:
+        """Prints the weekly mails and the audit."""
+        mails = [week_mails(self.mailbox, puesto.persona.email)[0] for puesto in self.scene.puestos]
+        self.console.print(dashboard.mails_panel((f"{mail.subject} → {mail.to}", mail.text) for mail in mails))
+        checks = audit(self.scene, self.mailbox, since)
+        self.console.print(dashboard.results([check.row() for check in checks]))
+        return all(check.ok for check in checks)
+
+    # Watching over it
+
+    @contextmanager
+    def _threads(self) -> Iterator[ThreadPoolExecutor]:
+        """Threads that have ended when this ends, however it ends."""
+        with ThreadPoolExecutor(MAESTROS + 1, thread_name_prefix="demo") as pool:
+            try:
+                yield pool
+            finally:
+                self.stop.set()
+
+    def _shown(self) -> AbstractContextManager[object]:
+        """The live dashboard on a terminal, else a line for each thing that happens."""
+        if self.console.is_terminal and not self.console.is_dumb_terminal:
+            return Live(
+                get_renderable=lambda: dashboard.draw(self.scene, *self.console.size),
+                console=self.console,
+                screen=True,
+                refresh_per_second=FRAMES_A_SECOND,
+            )
+        self.scene.on_line = lambda at, text: self.console.print(f"[{dashboard.clock(at)}] {text}", markup=False)
+        return nullcontext()
+
+    def _until(self, condition: Callable[[], bool], timeout: float | None, otherwise: str, log: str = "") -> None:
+        """Waits for the condition. Raises DemoFailed when time (seconds) is up, a maestro fails or a process dies."""
+        began = time.monotonic()
+        while not condition():
+            self._raise_failures()
+            if timeout is not None and time.monotonic() - began > timeout:
+                raise DemoFailed(f"{otherwise} en {timeout:g} s; lee {self._log(log)}")
+            self._take_picture()
+            time.sleep(0.1)
+
+    def _raise_failures(self) -> None:
+        for process in self.system.applications.values():
+            if not process.running:
+                raise DemoFailed(f"{process.name} terminó{process.last_words()}")
+        for part in self.parts:
+            if part.done() and (error := part.exception()):
+                raise DemoFailed(f"{error}; lee {self._log(getattr(error, 'log', ''))}") from error
+
+    def _log(self, process: str) -> str:
+        """The process' log file, or the folder of all of them."""
+        logs = self.system.stack.supervisor.logs
+        return str(logs / f"{process}.log" if process else logs)
+
+    def _take_picture(self) -> None:
+        if not self.pictured and self.scene.progress >= PICTURE_AT:
+            dashboard.save_picture(self.scene, self.options.picture)
+            self.pictured = True
