@@ -10,7 +10,7 @@ INSCRIPCIONES = Topic(name="mamochi.inscripciones", partitions=4, priority_lane=
 MAESTROS = Topic(name="mamochi.maestros", partitions=3)
 
 
-class InscripcionRecibida(Event):
+class InscripcionRecibida(Event, frozen=True):
     """A form as the applicant sent it, validated and normalised. Only `paid` ones travel on the priority partition."""
 
     type: ClassVar[str] = "mamochi.inscripciones.inscripcion-recibida.v1"
@@ -33,7 +33,7 @@ class InscripcionRecibida(Event):
         return self.paid
 
 
-class InscripcionAprobada(Event):
+class InscripcionAprobada(Event, frozen=True):
     """The guild has a new maestro: `stock` opens the cart, `ventas` the account."""
 
     type: ClassVar[str] = "mamochi.maestros.inscripcion-aprobada.v1"
@@ -49,7 +49,7 @@ class InscripcionAprobada(Event):
         return str(self.maestro_id)
 
 
-class InscripcionRechazada(Event):
+class InscripcionRechazada(Event, frozen=True):
     """The guild said no; `motivo` is the reason in Spanish, as the applicant reads it."""
 
     type: ClassVar[str] = "mamochi.maestros.inscripcion-rechazada.v1"

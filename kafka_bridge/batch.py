@@ -6,14 +6,14 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby
-from typing import Final
+from typing import Final, cast
 
 from confluent_kafka import Message as KafkaMessage
 from django.db import connection, transaction
 from django.db.models.functions import Now
 
 from kafka_bridge.errors import describe, is_outage, is_transient
-from kafka_bridge.events import Event, Undecodable, decode, registered
+from kafka_bridge.events import Event, Headers, Undecodable, decode, registered
 from kafka_bridge.handlers import Consumer
 from kafka_bridge.models import ConsumerOffset, DeadLetter
 
@@ -39,7 +39,7 @@ class Record:
     partition: Partition
     offset: int
     key: bytes | None
-    headers: list[tuple[str, bytes | str | None]]
+    headers: Headers
     value: bytes | None
     timestamp: datetime  # UTC, the broker's
     event: Event | None
@@ -63,17 +63,22 @@ class FailureLimit:
             raise TooManyDeadLetters(f"more than {self.share:.0%} of the last {self.window} messages failed")
 
 
+def partition_of(message: KafkaMessage) -> Partition:
+    """The topic and partition of a message; the client's types would allow None, which only an unsent one has."""
+    return cast(str, message.topic()), cast(int, message.partition())
+
+
 def read(message: KafkaMessage) -> Record:
     """Decodes a message; one that cannot be decoded is a record all the same."""
-    headers = message.headers() or []
+    headers = cast(Headers, message.headers() or [])
     event, rejected = None, None
     try:
         event = decode(headers, message.value())
     except Undecodable as error:
         rejected = error
     return Record(
-        partition=(message.topic(), message.partition()),
-        offset=message.offset(),
+        partition=partition_of(message),
+        offset=cast(int, message.offset()),
         key=message.key(),
         headers=headers,
         value=message.value(),

@@ -4,7 +4,7 @@ An app declares its events in `events.py`; declaring one registers it:
 
     VENTAS = Topic(name="mamochi.ventas", partitions=6)
 
-    class VentaRegistrada(Event):
+    class VentaRegistrada(Event, frozen=True):
         type: ClassVar[str] = "mamochi.ventas.venta-registrada.v1"
         topic: ClassVar[Topic] = VENTAS
         maestro_id: UUID
@@ -16,7 +16,6 @@ An app declares its events in `events.py`; declaring one registers it:
 Within a version only optional fields are added. An incompatible change is a new type, ending in the next version.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -29,6 +28,7 @@ from kafka_bridge.topics import Topic
 
 SOURCE: Final = "mamochi"
 NAMESPACE: Final = uuid5(NAMESPACE_URL, "https://mamochi.cl/events")
+Headers = list[tuple[str, bytes | str | None]]
 registered: Final[dict[str, "type[Event]"]] = {}
 
 # A time without an offset is refused: nobody can place it.
@@ -115,7 +115,7 @@ def encode(event: Event) -> Message:
     )
 
 
-def decode(headers: Iterable[tuple[str, bytes | str | None]] | None, value: bytes | None) -> Event:
+def decode(headers: Headers | None, value: bytes | None) -> Event:
     """The event in a message of Kafka's. Raises Undecodable, whose text names a field but quotes no data."""
     event_class = _class_of(headers)
     try:
@@ -133,7 +133,7 @@ def _without_data(error: str) -> str:
     return f"Invalid enum value - at {error.rpartition(' - at ')[2]}"
 
 
-def _class_of(headers: Iterable[tuple[str, bytes | str | None]] | None) -> type[Event]:
+def _class_of(headers: Headers | None) -> type[Event]:
     raw = dict(headers or ()).get("ce_type")
     if raw is None:
         raise Undecodable("unknown_type", "the header ce_type is missing")

@@ -19,7 +19,7 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 
 from kafka_bridge import positions
-from kafka_bridge.batch import Batch, FailureLimit, Fenced, Partition, Record, read
+from kafka_bridge.batch import Batch, FailureLimit, Fenced, Partition, Record, partition_of, read
 from kafka_bridge.errors import describe, is_outage, is_transient
 from kafka_bridge.handlers import Consumer
 from kafka_bridge.topics import PRIORITY_PARTITION
@@ -143,7 +143,7 @@ class Runner:
         if error is None:
             return True
         if error.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):
-            self._reposition([(message.topic(), message.partition())])
+            self._reposition([partition_of(message)])
         elif error.fatal():
             raise KafkaException(error)
         else:
@@ -197,7 +197,7 @@ class Runner:
         self.kafka.pause(paused)
         stray = self.kafka.poll(delay)
         if stray is not None and stray.error() is None:
-            self._reposition([(stray.topic(), stray.partition())])
+            self._reposition([partition_of(stray)])
         self.kafka.resume([at for at in paused if (at.topic, at.partition) in self.held])
 
 

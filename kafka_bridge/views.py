@@ -21,7 +21,7 @@ def ready(_request: HttpRequest) -> HttpResponse:
 
 def metrics(request: HttpRequest) -> HttpResponse:
     """Prometheus' text format."""
-    response: HttpResponse = ExportToDjangoView(request)
+    response: HttpResponse = ExportToDjangoView(request)  # type: ignore[no-untyped-call]
     return response
 
 

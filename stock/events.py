@@ -1,18 +1,20 @@
 """The cart ran out; the cart was filled."""
 
+from datetime import datetime
 from typing import ClassVar, Literal
 from uuid import UUID
 
-from kafka_bridge.events import Event, Instant
+from kafka_bridge.events import Event
 from kafka_bridge.topics import Topic
 
 STOCK = Topic(name="mamochi.stock", partitions=3)
 
 
-class StockAgotado(Event):
+class StockAgotado(Event, frozen=True):
     """A notice that a cart ran out: the maestro's own, or the automatic one when a sale empties an ingredient.
 
-    `insumos`: ingredient codes; empty means everything that is out.
+    `insumos`: ingredient codes; empty means everything that is out. `ventas_hasta`: where each partition of the topic of sales
+    ended when the notice was accepted, if that was known; sales below it are those that the notice can be about.
     """
 
     type: ClassVar[str] = "mamochi.stock.stock-agotado.v1"
@@ -21,13 +23,14 @@ class StockAgotado(Event):
     maestro_id: UUID
     insumos: list[str]
     origen: Literal["maestro", "automatico"]
+    ventas_hasta: dict[int, int] | None = None
 
     @property
     def key(self) -> str:
         return str(self.maestro_id)
 
 
-class StockRepuesto(Event):
+class StockRepuesto(Event, frozen=True):
     """The distributors filled the cart. `insumos`: what was added, by ingredient code, in its own unit."""
 
     type: ClassVar[str] = "mamochi.stock.stock-repuesto.v1"
@@ -35,7 +38,7 @@ class StockRepuesto(Event):
     aviso_id: UUID
     maestro_id: UUID
     insumos: dict[str, int]
-    repuesto_en: Instant
+    repuesto_en: datetime
 
     @property
     def key(self) -> str:

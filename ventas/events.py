@@ -11,7 +11,7 @@ from kafka_bridge.topics import Topic
 VENTAS = Topic(name="mamochi.ventas", partitions=6)
 
 
-class VentaRegistrada(Event):
+class VentaRegistrada(Event, frozen=True):
     """A maestro sold `cantidad` of a product. Prices and costs are whole CLP for one unit.
 
     `insumos`: what the whole sale takes from the cart, by ingredient code, in the ingredient's own unit (g, ml, pieces).
@@ -33,7 +33,7 @@ class VentaRegistrada(Event):
         return str(self.maestro_id)
 
 
-class VentaAnulada(Event):
+class VentaAnulada(Event, frozen=True):
     """A maestro took back a sale registered by mistake. It may arrive before the sale itself."""
 
     type: ClassVar[str] = "mamochi.ventas.venta-anulada.v1"

@@ -86,7 +86,7 @@ class Bench:
         if failures:
             raise failures[0]
 
-    def send_raw(self, value: bytes | None, headers: list[tuple[str, bytes]], partition: int = 0) -> None:
+    def send_raw(self, value: bytes | None, headers: list[tuple[str, str | bytes | None]], partition: int = 0) -> None:
         """Writes to the topic as any stranger could."""
         raw = Producer({"bootstrap.servers": ",".join(_bootstrap()), "acks": "all"})
         raw.produce(self.topic.name, partition=partition, value=value, headers=headers)
@@ -125,7 +125,7 @@ def make_bench(kafka: str) -> Iterator[Callable[..., Bench]]:
         name = f"bench.{uuid4()}"
         own_topic = Topic(name=name, partitions=partitions, priority_lane=lane)
 
-        class Happened(Event):
+        class Happened(Event, frozen=True):
             type: ClassVar[str] = f"mamochi.bench.happened-{uuid4()}.v1"
             topic: ClassVar[Topic] = own_topic
             n: int

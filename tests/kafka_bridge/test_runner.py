@@ -9,16 +9,16 @@ from django.db import connection
 
 from deploy.embedded.waiting import wait_until
 from kafka_bridge import broker
-from kafka_bridge.batch import Batch, FailureLimit, Fenced, TooManyDeadLetters
+from kafka_bridge.batch import Batch, FailureLimit, Fenced, Record, TooManyDeadLetters
 from kafka_bridge.models import ConsumerOffset, DeadLetter
 from kafka_bridge.runner import Runner
 from tests.kafka_bridge.conftest import SECONDS, Bench
 
 
-def poll_until_records(runner: Runner) -> list:  # type: ignore[type-arg]
+def poll_until_records(runner: Runner) -> list[Record]:
     """Joins the group by hand and returns the first batch, not applied."""
     runner.kafka.subscribe(list(runner.topics), on_assign=runner._on_assign, on_revoke=runner._on_revoke)
-    found: list = []  # type: ignore[type-arg]
+    found: list[Record] = []
 
     def step() -> bool:
         runner._position()
@@ -91,7 +91,7 @@ def test_a_failing_message_becomes_one_dead_letter_and_the_others_rows(bench: Be
     assert [letter.offset for letter in letters] == [7, 42]
     assert letters[0].error == "ValueError: 7 is poison"
     assert "handle" in letters[0].traceback
-    assert bytes(letters[0].value)
+    assert letters[0].value
 
 
 def test_a_foreign_key_that_fails_only_at_commit_is_found(bench: Bench) -> None:
