@@ -13,7 +13,6 @@ from functools import partial
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-import requests
 import truststore
 from jgo.env import LockedDependency, LockFile
 from jgo.maven import MavenContext
@@ -87,7 +86,7 @@ def _download(wanted: Sequence[LockedDependency], cache: Path, cancelled: Callab
         context = MavenContext(repo_cache=Path(staging), timeout=30)
         try:
             list(pool.map(partial(_fetch, context, cache, cancelled), wanted))
-        except (requests.RequestException, RuntimeError, OSError) as error:
+        except (RuntimeError, OSError) as error:
             pool.shutdown(cancel_futures=True)
             raise StackError(
                 f"Apache Kafka cannot be downloaded from Maven Central ({error}): check the network or the "

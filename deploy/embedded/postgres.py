@@ -60,6 +60,7 @@ class Postgres(Server):
         """Make the cluster the first time, start it, wait until it answers. Raises StackError."""
         wrapper = _wrapper()
         self._initialise_once(supervisor, wrapper, say)
+        self._await_last_sessions()
         self._remove_stale_lock()
         command = [*wrapper, str(BINARIES / "postgres"), "-D", str(self.folder), *self._options()]
         # SIGINT is "fast": SIGTERM would wait for every client to leave.
@@ -107,6 +108,14 @@ class Postgres(Server):
         }
         return [argument for key, value in settings.items() for argument in ("-c", f"{key}={value}")]
 
+    def _await_last_sessions(self) -> None:
+        """Sessions of a server that was killed notice it and end; until then a new one refuses to start."""
+        try:
+            wait_until(lambda: not _sessions(self.folder), 15)
+        except TimeoutError:
+            pids = [process.pid for process in _sessions(self.folder)]
+            raise StackError(f"Processes of an earlier PostgreSQL in {self.folder} still run: end {pids}.") from None
+
     def _remove_stale_lock(self) -> None:
         """PostgreSQL removes a dead server's lock itself, but not when a stranger got that pid since."""
         lock = self.folder / "postmaster.pid"
@@ -137,9 +146,9 @@ class Postgres(Server):
                 connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(owner, owner))
 
     def restart(self, *, wait: bool = True) -> None:
-        """As of every server; but a new one refuses to start while sessions of a killed one still end."""
+        """As of every server, once the sessions of the killed one have ended."""
         self.process.kill()
-        wait_until(lambda: not _sessions(self.folder), 15, what="PostgreSQL's last sessions are gone")
+        self._await_last_sessions()
         super().restart(wait=wait)
 
 

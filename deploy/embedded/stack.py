@@ -172,8 +172,16 @@ class Stack:
         if self.fresh:
             for name in ("data", "mailbox", "logs"):
                 shutil.rmtree(self.folder / name, ignore_errors=True)
+        self._set_logs_aside()
         for name in ("data", "mailbox", "logs"):
             (self.folder / name).mkdir(exist_ok=True)
+
+    def _set_logs_aside(self) -> None:
+        """Each run has its own logs; those of the one before are kept."""
+        logs, before = self.supervisor.logs, self.folder / "logs-before"
+        if logs.exists():
+            shutil.rmtree(before, ignore_errors=True)
+            logs.rename(before)
 
     def _start_parts(self) -> None:
         with ThreadPoolExecutor(len(self.all_parts)) as pool:
@@ -191,6 +199,12 @@ class Stack:
     def run(self, name: str, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> Process:
         """Start a process of the application; `env` is its whole environment. It is stopped before the servers."""
         return self.supervisor.spawn(name, argv, cwd=cwd, env=env)
+
+    def restart(self, name: str) -> None:
+        """Start a process of the application again as it was, killed first (SIGKILL) if it runs."""
+        process = self.processes[name]
+        process.kill()
+        self.supervisor.start(process)
 
     def note(self, **extra: Any) -> None:
         """Add facts to stack.json, such as the web's URL and the admin's login."""
