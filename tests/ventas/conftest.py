@@ -1,0 +1,65 @@
+"""A catalogue, maestros and their sales."""
+
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from rest_framework.test import APIClient
+
+from inscripciones.models import Usuario
+from ventas import catalogo, seed
+from ventas.events import VentaAnulada, VentaRegistrada
+from ventas.models import Cuenta
+
+AHORA = datetime(2026, 11, 18, 15, 0, tzinfo=UTC)  # Wednesday of 2026-W47 in Chile
+MEDIANO = {"producto": "mediano", "precio_unitario": 2_000, "costo_unitario": 610}
+
+
+@pytest.fixture
+def con_catalogo(db: None) -> Iterator[None]:
+    seed.sembrar_catalogo()
+    catalogo.olvidar()
+    yield
+    catalogo.olvidar()
+
+
+@pytest.fixture
+def maestro_id() -> UUID:
+    return uuid4()
+
+
+@pytest.fixture
+def api(con_catalogo: None, maestro_id: UUID) -> APIClient:
+    return cliente(maestro_id)
+
+
+def cliente(maestro_id: UUID) -> APIClient:
+    """An HTTP client that is logged in as that maestro."""
+    client = APIClient()
+    client.force_authenticate(Usuario.objects.create_user(username=str(maestro_id), maestro_id=maestro_id))
+    return client
+
+
+def venta(maestro_id: UUID, **campos: Any) -> VentaRegistrada:
+    """One mediano sold at AHORA, unless said otherwise."""
+    venta_id = campos.pop("venta_id", None) or uuid4()
+    datos = {**MEDIANO, "cantidad": 1, "vendida_en": AHORA, "time": AHORA, "insumos": {}, **campos}
+    id_ = VentaRegistrada.derive_id(maestro_id, venta_id)
+    return VentaRegistrada(id=id_, venta_id=venta_id, maestro_id=maestro_id, **datos)
+
+
+def anulacion(de: VentaRegistrada, time: datetime = AHORA) -> VentaAnulada:
+    """The void of a sale."""
+    id_ = VentaAnulada.derive_id(de.maestro_id, de.venta_id)
+    return VentaAnulada(id=id_, time=time, venta_id=de.venta_id, maestro_id=de.maestro_id)
+
+
+@pytest.fixture
+def cuenta(db: None) -> Callable[..., Cuenta]:
+    def abrir(nombre: str = "Rosa Ñáñez", **campos: Any) -> Cuenta:
+        datos = {"maestro_id": uuid4(), "email": f"{uuid4()}@example.cl", "abierta_en": AHORA, **campos}
+        return Cuenta.objects.create(nombre=nombre, **datos)
+
+    return abrir

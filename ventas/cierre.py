@@ -1,0 +1,144 @@
+"""Closing a week: it waits until all that was accepted before its boundary is in the ledger, then writes its reports.
+
+Resumable and safe to call from anywhere at once: each step is stored, and calling again goes on where it stopped.
+"""
+
+import logging
+from datetime import date, datetime, timedelta
+from typing import Final
+
+from confluent_kafka import KafkaException
+from django.db import transaction
+from django.utils import timezone
+
+from kafka_bridge import outbox, watermark
+from kafka_bridge.handlers import consumers
+from kafka_bridge.models import DeadLetter
+from kafka_bridge.producer import DEADLINE_MS
+from ventas import reports, semanas
+from ventas.models import Semana
+
+logger = logging.getLogger(__name__)
+
+CONSUMIDOR: Final = "contabilidad"
+# After the boundary, how long a request that began before it may still be at work: the wait for Kafka, the
+# INSERT into the outbox, and the difference between the machines' clocks.
+MARGEN: Final = timedelta(milliseconds=DEADLINE_MS) + timedelta(seconds=5) + timedelta(seconds=2)
+
+
+def semanas_vencidas(*, ahora: datetime) -> list[date]:
+    """The Mondays of the weeks whose boundary has passed and that are not closed, oldest first. Makes missing weeks.
+
+    A Beat that was off for a month finds four; a week in which nothing was sold closes too.
+    """
+    _asegurar_semanas(semanas.semana_de(ahora))
+    pendientes = Semana.objects.exclude(estado=Semana.Estado.CERRADA).filter(hasta__lte=ahora)
+    return list(pendientes.order_by("lunes").values_list("lunes", flat=True))
+
+
+def _asegurar_semanas(actual: date) -> None:
+    """A row for each week from the last closed one (or the first known) to the current one."""
+    cerradas = Semana.objects.filter(estado=Semana.Estado.CERRADA).order_by("-lunes")
+    conocida = cerradas.first() or Semana.objects.order_by("lunes").first()
+    primera = conocida.lunes if conocida else actual
+    faltan = ((actual - primera) // semanas.SEMANA) + 1
+    Semana.objects.bulk_create(
+        [Semana.nueva(primera + n * semanas.SEMANA) for n in range(faltan)], ignore_conflicts=True
+    )
+
+
+def cerrar_semana(lunes: date, *, ahora: datetime, hasta: datetime | None = None) -> bool:
+    """Closes the week of a Monday if it is complete; else notes what it waits for. Returns whether it is closed.
+
+    `hasta`: a boundary earlier than the week's end, to close it early: what comes later counts in the next one as an
+    adjustment. Raises ValueError where `lunes` is no Monday or `hasta` lies outside of the week.
+    """
+    semana = _semana(lunes, hasta)
+    if semana.cerrada:
+        return True
+    espera = _que_espera(semana, ahora)
+    if espera:
+        Semana.objects.filter(pk=lunes).update(espera=espera)
+        logger.info("Semana %s: %s", semana, espera)
+        return False
+    contabilizar(lunes, ahora=ahora)
+    return True
+
+
+def _semana(lunes: date, hasta: datetime | None) -> Semana:
+    """The week's row, with its boundary moved to `hasta` if it is given; the offsets of another boundary are forgotten."""
+    if lunes.weekday():
+        raise ValueError(f"{lunes} is no Monday")
+    nueva = Semana.nueva(lunes)
+    if hasta is not None and not nueva.desde <= hasta <= nueva.hasta:
+        raise ValueError(f"{hasta} lies outside of the week {nueva}")
+    Semana.objects.bulk_create([nueva], ignore_conflicts=True)
+    if hasta is not None:
+        abiertas = Semana.objects.filter(pk=lunes).exclude(estado=Semana.Estado.CERRADA).exclude(hasta=hasta)
+        abiertas.update(hasta=hasta, fines=None, estado=Semana.Estado.ABIERTA)
+    return Semana.objects.get(pk=lunes)
+
+
+def _que_espera(semana: Semana, ahora: datetime) -> str:
+    """What must happen before the week is complete, in words for staff; empty when it is. The order matters.
+
+    Once nothing older waits in the outbox, the topics' ends are stored: all that was accepted before lies below.
+    """
+    anterior = Semana.objects.exclude(estado=Semana.Estado.CERRADA).filter(lunes__lt=semana.lunes).first()
+    if anterior:
+        return f"Espera que se cierre la semana {anterior}."
+    completa = semana.hasta + MARGEN
+    if ahora < completa:
+        return f"Espera que pase el {timezone.localtime(completa):%d-%m-%Y a las %H:%M:%S}."
+    if semana.fines is None:
+        if outbox.has_older_than(completa):
+            return "Espera que salgan a Kafka los mensajes por publicar que se aceptaron antes del cierre."
+        if error := _guardar_fines(semana):
+            return error
+    return _atraso(semana)
+
+
+def _guardar_fines(semana: Semana) -> str:
+    """Stores where each of the consumer's topics ends now; what stops it, in words, if Kafka does not answer."""
+    try:
+        fines = {topic.name: watermark.end_offsets(topic.name) for topic in consumers[CONSUMIDOR].topics}
+    except KafkaException as error:
+        return f"Espera a Kafka, que no dice dónde terminan los tópicos: {error.args[0].str()}."
+    Semana.objects.filter(pk=semana.pk, fines=None).update(fines=fines, estado=Semana.Estado.CERRANDO)
+    semana.refresh_from_db()
+    return ""
+
+
+def _atraso(semana: Semana) -> str:
+    """What `contabilidad` has yet to enter of what the stored offsets name."""
+    faltan = {
+        f"{topic}[{particion}]": cuantos
+        for topic, fines in (semana.fines or {}).items()
+        for particion, cuantos in watermark.behind(CONSUMIDOR, topic, {int(p): fin for p, fin in fines.items()}).items()
+    }
+    if not faltan:
+        return ""
+    detalle = ", ".join(f"{cuantos} de {donde}" for donde, cuantos in sorted(faltan.items()))
+    return f"Espera que contabilidad registre {sum(faltan.values())} mensajes: {detalle}. ¿Está corriendo?"
+
+
+def contabilizar(lunes: date, *, ahora: datetime) -> None:
+    """Writes the reports of a complete week and closes it, all or nothing. A closed week stays as it is.
+
+    FOR UPDATE waits for the sales that hold the week FOR SHARE; those after it find it closed and count in the next.
+    """
+    with transaction.atomic():
+        semana = Semana.objects.select_for_update().get(pk=lunes)
+        if semana.cerrada:
+            return
+        escritos = reports.escribir(semana)
+        semana.estado, semana.cerrada_en, semana.espera = Semana.Estado.CERRADA, ahora, ""
+        semana.advertencia = _advertencia()
+        semana.save()
+    logger.info("Semana %s cerrada con %d reportes", semana, escritos)
+
+
+def _advertencia() -> str:
+    """Messages that could not be entered do not hold the week up; they are named."""
+    abiertos = DeadLetter.objects.filter(consumer=CONSUMIDOR, state=DeadLetter.State.OPEN).count()
+    return f"Al cerrar había {abiertos} mensajes que contabilidad no pudo registrar." if abiertos else ""

@@ -1,0 +1,262 @@
+"""The catalogue, the ledger of sales, the accounting weeks and their reports.
+
+The ledger has no running totals: every sum is made from its rows (reports.py). Rows name what other apps own, and the
+products of past sales, by id or code without a foreign key: topics can be replayed in any order.
+"""
+
+from collections.abc import Iterable
+from datetime import date, datetime
+from decimal import ROUND_HALF_UP, Decimal
+
+from django.core.validators import MinValueValidator, RegexValidator
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+from ventas import semanas
+
+CODIGO_VALIDO = RegexValidator(r"^[a-z0-9_-]+$", "Solo minúsculas, números y guiones.")
+
+
+class Insumo(models.Model):
+    """An ingredient; `costo` in CLP for one `unidad` (g, ml or pieces), with two decimals."""
+
+    codigo = models.CharField("código", max_length=30, primary_key=True, validators=[CODIGO_VALIDO])
+    nombre = models.CharField("nombre", max_length=60)
+    unidad = models.CharField("unidad", max_length=10, help_text="g, ml o un (unidades)")
+    costo = models.DecimalField(
+        "costo por unidad", max_digits=10, decimal_places=2, validators=[MinValueValidator(0)], help_text="CLP"
+    )
+
+    class Meta:
+        verbose_name = "insumo"
+        verbose_name_plural = "insumos"
+        ordering = ["codigo"]
+        constraints = [models.CheckConstraint(condition=Q(costo__gte=0), name="ingredient_cost_not_negative")]
+
+    def __str__(self) -> str:
+        return self.nombre
+
+
+class Producto(models.Model):
+    """What maestros sell; `precio` in whole CLP. An edit counts for sales accepted a few seconds later, never for past ones."""
+
+    codigo = models.CharField("código", max_length=30, primary_key=True, validators=[CODIGO_VALIDO])
+    nombre = models.CharField("nombre", max_length=60)
+    precio = models.PositiveIntegerField("precio", help_text="CLP, sin decimales")
+    activo = models.BooleanField("activo", default=True, help_text="Los inactivos no se pueden vender.")
+
+    class Meta:
+        verbose_name = "producto"
+        verbose_name_plural = "productos"
+        ordering = ["precio", "codigo"]
+
+    def __str__(self) -> str:
+        return self.nombre
+
+
+class Receta(models.Model):
+    """How much of an ingredient one unit of a product takes, in the ingredient's own unit."""
+
+    producto = models.ForeignKey(Producto, models.CASCADE, related_name="receta", verbose_name="producto")
+    insumo = models.ForeignKey(Insumo, models.PROTECT, related_name="recetas", verbose_name="insumo")
+    cantidad = models.PositiveIntegerField("cantidad", validators=[MinValueValidator(1)])
+
+    class Meta:
+        verbose_name = "ingrediente de la receta"
+        verbose_name_plural = "receta"
+        ordering = ["insumo"]
+        constraints = [models.UniqueConstraint(fields=["producto", "insumo"], name="ingredient_once_a_recipe")]
+
+    def __str__(self) -> str:
+        return f"{self.cantidad} {self.insumo.unidad} de {self.insumo}"
+
+
+def costo_de(receta: Iterable[Receta]) -> int:
+    """What one unit costs in ingredients, in whole CLP: the exact sum, rounded half up once."""
+    exacto = sum((linea.cantidad * linea.insumo.costo for linea in receta), Decimal(0))
+    return int(exacto.quantize(Decimal(1), ROUND_HALF_UP))
+
+
+class Cuenta(models.Model):
+    """A maestro as the accounts know them: whom to write the week to. From InscripcionAprobada."""
+
+    maestro_id = models.UUIDField("id de maestro", primary_key=True, editable=False)
+    nombre = models.CharField("nombre", max_length=200)
+    email = models.EmailField("correo")
+    abierta_en = models.DateTimeField("abierta")
+
+    class Meta:
+        verbose_name = "cuenta"
+        verbose_name_plural = "cuentas"
+        ordering = ["nombre"]
+
+    def __str__(self) -> str:
+        return self.nombre
+
+
+class Semana(models.Model):
+    """An accounting week by its Monday. Weeks close in their order and never open again.
+
+    `hasta` is the boundary of its closing (UTC): the end of the week, or earlier where staff close it early. `fines`: by
+    topic and partition, the offset that `contabilidad` must reach first; set when the closing begins.
+    """
+
+    class Estado(models.TextChoices):
+        ABIERTA = "abierta", "abierta"
+        CERRANDO = "cerrando", "cerrándose"
+        CERRADA = "cerrada", "cerrada"
+
+    lunes = models.DateField("lunes", primary_key=True)
+    hasta = models.DateTimeField("hasta")
+    estado = models.CharField("estado", max_length=10, choices=Estado.choices, default=Estado.ABIERTA)
+    espera = models.TextField("qué espera", blank=True)
+    fines = models.JSONField("offsets por alcanzar", null=True, blank=True)
+    advertencia = models.TextField("advertencia", blank=True)
+    cerrada_en = models.DateTimeField("cerrada", null=True, blank=True)
+
+    class Meta:
+        verbose_name = "semana"
+        verbose_name_plural = "semanas"
+        ordering = ["-lunes"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(estado="cerrada", cerrada_en__isnull=False)
+                | Q(estado__in=["abierta", "cerrando"], cerrada_en=None),
+                name="closed_week_has_its_moment",
+            ),
+            models.CheckConstraint(condition=Q(lunes__iso_week_day=1), name="week_begins_on_monday"),
+        ]
+
+    def __str__(self) -> str:
+        return semanas.codigo(self.lunes)
+
+    @classmethod
+    def nueva(cls, lunes: date) -> "Semana":
+        """An open week, unsaved, that ends when the calendar says."""
+        return cls(lunes=lunes, hasta=semanas.limites(lunes)[1])
+
+    @property
+    def desde(self) -> datetime:
+        return semanas.limites(self.lunes)[0]
+
+    @property
+    def cerrada(self) -> bool:
+        return self.estado == self.Estado.CERRADA
+
+
+class Venta(models.Model):
+    """A sale in the ledger; `id` is its event's, `venta_id` the client's. Prices and costs in whole CLP for one unit.
+
+    `dia` is the Chilean date of `vendida_en`; `semana_contable` the Monday of the week that counts it, which is a later
+    one than the sale's own when that had closed. A void leaves the row and sets `semana_anulacion`, the week that
+    takes it back: nothing is counted where both weeks are the same.
+    """
+
+    id = models.UUIDField("id del evento", primary_key=True, editable=False)
+    venta_id = models.UUIDField("id de venta")
+    maestro_id = models.UUIDField("id de maestro")
+    producto = models.CharField("producto", max_length=30)
+    cantidad = models.PositiveIntegerField("cantidad")
+    precio_unitario = models.PositiveIntegerField("precio unitario")
+    costo_unitario = models.PositiveIntegerField("costo unitario")
+    vendida_en = models.DateTimeField("vendida")
+    dia = models.DateField("día")
+    registrada_en = models.DateTimeField("registrada")
+    semana_contable = models.DateField("semana contable")
+    anulada_en = models.DateTimeField("anulada", null=True, blank=True)
+    semana_anulacion = models.DateField("semana de la anulación", null=True, blank=True)
+
+    class Meta:
+        verbose_name = "venta"
+        verbose_name_plural = "ventas"
+        ordering = ["-vendida_en", "-id"]
+        indexes = [
+            models.Index(fields=["maestro_id", "-vendida_en", "-id"], name="sales_of_a_maestro"),
+            models.Index(fields=["semana_contable", "maestro_id"], name="sales_of_a_week"),
+            models.Index(
+                fields=["semana_anulacion", "maestro_id"],
+                name="voids_of_a_week",
+                condition=Q(semana_anulacion__isnull=False),
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.cantidad} × {self.producto}"
+
+    @property
+    def ingresos(self) -> int:
+        """What was paid, whole CLP."""
+        return self.cantidad * self.precio_unitario
+
+    @property
+    def ganancias(self) -> int:
+        """What was paid less the ingredients' cost, whole CLP."""
+        return self.cantidad * (self.precio_unitario - self.costo_unitario)
+
+
+class Anulacion(models.Model):
+    """A maestro took back a sale. `venta` is the sale's event id; it may come before the sale, and waits (`aplicada`)."""
+
+    id = models.UUIDField("id del evento", primary_key=True, editable=False)
+    venta = models.UUIDField("id del evento de la venta")
+    venta_id = models.UUIDField("id de venta")
+    maestro_id = models.UUIDField("id de maestro")
+    motivo = models.TextField("motivo", blank=True)
+    anulada_en = models.DateTimeField("anulada")
+    aplicada = models.BooleanField("aplicada", default=False)
+
+    class Meta:
+        verbose_name = "anulación"
+        verbose_name_plural = "anulaciones"
+        ordering = ["-anulada_en"]
+        indexes = [
+            models.Index(fields=["venta"], name="voids_that_wait", condition=Q(aplicada=False)),
+            models.Index(fields=["-anulada_en"], name="voids_by_moment"),
+        ]
+
+    def __str__(self) -> str:
+        return f"Anulación de {self.venta_id}"
+
+
+class ReporteSemanal(models.Model):
+    """What one maestro sold in one accounting week, and the e-mail that says so. One a maestro and week, ever.
+
+    Totals include the adjustments (`ajuste_*`): sales and voids of weeks that had closed. `por_dia`: seven of
+    `{dia, cantidad_ventas, unidades, ingresos, ganancias}`, without adjustments; `por_producto`: units by code, with them.
+    """
+
+    class Envio(models.TextChoices):
+        PENDIENTE = "pendiente", "por enviar"
+        ENVIADO = "enviado", "enviado"
+        FALLIDO = "fallido", "no se pudo enviar"
+
+    semana = models.ForeignKey(Semana, models.PROTECT, related_name="reportes", verbose_name="semana")
+    maestro_id = models.UUIDField("id de maestro")
+    cantidad_ventas = models.BigIntegerField("ventas")
+    unidades = models.BigIntegerField("unidades")
+    ingresos = models.BigIntegerField("ingresos")
+    ganancias = models.BigIntegerField("ganancias")
+    ajuste_ventas = models.BigIntegerField("ventas de ajuste", default=0)
+    ajuste_unidades = models.BigIntegerField("unidades de ajuste", default=0)
+    ajuste_ingresos = models.BigIntegerField("ingresos de ajuste", default=0)
+    ajuste_ganancias = models.BigIntegerField("ganancias de ajuste", default=0)
+    por_dia = models.JSONField("por día")
+    por_producto = models.JSONField("por producto")
+    creado_en = models.DateTimeField("creado", db_default=Now())
+    envio = models.CharField("correo", max_length=10, choices=Envio.choices, default=Envio.PENDIENTE)
+    intentos = models.PositiveIntegerField("intentos", default=0)
+    proximo_intento = models.DateTimeField("próximo intento", null=True, blank=True)
+    respuesta = models.TextField("respuesta del servidor", blank=True)
+    enviado_en = models.DateTimeField("enviado", null=True, blank=True)
+
+    class Meta:
+        verbose_name = "reporte semanal"
+        verbose_name_plural = "reportes semanales"
+        ordering = ["-semana", "-ingresos"]
+        permissions = [("reenviar_reporte", "Puede reenviar reportes")]
+        constraints = [models.UniqueConstraint(fields=["semana", "maestro_id"], name="one_report_a_maestro_and_week")]
+        indexes = [models.Index(fields=["id"], name="reports_to_send", condition=Q(envio="pendiente"))]
+
+    def __str__(self) -> str:
+        return f"{semanas.codigo(self.semana_id)}: {self.cantidad_ventas} ventas"
