@@ -124,6 +124,54 @@ class Maestro(models.Model):
         verbose_name = "maestro"
         verbose_name_plural = "maestros"
         ordering = ["nombre"]
+        permissions = [("reenviar_credenciales", "Puede reenviar y anular credenciales")]
 
     def __str__(self) -> str:
         return self.nombre
+
+
+class Envio(models.Model):
+    """An e-mail that is owed: claimed by a conditional update, then sent. The row never holds what the mail says.
+
+    `id` is derived from its cause, so that the same cause owes one mail. `proximo_intento` (UTC) is when it is due and,
+    while it is being sent, when the claim lapses. `ultimo_error` is SMTP's code, without its text (that may quote an address).
+    """
+
+    class Tipo(models.TextChoices):
+        CREDENCIALES = "credenciales", "credenciales"
+        RECHAZO = "rechazo", "rechazo"
+        AVISO = "aviso", "aviso de datos repetidos"
+
+    class Estado(models.TextChoices):
+        PENDIENTE = "pendiente", "pendiente"
+        ENVIANDO = "enviando", "enviándose"
+        ENVIADO = "enviado", "enviado"
+        DETENIDO = "detenido", "detenido"  # its mailbox refused it for good: a person must look
+
+    ABIERTOS: ClassVar = (Estado.PENDIENTE, Estado.ENVIANDO)
+
+    id = models.UUIDField("id", primary_key=True, editable=False)
+    tipo = models.CharField("tipo", max_length=12, choices=Tipo.choices)
+    inscripcion = models.ForeignKey(Inscripcion, models.PROTECT, verbose_name="inscripción")
+    estado = models.CharField("estado", max_length=10, choices=Estado.choices, default=Estado.PENDIENTE)
+    intentos = models.PositiveIntegerField("intentos", default=0)
+    proximo_intento = models.DateTimeField("próximo intento", db_default=Now())
+    ultimo_error = models.CharField("último error", max_length=100, blank=True)
+    message_id = models.CharField("Message-ID", max_length=200, blank=True)
+    creado_en = models.DateTimeField("creado", db_default=Now())
+    enviado_en = models.DateTimeField("enviado", null=True, blank=True)
+
+    class Meta:
+        verbose_name = "correo por enviar"
+        verbose_name_plural = "correos por enviar"
+        constraints = [
+            models.UniqueConstraint(
+                fields=["inscripcion"], condition=Q(tipo="credenciales"), name="one_credentials_mail_an_enrolment"
+            )
+        ]
+        indexes = [
+            models.Index(fields=["proximo_intento"], condition=~Q(estado__in=["enviado", "detenido"]), name="mails_due")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_tipo_display()} ({self.get_estado_display()})"

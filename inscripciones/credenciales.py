@@ -1,0 +1,24 @@
+"""A maestro's token: one at a time, readable once, stored as a hash.
+
+knox keeps SHA-512 of the token and its first 15 characters in plain text, to find the row: the prefix `mmc_` and 11 of
+64 hexadecimal digits. The 53 that are left are 212 bits, which nobody guesses.
+"""
+
+from django.contrib.auth.hashers import make_password
+from knox.models import AuthToken
+
+from inscripciones.models import Usuario
+
+
+def emitir(usuario: Usuario) -> str:
+    """A new token, the only valid one from now on; needs a transaction. It cannot be read again."""
+    revocar(usuario)
+    _row, token = AuthToken.objects.create(usuario)
+    return str(token)
+
+
+def revocar(usuario: Usuario) -> None:
+    """Voids the user's token and ends the sessions that it opened (they hang on the password's hash, which changes)."""
+    AuthToken.objects.filter(user=usuario).delete()
+    usuario.password = make_password(None)
+    usuario.save(update_fields=["password"])

@@ -1,0 +1,177 @@
+"""The rules of approval: small, named, pure. Each takes the form and what is known, and says why in Spanish.
+
+A violation rejects. A repeated identity waits apart. A doubt sends to a person. When all pass the enrolment approves
+itself, if the guild wants that (REVISION_AUTOMATICA).
+"""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from enum import StrEnum
+from typing import Final
+from uuid import UUID
+
+from django.core.exceptions import ValidationError
+from django.core.validators import validate_email
+
+from inscripciones import formato
+from inscripciones.events import InscripcionRecibida
+from inscripciones.models import Inscripcion
+
+Estado = Inscripcion.Estado
+PRIMER_RUT_DE_EMPRESA: Final = 50_000_000  # below: people; from here to 99,999,999 the tax service numbers companies
+ULTIMO_RUT_DE_EMPRESA: Final = 99_999_999
+CORREOS_DESECHABLES: Final = frozenset(
+    [
+        "10minutemail.com",
+        "discard.email",
+        "dispostable.com",
+        "emailondeck.com",
+        "fakeinbox.com",
+        "getnada.com",
+        "guerrillamail.com",
+        "grr.la",
+        "maildrop.cc",
+        "mailinator.com",
+        "mailnesia.com",
+        "mintemail.com",
+        "mohmal.com",
+        "sharklasers.com",
+        "spam4.me",
+        "temp-mail.org",
+        "tempmail.com",
+        "throwawaymail.com",
+        "trashmail.com",
+        "yopmail.com",
+    ]
+)
+
+
+class Resultado(StrEnum):
+    PASA = "pasa"
+    DUDA = "duda"
+    REPITE = "repite"
+    INFRINGE = "infringe"
+
+
+@dataclass(frozen=True)
+class Veredicto:
+    """What one rule said. `razon` is for staff, and for the applicant where the rule is infringed; empty where it passes."""
+
+    regla: str
+    resultado: Resultado
+    razon: str = ""
+
+
+@dataclass
+class Conocido:
+    """What the rules need to know of other enrolments; grows within a batch as its forms are decided."""
+
+    por_rut: dict[str, UUID] = field(default_factory=dict)  # living enrolments, by RUT
+    por_email: dict[str, UUID] = field(default_factory=dict)
+    comprobantes: set[str] = field(default_factory=set)  # receipts claimed already
+    rechazados: set[str] = field(default_factory=set)  # RUTs that a person rejected before
+
+
+def _pasa_si(condicion: bool, otro: Resultado, razon: str) -> tuple[Resultado, str]:
+    return (Resultado.PASA, "") if condicion else (otro, razon)
+
+
+def rut_valido(form: InscripcionRecibida, _: Conocido) -> tuple[Resultado, str]:
+    return _pasa_si(_normal(formato.rut, form.rut), Resultado.INFRINGE, "El RUT no es válido.")
+
+
+def rut_de_persona(form: InscripcionRecibida, _: Conocido) -> tuple[Resultado, str]:
+    numero = int("0" + "".join(filter(str.isdecimal, form.rut[:-1])))
+    es_persona = not PRIMER_RUT_DE_EMPRESA <= numero <= ULTIMO_RUT_DE_EMPRESA
+    return _pasa_si(es_persona, Resultado.INFRINGE, "El RUT es de una empresa: el gremio inscribe a personas.")
+
+
+def correo_valido(form: InscripcionRecibida, _: Conocido) -> tuple[Resultado, str]:
+    return _pasa_si(_es_correo(form.email), Resultado.INFRINGE, "El correo no es válido.")
+
+
+def comuna_oficial(form: InscripcionRecibida, _: Conocido) -> tuple[Resultado, str]:
+    return _pasa_si(_normal(formato.comuna, form.comuna), Resultado.INFRINGE, "La comuna no existe en Chile.")
+
+
+def telefono_chileno(form: InscripcionRecibida, _: Conocido) -> tuple[Resultado, str]:
+    return _pasa_si(_normal(formato.telefono, form.telefono), Resultado.INFRINGE, "El teléfono no es de Chile.")
+
+
+def pago_con_comprobante(form: InscripcionRecibida, _: Conocido) -> tuple[Resultado, str]:
+    tiene = bool(form.comprobante_pago) or not form.paid
+    return _pasa_si(tiene, Resultado.INFRINGE, "Dice que está pagada y no trae comprobante de pago.")
+
+
+def identidad_sin_inscribir(form: InscripcionRecibida, conocido: Conocido) -> tuple[Resultado, str]:
+    otras = {conocido.por_rut.get(form.rut), conocido.por_email.get(form.email)} - {None}
+    return _pasa_si(not otras, Resultado.REPITE, "El RUT o el correo es de otra inscripción, pendiente o aprobada.")
+
+
+def comprobante_sin_uso(form: InscripcionRecibida, conocido: Conocido) -> tuple[Resultado, str]:
+    usado = form.paid and form.comprobante_pago in conocido.comprobantes
+    return _pasa_si(not usado, Resultado.DUDA, "Otra inscripción ya usó este comprobante de pago.")
+
+
+def sin_rechazo_previo(form: InscripcionRecibida, conocido: Conocido) -> tuple[Resultado, str]:
+    previo = form.rut in conocido.rechazados
+    return _pasa_si(not previo, Resultado.DUDA, "Una persona del gremio ya rechazó antes este RUT.")
+
+
+def nombre_completo(form: InscripcionRecibida, _: Conocido) -> tuple[Resultado, str]:
+    return _pasa_si(len(form.nombre.split()) > 1, Resultado.DUDA, "Falta el nombre o el apellido.")
+
+
+def correo_permanente(form: InscripcionRecibida, _: Conocido) -> tuple[Resultado, str]:
+    desechable = form.email.rpartition("@")[2].lower() in CORREOS_DESECHABLES
+    return _pasa_si(not desechable, Resultado.DUDA, "El correo es de un servicio de correos desechables.")
+
+
+Regla = Callable[[InscripcionRecibida, Conocido], tuple[Resultado, str]]
+REGLAS: Final[tuple[Regla, ...]] = (
+    rut_valido,
+    rut_de_persona,
+    correo_valido,
+    comuna_oficial,
+    telefono_chileno,
+    pago_con_comprobante,
+    identidad_sin_inscribir,
+    comprobante_sin_uso,
+    sin_rechazo_previo,
+    nombre_completo,
+    correo_permanente,
+)
+
+
+def evaluar(form: InscripcionRecibida, conocido: Conocido) -> list[Veredicto]:
+    """What every rule says of a form, in their order."""
+    return [Veredicto(regla.__name__, *regla(form, conocido)) for regla in REGLAS]
+
+
+def decidir(veredictos: Iterable[Veredicto], *, automatica: bool) -> tuple[Estado, str]:
+    """The state that follows, and the reason that the applicant reads (empty unless rejected)."""
+    por_resultado: dict[Resultado, list[str]] = {resultado: [] for resultado in Resultado}
+    for veredicto in veredictos:
+        por_resultado[veredicto.resultado].append(veredicto.razon)
+    if infracciones := por_resultado[Resultado.INFRINGE]:
+        return Estado.RECHAZADA, " ".join(infracciones)
+    if por_resultado[Resultado.REPITE]:
+        return Estado.REPETIDA, ""
+    if por_resultado[Resultado.DUDA] or not automatica:
+        return Estado.EN_REVISION, ""
+    return Estado.APROBADA, ""
+
+
+def _normal(normalizar: Callable[[str], str], texto: str) -> bool:
+    try:
+        return normalizar(texto) == texto
+    except ValueError:
+        return False
+
+
+def _es_correo(texto: str) -> bool:
+    try:
+        validate_email(texto)
+    except ValidationError:
+        return False
+    return texto == formato.email(texto)

@@ -1,0 +1,54 @@
+"""What this app needs in a new database: the reviewers' group and the sweep of e-mails in Beat's schedule."""
+
+from typing import Any, Final
+
+from django.contrib.auth.management import create_permissions
+
+from inscripciones.tasks import SWEEP_SECONDS
+
+GRUPO: Final = "Revisores"
+PERMISOS: Final = (
+    "view_inscripcion",
+    "aprobar_inscripcion",
+    "rechazar_inscripcion",
+    "view_comprobante",
+    "view_maestro",
+    "reenviar_credenciales",
+    "view_envio",
+    "change_envio",
+)
+BARRIDO: Final = "inscripciones.tasks.barrer_envios"
+
+
+def sembrar(apps: Any) -> None:
+    """Idempotent. `apps`: a migration's registry, or Django's. What staff changed since stays as they left it."""
+    _grupo(apps)
+    _barrido(apps)
+
+
+def _grupo(apps: Any) -> None:
+    app_config = apps.get_app_config("inscripciones")
+    app_config.models_module = (
+        app_config.models_module or True
+    )  # a migration's has none, and is passed over without one
+    create_permissions(
+        app_config, apps=apps, verbosity=0
+    )  # Django makes them after all migrations: too late for a group
+    grupo, nuevo = apps.get_model("auth", "Group").objects.get_or_create(name=GRUPO)
+    if nuevo:
+        permisos = apps.get_model("auth", "Permission").objects.filter(content_type__app_label="inscripciones")
+        grupo.permissions.set(permisos.filter(codename__in=PERMISOS))
+
+
+def _barrido(apps: Any) -> None:
+    intervalos = apps.get_model("django_celery_beat", "IntervalSchedule").objects
+    intervalo = intervalos.filter(every=SWEEP_SECONDS, period="seconds").first()
+    apps.get_model("django_celery_beat", "PeriodicTask").objects.get_or_create(
+        name="Inscripciones: enviar correos pendientes",
+        defaults={
+            "task": BARRIDO,
+            "interval": intervalo or intervalos.create(every=SWEEP_SECONDS, period="seconds"),
+            "expire_seconds": SWEEP_SECONDS,
+            "description": "Encuentra las credenciales y los avisos que no se han enviado.",
+        },
+    )

@@ -1,0 +1,279 @@
+"""Deciding enrolments: by the rules as they arrive, or by a person in the review.
+
+Every function here changes rows and queues events (outbox) in one transaction, so both happen or neither.
+"""
+
+from collections.abc import Collection, Iterable
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Final
+from uuid import UUID, uuid5
+
+from django.conf import settings
+from django.contrib.admin.models import CHANGE, LogEntry
+from django.contrib.auth.hashers import make_password
+from django.db import connection, transaction
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.crypto import salted_hmac
+
+from inscripciones import reglas, tasks
+from inscripciones.events import InscripcionAprobada, InscripcionRechazada, InscripcionRecibida
+from inscripciones.models import Comprobante, Envio, Inscripcion, Maestro, Usuario
+from kafka_bridge import outbox
+from kafka_bridge.events import NAMESPACE
+
+Estado = Inscripcion.Estado
+ACCION: Final = {Estado.APROBADA: "Aprobada", Estado.RECHAZADA: "Rechazada"}
+
+
+@dataclass(frozen=True)
+class Resolucion:
+    """What became of the enrolments that a person chose: `resueltas`, and why each of the others was left as it was."""
+
+    resueltas: list[Inscripcion]
+    omitidas: list[tuple[Inscripcion, str]]
+
+
+# As they arrive
+
+
+def registrar(formularios: Iterable[InscripcionRecibida], *, ahora: datetime) -> list[Inscripcion]:
+    """Writes and decides the forms that are not registered yet; needs a transaction. Returns their rows.
+
+    Forms that share a RUT, an e-mail or a receipt wait for each other here, whichever consumer or lane has them.
+    """
+    por_id = {form.inscripcion_id: form for form in reversed(list(formularios))}  # of a repeated one, the first
+    _lock_identities(clave for form in por_id.values() for clave in _claves(form))
+    vistas = set(Inscripcion.objects.filter(pk__in=por_id).values_list("pk", flat=True))
+    nuevos = [form for form in reversed(por_id.values()) if form.inscripcion_id not in vistas]
+    if not nuevos:
+        return []
+    conocido = _conocido(nuevos)
+    filas = [_decidida(form, conocido, ahora) for form in nuevos]
+    Inscripcion.objects.bulk_create(filas)
+    _consecuencias(filas, conocido)
+    return filas
+
+
+def _decidida(form: InscripcionRecibida, conocido: reglas.Conocido, ahora: datetime) -> Inscripcion:
+    """The form as a row with its decision; what it claims becomes known to the forms behind it."""
+    veredictos = reglas.evaluar(form, conocido)
+    estado, motivo = reglas.decidir(veredictos, automatica=settings.REVISION_AUTOMATICA)
+    if estado in Inscripcion.VIVAS:
+        conocido.por_rut[form.rut] = conocido.por_email[form.email] = form.inscripcion_id
+    if form.paid:
+        conocido.comprobantes.add(form.comprobante_pago)
+    return Inscripcion(
+        id=form.inscripcion_id,
+        nombre=form.nombre,
+        rut=form.rut,
+        email=form.email,
+        telefono=form.telefono,
+        comuna=form.comuna,
+        paid=form.paid,
+        comprobante_pago=form.comprobante_pago,
+        estado=estado,
+        motivo=motivo,
+        veredictos=[asdict(veredicto) for veredicto in veredictos],
+        recibida_en=form.time,
+        resuelta_en=ahora if estado in ACCION else None,
+    )
+
+
+def _conocido(forms: Collection[InscripcionRecibida]) -> reglas.Conocido:
+    """What the database knows of these people and receipts, in three queries."""
+    ruts = {form.rut for form in forms}
+    de_ellos = Q(rut__in=ruts) | Q(email__in={form.email for form in forms})
+    vivas = list(Inscripcion.objects.filter(de_ellos, estado__in=Inscripcion.VIVAS).values_list("pk", "rut", "email"))
+    rechazos = Inscripcion.objects.filter(rut__in=ruts, estado=Estado.RECHAZADA, resuelta_por__isnull=False)
+    usados = Comprobante.objects.filter(pk__in={form.comprobante_pago for form in forms if form.paid})
+    return reglas.Conocido(
+        por_rut={rut: pk for pk, rut, _ in vivas},
+        por_email={email: pk for pk, _, email in vivas},
+        comprobantes=set(usados.values_list("pk", flat=True)),
+        rechazados=set(rechazos.values_list("rut", flat=True)),
+    )
+
+
+def _consecuencias(filas: list[Inscripcion], conocido: reglas.Conocido) -> None:
+    """What follows from decisions made by the rules: receipts, maestros, events, e-mails."""
+    pagadas = [fila for fila in filas if fila.paid and fila.comprobante_pago]
+    Comprobante.objects.bulk_create(
+        [Comprobante(codigo=fila.comprobante_pago, inscripcion=fila) for fila in pagadas], ignore_conflicts=True
+    )
+    _admitir([fila for fila in filas if fila.estado == Estado.APROBADA])
+    rechazadas = [fila for fila in filas if fila.estado == Estado.RECHAZADA]
+    outbox.add(*map(_rechazada, rechazadas)) if rechazadas else None
+    repetidas = [fila for fila in filas if fila.estado == Estado.REPETIDA]
+    _deber([*map(_envio_a_extrano, rechazadas), *_avisos(repetidas, conocido)])
+
+
+# By a person
+
+
+@transaction.atomic
+def aprobar(ids: Collection[UUID], *, por: Usuario, motivo: str = "", ahora: datetime) -> Resolucion:
+    """Approves what is still pending and whose RUT and e-mail nobody else holds; the rest is left, with its reason."""
+    return _resolver(ids, Estado.APROBADA, por=por, motivo=motivo, ahora=ahora)
+
+
+@transaction.atomic
+def rechazar(ids: Collection[UUID], *, por: Usuario, motivo: str, ahora: datetime) -> Resolucion:
+    """Rejects what is still pending; `motivo` is what the applicant reads. Raises ValueError without one."""
+    if not motivo.strip():
+        raise ValueError("Un rechazo lleva su motivo: es lo que lee quien postula.")
+    return _resolver(ids, Estado.RECHAZADA, por=por, motivo=motivo.strip(), ahora=ahora)
+
+
+def _resolver(ids: Collection[UUID], estado: Estado, *, por: Usuario, motivo: str, ahora: datetime) -> Resolucion:
+    """Locks the rows, in the order of their ids, so that of two reviewers the second finds them resolved."""
+    filas = list(Inscripcion.objects.select_for_update().filter(pk__in=ids).order_by("pk"))
+    resolucion = _partition(filas, estado)
+    for fila in resolucion.resueltas:
+        fila.estado, fila.motivo, fila.resuelta_por, fila.resuelta_en = estado, motivo, por, ahora
+    Inscripcion.objects.bulk_update(resolucion.resueltas, ["estado", "motivo", "resuelta_por", "resuelta_en"])
+    _anotar(resolucion.resueltas, estado, por, motivo)
+    if estado == Estado.APROBADA:
+        _admitir(resolucion.resueltas)
+    elif resolucion.resueltas:
+        outbox.add(*map(_rechazada, resolucion.resueltas))
+        _deber([_envio(fila, Envio.Tipo.RECHAZO) for fila in resolucion.resueltas])
+    return resolucion
+
+
+def _partition(filas: list[Inscripcion], estado: Estado) -> Resolucion:
+    """Which of the locked rows may go to `estado`."""
+    resolucion = Resolucion([], [])
+    ocupadas = _ocupadas(filas) if estado == Estado.APROBADA else set()
+    for fila in filas:
+        if fila.estado not in Inscripcion.PENDIENTES:
+            resolucion.omitidas.append((fila, f"ya está {fila.get_estado_display()}"))
+        elif {fila.rut, fila.email} & ocupadas and fila.estado == Estado.REPETIDA:
+            resolucion.omitidas.append((fila, "su RUT o su correo es de otra inscripción, pendiente o aprobada"))
+        else:
+            resolucion.resueltas.append(fila)
+            ocupadas |= {fila.rut, fila.email} if estado == Estado.APROBADA else set()
+    return resolucion
+
+
+def _ocupadas(filas: list[Inscripcion]) -> set[str]:
+    """The RUTs and e-mails of repeated enrolments that a living one holds, under their locks."""
+    repetidas = [fila for fila in filas if fila.estado == Estado.REPETIDA]
+    _lock_identities(clave for fila in repetidas for clave in _claves(fila))
+    de_ellas = Q(rut__in=[fila.rut for fila in repetidas]) | Q(email__in=[fila.email for fila in repetidas])
+    vivas = (
+        Inscripcion.objects.filter(de_ellas, estado__in=Inscripcion.VIVAS) if repetidas else Inscripcion.objects.none()
+    )
+    return {valor for par in vivas.values_list("rut", "email") for valor in par}
+
+
+def _anotar(filas: list[Inscripcion], estado: Estado, por: Usuario, motivo: str) -> None:
+    """The history of who decided what, where the admin shows it."""
+    texto = f"{ACCION[estado]}. {motivo}".strip()
+    LogEntry.objects.log_actions(por.pk, filas, CHANGE, texto)
+
+
+# What both share
+
+
+def _admitir(filas: list[Inscripcion]) -> None:
+    """A maestro with a user for each approved enrolment, the event, and the credentials e-mail that is owed."""
+    if not filas:
+        return
+    usuarios = Usuario.objects.bulk_create(map(_usuario, filas))
+    Maestro.objects.bulk_create(map(_maestro, filas, usuarios))
+    outbox.add(*map(_aprobada, filas))
+    _deber([_envio(fila, Envio.Tipo.CREDENCIALES) for fila in filas])
+
+
+def maestro_id(inscripcion_id: UUID) -> UUID:
+    """The id of the maestro that an enrolment makes: after a restore it is the same again."""
+    return uuid5(NAMESPACE, f"maestro|{inscripcion_id}")
+
+
+def _usuario(fila: Inscripcion) -> Usuario:
+    identidad = maestro_id(fila.pk)
+    return Usuario(
+        username=str(identidad), first_name=fila.nombre[:150], maestro_id=identidad, password=make_password(None)
+    )
+
+
+def _maestro(fila: Inscripcion, usuario: Usuario) -> Maestro:
+    assert fila.resuelta_en is not None and usuario.maestro_id is not None  # noqa: S101, PT018 - narrows the types
+    return Maestro(
+        id=usuario.maestro_id,
+        inscripcion=fila,
+        usuario=usuario,
+        nombre=fila.nombre,
+        rut=fila.rut,
+        email=fila.email,
+        telefono=fila.telefono,
+        comuna=fila.comuna,
+        aprobado_en=fila.resuelta_en,
+    )
+
+
+def _aprobada(fila: Inscripcion) -> InscripcionAprobada:
+    return InscripcionAprobada.now(
+        id=InscripcionAprobada.derive_id(fila.pk),
+        inscripcion_id=fila.pk,
+        maestro_id=maestro_id(fila.pk),
+        nombre=fila.nombre,
+        email=fila.email,
+        aprobada_en=fila.resuelta_en,
+    )
+
+
+def _rechazada(fila: Inscripcion) -> InscripcionRechazada:
+    return InscripcionRechazada.now(
+        id=InscripcionRechazada.derive_id(fila.pk),
+        inscripcion_id=fila.pk,
+        motivo=fila.motivo,
+        rechazada_en=fila.resuelta_en,
+    )
+
+
+def _envio(fila: Inscripcion, tipo: Envio.Tipo, *causa: object) -> Envio:
+    return Envio(
+        id=uuid5(NAMESPACE, f"envio|{tipo}|{'|'.join(map(str, causa)) or fila.pk}"), tipo=tipo, inscripcion=fila
+    )
+
+
+def _envio_a_extrano(fila: Inscripcion) -> Envio:
+    """A rejection by the rules: anyone may have typed that address, so it gets at most one such mail a day."""
+    buzon = salted_hmac("inscripciones.buzon", fila.email, algorithm="sha256").hexdigest()
+    return _envio(fila, Envio.Tipo.RECHAZO, buzon, timezone.localdate(fila.recibida_en))
+
+
+def _avisos(repetidas: Iterable[Inscripcion], conocido: reglas.Conocido) -> list[Envio]:
+    """To the holders of a repeated RUT or e-mail, at their own address: at most one a day each, whoever insists."""
+    avisos = {}
+    for fila in repetidas:
+        for titular in {conocido.por_rut.get(fila.rut), conocido.por_email.get(fila.email)} - {None}:
+            dia = timezone.localdate(fila.recibida_en)
+            aviso = _envio(Inscripcion(pk=titular), Envio.Tipo.AVISO, titular, dia)
+            avisos[aviso.pk] = aviso
+    return list(avisos.values())
+
+
+def _deber(envios: list[Envio]) -> None:
+    """Writes down the mails that are owed; one that was owed already is not owed twice."""
+    if envios:
+        Envio.objects.bulk_create(envios, ignore_conflicts=True)
+        transaction.on_commit(lambda: tasks.insinuar([envio.pk for envio in envios]))
+
+
+def _claves(form: InscripcionRecibida | Inscripcion) -> list[str]:
+    claves = [f"rut|{form.rut}", f"email|{form.email}"]
+    return [*claves, f"comprobante|{form.comprobante_pago}"] if form.paid else claves
+
+
+def _lock_identities(claves: Iterable[str]) -> None:
+    """Holds each key until the transaction ends; in order, so that two batches never wait for each other in a ring."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT pg_advisory_xact_lock(clave) FROM (SELECT DISTINCT hashtextextended(texto, 0) AS clave"
+            " FROM unnest(%s::text[]) AS texto ORDER BY clave) AS ordenadas",
+            [list(claves)],
+        )

@@ -1,0 +1,101 @@
+"""Normal forms: whatever the punctuation, one form; whatever is wrong, a reason in Spanish."""
+
+import unicodedata
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inscripciones import formato
+from tests.inscripciones.datos import un_rut
+
+NUMEROS = st.integers(1_000_000, 99_999_999)
+
+
+@given(
+    NUMEROS,
+    st.sampled_from(
+        ["{}.{}.{}-{}", "{}{}{}-{}", "{}{}{}{}", "{},{},{}–{}", " {} {} {} {} ", "0{}.{}.{}-{}", "CL{}{}{}-{}"]
+    ),
+)
+def test_a_rut_has_one_normal_form_whatever_its_punctuation(numero: int, escrito: str) -> None:
+    cuerpo, digito = un_rut(numero).split("-")
+    texto = escrito.format(cuerpo[:-6], cuerpo[-6:-3], cuerpo[-3:], digito.lower())
+    assert formato.rut(texto) == f"{cuerpo}-{digito}"
+
+
+@given(NUMEROS, st.sampled_from("0123456789K"))
+def test_a_rut_with_another_check_digit_is_refused(numero: int, digito: str) -> None:
+    cuerpo, bueno = un_rut(numero).split("-")
+    if digito != bueno:
+        with pytest.raises(ValueError, match="dígito verificador"):
+            formato.rut(f"{cuerpo}-{digito}")
+
+
+@pytest.mark.parametrize(
+    "texto", ["", "-", "123", "hola", "12.345.678", "12.345.67A-5", "123.456.789.012-3", "١٢٣٤٥٦٧٨-5"]
+)
+def test_what_is_no_rut_is_refused(texto: str) -> None:
+    with pytest.raises(ValueError, match="RUT"):
+        formato.rut(texto)
+
+
+@pytest.mark.parametrize(
+    "texto",
+    [
+        "+56 9 8765 4321",
+        "56987654321",
+        "987654321",
+        "9 8765 4321",
+        "(+56) 9-8765-4321",
+        "0056 9 8765 4321",
+        "09 8765 4321",
+    ],
+)
+def test_a_telephone_has_one_normal_form(texto: str) -> None:
+    assert formato.telefono(texto) == "+56987654321"
+
+
+@pytest.mark.parametrize(
+    "texto", ["", "8765 4321", "+54 9 11 8765 4321", "+1 202 555 0100", "98765432a", "1" * 9, "+569876543210"]
+)
+def test_what_is_no_chilean_telephone_is_refused(texto: str) -> None:
+    with pytest.raises(ValueError, match="teléfono"):
+        formato.telefono(texto)
+
+
+def test_there_are_346_comunas() -> None:
+    assert len(formato.comunas()) == 346
+
+
+@pytest.mark.parametrize("nombre", formato.comunas())
+def test_a_comuna_is_found_without_case_or_accents(nombre: str) -> None:
+    sin_acentos = unicodedata.normalize("NFKD", nombre).encode("ascii", "ignore").decode()
+    assert formato.comuna(nombre) == formato.comuna(f" {sin_acentos.upper()} ") == nombre
+
+
+@pytest.mark.parametrize("texto", ["", "Macondo", "Buenos Aires", "123"])
+def test_what_is_no_comuna_is_refused(texto: str) -> None:
+    with pytest.raises(ValueError, match="comuna"):
+        formato.comuna(texto)
+
+
+@pytest.mark.parametrize("nombre", ["Rosa Ñáñez Peña", "María-José O'Higgins", "Ana", "Søren Ó Briain Jr."])
+def test_names_keep_their_accents(nombre: str) -> None:
+    assert formato.nombre(f"  {unicodedata.normalize('NFD', nombre)}\n ") == nombre
+
+
+@pytest.mark.parametrize("texto", ["", "7", "123 456", "<b>Rosa</b>", "rosa_peña", "a@b.cl", "Rosa\x07Peña"])
+def test_what_is_no_name_is_refused(texto: str) -> None:
+    with pytest.raises(ValueError, match="nombre"):
+        formato.nombre(texto)
+
+
+@given(st.text(max_size=40))
+def test_a_normal_form_is_its_own_normal_form(texto: str) -> None:
+    for normalizar in (formato.rut, formato.telefono, formato.comuna, formato.nombre, formato.comprobante):
+        try:
+            normal = normalizar(texto)
+        except ValueError:
+            continue
+        assert normalizar(normal) == normal

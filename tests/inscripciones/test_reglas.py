@@ -1,0 +1,70 @@
+"""The rules, one by one and together, without a database."""
+
+from typing import Any
+from uuid import uuid4
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from inscripciones import reglas
+from inscripciones.models import Inscripcion
+from inscripciones.reglas import Conocido, Resultado, Veredicto
+from tests.inscripciones.datos import evento, formulario, pagado, un_rut
+
+Estado = Inscripcion.Estado
+RESULTADOS = st.lists(st.sampled_from(Resultado))
+
+
+def no_pasan(campos: dict[str, Any], conocido: Conocido | None = None) -> dict[str, Resultado]:
+    veredictos = reglas.evaluar(evento(campos), conocido or Conocido())
+    return {v.regla: v.resultado for v in veredictos if v.resultado != Resultado.PASA}
+
+
+def test_a_good_form_passes_every_rule() -> None:
+    assert no_pasan(formulario()) == no_pasan(pagado()) == {}
+
+
+@pytest.mark.parametrize(
+    ("regla", "resultado", "campos"),
+    [
+        ("rut_valido", "infringe", {"rut": "12345678-9"}),
+        ("rut_valido", "infringe", {"rut": "12.345.678-5"}),
+        ("rut_de_persona", "infringe", {"rut": un_rut(76_086_428)}),
+        ("correo_valido", "infringe", {"email": "rosa"}),
+        ("comuna_oficial", "infringe", {"comuna": "Macondo"}),
+        ("telefono_chileno", "infringe", {"telefono": "+5491112345678"}),
+        ("pago_con_comprobante", "infringe", {"paid": True, "comprobante_pago": ""}),
+        ("nombre_completo", "duda", {"nombre": "Rosa"}),
+        ("correo_permanente", "duda", {"email": "rosa@mailinator.com"}),
+    ],
+)
+def test_a_rule_that_needs_only_the_form(regla: str, resultado: str, campos: dict[str, Any]) -> None:
+    assert no_pasan(formulario(**campos)) == {regla: resultado}
+
+
+def test_rules_that_need_to_know_of_others() -> None:
+    form = pagado()
+    assert no_pasan(form, Conocido(por_rut={form["rut"]: uuid4()})) == {"identidad_sin_inscribir": "repite"}
+    assert no_pasan(form, Conocido(por_email={form["email"]: uuid4()})) == {"identidad_sin_inscribir": "repite"}
+    assert no_pasan(form, Conocido(comprobantes={form["comprobante_pago"]})) == {"comprobante_sin_uso": "duda"}
+    assert no_pasan(form, Conocido(rechazados={form["rut"]})) == {"sin_rechazo_previo": "duda"}
+
+
+@given(RESULTADOS, st.booleans())
+def test_the_gravest_verdict_decides(resultados: list[Resultado], automatica: bool) -> None:
+    estado, motivo = reglas.decidir([Veredicto("r", r, "porque sí") for r in resultados], automatica=automatica)
+    if Resultado.INFRINGE in resultados:
+        assert (estado, bool(motivo)) == (Estado.RECHAZADA, True)
+    elif Resultado.REPITE in resultados:
+        assert (estado, motivo) == (Estado.REPETIDA, "")
+    elif Resultado.DUDA in resultados or not automatica:
+        assert (estado, motivo) == (Estado.EN_REVISION, "")
+    else:
+        assert (estado, motivo) == (Estado.APROBADA, "")
+
+
+@given(st.text(), st.text(), st.text(), st.text(), st.booleans())
+def test_no_form_makes_a_rule_fail(nombre: str, rut: str, email: str, otro: str, paid: bool) -> None:
+    form = formulario(nombre=nombre, rut=rut, email=email, telefono=otro, comuna=otro, paid=paid)
+    assert len(reglas.evaluar(evento(form), Conocido())) == len(reglas.REGLAS)
