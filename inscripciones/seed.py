@@ -28,9 +28,8 @@ def sembrar(apps: Any) -> None:
 
 def _grupo(apps: Any) -> None:
     app_config = apps.get_app_config("inscripciones")
-    app_config.models_module = (
-        app_config.models_module or True
-    )  # a migration's has none, and is passed over without one
+    if not getattr(app_config, "models_module", None):
+        app_config.models_module = True  # a migration's app has none, and would be passed over for it
     create_permissions(
         app_config, apps=apps, verbosity=0
     )  # Django makes them after all migrations: too late for a group
