@@ -1,10 +1,9 @@
 """The cart ran out; the cart was filled."""
 
-from datetime import datetime
 from typing import ClassVar, Literal
 from uuid import UUID
 
-from kafka_bridge.events import Event
+from kafka_bridge.events import Event, Instant
 from kafka_bridge.topics import Topic
 
 STOCK = Topic(name="mamochi.stock", partitions=3)
@@ -38,7 +37,7 @@ class StockRepuesto(Event, frozen=True):
     aviso_id: UUID
     maestro_id: UUID
     insumos: dict[str, int]
-    repuesto_en: datetime
+    repuesto_en: Instant
 
     @property
     def key(self) -> str:

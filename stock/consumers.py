@@ -1,0 +1,45 @@
+"""Sales and approvals become stock (`inventario`); notices become restocks (`distribuidores`)."""
+
+from django.utils import timezone
+
+from inscripciones.events import InscripcionAprobada
+from kafka_bridge.handlers import handles
+from stock import services
+from stock.events import StockAgotado
+from stock.libro import Asiento
+from stock.models import Anulacion, Movimiento
+from stock.services import Apertura
+from ventas.events import VentaAnulada, VentaRegistrada
+
+
+@handles(InscripcionAprobada, consumer=services.INVENTARIO)
+def abrir_carros(aprobadas: list[InscripcionAprobada]) -> None:
+    """Opens the carts of new maestros, filled to capacity."""
+    aperturas = [Apertura(e.id, e.maestro_id, e.nombre, e.aprobada_en, e.inscripcion_id) for e in aprobadas]
+    services.abrir_carros(aperturas, ahora=timezone.now())
+
+
+@handles(VentaRegistrada, consumer=services.INVENTARIO)
+def descontar_ventas(ventas: list[VentaRegistrada]) -> None:
+    """Takes the ingredients of each sale out of the cart, and says so when one ran out."""
+    asientos = [
+        Asiento(e.id, e.maestro_id, insumo, Movimiento.Tipo.VENTA.value, -cantidad, e.vendida_en, e.venta_id)
+        for e in ventas
+        for insumo, cantidad in e.insumos.items()
+        if cantidad
+    ]
+    services.descontar(asientos, ahora=timezone.now())
+
+
+@handles(VentaAnulada, consumer=services.INVENTARIO)
+def devolver_anuladas(anuladas: list[VentaAnulada]) -> None:
+    """Gives back what a voided sale took, once the sale has come too."""
+    services.anular(
+        [Anulacion(carro_id=e.maestro_id, venta_id=e.venta_id, evento_id=e.id, anulada_en=e.time) for e in anuladas]
+    )
+
+
+@handles(StockAgotado, consumer=services.DISTRIBUIDORES)
+def reponer_carros(agotados: list[StockAgotado]) -> None:
+    """Fills the carts that ran out, and tells the maestro."""
+    services.recibir_avisos(agotados, ahora=timezone.now())

@@ -1,0 +1,215 @@
+"""The carts: what each holds, the ledger that alone moves it, and the notices that something ran out.
+
+`Existencia.cantidad` is the sum of the ledger by construction: libro.py writes both in one statement, and nothing else does.
+A row names an ingredient by its code without a foreign key in the database: a sale may use one that staff add here later.
+"""
+
+from django.contrib.postgres.indexes import BrinIndex
+from django.core.validators import MinValueValidator, RegexValidator
+from django.db import models
+from django.db.models import Q
+from django.db.models.functions import Now
+
+
+class Insumo(models.Model):
+    """An ingredient that every cart carries; `capacidad` is what fits in a cart, in `unidad` (g, ml, un)."""
+
+    codigo = models.CharField(
+        "código",
+        max_length=30,
+        primary_key=True,
+        validators=[RegexValidator(r"^[a-z][a-z0-9_]*$", "Usa a-z, 0-9 y _.")],
+    )
+    nombre = models.CharField("nombre", max_length=60)
+    unidad = models.CharField("unidad", max_length=10, help_text="g, ml, un")
+    capacidad = models.PositiveIntegerField(
+        "capacidad del carro",
+        validators=[MinValueValidator(1)],
+        help_text="Lo que cabe en un carro, en su unidad. Vale para todos los carros desde la próxima reposición.",
+    )
+
+    class Meta:
+        verbose_name = "insumo"
+        verbose_name_plural = "insumos"
+        ordering = ["codigo"]
+        constraints = [models.CheckConstraint(condition=Q(capacidad__gte=1), name="a_cart_holds_something")]
+
+    def __str__(self) -> str:
+        return self.nombre
+
+
+class Carro(models.Model):
+    """A maestro's cart. Made when first named; open since the approval arrived, which a sale may overtake.
+
+    Its row is the lock of everything the cart has: whoever moves or restocks takes it first, in the order of `maestro_id`.
+    """
+
+    maestro_id = models.UUIDField("maestro", primary_key=True, editable=False)
+    nombre = models.CharField("nombre", max_length=200, blank=True)
+    abierto_en = models.DateTimeField("abierto", null=True, blank=True)
+
+    class Meta:
+        verbose_name = "carro"
+        verbose_name_plural = "carros"
+        ordering = ["nombre", "maestro_id"]
+
+    def __str__(self) -> str:
+        return self.nombre or str(self.maestro_id)
+
+
+class Existencia(models.Model):
+    """What a cart holds of an ingredient, in its unit. Negative where sales outran the stock: they did happen."""
+
+    carro = models.ForeignKey(
+        Carro,
+        models.PROTECT,
+        db_column="maestro_id",
+        db_index=False,
+        related_name="existencias",
+        verbose_name="carro",
+    )
+    insumo = models.ForeignKey(
+        Insumo,
+        models.PROTECT,
+        db_column="insumo",
+        db_constraint=False,
+        db_index=False,
+        related_name="+",
+        verbose_name="insumo",
+    )
+    cantidad = models.BigIntegerField("cantidad")
+
+    class Meta:
+        verbose_name = "existencia"
+        verbose_name_plural = "existencias"
+        ordering = ["carro", "insumo"]
+        constraints = [models.UniqueConstraint(fields=["carro", "insumo"], name="one_stock_a_cart_and_ingredient")]
+        indexes = [models.Index(fields=["carro", "insumo"], condition=Q(cantidad__lte=0), name="stock_that_is_out")]
+
+    def __str__(self) -> str:
+        return f"{self.carro_id}: {self.insumo_id} {self.cantidad}"
+
+
+class Movimiento(models.Model):
+    """A line of the ledger: `cantidad` comes in (positive) or goes out, in the ingredient's unit. Written once, never changed.
+
+    `referencia`: the sale, notice or enrolment behind it; `motivo`: why staff corrected. `ocurrido_en` is the event's own time.
+    """
+
+    class Tipo(models.TextChoices):
+        CARGA = "carga", "carga inicial"
+        VENTA = "venta", "venta"
+        ANULACION = "anulacion", "venta anulada"
+        REPOSICION = "reposicion", "reposición"
+        CORRECCION = "correccion", "corrección"
+
+    evento_id = models.UUIDField("id del evento", editable=False)
+    carro = models.ForeignKey(
+        Carro,
+        models.PROTECT,
+        db_column="maestro_id",
+        db_constraint=False,  # the cart's row is locked, so it is there: no check a line
+        db_index=False,
+        related_name="movimientos",
+        verbose_name="carro",
+    )
+    insumo = models.CharField("insumo", max_length=30)
+    tipo = models.CharField("tipo", max_length=10, choices=Tipo.choices)
+    cantidad = models.BigIntegerField("cantidad")
+    ocurrido_en = models.DateTimeField("ocurrido")
+    referencia = models.UUIDField("referencia", null=True)
+    motivo = models.CharField("motivo", max_length=200, blank=True)
+
+    class Meta:
+        verbose_name = "movimiento"
+        verbose_name_plural = "movimientos"
+        ordering = ["-ocurrido_en", "-id"]
+        constraints = [
+            models.UniqueConstraint(fields=["evento_id", "insumo"], name="one_movement_an_event_and_ingredient")
+        ]
+        indexes = [
+            models.Index(fields=["carro", "ocurrido_en"], name="ledger_of_a_cart"),
+            models.Index(fields=["referencia"], condition=Q(tipo="venta"), name="ledger_of_a_sale"),
+            models.Index(fields=["ocurrido_en"], condition=Q(tipo="reposicion"), name="restocks_by_time"),
+            BrinIndex(fields=["ocurrido_en"], autosummarize=True, name="ledger_by_time"),  # almost free to keep
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.get_tipo_display()}: {self.cantidad:+} {self.insumo}"
+
+
+class Anulacion(models.Model):
+    """A sale that its maestro took back, whether or not the sale has come yet."""
+
+    carro = models.ForeignKey(
+        Carro, models.PROTECT, db_column="maestro_id", db_index=False, related_name="+", verbose_name="carro"
+    )
+    venta_id = models.UUIDField("venta")
+    evento_id = models.UUIDField("id del evento", editable=False)
+    anulada_en = models.DateTimeField("anulada")
+
+    class Meta:
+        verbose_name = "anulación"
+        verbose_name_plural = "anulaciones"
+        ordering = ["-anulada_en"]
+        constraints = [models.UniqueConstraint(fields=["carro", "venta_id"], name="one_void_a_sale")]
+
+    def __str__(self) -> str:
+        return f"venta {self.venta_id}"
+
+
+class Aviso(models.Model):
+    """A notice that an ingredient ran out; one that names none (`insumo` empty) means everything that is out.
+
+    Several rows share `aviso_id` where one call named several. `ventas_hasta`: where the topic of sales ended when the notice
+    was accepted, or later: once `inventario` is past it, all that the notice can be about has been counted.
+    """
+
+    class Origen(models.TextChoices):
+        MAESTRO = "maestro", "del maestro"
+        AUTOMATICO = "automatico", "automático"
+
+    class Estado(models.TextChoices):
+        ABIERTO = "abierto", "abierto"
+        ATENDIDO = "atendido", "atendido"
+        INFUNDADO = "infundado", "infundado: no faltaba nada"
+        REPETIDO = "repetido", "repetido: ya había uno abierto"
+
+    aviso_id = models.UUIDField("id", editable=False)
+    carro = models.ForeignKey(
+        Carro, models.PROTECT, db_column="maestro_id", db_index=False, related_name="avisos", verbose_name="carro"
+    )
+    insumo = models.CharField("insumo", max_length=30, blank=True, help_text="Vacío: todo lo agotado.")
+    origen = models.CharField("origen", max_length=10, choices=Origen.choices)
+    estado = models.CharField("estado", max_length=10, choices=Estado.choices, default=Estado.ABIERTO)
+    ventas_hasta = models.JSONField(
+        "ventas hasta", null=True, help_text="Offset final por partición del tópico de ventas."
+    )
+    abierto_en = models.DateTimeField("abierto")
+    cerrado_en = models.DateTimeField("cerrado", null=True)
+    registrado_en = models.DateTimeField("registrado", db_default=Now(), editable=False)
+
+    class Meta:
+        verbose_name = "aviso"
+        verbose_name_plural = "avisos"
+        ordering = ["-abierto_en", "-id"]
+        constraints = [
+            models.UniqueConstraint(fields=["aviso_id", "insumo"], name="one_row_a_notice_and_ingredient"),
+            models.UniqueConstraint(
+                fields=["carro", "insumo"], condition=Q(estado="abierto"), name="one_open_notice_a_cart_and_ingredient"
+            ),
+            models.CheckConstraint(
+                condition=Q(estado="abierto", cerrado_en=None) | (~Q(estado="abierto") & Q(cerrado_en__isnull=False)),
+                name="closed_when_decided",
+            ),
+        ]
+        indexes = [models.Index(fields=["carro", "-abierto_en"], name="notices_of_a_cart")]
+
+    def __str__(self) -> str:
+        return f"{self.insumo or 'todo lo agotado'} ({self.get_estado_display()})"
+
+    def ventas_contadas(self, contadas: dict[int, int]) -> bool:
+        """Whether all sales accepted before the notice are among the counted: `contadas` is the next offset by partition."""
+        if self.ventas_hasta is None:
+            return False
+        return all(contadas.get(int(partition), 0) >= end for partition, end in self.ventas_hasta.items())

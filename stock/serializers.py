@@ -1,0 +1,63 @@
+"""What HTTP needs besides the events: the maestro's words in, stock and ledger out."""
+
+from typing import Any
+
+from rest_framework import serializers
+
+from stock.models import Aviso, Insumo, Movimiento
+
+
+class AvisoNuevoSerializer(serializers.Serializer[Any]):
+    """`{insumos?: [codigo]}`; an empty body is a notice too, and one tap in the browsable page."""
+
+    insumos = serializers.MultipleChoiceField(
+        choices=[],
+        required=False,
+        label="Insumos",
+        help_text="Códigos de lo que se agotó. Sin ninguno: todo lo agotado.",
+        error_messages={"invalid_choice": "No hay un insumo «{input}»."},
+    )
+
+    def get_fields(self) -> dict[str, Any]:
+        """The catalogue as it is now; the schema of the API is made without a database."""
+        fields: dict[str, Any] = super().get_fields()
+        if not getattr(self.context.get("view"), "swagger_fake_view", False):
+            fields["insumos"].choices = list(Insumo.objects.values_list("codigo", "nombre"))
+        return fields
+
+
+class AceptadoSerializer(serializers.Serializer[Any]):
+    """202: accepted and durable."""
+
+    id = serializers.UUIDField(help_text="Identifica el aviso en GET stock/avisos/.")
+
+
+class LineaSerializer(serializers.Serializer[Any]):
+    """An ingredient of the cart."""
+
+    insumo = serializers.CharField(help_text="Código.")
+    cantidad = serializers.IntegerField(help_text="Lo que queda, en su unidad.")
+    capacidad = serializers.IntegerField()
+    unidad = serializers.CharField()
+    agotado = serializers.BooleanField()
+    se_agota_en = serializers.DateTimeField(
+        allow_null=True, help_text="Cuándo se agota al ritmo de la última hora; null si no se puede saber."
+    )
+
+
+class MovimientoSerializer(serializers.ModelSerializer[Movimiento]):
+    """A line of the ledger: positive comes in, negative goes out."""
+
+    class Meta:
+        model = Movimiento
+        fields = ["insumo", "tipo", "cantidad", "ocurrido_en", "referencia", "motivo"]
+
+
+class AvisoSerializer(serializers.ModelSerializer[Aviso]):
+    """A notice and what became of it; one row for each ingredient it named."""
+
+    id = serializers.UUIDField(source="aviso_id")
+
+    class Meta:
+        model = Aviso
+        fields = ["id", "insumo", "origen", "estado", "abierto_en", "cerrado_en"]

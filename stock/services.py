@@ -1,0 +1,398 @@
+"""The rules of the carts: sales go out, restocks come in, and nobody waits with an empty cart.
+
+A notice is decided when it arrives, when a sale empties what it names, and by a sweep (tasks.py) until it is closed:
+- what is out is filled to capacity at once;
+- otherwise it waits until `inventario` has counted all sales accepted before it (it may have overtaken them: another topic);
+- then a maestro's word stands: a named ingredient below capacity is filled, and what finds nothing missing was unfounded.
+
+Each function that moves stock runs in the caller's transaction (the consumer's, a task's) and first takes the carts' locks.
+"""
+
+import json
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+from datetime import datetime
+from typing import Final, NamedTuple
+from uuid import UUID
+
+from confluent_kafka import KafkaException
+from django.db import connection, transaction
+from django.db.models import Exists, OuterRef, QuerySet
+from django.utils import timezone
+
+from kafka_bridge import outbox, watermark
+from stock import libro
+from stock.events import StockAgotado, StockRepuesto
+from stock.libro import Asiento, Llave, Totales
+from stock.models import Anulacion, Aviso, Existencia, Insumo, Movimiento
+
+INVENTARIO: Final = "inventario"
+DISTRIBUIDORES: Final = "distribuidores"
+TOPICO_DE_VENTAS: Final = "mamochi.ventas"  # apps share no code: a test holds it to ventas.events
+KAFKA_SECONDS: Final = 1.0  # how long a request waits to learn where the sales end
+AVISOS_POR_REVISION: Final = 1_000
+
+
+class Apertura(NamedTuple):
+    """A cart to open: `abierto_en` is when the maestro was approved, UTC."""
+
+    evento_id: UUID
+    maestro_id: UUID
+    nombre: str
+    abierto_en: datetime
+    inscripcion_id: UUID
+
+
+class Correccion(NamedTuple):
+    """What staff found in a cart: more (positive) or less (negative) than the ledger says, in the ingredient's unit."""
+
+    evento_id: UUID
+    maestro_id: UUID
+    insumo: str
+    cantidad: int
+    motivo: str
+
+
+class Carga(NamedTuple):
+    """What a cart holds of an ingredient and what fits, in the ingredient's unit."""
+
+    cantidad: int
+    capacidad: int
+
+    @property
+    def falta(self) -> int:
+        return max(0, self.capacidad - self.cantidad)
+
+    @property
+    def agotada(self) -> bool:
+        return self.cantidad <= 0
+
+
+# What `inventario` does
+
+
+@transaction.atomic(savepoint=False)
+def abrir_carros(aperturas: list[Apertura], *, ahora: datetime) -> None:
+    """Opens carts with as much as fits of each ingredient, on top of what early sales already took."""
+    libro.tomar(apertura.maestro_id for apertura in aperturas)
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE stock_carro SET nombre = opened.nombre, abierto_en = coalesce(abierto_en, opened.abierto_en) "
+            "FROM unnest(%s::uuid[], %s::text[], %s::timestamptz[]) opened (maestro_id, nombre, abierto_en) "
+            "WHERE stock_carro.maestro_id = opened.maestro_id",
+            [list(column) for column in zip(*[(a.maestro_id, a.nombre, a.abierto_en) for a in aperturas], strict=True)],
+        )
+    capacidades = _capacidades()
+    carga = Movimiento.Tipo.CARGA.value
+    totales = libro.asentar(
+        Asiento(a.evento_id, a.maestro_id, insumo, carga, capacidad, a.abierto_en, a.inscripcion_id)
+        for a in aperturas
+        for insumo, capacidad in capacidades.items()
+    )
+    causas = {a.maestro_id: a.evento_id for a in aperturas}
+    avisar_agotados(totales, set(causas), causas, ahora=ahora)
+
+
+@transaction.atomic(savepoint=False)
+def descontar(asientos: list[Asiento], *, ahora: datetime) -> None:
+    """Takes sales out of the carts (open or not yet), nets those already voided, and sees to what ran out."""
+    abiertos = libro.tomar(asiento.maestro_id for asiento in asientos)
+    totales = libro.asentar(asientos)
+    totales |= libro.asentar_anulaciones((a.maestro_id, a.referencia) for a in asientos if a.referencia)
+    causas = {asiento.maestro_id: asiento.evento_id for asiento in asientos}
+    avisar_agotados(totales, abiertos, causas, ahora=ahora)
+
+
+@transaction.atomic(savepoint=False)
+def anular(anulaciones: list[Anulacion]) -> None:
+    """Remembers the voids and gives back what their sales took, as far as those have come."""
+    libro.tomar(anulacion.carro_id for anulacion in anulaciones)
+    Anulacion.objects.bulk_create(anulaciones, ignore_conflicts=True)
+    libro.asentar_anulaciones((anulacion.carro_id, anulacion.venta_id) for anulacion in anulaciones)
+
+
+def avisar_agotados(totales: Totales, abiertos: Collection[UUID], causas: dict[UUID, UUID], *, ahora: datetime) -> None:
+    """Sees to everything that is out in open carts: serves a maestro's waiting notice, or else raises the automatic one, once.
+
+    `causas`: by maestro, the event that the automatic notice's id is derived from. Needs the carts' locks.
+    """
+    vacios = {llave for llave, cantidad in totales.items() if cantidad <= 0 and llave[0] in abiertos}
+    if not vacios:
+        return
+    vacios = {llave for llave in vacios if llave[1] in _capacidades()}
+    avisos = list(_abiertos().filter(carro__in={maestro_id for maestro_id, _ in vacios}))
+    servidos = atender([a for a in avisos if a.origen == Aviso.Origen.MAESTRO], {}, ahora=ahora)
+    avisados = servidos | {(aviso.carro_id, aviso.insumo) for aviso in avisos}
+    _levantar(vacios - avisados, causas, ahora)
+
+
+def _levantar(llaves: Iterable[Llave], causas: dict[UUID, UUID], ahora: datetime) -> None:
+    """Opens an automatic notice a cart, naming what is out, and publishes it to the distributors."""
+    por_maestro: dict[UUID, list[str]] = defaultdict(list)
+    for maestro_id, insumo in sorted(llaves):
+        por_maestro[maestro_id].append(insumo)
+    eventos = [_automatico(maestro_id, insumos, causas, ahora) for maestro_id, insumos in por_maestro.items()]
+    nuevos = _insertar(_filas(eventos), Aviso.Estado.ABIERTO, ahora)
+    outbox.add(*[evento for evento in eventos if (evento.aviso_id, evento.insumos[0]) in nuevos])
+
+
+def _automatico(maestro_id: UUID, insumos: list[str], causas: dict[UUID, UUID], ahora: datetime) -> StockAgotado:
+    aviso_id = StockAgotado.derive_id("automatico", maestro_id, causas[maestro_id])
+    return StockAgotado(
+        id=StockAgotado.derive_id(aviso_id),
+        time=ahora,
+        aviso_id=aviso_id,
+        maestro_id=maestro_id,
+        insumos=insumos,
+        origen="automatico",
+    )
+
+
+# What `distribuidores` does
+
+
+@transaction.atomic(savepoint=False)
+def recibir_avisos(eventos: list[StockAgotado], *, ahora: datetime) -> None:
+    """Stores notices and decides them. One that says what an open one says already is closed as repeated."""
+    contadas = watermark.consumer_offsets(
+        INVENTARIO, TOPICO_DE_VENTAS
+    )  # before the totals are read: never ahead of them
+    libro.tomar(evento.maestro_id for evento in eventos)
+    filas = _filas(eventos)
+    nuevas = _insertar(filas, Aviso.Estado.ABIERTO, ahora)
+    _repetir([fila for fila in filas if (fila.aviso_id, fila.insumo) not in nuevas], ahora)
+    avisos = _abiertos().filter(aviso_id__in=[evento.aviso_id for evento in eventos])
+    atender(list(avisos), contadas, ahora=ahora)
+
+
+def atender(avisos: list[Aviso], contadas: dict[int, int], *, ahora: datetime) -> set[Llave]:
+    """Decides open notices of open carts: fills, closes and tells, or leaves them open; returns what was filled.
+
+    `contadas`: the next offset of each partition of sales that `inventario` had to count, read before. Needs the locks.
+    """
+    if not avisos:
+        return set()
+    cargas = _cargas({aviso.carro_id for aviso in avisos})
+    asientos: dict[Llave, Asiento] = {}
+    infundados = []
+    for aviso in avisos:
+        faltan = por_reponer(aviso.insumo, cargas[aviso.carro_id], seguro=aviso.ventas_contadas(contadas))
+        for insumo, cantidad in (faltan or {}).items():
+            asientos.setdefault((aviso.carro_id, insumo), _reposicion(aviso, insumo, cantidad, ahora))
+        if faltan is not None and not faltan:
+            infundados.append(aviso)
+    _reponer(asientos, ahora)
+    _cerrar_infundados(infundados, ahora)
+    return set(asientos)
+
+
+def por_reponer(nombrado: str, carro: dict[str, Carga], *, seguro: bool) -> dict[str, int] | None:
+    """What a notice adds to a cart, by ingredient: nothing (`{}`) if it was unfounded, None while it must wait.
+
+    `nombrado`: the ingredient it names, empty for everything that is out. `seguro`: all sales before it are counted.
+    """
+    avisadas = {insumo: carga for insumo, carga in carro.items() if nombrado in ("", insumo)}
+    agotadas = {insumo: carga.falta for insumo, carga in avisadas.items() if carga.agotada}
+    if agotadas or not seguro:
+        return agotadas or None
+    return {insumo: carga.falta for insumo, carga in avisadas.items() if nombrado and carga.falta}
+
+
+def _reposicion(aviso: Aviso, insumo: str, cantidad: int, ahora: datetime) -> Asiento:
+    """Unique by notice and ingredient: no notice fills the same twice."""
+    tipo = Movimiento.Tipo.REPOSICION.value
+    return Asiento(aviso.aviso_id, aviso.carro_id, insumo, tipo, cantidad, ahora, aviso.aviso_id)
+
+
+def _reponer(asientos: dict[Llave, Asiento], ahora: datetime) -> None:
+    """Writes the restocks, closes every open notice that they serve, and publishes one event a notice."""
+    if not asientos:
+        return
+    libro.asentar(asientos.values())
+    _cerrar_servidos(list(asientos), ahora)
+    por_aviso: dict[tuple[UUID, UUID], dict[str, int]] = defaultdict(dict)
+    for (maestro_id, insumo), asiento in asientos.items():
+        por_aviso[asiento.evento_id, maestro_id][insumo] = asiento.cantidad
+    outbox.add(*[_repuesto(*aviso, insumos, ahora) for aviso, insumos in por_aviso.items()])
+
+
+def _repuesto(aviso_id: UUID, maestro_id: UUID, insumos: dict[str, int], ahora: datetime) -> StockRepuesto:
+    return StockRepuesto(
+        id=StockRepuesto.derive_id(aviso_id, *sorted(insumos)),
+        time=ahora,
+        aviso_id=aviso_id,
+        maestro_id=maestro_id,
+        insumos=insumos,
+        repuesto_en=ahora,
+    )
+
+
+# The rows of notices
+
+
+class _Fila(NamedTuple):
+    """A notice's row, one an ingredient."""
+
+    aviso_id: UUID
+    maestro_id: UUID
+    insumo: str
+    origen: str
+    ventas_hasta: str | None
+    abierto_en: datetime
+
+
+def _filas(eventos: Iterable[StockAgotado]) -> list[_Fila]:
+    return [
+        _Fila(
+            e.aviso_id, e.maestro_id, insumo, e.origen, json.dumps(e.ventas_hasta) if e.ventas_hasta else None, e.time
+        )
+        for e in eventos
+        for insumo in e.insumos or [""]
+    ]
+
+
+def _insertar(filas: list[_Fila], estado: str, ahora: datetime) -> set[tuple[UUID, str]]:
+    """Inserts what conflicts with no row of its id and (if open) with no open one; returns (notice, ingredient) inserted."""
+    if not filas:
+        return set()
+    cerrado_en = None if estado == Aviso.Estado.ABIERTO else ahora
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO stock_aviso (aviso_id, maestro_id, insumo, origen, ventas_hasta, abierto_en, estado, cerrado_en) "
+            "SELECT new.*, %s, %s::timestamptz "
+            "FROM unnest(%s::uuid[], %s::uuid[], %s::text[], %s::text[], %s::jsonb[], %s::timestamptz[]) new "
+            "ON CONFLICT DO NOTHING RETURNING aviso_id, insumo",
+            [estado, cerrado_en, *(list(column) for column in zip(*filas, strict=True))],
+        )
+        return set(cursor.fetchall())
+
+
+def _repetir(filas: list[_Fila], ahora: datetime) -> None:
+    """Closes them at once; the notice that stays open now waits for the sales before these, too."""
+    repetidas = _insertar(filas, Aviso.Estado.REPETIDO, ahora)
+    hasta = {(f.maestro_id, f.insumo): f.ventas_hasta for f in filas if (f.aviso_id, f.insumo) in repetidas}
+    if not hasta:
+        return
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE stock_aviso SET ventas_hasta = later.ventas_hasta "
+            "FROM unnest(%s::uuid[], %s::text[], %s::jsonb[]) later (maestro_id, insumo, ventas_hasta) "
+            "WHERE estado = 'abierto' AND stock_aviso.maestro_id = later.maestro_id AND stock_aviso.insumo = later.insumo",
+            [[maestro_id for maestro_id, _ in hasta], [insumo for _, insumo in hasta], list(hasta.values())],
+        )
+
+
+def _abiertos() -> QuerySet[Aviso]:
+    """Open notices of open carts, oldest first; a cart that is not open yet waits for its opening load."""
+    abiertos = Aviso.objects.filter(estado=Aviso.Estado.ABIERTO, carro__abierto_en__isnull=False)
+    return abiertos.order_by("abierto_en", "id")
+
+
+def _cerrar_servidos(llaves: list[Llave], ahora: datetime) -> None:
+    """A restock serves the notices that name its ingredient and the one that names everything that is out."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE stock_aviso SET estado = 'atendido', cerrado_en = %s FROM unnest(%s::uuid[], %s::text[]) filled (m, i) "
+            "WHERE estado = 'abierto' AND maestro_id = filled.m AND insumo IN ('', filled.i)",
+            [ahora, [maestro_id for maestro_id, _ in llaves], [insumo for _, insumo in llaves]],
+        )
+
+
+def _cerrar_infundados(avisos: list[Aviso], ahora: datetime) -> None:
+    abiertos = Aviso.objects.filter(pk__in=[aviso.pk for aviso in avisos], estado=Aviso.Estado.ABIERTO)
+    abiertos.update(estado=Aviso.Estado.INFUNDADO, cerrado_en=ahora)
+
+
+def _capacidades() -> dict[str, int]:
+    return dict(Insumo.objects.values_list("codigo", "capacidad"))
+
+
+def _cargas(maestros: Collection[UUID]) -> dict[UUID, dict[str, Carga]]:
+    """What each cart holds of every ingredient of the catalogue, by maestro and code."""
+    filas = Existencia.objects.filter(carro__in=maestros).values_list("carro_id", "insumo_id", "cantidad")
+    cantidades = {(maestro_id, insumo): cantidad for maestro_id, insumo, cantidad in filas}
+    capacidades = _capacidades()
+    return {
+        maestro_id: {
+            insumo: Carga(cantidades.get((maestro_id, insumo), 0), capacidad)
+            for insumo, capacidad in capacidades.items()
+        }
+        for maestro_id in maestros
+    }
+
+
+# What the web and the sweep do
+
+
+def aviso_de_maestro(aviso_id: UUID, maestro_id: UUID, insumos: Iterable[str]) -> StockAgotado:
+    """A maestro's own notice, to publish: it carries where the sales end now, where that can be known."""
+    return StockAgotado.now(
+        id=StockAgotado.derive_id(aviso_id),
+        aviso_id=aviso_id,
+        maestro_id=maestro_id,
+        insumos=sorted(set(insumos)),
+        origen="maestro",
+        ventas_hasta=fin_de_ventas(),
+    )
+
+
+def fin_de_ventas() -> dict[int, int] | None:
+    """The end of each partition of the topic of sales; all sales accepted before this call lie below.
+
+    None where that cannot be told within a second: Kafka does not answer, or accepted sales still wait in the outbox.
+    """
+    if outbox.has_older_than(timezone.now()):
+        return None
+    try:
+        return watermark.end_offsets(TOPICO_DE_VENTAS, timeout=KAFKA_SECONDS)
+    except KafkaException:
+        return None
+
+
+def revisar(*, ahora: datetime) -> None:
+    """The sweep: decides the open notices, and raises those for what is out and nobody noticed.
+
+    Kafka is asked outside of the transaction and after the notices that lack `ventas_hasta` were read: a later end is a safe one.
+    """
+    sin_limite = list(_abiertos().filter(ventas_hasta__isnull=True).values_list("pk", flat=True)[:AVISOS_POR_REVISION])
+    hasta = fin_de_ventas() if sin_limite else None
+    with transaction.atomic():
+        if hasta is not None:
+            Aviso.objects.filter(pk__in=sin_limite, ventas_hasta__isnull=True).update(ventas_hasta=hasta)
+        _revisar(ahora)
+
+
+def _revisar(ahora: datetime) -> None:
+    maestros = _por_revisar()
+    if not maestros:
+        return
+    contadas = watermark.consumer_offsets(INVENTARIO, TOPICO_DE_VENTAS)
+    abiertos = libro.tomar(maestros)
+    atender(list(_abiertos().filter(carro__in=maestros)), contadas, ahora=ahora)
+    fuera = Existencia.objects.filter(carro__in=maestros, cantidad__lte=0)
+    totales = {(e.carro_id, e.insumo_id): e.cantidad for e in fuera}
+    causas = {maestro_id: StockAgotado.derive_id("revision", maestro_id, ahora) for maestro_id in maestros}
+    avisar_agotados(totales, abiertos, causas, ahora=ahora)
+
+
+def _por_revisar() -> set[UUID]:
+    """Maestros with an open notice, or with something out that no open notice names; the oldest first, up to a limit."""
+    avisado = Aviso.objects.filter(carro=OuterRef("carro"), insumo=OuterRef("insumo"), estado=Aviso.Estado.ABIERTO)
+    callados = Existencia.objects.filter(
+        ~Exists(avisado), cantidad__lte=0, carro__abierto_en__isnull=False, insumo__capacidad__gte=1
+    )
+    con_aviso = _abiertos().values_list("carro_id", flat=True)[:AVISOS_POR_REVISION]
+    return {*con_aviso, *callados.values_list("carro_id", flat=True)[:AVISOS_POR_REVISION]}
+
+
+# What staff do
+
+
+@transaction.atomic(savepoint=False)
+def corregir(correccion: Correccion, *, ahora: datetime) -> None:
+    """Adds to a cart's stock (or takes, negative) what staff found, with the reason. Sent twice, it counts once."""
+    evento_id, maestro_id, insumo, cantidad, motivo = correccion
+    abiertos = libro.tomar([maestro_id])
+    tipo = Movimiento.Tipo.CORRECCION.value
+    totales = libro.asentar([Asiento(evento_id, maestro_id, insumo, tipo, cantidad, ahora, None, motivo)])
+    avisar_agotados(totales, abiertos, {maestro_id: evento_id}, ahora=ahora)

@@ -1,0 +1,13 @@
+"""Under /api/v1/: the maestro's own cart."""
+
+from rest_framework.routers import SimpleRouter
+
+from stock import views
+
+app_name = "stock"
+
+router = SimpleRouter()
+router.register("stock/avisos", views.AvisoViewSet, basename="aviso")
+router.register("stock/movimientos", views.MovimientoViewSet, basename="movimiento")
+router.register("stock", views.StockViewSet, basename="stock")
+urlpatterns = router.urls
