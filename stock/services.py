@@ -77,7 +77,7 @@ def abrir_carros(aperturas: list[Apertura], *, ahora: datetime) -> None:
     libro.tomar(apertura.maestro_id for apertura in aperturas)
     with connection.cursor() as cursor:
         cursor.execute(
-            "UPDATE stock_carro SET nombre = opened.nombre, abierto_en = coalesce(abierto_en, opened.abierto_en) "
+            "UPDATE stock_carro SET nombre = opened.nombre, abierto_en = coalesce(stock_carro.abierto_en, opened.abierto_en) "
             "FROM unnest(%s::uuid[], %s::text[], %s::timestamptz[]) opened (maestro_id, nombre, abierto_en) "
             "WHERE stock_carro.maestro_id = opened.maestro_id",
             [list(column) for column in zip(*[(a.maestro_id, a.nombre, a.abierto_en) for a in aperturas], strict=True)],
@@ -119,7 +119,8 @@ def avisar_agotados(totales: Totales, abiertos: Collection[UUID], causas: dict[U
     vacios = {llave for llave, cantidad in totales.items() if cantidad <= 0 and llave[0] in abiertos}
     if not vacios:
         return
-    vacios = {llave for llave in vacios if llave[1] in _capacidades()}
+    catalogo = _capacidades()
+    vacios = {llave for llave in vacios if llave[1] in catalogo}
     avisos = list(_abiertos().filter(carro__in={maestro_id for maestro_id, _ in vacios}))
     servidos = atender([a for a in avisos if a.origen == Aviso.Origen.MAESTRO], {}, ahora=ahora)
     avisados = servidos | {(aviso.carro_id, aviso.insumo) for aviso in avisos}

@@ -8,114 +8,267 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     initial = True
 
-    dependencies = [
-    ]
+    dependencies = []
 
     operations = [
         migrations.CreateModel(
-            name='Carro',
+            name="Carro",
             fields=[
-                ('maestro_id', models.UUIDField(editable=False, primary_key=True, serialize=False, verbose_name='maestro')),
-                ('nombre', models.CharField(blank=True, max_length=200, verbose_name='nombre')),
-                ('abierto_en', models.DateTimeField(blank=True, null=True, verbose_name='abierto')),
+                (
+                    "maestro_id",
+                    models.UUIDField(editable=False, primary_key=True, serialize=False, verbose_name="maestro"),
+                ),
+                ("nombre", models.CharField(blank=True, max_length=200, verbose_name="nombre")),
+                ("abierto_en", models.DateTimeField(blank=True, null=True, verbose_name="abierto")),
             ],
             options={
-                'verbose_name': 'carro',
-                'verbose_name_plural': 'carros',
-                'ordering': ['nombre', 'maestro_id'],
+                "verbose_name": "carro",
+                "verbose_name_plural": "carros",
+                "ordering": ["nombre", "maestro_id"],
             },
         ),
         migrations.CreateModel(
-            name='Insumo',
+            name="Insumo",
             fields=[
-                ('codigo', models.CharField(max_length=30, primary_key=True, serialize=False, validators=[django.core.validators.RegexValidator('^[a-z][a-z0-9_]*$', 'Usa a-z, 0-9 y _.')], verbose_name='código')),
-                ('nombre', models.CharField(max_length=60, verbose_name='nombre')),
-                ('unidad', models.CharField(help_text='g, ml, un', max_length=10, verbose_name='unidad')),
-                ('capacidad', models.PositiveIntegerField(help_text='Lo que cabe en un carro, en su unidad. Vale para todos los carros desde la próxima reposición.', validators=[django.core.validators.MinValueValidator(1)], verbose_name='capacidad del carro')),
+                (
+                    "codigo",
+                    models.CharField(
+                        max_length=30,
+                        primary_key=True,
+                        serialize=False,
+                        validators=[django.core.validators.RegexValidator("^[a-z][a-z0-9_]*$", "Usa a-z, 0-9 y _.")],
+                        verbose_name="código",
+                    ),
+                ),
+                ("nombre", models.CharField(max_length=60, verbose_name="nombre")),
+                ("unidad", models.CharField(help_text="g, ml, un", max_length=10, verbose_name="unidad")),
+                (
+                    "capacidad",
+                    models.PositiveIntegerField(
+                        help_text="Lo que cabe en un carro, en su unidad. Vale para todos los carros desde la próxima reposición.",
+                        validators=[django.core.validators.MinValueValidator(1)],
+                        verbose_name="capacidad del carro",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'insumo',
-                'verbose_name_plural': 'insumos',
-                'ordering': ['codigo'],
-                'constraints': [models.CheckConstraint(condition=models.Q(('capacidad__gte', 1)), name='a_cart_holds_something')],
+                "verbose_name": "insumo",
+                "verbose_name_plural": "insumos",
+                "ordering": ["codigo"],
+                "constraints": [
+                    models.CheckConstraint(condition=models.Q(("capacidad__gte", 1)), name="a_cart_holds_something")
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Aviso',
+            name="Aviso",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('aviso_id', models.UUIDField(editable=False, verbose_name='id')),
-                ('insumo', models.CharField(blank=True, help_text='Vacío: todo lo agotado.', max_length=30, verbose_name='insumo')),
-                ('origen', models.CharField(choices=[('maestro', 'del maestro'), ('automatico', 'automático')], max_length=10, verbose_name='origen')),
-                ('estado', models.CharField(choices=[('abierto', 'abierto'), ('atendido', 'atendido'), ('infundado', 'infundado: no faltaba nada'), ('repetido', 'repetido: ya había uno abierto')], default='abierto', max_length=10, verbose_name='estado')),
-                ('ventas_hasta', models.JSONField(help_text='Offset final por partición del tópico de ventas.', null=True, verbose_name='ventas hasta')),
-                ('abierto_en', models.DateTimeField(verbose_name='abierto')),
-                ('cerrado_en', models.DateTimeField(null=True, verbose_name='cerrado')),
-                ('registrado_en', models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), editable=False, verbose_name='registrado')),
-                ('carro', models.ForeignKey(db_column='maestro_id', db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='avisos', to='stock.carro', verbose_name='carro')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("aviso_id", models.UUIDField(editable=False, verbose_name="id")),
+                (
+                    "insumo",
+                    models.CharField(
+                        blank=True, help_text="Vacío: todo lo agotado.", max_length=30, verbose_name="insumo"
+                    ),
+                ),
+                (
+                    "origen",
+                    models.CharField(
+                        choices=[("maestro", "del maestro"), ("automatico", "automático")],
+                        max_length=10,
+                        verbose_name="origen",
+                    ),
+                ),
+                (
+                    "estado",
+                    models.CharField(
+                        choices=[
+                            ("abierto", "abierto"),
+                            ("atendido", "atendido"),
+                            ("infundado", "infundado: no faltaba nada"),
+                            ("repetido", "repetido: ya había uno abierto"),
+                        ],
+                        default="abierto",
+                        max_length=10,
+                        verbose_name="estado",
+                    ),
+                ),
+                (
+                    "ventas_hasta",
+                    models.JSONField(
+                        help_text="Offset final por partición del tópico de ventas.",
+                        null=True,
+                        verbose_name="ventas hasta",
+                    ),
+                ),
+                ("abierto_en", models.DateTimeField(verbose_name="abierto")),
+                ("cerrado_en", models.DateTimeField(null=True, verbose_name="cerrado")),
+                (
+                    "registrado_en",
+                    models.DateTimeField(
+                        db_default=django.db.models.functions.datetime.Now(), editable=False, verbose_name="registrado"
+                    ),
+                ),
+                (
+                    "carro",
+                    models.ForeignKey(
+                        db_column="maestro_id",
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="avisos",
+                        to="stock.carro",
+                        verbose_name="carro",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'aviso',
-                'verbose_name_plural': 'avisos',
-                'ordering': ['-abierto_en', '-id'],
-                'indexes': [models.Index(fields=['carro', '-abierto_en'], name='notices_of_a_cart')],
-                'constraints': [models.UniqueConstraint(fields=('aviso_id', 'insumo'), name='one_row_a_notice_and_ingredient'), models.UniqueConstraint(condition=models.Q(('estado', 'abierto')), fields=('carro', 'insumo'), name='one_open_notice_a_cart_and_ingredient'), models.CheckConstraint(condition=models.Q(models.Q(('cerrado_en', None), ('estado', 'abierto')), models.Q(models.Q(('estado', 'abierto'), _negated=True), ('cerrado_en__isnull', False)), _connector='OR'), name='closed_when_decided')],
+                "verbose_name": "aviso",
+                "verbose_name_plural": "avisos",
+                "ordering": ["-abierto_en", "-id"],
+                "indexes": [models.Index(fields=["carro", "-abierto_en"], name="notices_of_a_cart")],
+                "constraints": [
+                    models.UniqueConstraint(fields=("aviso_id", "insumo"), name="one_row_a_notice_and_ingredient"),
+                    models.UniqueConstraint(
+                        condition=models.Q(("estado", "abierto")),
+                        fields=("carro", "insumo"),
+                        name="one_open_notice_a_cart_and_ingredient",
+                    ),
+                    models.CheckConstraint(
+                        condition=models.Q(
+                            models.Q(("cerrado_en", None), ("estado", "abierto")),
+                            models.Q(models.Q(("estado", "abierto"), _negated=True), ("cerrado_en__isnull", False)),
+                            _connector="OR",
+                        ),
+                        name="closed_when_decided",
+                    ),
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Anulacion',
+            name="Anulacion",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('venta_id', models.UUIDField(verbose_name='venta')),
-                ('evento_id', models.UUIDField(editable=False, verbose_name='id del evento')),
-                ('anulada_en', models.DateTimeField(verbose_name='anulada')),
-                ('carro', models.ForeignKey(db_column='maestro_id', db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='stock.carro', verbose_name='carro')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("venta_id", models.UUIDField(verbose_name="venta")),
+                ("evento_id", models.UUIDField(editable=False, verbose_name="id del evento")),
+                ("anulada_en", models.DateTimeField(verbose_name="anulada")),
+                (
+                    "carro",
+                    models.ForeignKey(
+                        db_column="maestro_id",
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="stock.carro",
+                        verbose_name="carro",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'anulación',
-                'verbose_name_plural': 'anulaciones',
-                'ordering': ['-anulada_en'],
-                'constraints': [models.UniqueConstraint(fields=('carro', 'venta_id'), name='one_void_a_sale')],
+                "verbose_name": "anulación",
+                "verbose_name_plural": "anulaciones",
+                "ordering": ["-anulada_en"],
+                "constraints": [models.UniqueConstraint(fields=("carro", "venta_id"), name="one_void_a_sale")],
             },
         ),
         migrations.CreateModel(
-            name='Existencia',
+            name="Existencia",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('cantidad', models.BigIntegerField(verbose_name='cantidad')),
-                ('carro', models.ForeignKey(db_column='maestro_id', db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='existencias', to='stock.carro', verbose_name='carro')),
-                ('insumo', models.ForeignKey(db_column='insumo', db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='+', to='stock.insumo', verbose_name='insumo')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("cantidad", models.BigIntegerField(verbose_name="cantidad")),
+                (
+                    "carro",
+                    models.ForeignKey(
+                        db_column="maestro_id",
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="existencias",
+                        to="stock.carro",
+                        verbose_name="carro",
+                    ),
+                ),
+                (
+                    "insumo",
+                    models.ForeignKey(
+                        db_column="insumo",
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="+",
+                        to="stock.insumo",
+                        verbose_name="insumo",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'existencia',
-                'verbose_name_plural': 'existencias',
-                'ordering': ['carro', 'insumo'],
-                'indexes': [models.Index(condition=models.Q(('cantidad__lte', 0)), fields=['carro', 'insumo'], name='stock_that_is_out')],
-                'constraints': [models.UniqueConstraint(fields=('carro', 'insumo'), name='one_stock_a_cart_and_ingredient')],
+                "verbose_name": "existencia",
+                "verbose_name_plural": "existencias",
+                "ordering": ["carro", "insumo"],
+                "indexes": [
+                    models.Index(
+                        condition=models.Q(("cantidad__lte", 0)), fields=["carro", "insumo"], name="stock_that_is_out"
+                    )
+                ],
+                "constraints": [
+                    models.UniqueConstraint(fields=("carro", "insumo"), name="one_stock_a_cart_and_ingredient")
+                ],
             },
         ),
         migrations.CreateModel(
-            name='Movimiento',
+            name="Movimiento",
             fields=[
-                ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
-                ('evento_id', models.UUIDField(editable=False, verbose_name='id del evento')),
-                ('insumo', models.CharField(max_length=30, verbose_name='insumo')),
-                ('tipo', models.CharField(choices=[('carga', 'carga inicial'), ('venta', 'venta'), ('anulacion', 'venta anulada'), ('reposicion', 'reposición'), ('correccion', 'corrección')], max_length=10, verbose_name='tipo')),
-                ('cantidad', models.BigIntegerField(verbose_name='cantidad')),
-                ('ocurrido_en', models.DateTimeField(verbose_name='ocurrido')),
-                ('referencia', models.UUIDField(null=True, verbose_name='referencia')),
-                ('motivo', models.CharField(blank=True, max_length=200, verbose_name='motivo')),
-                ('carro', models.ForeignKey(db_column='maestro_id', db_constraint=False, db_index=False, on_delete=django.db.models.deletion.PROTECT, related_name='movimientos', to='stock.carro', verbose_name='carro')),
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("evento_id", models.UUIDField(editable=False, verbose_name="id del evento")),
+                ("insumo", models.CharField(max_length=30, verbose_name="insumo")),
+                (
+                    "tipo",
+                    models.CharField(
+                        choices=[
+                            ("carga", "carga inicial"),
+                            ("venta", "venta"),
+                            ("anulacion", "venta anulada"),
+                            ("reposicion", "reposición"),
+                            ("correccion", "corrección"),
+                        ],
+                        max_length=10,
+                        verbose_name="tipo",
+                    ),
+                ),
+                ("cantidad", models.BigIntegerField(verbose_name="cantidad")),
+                ("ocurrido_en", models.DateTimeField(verbose_name="ocurrido")),
+                ("referencia", models.UUIDField(null=True, verbose_name="referencia")),
+                ("motivo", models.CharField(blank=True, max_length=200, verbose_name="motivo")),
+                (
+                    "carro",
+                    models.ForeignKey(
+                        db_column="maestro_id",
+                        db_constraint=False,
+                        db_index=False,
+                        on_delete=django.db.models.deletion.PROTECT,
+                        related_name="movimientos",
+                        to="stock.carro",
+                        verbose_name="carro",
+                    ),
+                ),
             ],
             options={
-                'verbose_name': 'movimiento',
-                'verbose_name_plural': 'movimientos',
-                'ordering': ['-ocurrido_en', '-id'],
-                'indexes': [models.Index(fields=['carro', 'ocurrido_en'], name='ledger_of_a_cart'), models.Index(condition=models.Q(('tipo', 'venta')), fields=['referencia'], name='ledger_of_a_sale'), models.Index(condition=models.Q(('tipo', 'reposicion')), fields=['ocurrido_en'], name='restocks_by_time'), django.contrib.postgres.indexes.BrinIndex(autosummarize=True, fields=['ocurrido_en'], name='ledger_by_time')],
-                'constraints': [models.UniqueConstraint(fields=('evento_id', 'insumo'), name='one_movement_an_event_and_ingredient')],
+                "verbose_name": "movimiento",
+                "verbose_name_plural": "movimientos",
+                "ordering": ["-ocurrido_en", "-id"],
+                "indexes": [
+                    models.Index(fields=["carro", "ocurrido_en"], name="ledger_of_a_cart"),
+                    models.Index(condition=models.Q(("tipo", "venta")), fields=["referencia"], name="ledger_of_a_sale"),
+                    models.Index(
+                        condition=models.Q(("tipo", "reposicion")), fields=["ocurrido_en"], name="restocks_by_time"
+                    ),
+                    django.contrib.postgres.indexes.BrinIndex(
+                        autosummarize=True, fields=["ocurrido_en"], name="ledger_by_time"
+                    ),
+                ],
+                "constraints": [
+                    models.UniqueConstraint(fields=("evento_id", "insumo"), name="one_movement_an_event_and_ingredient")
+                ],
             },
         ),
     ]
