@@ -113,7 +113,12 @@ def week_told(mailbox: Mailbox, email: str) -> tuple[int, int]:
     mails = week_mails(mailbox, email)
     if len(mails) != 1:
         return -1, -1
-    return _number(r"ventas", mails[0].text), _number(r"ganancias?", mails[0].text)
+    return numbers_in(mails[0].text)
+
+
+def numbers_in(text: str) -> tuple[int, int]:
+    """Number of sales and earnings (CLP) in the text of a weekly mail; -1 for what it does not say."""
+    return _number("ventas", text), _number("ganancias?", text)
 
 
 def _number(label: str, text: str) -> int:

@@ -15,10 +15,11 @@ from rich.text import Text
 from mamochi_site.demo.scene import Puesto, Scene
 
 WIDE: Final = 110  # columns from which everything fits side by side
-TALL: Final = 34
+TALL: Final = 28
 PICTURE_WIDTH: Final = 132
-PICTURE_HEIGHT: Final = 38
+PICTURE_HEIGHT: Final = 34
 BAR: Final = 10
+PRODUCTS: Final = ("chico", "mediano", "grande")
 STATES: Final = {
     "por inscribirse": ("por inscribirse", "dim"),
     "recibida": ("recibida", "yellow"),
@@ -43,7 +44,7 @@ def save_picture(scene: Scene, path: Path) -> None:
 
 
 def _wide(scene: Scene, height: int) -> Layout:
-    rows = len(scene.puestos) + 4
+    rows = len(scene.puestos) + 3
     screen = Layout()
     screen.split_column(
         Layout(_header(scene), size=3),
@@ -59,7 +60,7 @@ def _wide(scene: Scene, height: int) -> Layout:
 
 
 def _small(scene: Scene, height: int) -> Layout:
-    rows = len(scene.puestos) + 4
+    rows = len(scene.puestos) + 3
     screen = Layout()
     screen.split_column(
         Layout(_header(scene), size=3),
@@ -95,12 +96,12 @@ def _enrolments(scene: Scene) -> Panel:
 
 
 def _sales(scene: Scene) -> Panel:
-    table = _table("Maestro", "Ventas", "", "Productos")
+    table = _table("Maestro", "Ventas", "", *PRODUCTS)
     for puesto in scene.puestos:
         count = len(puesto.sold)
         sold = Counter(sale.producto for sale in puesto.sold)
-        products = " ".join(f"{sold[code]}{code[0]}" for code in ("chico", "mediano", "grande"))
-        table.add_row(puesto.persona.apodo, f"{count:>3}", _bar(count, scene.pace.sales, "dark_orange"), products)
+        each = (str(sold[code]) for code in PRODUCTS)
+        table.add_row(puesto.persona.apodo, f"{count:>3}", _bar(count, scene.pace.sales, "dark_orange"), *each)
     return Panel(table, title="Ventas aceptadas por la API", title_align="left")
 
 
@@ -177,7 +178,7 @@ def _level(row: dict[str, Any]) -> Text:
 
 def _bar(value: int, most: int, style: str) -> Text:
     full = min(max(round(BAR * value / most), 0), BAR)
-    return Text.assemble(("█" * full, style), ("░" * (BAR - full), "red" if not full and style == "red" else "dim"))
+    return Text.assemble(("━" * full, style), ("─" * (BAR - full), "red" if style == "red" else "grey39"))
 
 
 def _seconds(value: float | None) -> str:
