@@ -125,6 +125,9 @@ class Kafka:
             "transaction.state.log.min.isr": min_insync(replicas),
             "share.coordinator.state.topic.replication.factor": replicas,
             "share.coordinator.state.topic.min.isr": min_insync(replicas),
+            # How long a dead broker keeps its leaderships, and its successor after kill -9 waits to register.
+            "broker.session.timeout.ms": 6000,
+            "broker.heartbeat.interval.ms": 1500,
             "group.initial.rebalance.delay.ms": 0,  # nobody waits 3 s for members that may never come
             "group.min.session.timeout.ms": 1000,  # takeover is tested in seconds
             # For members of the KIP-848 protocol: on the defaults a takeover takes 41 s.
