@@ -126,10 +126,15 @@ REST_FRAMEWORK = {
         "rest_framework.renderers.JSONRenderer",
         "rest_framework.renderers.BrowsableAPIRenderer",
     ],
-    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser", "rest_framework.parsers.FormParser"],
+    "DEFAULT_PARSER_CLASSES": [
+        "rest_framework.parsers.JSONParser",
+        "rest_framework.parsers.FormParser",
+        "rest_framework.parsers.MultiPartParser",  # the forms of the browsable API
+    ],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "kafka_bridge.rest.exception_handler",
     "COERCE_DECIMAL_TO_STRING": False,
+    "NUM_PROXIES": env.int("NUM_PROXIES", default=0),  # 0: X-Forwarded-For is a client's own word, and ignored
 }
 REST_KNOX = {
     "TOKEN_TTL": timedelta(days=365),
@@ -160,17 +165,29 @@ CELERY_TASK_IGNORE_RESULT = True
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
-CELERY_BROKER_TRANSPORT_OPTIONS = {"socket_timeout": 3, "socket_connect_timeout": 3, "max_retries": 1}
+CELERY_BROKER_TRANSPORT_OPTIONS = {
+    "socket_timeout": 3,
+    "socket_connect_timeout": 3,
+    "max_retries": 1,  # a hint that does not get through is given up at once: a sweep finds the row
+    "interval_start": 0,
+    "interval_step": 0.2,
+}
 CELERY_TIMEZONE = "America/Santiago"
 
 # Mail
 vars().update(env.email_url_config(required("EMAIL_URL", "smtp://127.0.0.1:1025")))
 EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL: str = env.str("DEFAULT_FROM_EMAIL", default="MAMOCHI <no-responder@mamochi.cl>")
+CORREOS_POR_SEGUNDO: float = env.float("CORREOS_POR_SEGUNDO", default=50.0)  # of the weekly ones, a worker; 0: no limit
 SITE_URL: str = env.str("SITE_URL", default="http://127.0.0.1:8000")  # where the links in e-mails lead
 
 # The guild's choices
 REVISION_AUTOMATICA: bool = env.bool("REVISION_AUTOMATICA", default=False)
+# Per client address, as "number/period" (second, min, hour, day); empty: no limit. Each web process counts its own
+# unless CACHE_URL names a shared cache (inscripciones/throttling.py).
+LIMITE_INSCRIPCIONES: str = env.str("LIMITE_INSCRIPCIONES", default="60/min")
+LIMITE_ENTRADAS: str = env.str("LIMITE_ENTRADAS", default="20/min")
+CACHES = {"default": env.cache_url("CACHE_URL", default="locmemcache://")}
 
 # Chile
 LANGUAGE_CODE = "es-cl"

@@ -104,7 +104,7 @@ def _guardar_fines(semana: Semana) -> str:
         fines = {topic.name: watermark.end_offsets(topic.name) for topic in consumers[CONSUMIDOR].topics}
     except KafkaException as error:
         return f"Espera a Kafka, que no dice dónde terminan los tópicos: {error.args[0].str()}."
-    Semana.objects.filter(pk=semana.pk, fines=None).update(fines=fines, estado=Semana.Estado.CERRANDO)
+    Semana.objects.filter(pk=semana.pk, fines__isnull=True).update(fines=fines, estado=Semana.Estado.CERRANDO)
     semana.refresh_from_db()
     return ""
 
@@ -113,7 +113,7 @@ def _atraso(semana: Semana) -> str:
     """What `contabilidad` has yet to enter of what the stored offsets name."""
     faltan = {
         f"{topic}[{particion}]": cuantos
-        for topic, fines in (semana.fines or {}).items()
+        for topic, fines in semana.fines.items()
         for particion, cuantos in watermark.behind(CONSUMIDOR, topic, {int(p): fin for p, fin in fines.items()}).items()
     }
     if not faltan:

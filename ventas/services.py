@@ -125,7 +125,7 @@ def _insertar(filas: list[Fila]) -> None:
 
 
 def _copiar(filas: list[Fila]) -> None:
-    with connection.cursor() as cursor, cursor.copy(COPY) as copy:
+    with connection.cursor() as cursor, connection.wrap_database_errors, cursor.copy(COPY) as copy:
         copy.set_types(list(COLUMNAS.values()))
         for fila in filas:
             copy.write_row(fila)

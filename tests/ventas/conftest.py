@@ -8,13 +8,25 @@ from uuid import UUID, uuid4
 import pytest
 from rest_framework.test import APIClient
 
+from deploy.embedded.waiting import wait_until
 from inscripciones.models import Usuario
+from kafka_bridge import broker
+from kafka_bridge.events import encode
+from kafka_bridge.producer import process_producer
 from ventas import catalogo, seed
 from ventas.events import VentaAnulada, VentaRegistrada
 from ventas.models import Cuenta
 
 AHORA = datetime(2026, 11, 18, 15, 0, tzinfo=UTC)  # Wednesday of 2026-W47 in Chile
 MEDIANO = {"producto": "mediano", "precio_unitario": 2_000, "costo_unitario": 610}
+
+
+@pytest.fixture(scope="session")
+def topics(kafka: str) -> None:
+    """The topics on a broker that is warm: its first acknowledgement may take longer than a request waits."""
+    broker.create_topics(broker.declared_topics())
+    aviso = encode(venta(UUID(int=0)))
+    wait_until(lambda: not process_producer().deliver([aviso]), 30)
 
 
 @pytest.fixture

@@ -1,0 +1,193 @@
+"""A week closes when it is complete, once, with everything in it."""
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, date, datetime, timedelta
+from uuid import UUID, uuid4
+
+import pytest
+from django.db import connection, transaction
+from django.db.models import Sum
+
+from deploy.embedded.waiting import wait_until
+from kafka_bridge import outbox, producer
+from kafka_bridge.handlers import consumers
+from kafka_bridge.models import DeadLetter, OutboxMessage
+from kafka_bridge.runner import Runner
+from tests.ventas.conftest import AHORA, anulacion, venta
+from ventas import cierre, reports, services
+from ventas.models import Cuenta, ReporteSemanal, Semana, Venta
+
+W46, W47, W48 = date(2026, 11, 9), date(2026, 11, 16), date(2026, 11, 23)
+MEDIANOCHE = datetime(2026, 11, 23, 3, tzinfo=UTC)  # W47 ends
+DESPUES = MEDIANOCHE + timedelta(minutes=10)
+SECONDS = 30.0
+
+
+@contextmanager
+def contabilidad_corriendo() -> Iterator[None]:
+    """The consumer, as `run_consumer contabilidad` runs it."""
+    runner = Runner(consumers["contabilidad"], stop=threading.Event(), group=f"contabilidad-{uuid4()}")
+    thread = threading.Thread(target=runner.run)
+    thread.start()
+    try:
+        yield
+    finally:
+        runner.stop.set()
+        thread.join(SECONDS)
+
+
+def registrar(*ventas: object) -> None:
+    with transaction.atomic():
+        services.registrar(ventas)  # type: ignore[arg-type]
+
+
+def contabilizar(lunes: date) -> None:
+    Semana.objects.bulk_create([Semana.nueva(lunes)], ignore_conflicts=True)
+    cierre.contabilizar(lunes, ahora=DESPUES)
+
+
+@pytest.mark.django_db
+def test_a_report_says_what_the_summary_says(maestro_id: UUID, cuenta: Callable[..., Cuenta]) -> None:
+    cuenta(maestro_id=maestro_id)
+    registrar(venta(maestro_id, cantidad=3), venta(maestro_id, vendida_en=AHORA + timedelta(days=2)))
+    esperado = reports.resumen(W47, maestro_id)
+    contabilizar(W47)
+    reporte = ReporteSemanal.objects.get()
+    assert reports.Resumen(**{campo: getattr(reporte, campo) for campo in reports.CAMPOS}) == esperado
+    assert (reporte.semana_id, reporte.maestro_id, reporte.ingresos) == (W47, maestro_id, 8_000)
+
+
+@pytest.mark.django_db
+def test_every_account_gets_a_report_and_so_does_a_maestro_whose_account_is_not_known_yet(
+    maestro_id: UUID, cuenta: Callable[..., Cuenta]
+) -> None:
+    sin_ventas = cuenta()
+    cuenta(abierta_en=MEDIANOCHE)  # in the next week: nothing to report yet
+    registrar(venta(maestro_id))
+    contabilizar(W47)
+    reportes = {reporte.maestro_id: reporte for reporte in ReporteSemanal.objects.all()}
+    assert set(reportes) == {maestro_id, sin_ventas.maestro_id}
+    vacio = reportes[sin_ventas.maestro_id]
+    assert (vacio.cantidad_ventas, vacio.por_dia, vacio.por_producto) == (0, reports.vacio(W47).por_dia, {})
+
+
+@pytest.mark.django_db
+def test_closing_again_changes_nothing(maestro_id: UUID) -> None:
+    registrar(venta(maestro_id))
+    contabilizar(W47)
+    registrar(venta(maestro_id))
+    contabilizar(W47)
+    assert [reporte.cantidad_ventas for reporte in ReporteSemanal.objects.all()] == [1]
+    assert Semana.objects.get(pk=W47).cerrada
+
+
+@pytest.mark.django_db
+def test_a_beat_that_was_off_for_a_month_finds_every_missed_week(maestro_id: UUID) -> None:
+    registrar(venta(maestro_id, vendida_en=AHORA - timedelta(days=28)))
+    esperadas = [W47 - n * timedelta(days=7) for n in (4, 3, 2, 1, 0)]
+    assert cierre.semanas_vencidas(ahora=DESPUES) == esperadas
+    assert cierre.semanas_vencidas(ahora=DESPUES) == esperadas
+
+
+@pytest.mark.django_db
+def test_a_new_system_has_no_missed_weeks() -> None:
+    assert cierre.semanas_vencidas(ahora=AHORA) == []
+    assert list(Semana.objects.values_list("lunes", flat=True)) == [W47]
+
+
+@pytest.mark.django_db
+def test_a_week_waits_for_the_one_before() -> None:
+    Semana.nueva(W46).save()
+    assert not cierre.cerrar_semana(W47, ahora=DESPUES)
+    assert Semana.objects.get(pk=W47).espera == "Espera que se cierre la semana 2026-W46."
+
+
+@pytest.mark.django_db
+def test_requests_that_began_before_midnight_have_time_to_end() -> None:
+    assert not cierre.cerrar_semana(W47, ahora=MEDIANOCHE + cierre.MARGEN - timedelta(seconds=1))
+    assert Semana.objects.get(pk=W47).espera == "Espera que pase el 23-11-2026 a las 00:00:10."
+
+
+@pytest.mark.django_db
+def test_a_week_waits_for_the_outbox(maestro_id: UUID) -> None:
+    outbox.add(venta(maestro_id))
+    OutboxMessage.objects.update(created_at=MEDIANOCHE - timedelta(seconds=1))
+    assert not cierre.cerrar_semana(W47, ahora=DESPUES)
+    assert "mensajes por publicar" in Semana.objects.get(pk=W47).espera
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("hasta", [MEDIANOCHE + timedelta(seconds=1), datetime(2026, 11, 16, 2, 59, tzinfo=UTC)])
+def test_a_boundary_outside_of_the_week_is_refused(hasta: datetime) -> None:
+    with pytest.raises(ValueError, match="outside of the week"):
+        cierre.cerrar_semana(W47, ahora=DESPUES, hasta=hasta)
+
+
+@pytest.mark.django_db
+def test_open_dead_letters_are_named_and_do_not_block() -> None:
+    DeadLetter.objects.create(
+        consumer="contabilidad",
+        topic="t",
+        partition=0,
+        offset=1,
+        headers=[],
+        message_at=AHORA,
+        reason="schema",
+        attempts=1,
+    )
+    contabilizar(W47)
+    assert "1 mensajes que contabilidad no pudo registrar" in Semana.objects.get(pk=W47).advertencia
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_week_waits_for_contabilidad_and_closes_with_everything_in_it(topics: None, maestro_id: UUID) -> None:
+    ventas = [venta(maestro_id) for _ in range(25)]
+    producer.publish(*ventas)
+    assert not cierre.cerrar_semana(W47, ahora=DESPUES)  # contabilidad is not running
+    semana = Semana.objects.get(pk=W47)
+    assert semana.estado == Semana.Estado.CERRANDO
+    assert "contabilidad registre" in semana.espera
+    with contabilidad_corriendo():
+        wait_until(lambda: cierre.cerrar_semana(W47, ahora=DESPUES), SECONDS)
+    assert ReporteSemanal.objects.get(maestro_id=maestro_id).cantidad_ventas == 25
+    assert Semana.objects.get(pk=W47).espera == ""
+
+
+@pytest.mark.django_db(transaction=True)
+def test_an_early_closing_leaves_later_sales_to_the_next_week(topics: None, maestro_id: UUID) -> None:
+    producer.publish(venta(maestro_id))
+    with contabilidad_corriendo():
+        ahora = AHORA + timedelta(minutes=1)
+        wait_until(lambda: cierre.cerrar_semana(W47, ahora=ahora + cierre.MARGEN, hasta=ahora), SECONDS)
+        tarde = venta(maestro_id, vendida_en=AHORA + timedelta(days=1))
+        producer.publish(tarde, anulacion(tarde), venta(maestro_id, cantidad=2))
+        wait_until(lambda: Venta.objects.filter(maestro_id=maestro_id).count() == 3, SECONDS)
+    assert ReporteSemanal.objects.get(maestro_id=maestro_id).ingresos == 2_000
+    assert reports.resumen(W48, maestro_id).ajuste_ingresos == 4_000
+    assert Semana.objects.get(pk=W47).hasta == ahora
+
+
+@pytest.mark.django_db(transaction=True)
+def test_no_sale_is_lost_between_a_closing_and_a_batch_at_the_same_moment(maestro_id: UUID) -> None:
+    for vuelta in range(20):
+        lunes = W47 + vuelta * timedelta(days=7)
+        Semana.nueva(lunes).save()
+        vendida = AHORA + vuelta * timedelta(days=7)
+        begun = threading.Event()
+
+        def batch(vendida: datetime = vendida, begun: threading.Event = begun) -> None:
+            with transaction.atomic():
+                services.registrar([venta(maestro_id, vendida_en=vendida)])
+                begun.set()
+                services.registrar([venta(maestro_id, vendida_en=vendida) for _ in range(50)])
+            connection.close()
+
+        thread = threading.Thread(target=batch)
+        thread.start()
+        assert begun.wait(SECONDS)
+        cierre.contabilizar(lunes, ahora=DESPUES)
+        thread.join(SECONDS)
+        assert ReporteSemanal.objects.get(semana=lunes).cantidad_ventas == 51
+    assert ReporteSemanal.objects.aggregate(total=Sum("cantidad_ventas")) == {"total": Venta.objects.count()}

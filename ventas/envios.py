@@ -1,0 +1,163 @@
+"""Sending the weekly e-mails: each report is held by a row lock while its mail is on its way, then marked.
+
+A worker that is killed lets go of its row with its connection: another sends that mail. Only a kill between SMTP's 250 and
+our commit repeats one, under the same Message-ID. What SMTP refuses for now is tried again later; the rows say what it said.
+"""
+
+import logging
+import random
+import time
+from datetime import datetime, timedelta
+from enum import Enum, auto
+from smtplib import SMTPDataError, SMTPException, SMTPRecipientsRefused, SMTPResponseException
+from typing import Final
+from uuid import UUID
+
+from django.conf import settings
+from django.core.mail import get_connection
+from django.core.mail.backends.base import BaseEmailBackend
+from django.db import transaction
+from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.utils import timezone
+
+from ventas import emails, semanas
+from ventas.models import Cuenta, Producto, ReporteSemanal
+
+logger = logging.getLogger(__name__)
+
+TANDA: Final = 100  # mails over one SMTP connection
+MAX_INTENTOS: Final = 12
+PRIMERA_ESPERA: Final = timedelta(seconds=30)
+MAYOR_ESPERA: Final = timedelta(hours=2)
+
+
+class Desenlace(Enum):
+    """What became of one mail."""
+
+    ENVIADO = auto()
+    DE_OTRO = auto()  # another worker has it, or had it
+    RECHAZADO = auto()  # the server answered, and does not take this one
+    SIN_SERVIDOR = auto()  # the server does not answer: the others would fare no better
+
+
+def enviar_pendientes() -> int:
+    """Sends every mail that is due, and returns how many. Stops where the server does not answer, or others do the work."""
+    enviados = 0
+    while cartas := _cartas(ahora=timezone.now()):
+        desenlaces = _enviar_tanda(cartas)
+        enviados += desenlaces.count(Desenlace.ENVIADO)
+        if Desenlace.SIN_SERVIDOR in desenlaces or set(desenlaces) == {Desenlace.DE_OTRO}:
+            break
+    return enviados
+
+
+def pendientes(*, ahora: datetime) -> QuerySet[ReporteSemanal]:
+    """The reports whose mail is due: never tried or to be tried again, of maestros whose address is known."""
+    cuenta = Cuenta.objects.filter(maestro_id=OuterRef("maestro_id"))
+    debidos = ReporteSemanal.objects.filter(Q(proximo_intento=None) | Q(proximo_intento__lte=ahora), Exists(cuenta))
+    return debidos.filter(envio=ReporteSemanal.Envio.PENDIENTE)
+
+
+def reenviar(reportes: QuerySet[ReporteSemanal]) -> int:
+    """Owes the mails of these reports anew, sent ones too, under the same Message-ID. Returns how many."""
+    return reportes.update(envio=ReporteSemanal.Envio.PENDIENTE, intentos=0, proximo_intento=None, respuesta="")
+
+
+def _cartas(*, ahora: datetime) -> list[emails.Carta]:
+    """The next mails that are due with all that they say: four queries, however many."""
+    reportes = list(pendientes(ahora=ahora).order_by("id")[:TANDA])
+    cuentas = Cuenta.objects.in_bulk([reporte.maestro_id for reporte in reportes])
+    anteriores = _anteriores(reportes)
+    nombres = dict(Producto.objects.values_list("codigo", "nombre")) if reportes else {}
+    return [
+        emails.Carta(
+            reporte, cuentas[reporte.maestro_id], anteriores.get((reporte.semana_id, reporte.maestro_id)), nombres
+        )
+        for reporte in reportes
+    ]
+
+
+def _anteriores(reportes: list[ReporteSemanal]) -> dict[tuple[object, UUID], ReporteSemanal]:
+    """By week and maestro, the report of the week before."""
+    lunes = {reporte.semana_id - semanas.SEMANA for reporte in reportes}
+    maestros = [reporte.maestro_id for reporte in reportes]
+    anteriores = ReporteSemanal.objects.filter(semana_id__in=lunes, maestro_id__in=maestros)
+    return {(anterior.semana_id + semanas.SEMANA, anterior.maestro_id): anterior for anterior in anteriores}
+
+
+def _enviar_tanda(cartas: list[emails.Carta]) -> list[Desenlace]:
+    """Sends over one connection, at CORREOS_POR_SEGUNDO, until the server stops answering."""
+    desenlaces: list[Desenlace] = []
+    conexion = get_connection()
+    try:
+        for carta in cartas:
+            desenlaces.append(_enviar(conexion, carta))
+            if desenlaces[-1] is Desenlace.SIN_SERVIDOR:
+                break
+            if desenlaces[-1] is Desenlace.ENVIADO and settings.CORREOS_POR_SEGUNDO:
+                time.sleep(1 / settings.CORREOS_POR_SEGUNDO)
+    finally:
+        conexion.close()
+    return desenlaces
+
+
+def _enviar(conexion: BaseEmailBackend, carta: emails.Carta) -> Desenlace:
+    """Holds the row, sends, marks the row: one transaction a mail."""
+    with transaction.atomic():
+        reporte = _tomar(carta.reporte)
+        if reporte is None:
+            return Desenlace.DE_OTRO
+        try:
+            conexion.open()
+            conexion.send_messages([emails.componer(carta)])
+        except (SMTPException, OSError, ValueError) as error:  # ValueError: an address that no header can hold
+            return _anotar(reporte, error)
+        reporte.envio, reporte.enviado_en = ReporteSemanal.Envio.ENVIADO, timezone.now()
+        reporte.intentos, reporte.respuesta = reporte.intentos + 1, ""
+        reporte.save()
+        return Desenlace.ENVIADO
+
+
+def _tomar(visto: ReporteSemanal) -> ReporteSemanal | None:
+    """The row, locked, if its mail is still owed and nobody else is at it."""
+    debidos = ReporteSemanal.objects.select_for_update(skip_locked=True)
+    return debidos.filter(pk=visto.pk, envio=ReporteSemanal.Envio.PENDIENTE, intentos=visto.intentos).first()
+
+
+def _anotar(reporte: ReporteSemanal, error: Exception) -> Desenlace:
+    """Writes down what the server said; tries again later, unless it refuses for good or was asked often enough."""
+    reporte.intentos += 1
+    reporte.respuesta = respuesta_de(error)
+    if _es_definitivo(error) or reporte.intentos >= MAX_INTENTOS:
+        reporte.envio = ReporteSemanal.Envio.FALLIDO
+    reporte.proximo_intento = timezone.now() + _espera(reporte.intentos)
+    reporte.save()
+    logger.warning("report %d not sent at attempt %d: %s", reporte.pk, reporte.intentos, type(error).__name__)
+    del_mensaje = isinstance(error, SMTPRecipientsRefused | SMTPDataError | ValueError)
+    return Desenlace.RECHAZADO if del_mensaje else Desenlace.SIN_SERVIDOR
+
+
+def _espera(intentos: int) -> timedelta:
+    """Twice as long each time, with jitter."""
+    return min(MAYOR_ESPERA, PRIMERA_ESPERA * 2 ** (intentos - 1)) * random.uniform(0.8, 1.2)  # noqa: S311 - jitter
+
+
+def _es_definitivo(error: Exception) -> bool:
+    """SMTP's 5xx for the mailbox or for the message, and a mail that cannot be written at all; all else may pass."""
+    if isinstance(error, SMTPRecipientsRefused):
+        return all(codigo >= 500 for codigo, _ in error.recipients.values())
+    return isinstance(error, ValueError) or (isinstance(error, SMTPDataError) and error.smtp_code >= 500)
+
+
+def respuesta_de(error: Exception) -> str:
+    """What the server answered (`550 5.1.1 no such user`), or what went wrong on the way. For staff; never logged."""
+    if isinstance(error, SMTPRecipientsRefused):
+        return "; ".join(_texto(codigo, texto) for codigo, texto in error.recipients.values())
+    if isinstance(error, SMTPResponseException):
+        return _texto(error.smtp_code, error.smtp_error)
+    return f"{type(error).__name__}: {error}".replace("\x00", "")[:1_000]
+
+
+def _texto(codigo: int, texto: bytes | str) -> str:
+    legible = texto.decode(errors="replace") if isinstance(texto, bytes) else texto
+    return f"{codigo} {legible}".replace("\x00", "")[:1_000]
