@@ -12,7 +12,7 @@ from confluent_kafka import Message as KafkaMessage
 from django.db import connection, transaction
 from django.db.models.functions import Now
 
-from kafka_bridge.errors import describe, is_outage, is_transient
+from kafka_bridge.errors import describe, is_outage, is_timeout, is_transient
 from kafka_bridge.events import Event, Headers, Undecodable, decode, registered
 from kafka_bridge.handlers import Consumer
 from kafka_bridge.models import ConsumerOffset, DeadLetter
@@ -99,11 +99,20 @@ def next_offsets(records: Iterable[Record]) -> dict[Partition, int]:
 class Batch:
     """One consumer's records and the transaction that applies them."""
 
-    def __init__(self, consumer: Consumer, records: list[Record], *, limit: FailureLimit, patient: bool) -> None:
+    def __init__(
+        self,
+        consumer: Consumer,
+        records: list[Record],
+        *,
+        limit: FailureLimit,
+        patient: bool,
+        verdict: Exception | None = None,
+    ) -> None:
         self.consumer = consumer
         self.records = records
         self.limit = limit
         self.patient = patient  # whether a transient error is the caller's to retry
+        self.verdict = verdict  # why these records are dead letters without being tried again
         self.dead: list[DeadLetter] = []
         self._failed_in_a_row = 0
 
@@ -172,6 +181,8 @@ class Batch:
 
     def _attempt(self, records: list[Record], times: int) -> Exception | None:
         """Runs the handlers in a savepoint; returns what a handler raised. An outage is no handler's failure and goes on up."""
+        if self.verdict:
+            return self.verdict
         for _ in range(times):
             try:
                 with transaction.atomic():
@@ -179,7 +190,7 @@ class Batch:
                     _check_deferred_constraints()
                 return None
             except Exception as error:
-                if is_outage(error) or (self.patient and is_transient(error)):
+                if is_outage(error) or is_timeout(error) or (self.patient and is_transient(error)):
                     raise
                 failure = error
         return failure

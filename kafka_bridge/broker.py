@@ -13,7 +13,7 @@ from django.conf import settings
 from kafka_bridge.events import registered
 from kafka_bridge.topics import Topic
 
-logger = logging.getLogger(__name__)
+client_logger = logging.getLogger("kafka_bridge.librdkafka")  # what the C library says of its connections
 
 TIMEOUT_SECONDS: Final = 10.0
 
@@ -21,7 +21,9 @@ TIMEOUT_SECONDS: Final = 10.0
 @cache
 def admin() -> AdminClient:
     """One admin client a process."""
-    return AdminClient({**settings.KAFKA_CLIENT_CONFIG, "socket.connection.setup.timeout.ms": 2_000}, logger=logger)
+    return AdminClient(
+        {**settings.KAFKA_CLIENT_CONFIG, "socket.connection.setup.timeout.ms": 2_000}, logger=client_logger
+    )
 
 
 def answers(timeout: float) -> bool:

@@ -23,6 +23,11 @@ def is_outage(error: BaseException) -> bool:
     return isinstance(error, DatabaseError) and (state == "" or state.startswith(OUTAGE_STATES))
 
 
+def is_timeout(error: BaseException) -> bool:
+    """The transaction outlasted its time, and the server ended the connection: fewer messages may fit."""
+    return isinstance(error, DatabaseError) and sqlstate(error) == "25P04"
+
+
 def is_transient(error: BaseException) -> bool:
     """The same transaction may well pass if it is tried again."""
     return isinstance(error, DatabaseError) and sqlstate(error).startswith(TRANSIENT_STATES)

@@ -31,9 +31,10 @@ def claim(consumer: str, partitions: Iterable[Partition], *, accept_loss: bool) 
     """
     wanted = sorted(partitions)
     uuids = broker.topic_uuids({topic for topic, _ in wanted})
-    lows, ends = broker.low_watermarks(wanted), broker.end_offsets(wanted)
+    lows = broker.low_watermarks(wanted)
     _make_missing(consumer, lows, uuids)
     rows = [row for row in ConsumerOffset.objects.filter(consumer=consumer) if (row.topic, row.partition) in lows]
+    ends = broker.end_offsets(wanted)  # after the rows: another member may move them on at any time
     offsets = {}
     for row in rows:
         at = (row.topic, row.partition)

@@ -16,7 +16,7 @@ from confluent_kafka import Message as KafkaMessage
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError
 
-from kafka_bridge import outbox
+from kafka_bridge import broker, outbox
 from kafka_bridge.events import Event, Message, encode
 
 logger = logging.getLogger(__name__)
@@ -83,7 +83,7 @@ class _Process:
                 "reconnect.backoff.max.ms": 1_000,
                 "queue.buffering.max.messages": 100_000,
             },
-            logger=logger,
+            logger=broker.client_logger,
         )
         threading.Thread(target=self._poll, name="kafka-producer-poll", daemon=True).start()
         atexit.register(self.producer.flush, DEADLINE_MS / 1_000)

@@ -18,9 +18,9 @@ from confluent_kafka import Message as KafkaMessage
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 
-from kafka_bridge import positions
+from kafka_bridge import broker, positions
 from kafka_bridge.batch import Batch, FailureLimit, Fenced, Partition, Record, partition_of, read
-from kafka_bridge.errors import describe, is_outage, is_transient
+from kafka_bridge.errors import describe, is_outage, is_timeout, is_transient
 from kafka_bridge.handlers import Consumer
 from kafka_bridge.topics import PRIORITY_PARTITION
 
@@ -52,6 +52,7 @@ class Runner:
         self.stop = stop
         self.lane = lane
         self.accept_loss = accept_loss
+        self.max_batch = consumer.max_batch
         self.limit = FailureLimit()
         self.history: deque[bool] = deque(maxlen=self.limit.window)  # of each message, whether it failed
         self.held: dict[Partition, int] = {}  # the next offset of each partition, as we last read or wrote it
@@ -59,7 +60,9 @@ class Runner:
         self.topic_uuids: dict[str, str] = {}
         self.topics = {topic.name: topic for topic in consumer.topics if not lane or topic.priority_lane == lane}
         group = ".".join(filter(None, [group or consumer.name, lane]))
-        self.kafka = KafkaConsumer({**settings.KAFKA_CLIENT_CONFIG, **KAFKA_CONFIG, "group.id": group}, logger=logger)
+        self.kafka = KafkaConsumer(
+            {**settings.KAFKA_CLIENT_CONFIG, **KAFKA_CONFIG, "group.id": group}, logger=broker.client_logger
+        )
 
     def run(self) -> None:
         """Polls and applies until told to stop, then leaves the group. Raises TooManyDeadLetters, OffsetsLost."""
@@ -134,7 +137,7 @@ class Runner:
         first = self.kafka.poll(POLL_SECONDS)
         if first is None:
             return []
-        messages = [first, *self.kafka.consume(self.consumer.max_batch - 1, 0)]
+        messages = [first, *self.kafka.consume(self.max_batch - 1, 0)]
         records = [read(message) for message in messages if self._is_good(message)]
         return [record for record in records if record.offset >= self.held.get(record.partition, record.offset + 1)]
 
@@ -159,11 +162,14 @@ class Runner:
     # The database's side
 
     def _apply(self, records: list[Record]) -> bool:
-        """Applies a batch, waiting out outages; True when it is committed, False when others have it or we stop."""
+        """Applies a batch, waiting out outages; True when it is committed, False when it must be read again."""
+        verdict = None
         for attempt in count(1):
-            batch = Batch(self.consumer, records, limit=self.limit, patient=attempt < PATIENT_ATTEMPTS)
+            patient = attempt < PATIENT_ATTEMPTS
+            batch = Batch(self.consumer, records, limit=self.limit, patient=patient, verdict=verdict)
             try:
-                offsets = batch.apply(self.held, self.topic_uuids, self.history)
+                self._committed(batch, batch.apply(self.held, self.topic_uuids, self.history))
+                return True
             except Fenced as fenced:
                 logger.warning("%s: reading the offset again", fenced)
                 break
@@ -171,16 +177,22 @@ class Runner:
                 if not (is_outage(error) or is_transient(error)):
                     raise
                 self._wait_out(error, attempt)
-                if self.stop.is_set() or any(record.partition not in self.held for record in records):
-                    break  # abandoned whole: whoever holds the partitions reads them again from the rows
-            else:
-                self._committed(batch, offsets)
-                return True
+                if not self._may_repeat(records, error):
+                    break
+                verdict = None if patient or not is_timeout(error) else error
         self._reposition({record.partition for record in records})
         return False
 
+    def _may_repeat(self, records: list[Record], error: Exception) -> bool:
+        """Whether this very batch can be tried again. Otherwise whoever holds its partitions reads them from the rows."""
+        if is_timeout(error) and len(records) > 1:
+            self.max_batch = len(records) // 2  # fewer fit into a transaction's time; grows again with each success
+            return False
+        return not self.stop.is_set() and all(record.partition in self.held for record in records)
+
     def _committed(self, batch: Batch, offsets: dict[Partition, int]) -> None:
         self.history.extend(batch.outcomes())
+        self.max_batch = min(self.consumer.max_batch, 2 * self.max_batch)
         self.held.update(offsets)
         if batch.dead:
             logger.error("%s: %d dead letters, see the admin", self.consumer.name, len(batch.dead))

@@ -7,6 +7,7 @@ used instead of the part it replaces.
 """
 
 import atexit
+import logging
 import os
 import shutil
 import signal
@@ -45,6 +46,7 @@ def stack() -> Iterator[Stack]:
     except StackError as error:
         pytest.exit(f"The embedded stack does not start: {error}", returncode=1)
     yield STACK
+    logging.getLogger("kafka_bridge.librdkafka").setLevel(logging.CRITICAL)  # clients miss their broker from here on
     STACK.stop()
 
 

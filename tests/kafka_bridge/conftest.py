@@ -32,6 +32,7 @@ class Bench:
     consumer: Consumer
     poison: set[int] = field(default_factory=set)
     orphans: set[int] = field(default_factory=set)  # numbers whose foreign key fails, but only at COMMIT
+    slow: set[int] = field(default_factory=set)  # numbers that keep the transaction busy for a second each
     attempts: int = 0
 
     def happened(self, n: int, key: str = "") -> Any:
@@ -48,6 +49,8 @@ class Bench:
                 "INSERT INTO bench_row (event_id, n, parent) VALUES (%s, %s, %s)",
                 [(event.id, event.n, -1 if event.n in self.orphans else 0) for event in events],
             )
+            for _ in self.slow.intersection(event.n for event in events):
+                cursor.execute("SELECT pg_sleep(1)")
         for event in events:
             if event.n in self.poison:
                 raise ValueError(f"{event.n} is poison")
@@ -103,6 +106,12 @@ def _bootstrap() -> list[str]:
     return str(settings.KAFKA_BOOTSTRAP_SERVERS).split(",")
 
 
+def is_there(topic: Topic) -> bool:
+    """Whether every broker's metadata has the topic with all its partitions: that comes after its creation."""
+    found = broker.admin().list_topics(timeout=SECONDS).topics.get(topic.name)
+    return found is not None and len(found.partitions) == topic.partitions
+
+
 @pytest.fixture
 def table(transactional_db: None) -> Iterator[None]:
     with connection.cursor() as cursor:
@@ -142,7 +151,7 @@ def make_bench(kafka: str) -> Iterator[Callable[..., Bench]]:
 
         made.append(Happened.type)
         broker.create_topics([own_topic])
-        wait_until(lambda: len(broker.partitions_of(name)) == partitions, SECONDS)
+        wait_until(lambda: is_there(own_topic), SECONDS)
         consumer = Consumer(f"bench-{uuid4()}", max_batch)
         bench = Bench(own_topic, Happened, consumer)
         consumer.handlers[Happened] = bench.handle

@@ -8,11 +8,12 @@ from confluent_kafka.admin import AdminClient
 from django.db import connection
 
 from deploy.embedded.waiting import wait_until
-from kafka_bridge import broker
+from kafka_bridge import batch, broker
+from kafka_bridge import runner as runner_module
 from kafka_bridge.batch import Batch, FailureLimit, Fenced, Record, TooManyDeadLetters
 from kafka_bridge.models import ConsumerOffset, DeadLetter
 from kafka_bridge.runner import Runner
-from tests.kafka_bridge.conftest import SECONDS, Bench
+from tests.kafka_bridge.conftest import SECONDS, Bench, is_there
 
 
 def poll_until_records(runner: Runner) -> list[Record]:
@@ -150,6 +151,29 @@ def test_a_lost_database_connection_is_waited_out(bench: Bench) -> None:
     assert not DeadLetter.objects.exists()
 
 
+def test_a_batch_that_outlasts_its_transaction_is_made_smaller(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(batch, "TRANSACTION_TIMEOUT_MS", 1_500)
+    bench.slow = {2, 5}
+    bench.publish(*range(8), key="one")
+    with bench.running(bench.runner()):
+        wait_until(lambda: len(bench.rows()) == 8, 2 * SECONDS)
+    assert bench.rows() == list(range(8))
+    assert not DeadLetter.objects.exists()
+
+
+def test_a_message_that_always_outlasts_its_transaction_is_a_dead_letter(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(batch, "TRANSACTION_TIMEOUT_MS", 500)
+    monkeypatch.setattr(runner_module, "PATIENT_ATTEMPTS", 2)
+    bench.slow = {1}
+    bench.publish(*range(4), key="one")
+    with bench.running(bench.runner()):
+        wait_until(lambda: len(bench.rows()) == 3, 2 * SECONDS)
+    assert bench.rows() == [0, 2, 3]
+    assert "25P04" in DeadLetter.objects.get().error
+
+
 def test_a_topic_made_anew_is_noticed_and_read_from_its_beginning(bench: Bench) -> None:
     bench.publish(1, 2, 3, key="one")
     with bench.running(bench.runner()):
@@ -167,7 +191,7 @@ def remake(bench: Bench) -> None:
     admin.delete_topics([bench.topic.name])[bench.topic.name].result()
     wait_until(lambda: bench.topic.name not in admin.list_topics(timeout=5).topics, SECONDS)
     broker.create_topics([bench.topic])
-    wait_until(lambda: broker.topic_uuids([bench.topic.name]) != before, SECONDS)
+    wait_until(lambda: is_there(bench.topic) and broker.topic_uuids([bench.topic.name]) != before, SECONDS)
 
 
 def test_each_lane_applies_its_own_partition_and_no_other(make_bench: Callable[..., Bench], table: None) -> None:
