@@ -17,7 +17,7 @@ from mamochi_site.stack import CHECKOUT, DEFAULT_PORT, System, report_deaths, ru
 
 DEFAULT_FOLDER: Final = CHECKOUT / ".mamochi" / "demo"
 INTERRUPTED: Final = 130  # as shells say it: 128 + SIGINT
-LINE_WIDTH: Final = 120  # where the output is no terminal
+LINE_WIDTH: Final = 130  # where the output is no terminal
 
 
 def main() -> int:

@@ -17,10 +17,10 @@ from kafka_bridge import broker
 from kafka_bridge.events import decode
 from kafka_bridge.models import DeadLetter, OutboxMessage
 from kafka_bridge.topics import PRIORITY_PARTITION
-from mamochi_site.demo.dashboard import pesos
 from mamochi_site.demo.maestro import CREDENTIALS_SUBJECT
 from mamochi_site.demo.scene import Puesto, Scene
 from ventas.models import Producto, Venta, costo_de
+from ventas.templatetags.pesos import pesos
 
 WEEK_SUBJECT: Final = "Tu semana en MAMOCHI"
 Partition = tuple[str, int]
@@ -42,7 +42,7 @@ class Check:
 
     def row(self) -> tuple[str, str, str, bool]:
         """For the table."""
-        return self.what, _show(self.expected), _show(self.found), self.ok
+        return self.what, _show(self.expected), "igual" if self.ok else _show(self.found), self.ok
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,12 @@ def audit(scene: Scene, mailbox: Mailbox, since: dict[Partition, int]) -> list[C
         *(_stock(puesto, catalogue) for puesto in scene.puestos),
         *_mails(people, mailbox),
         *_priority(scene.puestos, since),
-        Check("Mensajes muertos sin resolver", 0, DeadLetter.objects.filter(state=DeadLetter.State.OPEN).count()),
-        Check("Mensajes por publicar en la bandeja de salida", 0, OutboxMessage.objects.count()),
+        Check(
+            "Mensajes que un consumidor no pudo aplicar",
+            0,
+            DeadLetter.objects.filter(state=DeadLetter.State.OPEN).count(),
+        ),
+        Check("Mensajes aceptados y sin publicar", 0, OutboxMessage.objects.count()),
     ]
 
 
@@ -78,7 +82,7 @@ def _sales(
     accepted = {str(sale.id) for puesto in puestos for sale in puesto.sold}
     stored = {str(row) for row in Venta.objects.filter(maestro_id__in=ids.values()).values_list("venta_id", flat=True)}
     yield Check(
-        "Ventas aceptadas = filas, con los mismos id", len(accepted), len(accepted & stored) + len(stored - accepted)
+        "Ventas aceptadas = filas, con sus mismos ids", len(accepted), len(accepted & stored) + len(stored - accepted)
     )
     counted = 0
     for puesto in puestos:
@@ -86,10 +90,10 @@ def _sales(
         count, earned = week_told(mailbox, email)
         counted += count
         name, sold = puesto.persona.apodo, len(puesto.sold)
-        yield Check(f"{name}: ventas en filas y en su correo", (sold, sold), (rows[ids[email]], count))
+        yield Check(f"{name}: ventas, en filas y en su correo", (sold, sold), (rows[ids[email]], count))
         expected = sum(catalogue[sale.producto].ganancia * sale.cantidad for sale in puesto.sold)
         yield Check(f"{name}: ganancias en su correo", pesos(expected), pesos(earned))
-    yield Check("Ventas en los correos de la semana", len(accepted), counted)
+    yield Check("Ventas en los correos, todas juntas", len(accepted), counted)
 
 
 def _catalogue() -> dict[str, Product]:
@@ -135,7 +139,7 @@ def _stock(puesto: Puesto, catalogue: dict[str, Product]) -> Check:
         for code, each in catalogue[sale.producto].receta.items():
             expected[code] -= each * sale.cantidad
     found = {row["insumo"]: row["cantidad"] for row in puesto.stock}
-    return Check(f"{puesto.persona.apodo}: stock = carga + reposiciones - ventas", dict(expected), found)
+    return Check(f"{puesto.persona.apodo}: stock = carga + repuesto - vendido", dict(expected), found)
 
 
 def _came_in(ledger: Iterable[dict[str, Any]]) -> Amounts:
@@ -156,21 +160,26 @@ def _mails(people: list[str], mailbox: Mailbox) -> Iterator[Check]:
 
 
 def _priority(puestos: list[Puesto], since: dict[Partition, int]) -> Iterator[Check]:
-    """Reads the whole topic: partition 0 has the Paid enrolments, all of them, and nothing else ever."""
-    messages = list(read_topic(since))
-    paid = [_enrolment(message) for message in messages if message.partition() == PRIORITY_PARTITION]
-    others = [_enrolment(message) for message in messages if message.partition() != PRIORITY_PARTITION]
-    yield Check("Partición 0: solo las inscripciones Paid", _ids(puestos, paid=True), sorted(paid))
-    yield Check("Otras particiones: las demás inscripciones", _ids(puestos, paid=False), sorted(others))
+    """Reads the whole topic: partition 0 has the Paid enrolments, all of them, and nothing else ever.
+
+    A form that its client sent again, after a lost answer, is there twice with the same id: one enrolment.
+    """
+    found: dict[bool, set[str]] = {True: set(), False: set()}
+    for message in read_topic(since):
+        found[message.partition() == PRIORITY_PARTITION].add(_enrolment(message))
+    for first, where in ((True, "Partición 0: las inscripciones Paid"), (False, "Otras particiones: las demás")):
+        expected = {f"{_lane(first)} {puesto.inscripcion_id}" for puesto in puestos if puesto.persona.paid is first}
+        yield Check(f"{where}, y nada más", sorted(expected), sorted(found[first]))
 
 
-def _ids(puestos: list[Puesto], *, paid: bool) -> list[tuple[str, bool]]:
-    return sorted((puesto.inscripcion_id, paid) for puesto in puestos if puesto.persona.paid is paid)
+def _enrolment(message: Message) -> str:
+    """What a message says it is: lane and id of an enrolment, or else its type."""
+    event = decode(list(dict(message.headers() or ()).items()), message.value())
+    return f"{_lane(event.paid)} {event.inscripcion_id}" if isinstance(event, InscripcionRecibida) else event.type
 
 
-def _enrolment(message: Message) -> tuple[str, bool]:
-    event = decode(dict(message.headers() or ()).items(), message.value())
-    return (str(event.inscripcion_id), event.paid) if isinstance(event, InscripcionRecibida) else (event.type, False)
+def _lane(paid: bool) -> str:
+    return "paid" if paid else "normal"
 
 
 def ends() -> dict[Partition, int]:
@@ -204,10 +213,8 @@ def _show(value: object) -> str:
     """Values as people read them."""
     if isinstance(value, dict):
         return ", ".join(f"{key} {amount}" for key, amount in sorted(value.items()))
-    if isinstance(value, tuple) and all(isinstance(part, int) for part in value):
+    if isinstance(value, tuple):
         return " y ".join(map(str, value))
     if isinstance(value, list):
-        return f"{len(value)}: " + ", ".join(
-            str(item[0])[:8] if isinstance(item, tuple) else str(item) for item in value
-        )
+        return ", ".join(str(item)[:15] for item in value)
     return str(value)

@@ -13,6 +13,7 @@ from rich.table import Table
 from rich.text import Text
 
 from mamochi_site.demo.scene import Puesto, Scene
+from ventas.templatetags.pesos import pesos
 
 WIDE: Final = 110  # columns from which everything fits side by side
 TALL: Final = 28
@@ -133,7 +134,7 @@ def _mails(scene: Scene, lines: int) -> Panel:
 def _log(scene: Scene, lines: int) -> Panel:
     recent = list(scene.lines)[-lines:]
     text = Text("\n", no_wrap=True, overflow="ellipsis").join(
-        Text.assemble((f"{clock(at)} ", "dim"), line) for at, line in recent
+        Text.assemble((f"{clock(line.at)} ", "dim"), (line.text, line.style)) for line in recent
     )
     return Panel(text, title="Lo que acaba de pasar", title_align="left")
 
@@ -190,11 +191,6 @@ def clock(seconds: float) -> str:
     return f"{int(seconds) // 60:02}:{int(seconds) % 60:02}"
 
 
-def pesos(amount: int) -> str:
-    """Whole CLP as Chileans write them: `$12.345`."""
-    return f"${amount:,}".replace(",", ".")
-
-
 def results(rows: Sequence[tuple[str, str, str, bool]]) -> Table:
     """The audit: what was checked, what was expected, what was found; red where they differ."""
     table = Table(title="Auditoría", title_style="bold", header_style="dim")
@@ -205,6 +201,14 @@ def results(rows: Sequence[tuple[str, str, str, bool]]) -> Table:
     return table
 
 
-def mails_panel(texts: Iterable[tuple[str, str]]) -> RenderableType:
-    """Weekly mails, as (title, text)."""
-    return Group(*(Panel(text.strip(), title=title, title_align="left", width=90) for title, text in texts))
+def weekly_mails(letters: Sequence[tuple[str, str, int, int]]) -> RenderableType:
+    """The weekly mails, as (address, text, number of sales, earnings in CLP): the first one whole, then all of them."""
+    to, text, _, _ = letters[0]
+    table = Table(title="Correos de la semana", title_style="bold", header_style="dim")
+    for column, justify in (("Para", "left"), ("Ventas", "right"), ("Ganancias", "right")):
+        table.add_column(column, justify=justify)  # type: ignore[arg-type]
+    for address, _, count, earned in letters:
+        table.add_row(address, str(count), pesos(earned))
+    return Group(
+        Panel(text.strip(), title=f"Un correo: Tu semana en MAMOCHI → {to}", title_align="left", width=90), table
+    )

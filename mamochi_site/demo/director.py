@@ -15,7 +15,7 @@ from rich.live import Live
 
 from kafka_bridge.models import OutboxMessage
 from mamochi_site.demo import dashboard, people
-from mamochi_site.demo.audit import WEEK_SUBJECT, Partition, audit, ends, week_mails
+from mamochi_site.demo.audit import WEEK_SUBJECT, Partition, audit, ends, numbers_in, week_mails
 from mamochi_site.demo.client import Api
 from mamochi_site.demo.maestro import Maestro
 from mamochi_site.demo.observers import observe
@@ -87,21 +87,26 @@ class Director:
         hasta = timezone.now()
         self.scene.phase = "Cerrando la semana"
         with closing_now(hasta) as semana:
-            self.scene.say(f"Celery Beat cierra la semana {semana} hasta las {timezone.localtime(hasta):%H:%M:%S}")
+            self.scene.say(
+                f"Celery Beat cierra la semana {semana} hasta las {timezone.localtime(hasta):%H:%M:%S}", "bold"
+            )
             late = f"no llegaron los correos «{WEEK_SUBJECT}»"
             self._until(self._week_told, MAILS_S, late, log="celery-worker")
-        self.scene.say("Llegaron los correos de la semana")
+        self.scene.say("Llegaron los correos de la semana", "bold cyan")
 
     def _week_told(self) -> bool:
         return all(week_mails(self.mailbox, puesto.persona.email) for puesto in self.scene.puestos)
 
     def _report(self, since: dict[Partition, int]) -> bool:
         """Prints the weekly mails and the audit."""
-        mails = [week_mails(self.mailbox, puesto.persona.email)[0] for puesto in self.scene.puestos]
-        self.console.print(dashboard.mails_panel((f"{mail.subject} → {mail.to}", mail.text) for mail in mails))
+        self.console.print(dashboard.weekly_mails([self._letter(puesto) for puesto in self.scene.puestos]))
         checks = audit(self.scene, self.mailbox, since)
         self.console.print(dashboard.results([check.row() for check in checks]))
         return all(check.ok for check in checks)
+
+    def _letter(self, puesto: Puesto) -> tuple[str, str, int, int]:
+        mail = week_mails(self.mailbox, puesto.persona.email)[0]
+        return mail.to, mail.text, *numbers_in(mail.text)
 
     # Watching over it
 
@@ -123,7 +128,7 @@ class Director:
                 screen=True,
                 refresh_per_second=FRAMES_A_SECOND,
             )
-        self.scene.on_line = lambda at, text: self.console.print(f"[{dashboard.clock(at)}] {text}", markup=False)
+        self.scene.on_line = lambda line: self.console.print(f"[{dashboard.clock(line.at)}] {line.text}", markup=False)
         return nullcontext()
 
     def _until(self, condition: Callable[[], bool], timeout: float | None, otherwise: str, log: str = "") -> None:

@@ -72,7 +72,7 @@ class Maestro:
 
         self._until(approved, "la inscripción no fue aprobada", "consumer-aprobacion")
         self.puesto.approved_after = time.monotonic() - began
-        self._say(f"tiene su inscripción aprobada en {self.puesto.approved_after:.1f} s".replace(".", ","))
+        self._say(f"tiene su inscripción aprobada en {self.puesto.approved_after:.1f} s".replace(".", ","), "green")
 
     def _token(self) -> str:
         """The token as it stands in the text of the credentials mail."""
@@ -80,7 +80,7 @@ class Maestro:
         found = TOKEN.search(self._credentials()[0].text)
         if found is None:
             raise Refused(f"el correo de credenciales de {self.persona.nombre} no trae un token", "celery-worker")
-        self._say("recibió su token por correo")
+        self._say("recibió su token por correo", "cyan")
         return found[0]
 
     def _credentials(self) -> list[Any]:
@@ -108,21 +108,21 @@ class Maestro:
         again = self.api.post("/api/v1/ventas/", sale)
         if again["id"] != self.puesto.sold[-1].id:
             raise Refused(f"la venta {sale['id']} repetida recibió otro id: {again['id']}")
-        self._say("repitió su última venta con el mismo id: debe contar una vez")
+        self._say("repitió su última venta con el mismo id: debe contar una vez", "dim")
 
     def _run_out(self) -> None:
         """Says that the cart is empty, and sees its stock go up."""
         before = {row["insumo"]: row["cantidad"] for row in self.puesto.stock}
         self.api.post("/api/v1/stock/avisos/", {}, key=self._uuid())
         self.puesto.avisos += 1
-        self._say("avisó que se quedó sin stock")
+        self._say("avisó que se quedó sin stock", "red")
         self._look_at_stock_until(
             lambda: all(row["cantidad"] > before[row["insumo"]] for row in self.puesto.stock),
             "el stock no subió",
             "consumer-distribuidores",
         )
         self.puesto.reposiciones += 1
-        self._say("tiene el carro lleno otra vez")
+        self._say("tiene el carro lleno otra vez", "green")
 
     def _until_next_sale(self) -> None:
         """The time between two sales, with an eye on the stock."""
@@ -161,5 +161,5 @@ class Maestro:
     def _uuid(self) -> str:
         return str(UUID(int=self.chance.getrandbits(128), version=4))
 
-    def _say(self, text: str) -> None:
-        self.scene.say(f"{self.persona.apodo} {text}")
+    def _say(self, text: str, style: str = "") -> None:
+        self.scene.say(f"{self.persona.apodo} {text}", style)

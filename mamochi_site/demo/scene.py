@@ -5,7 +5,7 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 from mamochi_site.demo.people import Persona
 
@@ -30,6 +30,14 @@ class Pace:
     def fast(cls) -> "Pace":
         """The same story twenty times as fast, long enough to run out twice."""
         return cls(sales=23, between_sales=(0.25, 0.35), stagger=0.5, look=0.1)
+
+
+class Line(NamedTuple):
+    """Something that happened, `at` seconds after the beginning."""
+
+    at: float
+    text: str
+    style: str
 
 
 @dataclass(frozen=True)
@@ -63,12 +71,12 @@ class Scene:
 
     puestos: list[Puesto]
     pace: Pace
-    on_line: Callable[[float, str], None] = lambda _at, _text: None
+    on_line: Callable[[Line], None] = lambda _: None
     phase: str = "Partiendo"
     lag: dict[str, int] = field(default_factory=dict)  # messages behind, by consumer and lane
     applied: dict[str, int] = field(default_factory=dict)  # messages applied, by consumer and lane
     mails: list[tuple[str, str]] = field(default_factory=list)  # (to, subject)
-    lines: deque[tuple[float, str]] = field(default_factory=lambda: deque(maxlen=LOG_LINES))
+    lines: deque[Line] = field(default_factory=lambda: deque(maxlen=LOG_LINES))
     began: float = field(default_factory=time.monotonic)
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
@@ -82,8 +90,9 @@ class Scene:
         """How much of the sales is made, from 0 to 1."""
         return sum(len(puesto.sold) for puesto in self.puestos) / (self.pace.sales * len(self.puestos))
 
-    def say(self, text: str) -> None:
-        """Add a line to the log of what just happened."""
+    def say(self, text: str, style: str = "") -> None:
+        """Add a line to the log of what just happened; `style` is rich's, such as a colour."""
+        line = Line(self.elapsed, text, style)
         with self._lock:
-            self.lines.append((self.elapsed, text))
-            self.on_line(self.elapsed, text)
+            self.lines.append(line)
+            self.on_line(line)

@@ -21,7 +21,7 @@ from deploy.embedded.processes import leftovers
 from deploy.embedded.waiting import wait_until
 from inscripciones import formato
 from mamochi_site.demo import dashboard, people
-from mamochi_site.demo.audit import Check
+from mamochi_site.demo.audit import Check, numbers_in
 from mamochi_site.demo.client import Api, Refused, Stopped
 from mamochi_site.demo.maestro import SALES_A_CART, TEN_SALES
 from mamochi_site.demo.scene import Pace, Puesto, Scene, Sold
@@ -173,6 +173,18 @@ def test_a_client_that_was_told_to_stop_does() -> None:
 def test_a_mismatch_is_not_green() -> None:
     assert not Check("ventas", 10, 9).ok
     assert Check("ventas", 10, 10).ok
+
+
+@pytest.mark.parametrize(
+    ("earned", "expected"), [("$31.970", 31_970), ("$0", 0), ("-$1.200", -1_200), ("$1.031.970", 1_031_970)]
+)
+def test_it_reads_the_numbers_that_a_maestro_reads(earned: str, expected: int) -> None:
+    text = f"Hola, Rosa:\n\nGanancias: {earned}\nVentas:    1.023\nUnidades:  2\n\nGanancias por día\n  Lunes $7"
+    assert numbers_in(text) == (1_023, expected)
+
+
+def test_a_mail_without_the_numbers_counts_as_wrong() -> None:
+    assert numbers_in("no registraste ventas.\n¿Vendiste sin conexión? hasta 60 días") == (-1, -1)
 
 
 def scene(sold: int) -> Scene:
