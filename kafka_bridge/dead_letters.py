@@ -119,7 +119,10 @@ def replay_message(letter: DeadLetter, value: bytes, event_type: str) -> Message
     original = event_id(letter)
     if original and event.id != original:
         raise NotReplayable("«id»: el id del evento no se cambia, porque de él depende que nada se cuente dos veces.")
-    message = encode(event)
+    try:
+        message = encode(event)
+    except OverflowError:
+        raise NotReplayable("«time»: está fuera del calendario, año 1 a 9999.") from None
     headers = (*message.headers, (REPLAY_HEADER, letter.consumer.encode()))
     return replace(message, value=value, headers=headers)
 
@@ -170,7 +173,8 @@ def explain(error: str) -> str:
     """A decoding error of msgspec's in Spanish, naming the field. msgspec's own words where none of ours fit."""
     if error.startswith("not JSON"):
         return "El contenido no es JSON válido en UTF-8."
-    problem, _, path = error.partition(" - at ")
+    problem, _, place = error.partition(" - at ")
+    path = place.rpartition(" in ")[2]  # of "`key` in `$.insumos`" where a dict's key is wrong
     for pattern, spanish in _EXPLANATIONS:
         if match := re.match(pattern, problem):
             found = {name: _in_spanish(text) for name, text in match.groupdict().items()}

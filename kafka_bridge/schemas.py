@@ -10,6 +10,7 @@ import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
+from itertools import product
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,6 +22,7 @@ Schema = dict[str, Any]
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
 TOPIC: Final = "x-topic"  # our own keyword: the topic belongs to the contract
+WHOLE_NUMBER: Final = "^-?(0|[1-9][0-9]*)$"
 ANNOTATIONS: Final = {"$schema", "$defs", "title", "description", "default", "examples", TOPIC}
 COMPARED_APART: Final = {"properties", "required", "items", "additionalProperties", "enum", "anyOf", "type"}
 LOWER_BOUNDS: Final = {"minimum", "exclusiveMinimum", "minLength", "minItems", "minProperties"}
@@ -48,9 +50,24 @@ def schema_of(event: type[Event]) -> Schema:
     schema = msgspec.json.schema(event)
     definitions = schema["$defs"]
     own = definitions.pop(schema["$ref"].rsplit("/", 1)[-1])
+    for field in msgspec.inspect.type_info(event).fields:  # type: ignore[attr-defined]  # a StructType
+        _state_keys(field.type, own["properties"][field.encode_name])
     nested = {"$defs": definitions} if definitions else {}
     described = {"title": event.type, "description": inspect.getdoc(event) or ""}
     return {"$schema": DIALECT, **own, **described, TOPIC: event.topic.name, **nested}
+
+
+def _state_keys(kind: msgspec.inspect.Type, schema: Schema) -> None:
+    """msgspec's schema says nothing of a dict's keys: whole numbers are a rule that strangers must know."""
+    if isinstance(kind, msgspec.inspect.UnionType):
+        for part, alternative in product(kind.types, schema.get("anyOf", [])):
+            _state_keys(part, alternative)
+    elif isinstance(kind, msgspec.inspect.ListType) and schema.get("type") == "array":
+        _state_keys(kind.item_type, schema["items"])
+    elif isinstance(kind, msgspec.inspect.DictType) and schema.get("type") == "object":
+        if isinstance(kind.key_type, msgspec.inspect.IntType):
+            schema["propertyNames"] = {"pattern": WHOLE_NUMBER}
+        _state_keys(kind.value_type, schema.get("additionalProperties", {}))
 
 
 # Files
@@ -141,8 +158,8 @@ def _kinds(schema: Schema, definitions: dict[str, Schema]) -> dict[str, Schema]:
         return _kinds(definitions[schema["$ref"].rsplit("/", 1)[-1]], definitions)
     if "anyOf" in schema:
         kinds: dict[str, Schema] = {}
-        for kind, part in (item for part in schema["anyOf"] for item in _kinds(part, definitions).items()):
-            kinds[f"{kind} {part.get('title')}" if kind in kinds else kind] = part  # a union of tagged structs
+        for kind, found in (item for part in schema["anyOf"] for item in _kinds(part, definitions).items()):
+            kinds[f"{kind} {found.get('title')}" if kind in kinds else kind] = found  # a union of tagged structs
         return kinds
     return {schema.get("type") or ("one of a list" if "enum" in schema else "anything"): schema}
 
