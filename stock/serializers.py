@@ -7,10 +7,21 @@ from rest_framework import serializers
 from stock.models import Aviso, Insumo, Movimiento
 
 
+class InsumosField(serializers.MultipleChoiceField):
+    """Codes of the catalogue as it is now. DRF's own takes any iterable, so an object's keys too."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        """A set of codes. Raises ValidationError with the code that the catalogue lacks."""
+        if not isinstance(data, list):
+            self.fail("not_a_list", input_type=type(data).__name__)
+        codigos: Any = data  # the stubs type it as a single choice
+        return super().to_internal_value(codigos)
+
+
 class AvisoNuevoSerializer(serializers.Serializer[Any]):
     """`{insumos?: [codigo]}`; an empty body is a notice too, and one tap in the browsable page."""
 
-    insumos = serializers.MultipleChoiceField(
+    insumos = InsumosField(
         choices=[],
         required=False,
         label="Insumos",

@@ -18,9 +18,9 @@ from uuid import UUID
 from confluent_kafka import KafkaException
 from django.db import connection, transaction
 from django.db.models import Exists, OuterRef, QuerySet
-from django.utils import timezone
 
 from kafka_bridge import outbox, watermark
+from kafka_bridge.models import OutboxMessage
 from stock import libro
 from stock.events import StockAgotado, StockRepuesto
 from stock.libro import Asiento, Llave, Totales
@@ -342,7 +342,7 @@ def fin_de_ventas() -> dict[int, int] | None:
 
     None where that cannot be told within a second: Kafka does not answer, or accepted sales still wait in the outbox.
     """
-    if outbox.has_older_than(timezone.now()):
+    if OutboxMessage.objects.filter(topic=TOPICO_DE_VENTAS).exists():
         return None
     try:
         return watermark.end_offsets(TOPICO_DE_VENTAS, timeout=KAFKA_SECONDS)

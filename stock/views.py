@@ -44,7 +44,9 @@ class StockViewSet(viewsets.GenericViewSet[Any]):
 
     serializer_class = serializers.LineaSerializer
     pagination_class = None
-    name = "Mi stock"
+
+    def get_view_name(self) -> str:
+        return "Mi stock"
 
     @extend_schema(responses=serializers.LineaSerializer(many=True))
     def list(self, request: Request) -> Response:
@@ -58,7 +60,9 @@ class MovimientoViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[Movimient
     serializer_class = serializers.MovimientoSerializer
     pagination_class = NewestMovementsFirst
     queryset = Movimiento.objects.none()
-    name = "Movimientos de mi stock"
+
+    def get_view_name(self) -> str:
+        return "Movimientos de mi stock"
 
     def get_queryset(self) -> QuerySet[Movimiento]:
         return Movimiento.objects.filter(carro=maestro_of(self.request))
@@ -70,7 +74,9 @@ class AvisoViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[Aviso]):
     serializer_class = serializers.AvisoSerializer
     pagination_class = NewestNoticesFirst
     queryset = Aviso.objects.none()
-    name = "Avisos de stock"
+
+    def get_view_name(self) -> str:
+        return "Avisos de stock"
 
     def get_serializer_class(self) -> type[Any]:
         return serializers.AvisoNuevoSerializer if self.request.method == "POST" else super().get_serializer_class()

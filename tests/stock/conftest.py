@@ -1,11 +1,15 @@
 """What the tests of stock share."""
 
+from functools import partial
 from uuid import UUID, uuid4
 
 import pytest
+from confluent_kafka import KafkaException
 from django.apps import apps
 
+from kafka_bridge import broker, watermark
 from stock import consumers, seed
+from tests.stack import wait_until
 from tests.stock.guion import aprobada
 
 
@@ -21,3 +25,18 @@ def rosa(catalogo: None) -> UUID:
     maestro_id = uuid4()
     consumers.abrir_carros([aprobada(maestro_id)])
     return maestro_id
+
+
+@pytest.fixture(scope="session")
+def topics(kafka: str) -> None:
+    """The declared topics, led."""
+    broker.create_topics(broker.declared_topics())
+    for topic in broker.declared_topics():
+        wait_until(partial(_leads, topic.name), 30)
+
+
+def _leads(topic: str) -> bool:
+    try:
+        return bool(watermark.end_offsets(topic))
+    except KafkaException:  # made, and not led yet
+        return False

@@ -32,7 +32,7 @@ def aprobada(maestro_id: UUID, nombre: str = "Rosa Ñáñez") -> InscripcionApro
     )
 
 
-def venta(maestro_id: UUID, *, vendida_en: datetime = AHORA, **insumos: int) -> VentaRegistrada:
+def venta(maestro_id: UUID, vendida_en: datetime = AHORA, **insumos: int) -> VentaRegistrada:
     venta_id = uuid4()
     return VentaRegistrada(
         id=VentaRegistrada.derive_id(maestro_id, venta_id),

@@ -4,7 +4,6 @@ from uuid import UUID, uuid4
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException
-from pytest import MonkeyPatch
 
 from kafka_bridge import watermark
 from stock import consumers, services
@@ -128,7 +127,7 @@ def test_a_notice_for_a_cart_that_is_not_open_yet_waits_for_it(catalogo: None) -
 
 
 def test_the_sweep_asks_kafka_where_sales_end_for_a_notice_that_does_not_know(
-    rosa: UUID, monkeypatch: MonkeyPatch
+    rosa: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     consumers.reponer_carros([aviso(rosa, "mote")])
     monkeypatch.setattr(watermark, "end_offsets", lambda _topic, timeout: {0: 7})
@@ -141,7 +140,9 @@ def test_the_sweep_asks_kafka_where_sales_end_for_a_notice_that_does_not_know(
     assert estados(rosa) == [("mote", "infundado")]
 
 
-def test_without_kafka_the_sweep_leaves_the_notice_for_the_next_one(rosa: UUID, monkeypatch: MonkeyPatch) -> None:
+def test_without_kafka_the_sweep_leaves_the_notice_for_the_next_one(
+    rosa: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
     def unreachable(_topic: str, timeout: float) -> dict[int, int]:
         raise KafkaException(KafkaError(KafkaError._TRANSPORT))
 

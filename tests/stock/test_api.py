@@ -1,0 +1,188 @@
+"""GET stock/, its ledger, and the notice that is durable on the real broker when 202 is answered."""
+
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from datetime import timedelta
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from django.contrib.auth import get_user_model
+from django.utils import timezone
+from rest_framework.test import APIClient
+
+from kafka_bridge import watermark
+from kafka_bridge.batch import read
+from kafka_bridge.events import Event
+from stock import consumers, services
+from stock.events import STOCK, StockAgotado
+from stock.models import Aviso
+from tests.stock.guion import AHORA, LLENO, anulada, aviso, correccion, medianos, venta
+
+Queries = Callable[[int], AbstractContextManager[Any]]
+SECONDS = 20.0
+
+
+@pytest.fixture
+def api(rosa: UUID) -> APIClient:
+    """Rosa, logged in."""
+    client = APIClient()
+    client.force_authenticate(get_user_model().objects.create(username=str(rosa), maestro_id=rosa))
+    return client
+
+
+@pytest.fixture
+def published(topics: None, kafka: str) -> Callable[[], list[Event | None]]:
+    """Reads what has come to mamochi.stock since the test began."""
+    ends = watermark.end_offsets(STOCK.name)
+
+    def read_new() -> list[Event | None]:
+        consumer = Consumer({"bootstrap.servers": kafka, "group.id": str(uuid4()), "enable.auto.commit": False})
+        wanted = {p: end for p, end in watermark.end_offsets(STOCK.name).items() if end > ends[p]}
+        consumer.assign([TopicPartition(STOCK.name, p, ends[p]) for p in wanted])
+        count = sum(end - ends[p] for p, end in wanted.items())
+        messages = consumer.consume(count, SECONDS) if count else []
+        consumer.close()
+        return [read(message).event for message in messages]
+
+    return read_new
+
+
+def test_stock_lists_each_ingredient(rosa: UUID, api: APIClient, django_assert_num_queries: Queries) -> None:
+    with django_assert_num_queries(3):
+        answer = api.get("/api/v1/stock/")
+    assert answer.status_code == 200
+    assert {line["insumo"]: line["cantidad"] for line in answer.json()} == LLENO
+    assert answer.json()[2] == {
+        "insumo": "mote",
+        "cantidad": 1_500,
+        "capacidad": 1_500,
+        "unidad": "g",
+        "agotado": False,
+        "se_agota_en": None,
+    }
+
+
+def test_stock_below_zero_is_shown_as_nothing_left(rosa: UUID, api: APIClient) -> None:
+    consumers.descontar_ventas([venta(rosa, mote=1_600)])
+    [mote] = [line for line in api.get("/api/v1/stock/").json() if line["insumo"] == "mote"]
+    assert (mote["cantidad"], mote["agotado"]) == (0, True)
+
+
+def test_stock_says_when_it_runs_out_at_the_recent_pace(rosa: UUID, api: APIClient) -> None:
+    now = timezone.now()
+    consumers.descontar_ventas([venta(rosa, now - timedelta(minutes=n)) for n in (10, 5)])
+    [vaso] = [line for line in api.get("/api/v1/stock/").json() if line["insumo"] == "vaso"]
+    end = timezone.datetime.fromisoformat(vaso["se_agota_en"])  # type: ignore[attr-defined]
+    assert abs(end - (now + timedelta(minutes=40))) < timedelta(seconds=30)  # 2 cups in 10 minutes, 8 left
+
+
+def test_the_ledger_is_the_maestros_own_newest_first_and_in_pages(rosa: UUID, api: APIClient) -> None:
+    ventas = [venta(rosa, AHORA + timedelta(seconds=n), vaso=1) for n in range(60)]
+    consumers.descontar_ventas([*ventas, venta(uuid4())])
+    consumers.devolver_anuladas([anulada(ventas[0])])
+    services.corregir(correccion(rosa, "vaso", 2), ahora=AHORA + timedelta(hours=1))
+    first = api.get("/api/v1/stock/movimientos/").json()
+    assert first["results"][0] == {
+        "insumo": "vaso",
+        "tipo": "correccion",
+        "cantidad": 2,
+        "ocurrido_en": "2026-11-23T13:00:00-03:00",
+        "referencia": None,
+        "motivo": "se derramó",
+    }
+    lines, page = first["results"], first
+    while page["next"]:
+        page = api.get(page["next"]).json()
+        lines += page["results"]
+    assert len(lines) == 4 + 60 + 1 + 1
+    assert sum(line["cantidad"] for line in lines if line["insumo"] == "vaso") == 10 - 60 + 1 + 2
+
+
+def test_a_notice_is_in_kafka_when_202_is_answered(
+    rosa: UUID, api: APIClient, published: Callable[[], list[Event | None]]
+) -> None:
+    answer = api.post("/api/v1/stock/avisos/", {"insumos": ["vaso", "mote", "mote"]}, format="json")
+    assert answer.status_code == 202
+    assert list(answer.json()) == ["id"]
+    [evento] = published()
+    assert isinstance(evento, StockAgotado)
+    assert (str(evento.aviso_id), evento.maestro_id) == (answer.json()["id"], rosa)
+    assert (evento.insumos, evento.origen) == (["mote", "vaso"], "maestro")
+    assert evento.ventas_hasta == watermark.end_offsets(services.TOPICO_DE_VENTAS)
+
+
+@pytest.mark.parametrize("body", [{}, {"insumos": []}, None])
+def test_a_notice_without_names_means_everything(
+    api: APIClient, published: Callable[[], list[Event | None]], body: Any
+) -> None:
+    assert api.post("/api/v1/stock/avisos/", body, format="json").status_code == 202
+    [evento] = published()
+    assert isinstance(evento, StockAgotado)
+    assert evento.insumos == []
+
+
+def test_one_tap_in_the_browsable_page(api: APIClient, published: Callable[[], list[Event | None]]) -> None:
+    page = api.get("/api/v1/stock/avisos/", headers={"Accept": "text/html"})
+    assert '<option value="huesillo"' in page.content.decode()
+    answer = api.post("/api/v1/stock/avisos/", {}, format="multipart")  # its POST button
+    assert answer.status_code == 202
+    assert len(published()) == 1
+
+
+def test_a_retried_notice_is_the_same_notice(api: APIClient, published: Callable[[], list[Event | None]]) -> None:
+    answers = [
+        api.post("/api/v1/stock/avisos/", {}, format="json", headers={"Idempotency-Key": key}).json() for key in "aab"
+    ]
+    assert answers[0] == answers[1] != answers[2]
+    assert len({evento.id for evento in published() if evento}) == 2
+
+
+@pytest.mark.parametrize("insumos", [["azúcar"], "mote", {"mote": 1}, None, [{}]])
+def test_what_is_no_ingredient_is_refused_with_the_reason(api: APIClient, insumos: Any) -> None:
+    answer = api.post("/api/v1/stock/avisos/", {"insumos": insumos}, format="json")
+    assert answer.status_code == 400
+    assert list(answer.json()) == ["insumos"]
+
+
+def test_an_unknown_ingredient_is_named_in_spanish(api: APIClient) -> None:
+    answer = api.post("/api/v1/stock/avisos/", {"insumos": ["azúcar"]}, format="json")
+    assert answer.json() == {"insumos": ["No hay un insumo «azúcar»."]}
+
+
+def test_a_notice_is_accepted_when_nobody_knows_where_the_sales_end(
+    api: APIClient, published: Callable[[], list[Event | None]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unreachable(_topic: str, timeout: float) -> dict[int, int]:
+        raise KafkaException(KafkaError(KafkaError._TRANSPORT))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(watermark, "end_offsets", unreachable)
+        assert api.post("/api/v1/stock/avisos/", {}, format="json").status_code == 202
+    [evento] = published()
+    assert isinstance(evento, StockAgotado)
+    assert evento.ventas_hasta is None
+
+
+def test_a_maestro_follows_what_became_of_a_notice(rosa: UUID, api: APIClient) -> None:
+    consumers.descontar_ventas(medianos(rosa, 10))
+    suyo = aviso(rosa)
+    consumers.reponer_carros([suyo])
+    lines = api.get("/api/v1/stock/avisos/").json()["results"]
+    assert {(line["origen"], line["estado"]) for line in lines} == {("maestro", "atendido"), ("automatico", "atendido")}
+    assert str(suyo.aviso_id) in {line["id"] for line in lines}
+    assert Aviso.objects.count() == len(lines) == 5
+
+
+@pytest.mark.parametrize("path", ["stock/", "stock/movimientos/", "stock/avisos/"])
+def test_strangers_are_told_to_log_in(catalogo: None, path: str) -> None:
+    assert APIClient().get(f"/api/v1/{path}").status_code == 401
+
+
+def test_others_see_nothing_of_a_cart(rosa: UUID) -> None:
+    consumers.descontar_ventas(medianos(rosa, 10))
+    client, other = APIClient(), uuid4()
+    client.force_authenticate(get_user_model().objects.create(username=str(other), maestro_id=other))
+    assert client.get("/api/v1/stock/movimientos/").json()["results"] == []
+    assert client.get("/api/v1/stock/avisos/").json()["results"] == []
