@@ -111,9 +111,10 @@ def _guardar_fines(semana: Semana) -> str:
 
 def _atraso(semana: Semana) -> str:
     """What `contabilidad` has yet to enter of what the stored offsets name."""
+    por_alcanzar: dict[str, dict[str, int]] = semana.fines  # type: ignore[assignment]  # stored by now
     faltan = {
         f"{topic}[{particion}]": cuantos
-        for topic, fines in semana.fines.items()
+        for topic, fines in por_alcanzar.items()
         for particion, cuantos in watermark.behind(CONSUMIDOR, topic, {int(p): fin for p, fin in fines.items()}).items()
     }
     if not faltan:

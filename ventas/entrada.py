@@ -18,6 +18,15 @@ ANTIGUEDAD: Final = timedelta(days=60)  # how long a phone may have been offline
 Errores = dict[str, list[str]]  # by field
 
 
+class ListaInvalida(ValidationError):
+    """400: which sales of a list are bad, and why. DRF would write the indices as text."""
+
+    def __init__(self, errores: dict[int, Errores]) -> None:
+        super().__init__()
+        con_indice: list[Any] = [{"indice": indice, **errores[indice]} for indice in sorted(errores)]
+        self.detail = {"errores": con_indice}
+
+
 class VentaEntrada(msgspec.Struct, frozen=True):
     """A sale as it was sent; `id` and `vendida_en` are optional. Aware times, once it is read."""
 
@@ -36,7 +45,7 @@ def leer_una(datos: Any, *, catalogo: Catalogo, ahora: datetime) -> VentaEntrada
 
 
 def leer_lista(datos: Sequence[Any], *, catalogo: Catalogo, ahora: datetime) -> list[VentaEntrada]:
-    """The sales of a list, all or none. Raises ValidationError: `{"errores": [{"indice": 3, "cantidad": ["..."]}]}`."""
+    """The sales of a list, all or none. Raises ListaInvalida: `{"errores": [{"indice": 3, "cantidad": ["..."]}]}`."""
     if not datos:
         raise ValidationError({"detail": "La lista está vacía."})
     leidas = [_leer(una, catalogo, ahora) for una in datos]
@@ -44,7 +53,7 @@ def leer_lista(datos: Sequence[Any], *, catalogo: Catalogo, ahora: datetime) -> 
     errores = {indice: leida for indice, leida in enumerate(leidas) if not isinstance(leida, VentaEntrada)}
     errores |= _repetidas(leidas)
     if errores:
-        raise ValidationError({"errores": [{"indice": indice, **errores[indice]} for indice in sorted(errores)]})
+        raise ListaInvalida(errores)
     return ventas
 
 

@@ -139,7 +139,8 @@ def _anotar(reporte: ReporteSemanal, error: Exception) -> Desenlace:
 
 def _espera(intentos: int) -> timedelta:
     """Twice as long each time, with jitter."""
-    return min(MAYOR_ESPERA, PRIMERA_ESPERA * 2 ** (intentos - 1)) * random.uniform(0.8, 1.2)  # noqa: S311 - jitter
+    exacta: timedelta = PRIMERA_ESPERA * 2 ** (intentos - 1)
+    return min(MAYOR_ESPERA, exacta) * random.uniform(0.8, 1.2)  # noqa: S311 - jitter
 
 
 def _es_definitivo(error: Exception) -> bool:

@@ -7,7 +7,7 @@ week nothing is entered. Entries whose day lies outside the week are its adjustm
 import json
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Any, Final, TypedDict
 from uuid import UUID
 
@@ -136,7 +136,7 @@ def escribir(semana: Semana) -> int:
 
     One statement; reports that are there already stay as they are. Call it with the week locked.
     """
-    parametros = {
+    parametros: dict[str, date | datetime | str] = {
         "lunes": semana.lunes,
         "fin": semana.hasta,
         "dias": json.dumps(vacio(semana.lunes).por_dia),
@@ -144,4 +144,4 @@ def escribir(semana: Semana) -> int:
     }
     with connection.cursor() as cursor:
         cursor.execute(_ESCRIBIR, parametros)
-        return cursor.rowcount
+        return int(cursor.rowcount)

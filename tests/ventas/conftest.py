@@ -1,6 +1,8 @@
 """A catalogue, maestros and their sales."""
 
+import threading
 from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID, uuid4
@@ -12,12 +14,15 @@ from deploy.embedded.waiting import wait_until
 from inscripciones.models import Usuario
 from kafka_bridge import broker
 from kafka_bridge.events import encode
+from kafka_bridge.handlers import consumers
 from kafka_bridge.producer import process_producer
+from kafka_bridge.runner import Runner
 from ventas import catalogo, seed
 from ventas.events import VentaAnulada, VentaRegistrada
 from ventas.models import Cuenta
 
 AHORA = datetime(2026, 11, 18, 15, 0, tzinfo=UTC)  # Wednesday of 2026-W47 in Chile
+SECONDS = 30.0  # a deadline for conditions
 MEDIANO = {"producto": "mediano", "precio_unitario": 2_000, "costo_unitario": 610}
 
 
@@ -75,3 +80,16 @@ def cuenta(db: None) -> Callable[..., Cuenta]:
         return Cuenta.objects.create(nombre=nombre, **datos)
 
     return abrir
+
+
+@contextmanager
+def contabilidad_corriendo() -> Iterator[None]:
+    """The consumer, as `run_consumer contabilidad` runs it."""
+    runner = Runner(consumers["contabilidad"], stop=threading.Event(), group=f"contabilidad-{uuid4()}")
+    thread = threading.Thread(target=runner.run)
+    thread.start()
+    try:
+        yield
+    finally:
+        runner.stop.set()
+        thread.join(SECONDS)

@@ -1,10 +1,9 @@
 """A week closes when it is complete, once, with everything in it."""
 
 import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from datetime import UTC, date, datetime, timedelta
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import pytest
 from django.db import connection, transaction
@@ -12,30 +11,14 @@ from django.db.models import Sum
 
 from deploy.embedded.waiting import wait_until
 from kafka_bridge import outbox, producer
-from kafka_bridge.handlers import consumers
 from kafka_bridge.models import DeadLetter, OutboxMessage
-from kafka_bridge.runner import Runner
-from tests.ventas.conftest import AHORA, anulacion, venta
+from tests.ventas.conftest import AHORA, SECONDS, anulacion, contabilidad_corriendo, venta
 from ventas import cierre, reports, services
 from ventas.models import Cuenta, ReporteSemanal, Semana, Venta
 
 W46, W47, W48 = date(2026, 11, 9), date(2026, 11, 16), date(2026, 11, 23)
 MEDIANOCHE = datetime(2026, 11, 23, 3, tzinfo=UTC)  # W47 ends
 DESPUES = MEDIANOCHE + timedelta(minutes=10)
-SECONDS = 30.0
-
-
-@contextmanager
-def contabilidad_corriendo() -> Iterator[None]:
-    """The consumer, as `run_consumer contabilidad` runs it."""
-    runner = Runner(consumers["contabilidad"], stop=threading.Event(), group=f"contabilidad-{uuid4()}")
-    thread = threading.Thread(target=runner.run)
-    thread.start()
-    try:
-        yield
-    finally:
-        runner.stop.set()
-        thread.join(SECONDS)
 
 
 def registrar(*ventas: object) -> None:

@@ -131,8 +131,11 @@ def test_the_summary_of_a_maestro_adds_up_by_day_and_product(maestro_id: UUID) -
     assert cuentas.ganancias == 3 * 1_390 + 1_120
     assert [dia["unidades"] for dia in cuentas.por_dia] == [0, 0, 3, 1, 0, 0, 0]
     assert cuentas.por_dia[2] == {
-        **{"dia": "2026-11-18", "cantidad_ventas": 2, "unidades": 3},
-        **{"ingresos": 5_500, "ganancias": 3_900},
+        "dia": "2026-11-18",
+        "cantidad_ventas": 2,
+        "unidades": 3,
+        "ingresos": 5_500,
+        "ganancias": 3_900,
     }
     assert cuentas.por_producto == {"mediano": 3, "chico": 1}
 
