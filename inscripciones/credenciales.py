@@ -22,3 +22,16 @@ def revocar(usuario: Usuario) -> None:
     AuthToken.objects.filter(user=usuario).delete()
     usuario.password = make_password(None)
     usuario.save(update_fields=["password"])
+
+
+def dar_de_baja(usuario: Usuario) -> None:
+    """The maestro left the guild: no token, no session, no way to log in."""
+    usuario.is_active = False
+    usuario.save(update_fields=["is_active"])
+    revocar(usuario)
+
+
+def reactivar(usuario: Usuario) -> None:
+    """The maestro is back; the token comes with credentials that staff resend."""
+    usuario.is_active = True
+    usuario.save(update_fields=["is_active"])

@@ -136,6 +136,11 @@ class RaizView(APIView):
         "inscripciones": "inscripciones:inscripcion-list",
         "entrar": "inscripciones:entrar",
         "tokens": "inscripciones:token-list",
+        "ventas": "ventas:venta-list",
+        "productos": "ventas:producto-list",
+        "stock": "stock:stock-list",
+        "avisos": "stock:aviso-list",
+        "movimientos": "stock:movimiento-list",
         "esquema": "schema",
         "documentacion": "docs",
     }
