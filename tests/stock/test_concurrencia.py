@@ -135,8 +135,9 @@ def test_from_the_tenth_sale_to_a_full_cart_through_kafka(topics: None, maestros
         publish(venta(otra), services.aviso_de_maestro(uuid4(), otra, []))
         wait_until(lambda: stock(otra) == LLENO, SECONDS)
         publish(services.aviso_de_maestro(uuid4(), rosa, ["mote"]))
-        wait_until(lambda: Aviso.objects.filter(carro=rosa, estado="infundado").exists() or _swept(), SECONDS)
-        wait_until(lambda: not Aviso.objects.filter(estado="abierto").exists() or _swept(), SECONDS)
+        suyos = Aviso.objects.filter(carro__in=maestros)
+        wait_until(lambda: suyos.filter(carro=rosa, estado="infundado").exists() or _swept(), SECONDS)
+        wait_until(lambda: not suyos.filter(estado="abierto").exists() or _swept(), SECONDS)
     assert stock(rosa) == libro(rosa) == LLENO
     assert Movimiento.objects.filter(carro=otra, tipo="reposicion").count() == len(LLENO)
 
