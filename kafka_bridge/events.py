@@ -16,6 +16,7 @@ An app declares its events in `events.py`; declaring one registers it:
 Within a version only optional fields are added. An incompatible change is a new type, ending in the next version.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
@@ -43,6 +44,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 
     type: ClassVar[str]
     topic: ClassVar[Topic]
+    summary: ClassVar[str] = ""  # one sentence in Spanish, for the page of events
+    example: ClassVar[Mapping[str, Any]] = {}  # values for its example, where one made from the type says little
     id: UUID
     time: Instant
 
