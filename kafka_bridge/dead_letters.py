@@ -131,7 +131,7 @@ def _event(value: bytes, event_type: str) -> Event:
     if event_type not in registered:
         raise NotReplayable(f"El tipo de evento «{event_type[:100]}» no está declarado en esta versión del sistema.")
     try:
-        return decode([("ce_type", event_type)], value)
+        return decode({"ce_type": event_type}, value)
     except Undecodable as error:
         raise NotReplayable(explain(str(error))) from None
 
