@@ -82,7 +82,7 @@ class Topico:
 
 
 def _event(message: Message) -> InscripcionRecibida:
-    event = events.decode(list(dict(message.headers() or ()).items()), message.value())
+    event = events.decode(dict(message.headers() or ()), message.value())
     assert isinstance(event, InscripcionRecibida)
     return event
 
