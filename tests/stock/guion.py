@@ -97,7 +97,7 @@ def por_publicar(tipo: type[Any]) -> list[Any]:
 
 
 def _evento(fila: OutboxMessage) -> Event:
-    return decode([(nombre, valor) for nombre, valor in fila.headers], bytes(fila.value))
+    return decode(dict(fila.headers), bytes(fila.value))
 
 
 def automaticos() -> list[StockAgotado]:
