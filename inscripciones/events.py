@@ -1,7 +1,6 @@
 """What applicants send (`mamochi.inscripciones`) and what the guild decides about them (`mamochi.maestros`)."""
 
-from collections.abc import Mapping
-from typing import Any, ClassVar
+from typing import ClassVar
 from uuid import UUID
 
 from kafka_bridge.events import Event, Instant
@@ -16,8 +15,8 @@ class InscripcionRecibida(Event, frozen=True):
 
     type: ClassVar[str] = "mamochi.inscripciones.inscripcion-recibida.v1"
     topic: ClassVar[Topic] = INSCRIPCIONES
-    summary: ClassVar[str] = "Llegó un formulario de inscripción; los pagados van por la partición prioritaria."
-    example: ClassVar[Mapping[str, Any]] = {
+    summary = "Llegó un formulario de inscripción; los pagados van por la partición prioritaria."
+    example = {
         "nombre": "Rosa Ñáñez Peña",
         "rut": "12345678-5",
         "email": "rosa@example.cl",
@@ -48,8 +47,8 @@ class InscripcionAprobada(Event, frozen=True):
 
     type: ClassVar[str] = "mamochi.maestros.inscripcion-aprobada.v1"
     topic: ClassVar[Topic] = MAESTROS
-    summary: ClassVar[str] = "El gremio aprobó a un maestro: se abren su carro y su cuenta."
-    example: ClassVar[Mapping[str, Any]] = {"nombre": "Rosa Ñáñez Peña", "email": "rosa@example.cl"}
+    summary = "El gremio aprobó a un maestro: se abren su carro y su cuenta."
+    example = {"nombre": "Rosa Ñáñez Peña", "email": "rosa@example.cl"}
     inscripcion_id: UUID
     maestro_id: UUID
     nombre: str
@@ -66,8 +65,8 @@ class InscripcionRechazada(Event, frozen=True):
 
     type: ClassVar[str] = "mamochi.maestros.inscripcion-rechazada.v1"
     topic: ClassVar[Topic] = MAESTROS
-    summary: ClassVar[str] = "El gremio rechazó una inscripción, con su motivo."
-    example: ClassVar[Mapping[str, Any]] = {"motivo": "El comprobante de pago ya se usó."}
+    summary = "El gremio rechazó una inscripción, con su motivo."
+    example = {"motivo": "El comprobante de pago ya se usó."}
     inscripcion_id: UUID
     motivo: str
     rechazada_en: Instant

@@ -18,6 +18,8 @@ class StockAgotado(Event, frozen=True):
 
     type: ClassVar[str] = "mamochi.stock.stock-agotado.v1"
     topic: ClassVar[Topic] = STOCK
+    summary = "Un carro se quedó sin ingredientes: lo avisó el maestro o se notó al vender."
+    example = {"insumos": ["huesillo"], "origen": "maestro"}
     aviso_id: UUID
     maestro_id: UUID
     insumos: list[str]
@@ -34,6 +36,8 @@ class StockRepuesto(Event, frozen=True):
 
     type: ClassVar[str] = "mamochi.stock.stock-repuesto.v1"
     topic: ClassVar[Topic] = STOCK
+    summary = "Los distribuidores llenaron el carro."
+    example = {"insumos": {"mote": 1500, "huesillo": 20}}
     aviso_id: UUID
     maestro_id: UUID
     insumos: dict[str, int]

@@ -19,6 +19,14 @@ class VentaRegistrada(Event, frozen=True):
 
     type: ClassVar[str] = "mamochi.ventas.venta-registrada.v1"
     topic: ClassVar[Topic] = VENTAS
+    summary = "Un maestro vendió; lleva el precio, el costo y los ingredientes de ese momento."
+    example = {
+        "producto": "mediano",
+        "cantidad": 2,
+        "precio_unitario": 2500,
+        "costo_unitario": 900,
+        "insumos": {"mote": 300, "huesillo": 4, "jugo": 600, "vaso": 2},
+    }
     venta_id: UUID  # the client's own id, or one made for it: what GET ventas/{id}/ takes
     maestro_id: UUID
     producto: str
@@ -38,6 +46,8 @@ class VentaAnulada(Event, frozen=True):
 
     type: ClassVar[str] = "mamochi.ventas.venta-anulada.v1"
     topic: ClassVar[Topic] = VENTAS
+    summary = "Un maestro retiró una venta registrada por error."
+    example = {"motivo": "La registré dos veces."}
     venta_id: UUID
     maestro_id: UUID
     motivo: str = ""
