@@ -4,7 +4,6 @@ What a person reads in it is in Spanish. https://www.asyncapi.com/docs/reference
 """
 
 from collections.abc import Mapping
-from functools import cache
 from itertools import groupby
 from typing import Any, Final
 from uuid import uuid5
@@ -15,7 +14,7 @@ from kafka_bridge.batch import REPLAY_HEADER
 from kafka_bridge.events import NAMESPACE, SOURCE, Event, encode, registered
 from kafka_bridge.handlers import Consumer, consumers
 from kafka_bridge.schemas import Schema, schema_of
-from kafka_bridge.topics import PRIORITY_PARTITION, Topic
+from kafka_bridge.topics import DAY_MS, PRIORITY_PARTITION, Topic
 
 Object = dict[str, Any]
 
@@ -23,11 +22,9 @@ BINDING: Final = {"bindingVersion": "0.5.0"}
 EXAMPLE_MOMENT: Final = "2026-11-23T18:04:05Z"
 
 
-@cache
 def document() -> Object:
-    """The whole document, as JSON-like values; it does not change while a process runs."""
-    events = sorted(registered.values(), key=lambda event: (event.topic.name, event.type))
-    by_topic = {topic: list(group) for topic, group in groupby(events, key=lambda event: event.topic)}
+    """The whole document, as JSON-like values."""
+    by_topic = _events_by_topic()
     return {
         "asyncapi": "3.0.0",
         "info": {
@@ -44,10 +41,15 @@ def document() -> Object:
             **{f"{name}.{topic.name}": _receive(consumers[name], topic) for name, topic in _subscriptions()},
         },
         "components": {
-            "messages": {event.type: _message(event) for event in events},
+            "messages": {event.type: _message(event) for events in by_topic.values() for event in events},
             "schemas": {"cabeceras": _headers()},
         },
     }
+
+
+def _events_by_topic() -> dict[Topic, list[type[Event]]]:
+    events = sorted(registered.values(), key=lambda event: (event.topic.name, event.type))
+    return {topic: list(group) for topic, group in groupby(events, key=lambda event: event.topic)}
 
 
 def receivers(event: type[Event]) -> list[str]:
@@ -168,6 +170,62 @@ def _receive(consumer: Consumer, topic: Topic) -> Object:
         "messages": [{"$ref": f"#/channels/{topic.name}/messages/{name}"} for name in types],
         "bindings": {"kafka": {"groupId": {"type": "string", "enum": groups}, **BINDING}},
     }
+
+
+# The page for people
+
+TYPE_NAMES: Final = {
+    "string": "texto",
+    "integer": "número entero",
+    "number": "número",
+    "boolean": "sí o no",
+    "array": "lista",
+    "object": "objeto",
+    "null": "nada",
+    "uuid": "UUID",
+    "date-time": "fecha y hora",
+}
+
+
+def page() -> list[Object]:
+    """What the page of events shows, by topic."""
+    return [
+        {
+            "name": topic.name,
+            "partitioning": partitioning(topic),
+            "days": topic.retention_ms // DAY_MS,
+            "events": [_shown(event) for event in events],
+        }
+        for topic, events in _events_by_topic().items()
+    ]
+
+
+def _shown(event: type[Event]) -> Object:
+    schema = payload_of(event)
+    required = set(schema["required"])
+    return {
+        "type": event.type,
+        "summary": event.summary,
+        "key": key_field(event),
+        "receivers": receivers(event),
+        "fields": [
+            {"name": name, "type": _said(field), "required": name in required}
+            for name, field in schema["properties"].items()
+        ],
+        "example": msgspec.json.format(msgspec.json.encode(example_of(event)), indent=2).decode(),
+    }
+
+
+def _said(schema: Schema) -> str:
+    """A field's type in words."""
+    if "anyOf" in schema:
+        return " o ".join(_said(part) for part in schema["anyOf"])
+    if "enum" in schema:
+        return " o ".join(f"«{value}»" for value in schema["enum"])
+    name = TYPE_NAMES.get(schema.get("format") or schema.get("type") or "", "cualquier valor")
+    inner = schema.get("items") or schema.get("additionalProperties")
+    minimum = f", desde {schema['minimum']}" if "minimum" in schema else ""
+    return f"{name} de {_said(inner)}" if isinstance(inner, dict) and inner else f"{name}{minimum}"
 
 
 # Schemas and examples

@@ -1,10 +1,11 @@
-"""Health and metrics for operators and their probes."""
+"""Health and metrics for operators and their probes; the events' documentation beside the API's."""
 
 from django.db import DatabaseError, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.shortcuts import render
 from django_prometheus.exports import ExportToDjangoView
 
-from kafka_bridge import broker
+from kafka_bridge import asyncapi, broker
 
 
 def live(_request: HttpRequest) -> HttpResponse:
@@ -23,6 +24,16 @@ def metrics(request: HttpRequest) -> HttpResponse:
     """Prometheus' text format."""
     response: HttpResponse = ExportToDjangoView(request)  # type: ignore[no-untyped-call]
     return response
+
+
+def asyncapi_document(_request: HttpRequest) -> HttpResponse:
+    """The AsyncAPI 3 document, as JSON."""
+    return JsonResponse(asyncapi.document(), json_dumps_params={"ensure_ascii": False, "indent": 2})
+
+
+def events_page(request: HttpRequest) -> HttpResponse:
+    """The same for people, in Spanish."""
+    return render(request, "kafka_bridge/eventos.html", {"topics": asyncapi.page()})
 
 
 def _database_answers() -> bool:
