@@ -41,7 +41,7 @@ def _options() -> argparse.Namespace:
         description="Plays the guild's whole loop live on an embedded stack of its own and audits the outcome. "
         "Exit code: 0 when every check is green, 1 otherwise, 130 after Ctrl-C.",
     )
-    parser.add_argument("--fast", action="store_true", help="the same story about twenty times as fast")
+    parser.add_argument("--fast", action="store_true", help="the same story about thirty times as fast")
     parser.add_argument("--brokers", type=int, choices=[1, 3], default=1, help="Kafka brokers (default: 1)")
     parser.add_argument("--keep", action="store_true", help="after the audit leave everything running until Ctrl-C")
     parser.add_argument("--seed", type=int, help="same people, products and pauses again (default: random)")

@@ -14,7 +14,7 @@ from deploy.embedded.mailbox import Mail, Mailbox
 from inscripciones.events import INSCRIPCIONES, InscripcionRecibida
 from inscripciones.models import Maestro as MaestroRow
 from kafka_bridge import broker
-from kafka_bridge.events import decode
+from kafka_bridge.batch import read
 from kafka_bridge.models import DeadLetter, OutboxMessage
 from kafka_bridge.topics import PRIORITY_PARTITION
 from mamochi_site.demo.maestro import CREDENTIALS_SUBJECT
@@ -174,8 +174,12 @@ def _priority(puestos: list[Puesto], since: dict[Partition, int]) -> Iterator[Ch
 
 def _enrolment(message: Message) -> str:
     """What a message says it is: lane and id of an enrolment, or else its type."""
-    event = decode(list(dict(message.headers() or ()).items()), message.value())
-    return f"{_lane(event.paid)} {event.inscripcion_id}" if isinstance(event, InscripcionRecibida) else event.type
+    event = read(message).event
+    return (
+        f"{_lane(event.paid)} {event.inscripcion_id}"
+        if isinstance(event, InscripcionRecibida)
+        else type(event).__name__
+    )
 
 
 def _lane(paid: bool) -> str:

@@ -9,6 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Final
 
+from confluent_kafka import KafkaException
 from django.utils import timezone
 from rich.console import Console
 from rich.live import Live
@@ -16,7 +17,7 @@ from rich.live import Live
 from kafka_bridge.models import OutboxMessage
 from mamochi_site.demo import dashboard, people
 from mamochi_site.demo.audit import WEEK_SUBJECT, Partition, audit, ends, numbers_in, week_mails
-from mamochi_site.demo.client import Api
+from mamochi_site.demo.client import Api, Refused
 from mamochi_site.demo.maestro import Maestro
 from mamochi_site.demo.observers import observe
 from mamochi_site.demo.scene import Pace, Puesto, Scene
@@ -26,7 +27,7 @@ from mamochi_site.stack import System
 MAESTROS: Final = 5
 PAID: Final = 2
 FRAMES_A_SECOND: Final = 6
-PICTURE_AT: Final = 0.7  # of the sales: every cart has run out once by then
+PICTURE_AT: Final = 0.64  # of the sales: some carts have run out by then, some are filled again
 SETTLE_S: Final = 60.0
 MAILS_S: Final = 90.0
 
@@ -57,6 +58,14 @@ class Director:
 
     def play(self) -> bool:
         """The whole demo; whether the audit is green. Raises DemoFailed."""
+        try:
+            return self._play()
+        except Refused as error:
+            raise DemoFailed(f"{error}; lee {self._log(error.log)}") from error
+        except KafkaException as error:
+            raise DemoFailed(f"Kafka no responde: {error}; lee {self._log('')}") from error
+
+    def _play(self) -> bool:
         since = ends()
         with self._shown(), self._threads() as pool:
             self.scene.phase = "Inscripciones y ventas"
@@ -64,24 +73,11 @@ class Director:
             watcher = pool.submit(observe, self.scene, self.mailbox, self.stop)
             self.parts.append(watcher)
             self._until(lambda: all(puesto.done for puesto in self.scene.puestos), None, "")
-            self._settle()
             self._close_week()
+            self._settle()
         return self._report(since)
 
     # Scenes
-
-    def _settle(self) -> None:
-        """Until every consumer has applied everything; then each maestro looks at the stock and its ledger once more."""
-        self.scene.phase = "Esperando a los consumidores"
-        applied = self.scene.applied
-        self._until(
-            lambda: self.scene.applied is not applied, SETTLE_S, "Kafka no dice hasta dónde van los consumidores"
-        )
-        quiet = "los consumidores no terminaron de aplicar los mensajes"
-        self._until(lambda: not any(self.scene.lag.values()) and not OutboxMessage.objects.exists(), SETTLE_S, quiet)
-        for puesto, api in zip(self.scene.puestos, self.apis, strict=True):
-            puesto.stock = api.get("/api/v1/stock/")
-            puesto.movimientos = api.get_all("/api/v1/stock/movimientos/")
 
     def _close_week(self) -> None:
         hasta = timezone.now()
@@ -94,6 +90,18 @@ class Director:
             self._until(self._week_told, MAILS_S, late, log="celery-worker")
         self.scene.say("Llegaron los correos de la semana", "bold cyan")
 
+    def _settle(self) -> None:
+        """Until every consumer has applied everything; then each maestro looks at the stock and its ledger once more."""
+        applied = self.scene.applied
+        self._until(
+            lambda: self.scene.applied is not applied, SETTLE_S, "Kafka no dice hasta dónde van los consumidores"
+        )
+        quiet = "los consumidores no terminaron de aplicar los mensajes"
+        self._until(lambda: not any(self.scene.lag.values()) and not OutboxMessage.objects.exists(), SETTLE_S, quiet)
+        for puesto, api in zip(self.scene.puestos, self.apis, strict=True):
+            puesto.stock = api.get("/api/v1/stock/")
+            puesto.movimientos = api.get_all("/api/v1/stock/movimientos/")
+
     def _week_told(self) -> bool:
         return all(week_mails(self.mailbox, puesto.persona.email) for puesto in self.scene.puestos)
 
@@ -102,7 +110,13 @@ class Director:
         self.console.print(dashboard.weekly_mails([self._letter(puesto) for puesto in self.scene.puestos]))
         checks = audit(self.scene, self.mailbox, since)
         self.console.print(dashboard.results([check.row() for check in checks]))
-        return all(check.ok for check in checks)
+        wrong = sum(not check.ok for check in checks)
+        if wrong:
+            logs = self.system.stack.supervisor.logs
+            self.console.print(f"{wrong} comprobaciones no cuadran; lee {logs}", style="bold red", soft_wrap=True)
+        else:
+            self.console.print(f"Todo cuadra: {len(checks)} comprobaciones.", style="bold green")
+        return not wrong
 
     def _letter(self, puesto: Puesto) -> tuple[str, str, int, int]:
         mail = week_mails(self.mailbox, puesto.persona.email)[0]
@@ -142,12 +156,12 @@ class Director:
             time.sleep(0.1)
 
     def _raise_failures(self) -> None:
-        for process in self.system.applications.values():
-            if not process.running:
+        for process in self.system.stack.processes.values():
+            if process.returncode not in (None, 0):
                 raise DemoFailed(f"{process.name} terminó{process.last_words()}")
         for part in self.parts:
-            if part.done() and (error := part.exception()):
-                raise DemoFailed(f"{error}; lee {self._log(getattr(error, 'log', ''))}") from error
+            if part.done():
+                part.result()
 
     def _log(self, process: str) -> str:
         """The process' log file, or the folder of all of them."""

@@ -38,7 +38,8 @@ class Maestro:
     def play(self) -> None:
         """The whole part. Raises Refused where the system does not do what it promises, Stopped when told to stop."""
         self._pause(self.chance.uniform(0, self.pace.stagger))
-        self._wait_for_approval(self._enrol())
+        began = time.monotonic()
+        self._wait_for_approval(self._enrol(), began)
         self.api.token = self._token()
         self.puesto.estado = "con token"
         self._look_at_stock_until(self._is_loaded, "el carro no se cargó", "consumer-inventario")
@@ -58,9 +59,7 @@ class Maestro:
         self._say(f"envió su inscripción por la vía {answer['via']}")
         return str(urlsplit(answer["url"]).path)
 
-    def _wait_for_approval(self, path: str) -> None:
-        began = time.monotonic()
-
+    def _wait_for_approval(self, path: str, began: float) -> None:
         def approved() -> bool:
             answer = self.api.get(path)
             self.puesto.estado = answer["estado"]

@@ -28,8 +28,8 @@ class Pace:
 
     @classmethod
     def fast(cls) -> "Pace":
-        """The same story twenty times as fast, long enough to run out twice."""
-        return cls(sales=23, between_sales=(0.25, 0.35), stagger=0.5, look=0.1)
+        """The same story thirty times as fast, long enough to run out twice."""
+        return cls(sales=23, between_sales=(0.15, 0.25), stagger=0.5, look=0.1)
 
 
 class Line(NamedTuple):
