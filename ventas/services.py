@@ -9,7 +9,8 @@ from typing import Final
 from uuid import UUID
 
 from django.db import connection, transaction
-from django.db.models import Max
+from django.db.models import BooleanField, Max
+from django.db.models.expressions import RawSQL
 from django.db.utils import IntegrityError
 from psycopg.errors import UniqueViolation
 
@@ -133,7 +134,9 @@ def _copiar(filas: list[Fila]) -> None:
 
 def aplicar_anulaciones(ventas: list[UUID]) -> None:
     """Takes back those of these sales (event ids) that a waiting void names: in their own week, or in the open one."""
-    esperan = {anulacion.venta: anulacion for anulacion in Anulacion.objects.filter(venta__in=ventas, aplicada=False)}
+    # One array instead of a parameter a sale: Django's `__in` took a third of a batch's time.
+    nombradas = RawSQL("venta = ANY(%s)", [ventas], output_field=BooleanField())
+    esperan = {anulacion.venta: anulacion for anulacion in Anulacion.objects.filter(nombradas, aplicada=False)}
     anuladas = list(Venta.objects.filter(id__in=list(esperan))) if esperan else []
     if not anuladas:
         return
