@@ -23,10 +23,9 @@ def abrir_carros(aprobadas: list[InscripcionAprobada]) -> None:
 def descontar_ventas(ventas: list[VentaRegistrada]) -> None:
     """Takes the ingredients of each sale out of the cart, and says so when one ran out."""
     asientos = [
-        Asiento(e.id, e.maestro_id, insumo, Movimiento.Tipo.VENTA.value, -cantidad, e.vendida_en, e.venta_id)
+        Asiento(e.id, e.maestro_id, Movimiento.Tipo.VENTA.value, salidas, e.vendida_en, e.venta_id)
         for e in ventas
-        for insumo, cantidad in e.insumos.items()
-        if cantidad
+        if (salidas := {insumo: -cantidad for insumo, cantidad in e.insumos.items() if cantidad})
     ]
     services.descontar(asientos, ahora=timezone.now())
 
@@ -35,7 +34,15 @@ def descontar_ventas(ventas: list[VentaRegistrada]) -> None:
 def devolver_anuladas(anuladas: list[VentaAnulada]) -> None:
     """Gives back what a voided sale took, once the sale has come too."""
     services.anular(
-        [Anulacion(carro_id=e.maestro_id, venta_id=e.venta_id, evento_id=e.id, anulada_en=e.time) for e in anuladas]
+        [
+            Anulacion(
+                carro_id=e.maestro_id,
+                venta=VentaRegistrada.derive_id(e.maestro_id, e.venta_id),
+                evento_id=e.id,
+                anulada_en=e.time,
+            )
+            for e in anuladas
+        ]
     )
 
 

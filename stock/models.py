@@ -91,9 +91,10 @@ class Existencia(models.Model):
 
 
 class Movimiento(models.Model):
-    """A line of the ledger: `cantidad` comes in (positive) or goes out, in the ingredient's unit. Written once, never changed.
+    """A line of the ledger, one an event. Written once, never changed.
 
-    `referencia`: the sale, notice or enrolment behind it; `motivo`: why staff corrected. `ocurrido_en` is the event's own time.
+    `insumos`: what came in (positive) or went out, by ingredient code, in its unit. `referencia`: the sale, notice or enrolment
+    behind it; `motivo`: why staff corrected. `ocurrido_en` is the event's own time.
     """
 
     class Tipo(models.TextChoices):
@@ -103,7 +104,7 @@ class Movimiento(models.Model):
         REPOSICION = "reposicion", "reposición"
         CORRECCION = "correccion", "corrección"
 
-    evento_id = models.UUIDField("id del evento", editable=False)
+    evento_id = models.UUIDField("id del evento", unique=True, editable=False)
     carro = models.ForeignKey(
         Carro,
         models.PROTECT,
@@ -113,9 +114,8 @@ class Movimiento(models.Model):
         related_name="movimientos",
         verbose_name="carro",
     )
-    insumo = models.CharField("insumo", max_length=30)
     tipo = models.CharField("tipo", max_length=10, choices=Tipo.choices)
-    cantidad = models.BigIntegerField("cantidad")
+    insumos = models.JSONField("insumos")
     ocurrido_en = models.DateTimeField("ocurrido")
     referencia = models.UUIDField("referencia", null=True)
     motivo = models.CharField("motivo", max_length=200, blank=True)
@@ -124,27 +124,24 @@ class Movimiento(models.Model):
         verbose_name = "movimiento"
         verbose_name_plural = "movimientos"
         ordering = ["-ocurrido_en", "-id"]
-        constraints = [
-            models.UniqueConstraint(fields=["evento_id", "insumo"], name="one_movement_an_event_and_ingredient")
-        ]
         indexes = [
             models.Index(fields=["carro", "ocurrido_en"], name="ledger_of_a_cart"),
-            models.Index(fields=["referencia"], condition=Q(tipo="venta"), name="ledger_of_a_sale"),
             models.Index(fields=["ocurrido_en"], condition=Q(tipo="reposicion"), name="restocks_by_time"),
             BrinIndex(fields=["ocurrido_en"], autosummarize=True, name="ledger_by_time"),  # almost free to keep
         ]
 
     def __str__(self) -> str:
-        return f"{self.get_tipo_display()}: {self.cantidad:+} {self.insumo}"
+        lineas = ", ".join(f"{cantidad:+} {insumo}" for insumo, cantidad in self.insumos.items())
+        return f"{self.get_tipo_display()}: {lineas}"
 
 
 class Anulacion(models.Model):
-    """A sale that its maestro took back, whether or not the sale has come yet."""
+    """A sale that its maestro took back, whether or not the sale has come yet. `venta` is the id of the sale's event."""
 
     carro = models.ForeignKey(
         Carro, models.PROTECT, db_column="maestro_id", db_index=False, related_name="+", verbose_name="carro"
     )
-    venta_id = models.UUIDField("venta")
+    venta = models.UUIDField("venta", unique=True)
     evento_id = models.UUIDField("id del evento", editable=False)
     anulada_en = models.DateTimeField("anulada")
 
@@ -152,10 +149,9 @@ class Anulacion(models.Model):
         verbose_name = "anulación"
         verbose_name_plural = "anulaciones"
         ordering = ["-anulada_en"]
-        constraints = [models.UniqueConstraint(fields=["carro", "venta_id"], name="one_void_a_sale")]
 
     def __str__(self) -> str:
-        return f"venta {self.venta_id}"
+        return f"venta {self.venta}"
 
 
 class Aviso(models.Model):

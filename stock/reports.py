@@ -7,10 +7,12 @@ from datetime import date, datetime, timedelta
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from django.db.models import Count, Min, Q, Sum
+from django.db import connection
+from django.db.models import Count
 from django.db.models.functions import TruncDate
 from django.utils import timezone
 
+from stock.libro import Llave
 from stock.models import Carro, Existencia, Insumo, Movimiento
 
 VENTANA: Final = timedelta(hours=1)  # what "recent pace" looks back on
@@ -51,11 +53,21 @@ class Proximo:
 
 @dataclass(frozen=True)
 class Dia:
-    """Restocks of a Chilean day: how many notices were served, and how many ingredients that filled."""
+    """How many restocks a Chilean day saw."""
 
     dia: date
-    avisos: int
-    insumos: int
+    reposiciones: int
+
+
+class Renglon(NamedTuple):
+    """One ingredient of a movement, as the ledger is read: `cantidad` comes in or (negative) goes out."""
+
+    insumo: str
+    tipo: str
+    cantidad: int
+    ocurrido_en: datetime
+    referencia: UUID | None
+    motivo: str
 
 
 def se_agota_en(cantidad: int, ritmo: Ritmo | None, *, ahora: datetime) -> datetime | None:
@@ -70,7 +82,7 @@ def se_agota_en(cantidad: int, ritmo: Ritmo | None, *, ahora: datetime) -> datet
 def estado_del_carro(maestro_id: UUID, *, ahora: datetime) -> list[Linea]:
     """Every ingredient of a maestro's cart, by code. Three queries."""
     cantidades = dict(Existencia.objects.filter(carro=maestro_id).values_list("insumo_id", "cantidad"))
-    ritmos = _ritmos(Q(carro=maestro_id), ahora)
+    ritmos = _ritmos(maestro_id, ahora)
     return [
         _linea(i, cantidades.get(i.codigo, 0), ritmos.get((maestro_id, i.codigo)), ahora) for i in Insumo.objects.all()
     ]
@@ -87,43 +99,50 @@ def _linea(insumo: Insumo, cantidad: int, ritmo: Ritmo | None, ahora: datetime) 
     )
 
 
+def renglones(movimientos: Iterable[Movimiento]) -> list[Renglon]:
+    """The movements, an ingredient a line, by code."""
+    return [
+        Renglon(insumo, m.tipo, cantidad, m.ocurrido_en, m.referencia, m.motivo)
+        for m in movimientos
+        for insumo, cantidad in sorted(m.insumos.items())
+    ]
+
+
 def proximos_en_agotarse(limite: int, *, ahora: datetime) -> list[Proximo]:
     """The ingredients of open carts that are in use and still there, the first to run out first. Two queries."""
-    ritmos = _ritmos(Q(), ahora)
+    ritmos = _ritmos(None, ahora)
     existencias = Existencia.objects.filter(carro__in=Carro.objects.filter(abierto_en__isnull=False), cantidad__gt=0)
     con_ritmo = existencias.filter(carro__in={maestro_id for maestro_id, _ in ritmos}).select_related("carro", "insumo")
     return heapq.nsmallest(limite, _proximos(con_ritmo, ritmos, ahora), key=lambda proximo: proximo.se_agota_en)
 
 
-def _proximos(
-    existencias: Iterable[Existencia], ritmos: dict[tuple[UUID, str], Ritmo], ahora: datetime
-) -> Iterable[Proximo]:
+def _proximos(existencias: Iterable[Existencia], ritmos: dict[Llave, Ritmo], ahora: datetime) -> Iterable[Proximo]:
     for e in existencias:
         fin = se_agota_en(e.cantidad, ritmos.get((e.carro_id, e.insumo_id)), ahora=ahora)
         if fin is not None:
             yield Proximo(str(e.carro), e.carro_id, e.insumo.nombre, e.insumo.unidad, e.cantidad, fin)
 
 
-def _ritmos(cuales: Q, ahora: datetime) -> dict[tuple[UUID, str], Ritmo]:
-    """By maestro and ingredient, from the ledger of the last VENTANA."""
-    tipos = [Movimiento.Tipo.VENTA, Movimiento.Tipo.ANULACION]
-    recientes = Movimiento.objects.filter(cuales, tipo__in=tipos, ocurrido_en__gte=ahora - VENTANA).order_by()
-    sumas = recientes.values("carro_id", "insumo").annotate(neto=Sum("cantidad"), desde=Min("ocurrido_en"))
-    return {(fila["carro_id"], fila["insumo"]): Ritmo(-int(fila["neto"]), fila["desde"]) for fila in sumas}
+def _ritmos(maestro_id: UUID | None, ahora: datetime) -> dict[Llave, Ritmo]:
+    """By maestro and ingredient, from the ledger of the last VENTANA: of one maestro, or (None) of all."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT maestro_id, line.key, -sum(line.value::bigint), min(ocurrido_en) "
+            "FROM stock_movimiento, jsonb_each_text(insumos) line "
+            "WHERE tipo IN ('venta', 'anulacion') AND ocurrido_en >= %s AND (%s::uuid IS NULL OR maestro_id = %s) "
+            "GROUP BY maestro_id, line.key",
+            [ahora - VENTANA, maestro_id, maestro_id],
+        )
+        return {(maestro, insumo): Ritmo(int(sold), since) for maestro, insumo, sold, since in cursor.fetchall()}
 
 
 def reposiciones_por_dia(dias: int, *, ahora: datetime) -> list[Dia]:
     """The last `dias` days in Chilean time, today included, empty ones too. One query."""
     hoy = timezone.localdate(ahora)
-    desde = hoy - timedelta(days=dias - 1)
+    fechas = [hoy - timedelta(days=n) for n in reversed(range(dias))]
     repuestos = Movimiento.objects.filter(
         tipo=Movimiento.Tipo.REPOSICION, ocurrido_en__gte=ahora - timedelta(days=dias + 1)
     )
-    por_dia = (
-        repuestos.order_by()
-        .values(dia=TruncDate("ocurrido_en"))
-        .annotate(avisos=Count("referencia", distinct=True), insumos=Count("id"))
-    )
-    contados = {fila["dia"]: Dia(**fila) for fila in por_dia}
-    fechas = [desde + timedelta(days=n) for n in range(dias)]
-    return [contados.get(fecha, Dia(fecha, 0, 0)) for fecha in fechas]
+    por_dia = repuestos.order_by().values_list(TruncDate("ocurrido_en")).annotate(Count("id"))
+    contadas = dict(por_dia)
+    return [Dia(fecha, contadas.get(fecha, 0)) for fecha in fechas]

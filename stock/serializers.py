@@ -56,12 +56,15 @@ class LineaSerializer(serializers.Serializer[Any]):
     )
 
 
-class MovimientoSerializer(serializers.ModelSerializer[Movimiento]):
-    """A line of the ledger: positive comes in, negative goes out."""
+class RenglonSerializer(serializers.Serializer[Any]):
+    """One ingredient of a movement: positive comes in, negative goes out."""
 
-    class Meta:
-        model = Movimiento
-        fields = ["insumo", "tipo", "cantidad", "ocurrido_en", "referencia", "motivo"]
+    insumo = serializers.CharField(help_text="Código.")
+    tipo = serializers.ChoiceField(choices=Movimiento.Tipo.choices)
+    cantidad = serializers.IntegerField(help_text="En la unidad del insumo.")
+    ocurrido_en = serializers.DateTimeField()
+    referencia = serializers.UUIDField(allow_null=True, help_text="La venta, el aviso o la inscripción que lo causó.")
+    motivo = serializers.CharField(help_text="De una corrección.")
 
 
 class AvisoSerializer(serializers.ModelSerializer[Aviso]):

@@ -82,12 +82,9 @@ def abrir_carros(aperturas: list[Apertura], *, ahora: datetime) -> None:
             "WHERE stock_carro.maestro_id = opened.maestro_id",
             [list(column) for column in zip(*[(a.maestro_id, a.nombre, a.abierto_en) for a in aperturas], strict=True)],
         )
-    capacidades = _capacidades()
-    carga = Movimiento.Tipo.CARGA.value
+    carga, capacidades = Movimiento.Tipo.CARGA.value, _capacidades()
     totales = libro.asentar(
-        Asiento(a.evento_id, a.maestro_id, insumo, carga, capacidad, a.abierto_en, a.inscripcion_id)
-        for a in aperturas
-        for insumo, capacidad in capacidades.items()
+        Asiento(a.evento_id, a.maestro_id, carga, capacidades, a.abierto_en, a.inscripcion_id) for a in aperturas
     )
     causas = {a.maestro_id: a.evento_id for a in aperturas}
     avisar_agotados(totales, set(causas), causas, ahora=ahora)
@@ -98,7 +95,7 @@ def descontar(asientos: list[Asiento], *, ahora: datetime) -> None:
     """Takes sales out of the carts (open or not yet), nets those already voided, and sees to what ran out."""
     abiertos = libro.tomar(asiento.maestro_id for asiento in asientos)
     totales = libro.asentar(asientos)
-    totales |= libro.asentar_anulaciones((a.maestro_id, a.referencia) for a in asientos if a.referencia)
+    totales |= libro.asentar_anulaciones(asiento.evento_id for asiento in asientos)
     causas = {asiento.maestro_id: asiento.evento_id for asiento in asientos}
     avisar_agotados(totales, abiertos, causas, ahora=ahora)
 
@@ -108,7 +105,7 @@ def anular(anulaciones: list[Anulacion]) -> None:
     """Remembers the voids and gives back what their sales took, as far as those have come."""
     libro.tomar(anulacion.carro_id for anulacion in anulaciones)
     Anulacion.objects.bulk_create(anulaciones, ignore_conflicts=True)
-    libro.asentar_anulaciones((anulacion.carro_id, anulacion.venta_id) for anulacion in anulaciones)
+    libro.asentar_anulaciones(anulacion.venta for anulacion in anulaciones)
 
 
 def avisar_agotados(totales: Totales, abiertos: Collection[UUID], causas: dict[UUID, UUID], *, ahora: datetime) -> None:
@@ -174,17 +171,17 @@ def atender(avisos: list[Aviso], contadas: dict[int, int], *, ahora: datetime) -
     if not avisos:
         return set()
     cargas = _cargas({aviso.carro_id for aviso in avisos})
-    asientos: dict[Llave, Asiento] = {}
+    rellenos: dict[Llave, tuple[UUID, int]] = {}  # the notice that fills, and how much; the first one does
     infundados = []
     for aviso in avisos:
         faltan = por_reponer(aviso.insumo, cargas[aviso.carro_id], seguro=aviso.ventas_contadas(contadas))
         for insumo, cantidad in (faltan or {}).items():
-            asientos.setdefault((aviso.carro_id, insumo), _reposicion(aviso, insumo, cantidad, ahora))
+            rellenos.setdefault((aviso.carro_id, insumo), (aviso.aviso_id, cantidad))
         if faltan is not None and not faltan:
             infundados.append(aviso)
-    _reponer(asientos, ahora)
+    _reponer(rellenos, ahora)
     _cerrar_infundados(infundados, ahora)
-    return set(asientos)
+    return set(rellenos)
 
 
 def por_reponer(nombrado: str, carro: dict[str, Carga], *, seguro: bool) -> dict[str, int] | None:
@@ -199,25 +196,22 @@ def por_reponer(nombrado: str, carro: dict[str, Carga], *, seguro: bool) -> dict
     return {insumo: carga.falta for insumo, carga in avisadas.items() if nombrado and carga.falta}
 
 
-def _reposicion(aviso: Aviso, insumo: str, cantidad: int, ahora: datetime) -> Asiento:
-    """Unique by notice and ingredient: no notice fills the same twice."""
-    tipo = Movimiento.Tipo.REPOSICION.value
-    return Asiento(aviso.aviso_id, aviso.carro_id, insumo, tipo, cantidad, ahora, aviso.aviso_id)
-
-
-def _reponer(asientos: dict[Llave, Asiento], ahora: datetime) -> None:
+def _reponer(rellenos: dict[Llave, tuple[UUID, int]], ahora: datetime) -> None:
     """Writes the restocks, closes every open notice that they serve, and publishes one event a notice."""
-    if not asientos:
+    if not rellenos:
         return
-    libro.asentar(asientos.values())
-    _cerrar_servidos(list(asientos), ahora)
     por_aviso: dict[tuple[UUID, UUID], dict[str, int]] = defaultdict(dict)
-    for (maestro_id, insumo), asiento in asientos.items():
-        por_aviso[asiento.evento_id, maestro_id][insumo] = asiento.cantidad
-    outbox.add(*[_repuesto(*aviso, insumos, ahora) for aviso, insumos in por_aviso.items()])
+    for (maestro_id, insumo), (aviso_id, cantidad) in rellenos.items():
+        por_aviso[aviso_id, maestro_id][insumo] = cantidad
+    eventos = [_repuesto(*aviso, insumos, ahora) for aviso, insumos in por_aviso.items()]
+    tipo = Movimiento.Tipo.REPOSICION.value
+    libro.asentar(Asiento(e.id, e.maestro_id, tipo, e.insumos, ahora, e.aviso_id) for e in eventos)
+    _cerrar_servidos(list(rellenos), ahora)
+    outbox.add(*eventos)
 
 
 def _repuesto(aviso_id: UUID, maestro_id: UUID, insumos: dict[str, int], ahora: datetime) -> StockRepuesto:
+    """Its id names what it fills: a notice of several ingredients may be served in two steps, none of them twice."""
     return StockRepuesto(
         id=StockRepuesto.derive_id(aviso_id, *sorted(insumos)),
         time=ahora,
@@ -395,5 +389,5 @@ def corregir(correccion: Correccion, *, ahora: datetime) -> None:
     evento_id, maestro_id, insumo, cantidad, motivo = correccion
     abiertos = libro.tomar([maestro_id])
     tipo = Movimiento.Tipo.CORRECCION.value
-    totales = libro.asentar([Asiento(evento_id, maestro_id, insumo, tipo, cantidad, ahora, None, motivo)])
+    totales = libro.asentar([Asiento(evento_id, maestro_id, tipo, {insumo: cantidad}, ahora, None, motivo)])
     avisar_agotados(totales, abiertos, {maestro_id: evento_id}, ahora=ahora)

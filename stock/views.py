@@ -54,10 +54,10 @@ class StockViewSet(viewsets.GenericViewSet[Any]):
         return Response(self.get_serializer(lineas, many=True).data)
 
 
-class MovimientoViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[Movimiento]):
+class MovimientoViewSet(viewsets.GenericViewSet[Movimiento]):
     """El libro de tu carro: ventas que salen, reposiciones que entran, correcciones con su motivo."""
 
-    serializer_class = serializers.MovimientoSerializer
+    serializer_class = serializers.RenglonSerializer
     pagination_class = NewestMovementsFirst
     queryset = Movimiento.objects.none()
 
@@ -66,6 +66,12 @@ class MovimientoViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[Movimient
 
     def get_queryset(self) -> QuerySet[Movimiento]:
         return Movimiento.objects.filter(carro=maestro_of(self.request))
+
+    @extend_schema(responses=serializers.RenglonSerializer(many=True))
+    def list(self, request: Request) -> Response:
+        """A page holds whole movements, an ingredient a line."""
+        renglones = reports.renglones(self.paginate_queryset(self.get_queryset()) or ())
+        return self.get_paginated_response(self.get_serializer(renglones, many=True).data)
 
 
 class AvisoViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[Aviso]):

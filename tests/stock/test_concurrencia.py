@@ -79,7 +79,7 @@ def test_sales_and_restocks_of_the_same_carts_neither_deadlock_nor_lose(maestros
     with _together(*jobs):
         pass
     sold = sum(len(batch) for batch in sales)
-    assert Movimiento.objects.filter(tipo="venta", insumo="vaso").count() == sold
+    assert Movimiento.objects.filter(tipo="venta").count() == sold
     for maestro_id in maestros:
         assert stock(maestro_id) == libro(maestro_id)
 
@@ -110,7 +110,7 @@ def test_a_cart_that_runs_out_is_filled_once_however_many_say_so_at_once(maestro
         with transaction.atomic():
             consumers.reponer_carros(automaticos())
         assert stock(rosa) == LLENO
-    assert Movimiento.objects.filter(tipo="reposicion").count() == 10 * len(LLENO)
+    assert Movimiento.objects.filter(tipo="reposicion").count() == 10
 
 
 @contextmanager
@@ -139,7 +139,7 @@ def test_from_the_tenth_sale_to_a_full_cart_through_kafka(topics: None, maestros
         wait_until(lambda: suyos.filter(carro=rosa, estado="infundado").exists() or _swept(), SECONDS)
         wait_until(lambda: not suyos.filter(estado="abierto").exists() or _swept(), SECONDS)
     assert stock(rosa) == libro(rosa) == LLENO
-    assert Movimiento.objects.filter(carro=otra, tipo="reposicion").count() == len(LLENO)
+    assert Movimiento.objects.filter(carro=otra, tipo="reposicion").count() == 1
 
 
 def _swept() -> bool:

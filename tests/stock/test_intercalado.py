@@ -172,10 +172,11 @@ def _restocks_fill_to_capacity(guild: Guild) -> None:
     """In the order of writing, each restock brings the total to the capacity: neither more nor less."""
     totals: Counter[tuple[UUID, str]] = Counter()
     for line in Movimiento.objects.order_by("id"):
-        totals[line.carro_id, line.insumo] += line.cantidad
-        if line.tipo == Movimiento.Tipo.REPOSICION:
-            assert line.cantidad > 0
-            assert totals[line.carro_id, line.insumo] == LLENO[line.insumo]
+        for code, amount in line.insumos.items():
+            totals[line.carro_id, code] += amount
+            if line.tipo == Movimiento.Tipo.REPOSICION:
+                assert amount > 0
+                assert totals[line.carro_id, code] == LLENO[code]
 
 
 def _totals_are_what_happened(guild: Guild) -> None:
@@ -187,7 +188,7 @@ def _totals_are_what_happened(guild: Guild) -> None:
         if isinstance(event, VentaRegistrada) and event.venta_id not in voided:
             expected.subtract({(event.maestro_id, code): amount for code, amount in event.insumos.items()})
     for line in Movimiento.objects.filter(tipo=Movimiento.Tipo.REPOSICION):
-        expected[line.carro_id, line.insumo] += line.cantidad
+        expected.update({(line.carro_id, code): amount for code, amount in line.insumos.items()})
     found = {(maestro_id, code): total for maestro_id in guild.maestros for code, total in stock(maestro_id).items()}
     assert found == dict(expected)
 

@@ -73,7 +73,7 @@ def test_a_void_gives_back_what_its_sale_took(rosa: UUID) -> None:
     consumers.devolver_anuladas([anulada(ventas[0])])
     assert stock(rosa) == libro(rosa)
     assert stock(rosa)["mote"] == 1_350
-    assert Movimiento.objects.filter(tipo="anulacion", insumo="mote").get().cantidad == 150
+    assert Movimiento.objects.get(tipo="anulacion").insumos["mote"] == 150
 
 
 def test_a_void_before_its_sale_is_netted_when_the_sale_comes(rosa: UUID) -> None:
@@ -82,7 +82,7 @@ def test_a_void_before_its_sale_is_netted_when_the_sale_comes(rosa: UUID) -> Non
     assert stock(rosa) == LLENO
     consumers.descontar_ventas([una])
     assert stock(rosa) == libro(rosa) == LLENO
-    assert Movimiento.objects.filter(referencia=una.venta_id).count() == 8
+    assert Movimiento.objects.filter(referencia=una.venta_id).count() == 2
 
 
 def test_nobody_voids_the_sale_of_another(rosa: UUID) -> None:
@@ -109,7 +109,7 @@ def test_a_thousand_sales_move_each_total_once_in_as_many_queries_as_one(
         consumers.descontar_ventas(medianos(rosa, 1_000))
     assert stock(rosa)["mote"] == 10**8 + 1_500 - 1_001 * 150
     assert _row_versions(rosa) != before
-    assert Movimiento.objects.filter(carro=rosa, tipo="venta").count() == 4_004
+    assert Movimiento.objects.filter(carro=rosa, tipo="venta").count() == 1_001
 
 
 def _row_versions(maestro_id: UUID) -> list[Any]:
