@@ -17,7 +17,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.template.response import TemplateResponse
 from django.utils import timezone
-from django.utils.html import format_html_join
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from knox.models import AuthToken
 from unfold.admin import ModelAdmin
@@ -101,9 +101,7 @@ class MotivoForm(forms.Form):
         super().__init__(*args, **kwargs)
         self.fields["motivo"].required = obligatorio
         self.fields["motivo"].help_text = (
-            "Lo lee quien postula, en su correo."
-            if obligatorio
-            else "Opcional. Queda en la historia y en su seguimiento."
+            "Lo lee quien postula, en su correo." if obligatorio else "Opcional. Queda en la historia, para el gremio."
         )
 
 
@@ -111,7 +109,7 @@ class MotivoForm(forms.Form):
 class InscripcionAdmin(SoloLectura):
     """The review queue: Paid first, then by age."""
 
-    list_display = ["nombre", "rut", "via_", "comuna", "recibida_en", "estado_", "reglas"]
+    list_display = ["nombre", "rut_", "via_", "comuna", "recibida", "estado_", "reglas"]
     list_filter = [EstadoFilter, "paid", ReglaFilter, "recibida_en", ("resuelta_por", admin.RelatedOnlyFieldListFilter)]
     search_fields = ["rut"]  # see get_search_results
     search_help_text = "RUT, nombre, correo o id"
@@ -149,6 +147,14 @@ class InscripcionAdmin(SoloLectura):
         self, request: HttpRequest, queryset: QuerySet[Inscripcion], search_term: str
     ) -> tuple[QuerySet[Inscripcion], bool]:
         return buscar(queryset, search_term, "pk"), False
+
+    @admin.display(description="RUT", ordering="rut")
+    def rut_(self, fila: Inscripcion) -> SafeString:
+        return format_html('<span class="whitespace-nowrap">{}</span>', fila.rut)
+
+    @admin.display(description="recibida", ordering="recibida_en")
+    def recibida(self, fila: Inscripcion) -> str:
+        return f"{timezone.localtime(fila.recibida_en):%d-%m-%Y %H:%M}"
 
     @display(description="vía", label={"Paid": "warning", "Normal": "info"}, ordering="paid")
     def via_(self, fila: Inscripcion) -> str:

@@ -53,7 +53,7 @@ def esperas(*, desde: datetime) -> list[Espera]:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT paid, resuelta_por_id IS NULL, count(*),"
-            " percentile_cont(ARRAY[0.5, 0.9]) WITHIN GROUP (ORDER BY extract(epoch FROM resuelta_en - recibida_en))"
+            " percentile_cont(ARRAY[0.5, 0.9]) WITHIN GROUP (ORDER BY greatest(extract(epoch FROM resuelta_en - recibida_en), 0))"
             " FROM inscripciones_inscripcion WHERE resuelta_en >= %s GROUP BY 1, 2 ORDER BY 2, 1 DESC",
             [desde],
         )
@@ -79,7 +79,7 @@ def en_espera() -> dict[str, object]:
 def grafico(dias: Sequence[Dia]) -> SafeString:
     """Stacked bars by day, Paid below, as inline SVG."""
     maximo = max((dia.paid + dia.normal for dia in dias), default=0) or 1
-    paso = ANCHO / max(len(dias), 1)
+    paso = (ANCHO - 12) / max(len(dias), 1)
     barras = [_barra(dia, indice * paso, paso, (BASE - 30) / maximo) for indice, dia in enumerate(dias)]
     contexto = {"barras": barras, "ancho": ANCHO, "alto": ALTO, "base": BASE, "cada": max(len(dias) // 10, 1)}
     return render_to_string("inscripciones/grafico.svg", contexto)

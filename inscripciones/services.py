@@ -114,7 +114,10 @@ def _consecuencias(filas: list[Inscripcion], conocido: reglas.Conocido) -> None:
 
 @transaction.atomic
 def aprobar(ids: Collection[UUID], *, por: Usuario, motivo: str = "", ahora: datetime) -> Resolucion:
-    """Approves what is still pending and whose RUT and e-mail nobody else holds; the rest is left, with its reason."""
+    """Approves what is still pending and whose RUT and e-mail nobody else holds; the rest is left, with why.
+
+    `motivo` is for the history only.
+    """
     return _resolver(ids, Estado.APROBADA, por=por, motivo=motivo, ahora=ahora)
 
 
@@ -131,7 +134,8 @@ def _resolver(ids: Collection[UUID], estado: Estado, *, por: Usuario, motivo: st
     filas = list(Inscripcion.objects.select_for_update().filter(pk__in=ids).order_by("pk"))
     resolucion = _partition(filas, estado)
     for fila in resolucion.resueltas:
-        fila.estado, fila.motivo, fila.resuelta_por, fila.resuelta_en = estado, motivo, por, ahora
+        fila.estado, fila.resuelta_por, fila.resuelta_en = estado, por, ahora
+        fila.motivo = motivo if estado == Estado.RECHAZADA else ""  # that of an approval is the history's
     Inscripcion.objects.bulk_update(resolucion.resueltas, ["estado", "motivo", "resuelta_por", "resuelta_en"])
     _anotar(resolucion.resueltas, estado, por, motivo)
     if estado == Estado.APROBADA:

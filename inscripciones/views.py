@@ -136,6 +136,7 @@ class RaizView(APIView):
         "inscripciones": "inscripciones:inscripcion-list",
         "entrar": "inscripciones:entrar",
         "tokens": "inscripciones:token-list",
+        "rotar_token": "inscripciones:token-rotar",
         "ventas": "ventas:venta-list",
         "productos": "ventas:producto-list",
         "stock": "stock:stock-list",
