@@ -1,4 +1,5 @@
 from django.apps import AppConfig
+from django.core import checks
 from django.utils.module_loading import autodiscover_modules
 
 
@@ -10,3 +11,7 @@ class KafkaBridgeConfig(AppConfig):
 
     def ready(self) -> None:
         autodiscover_modules("events", "consumers")
+        from kafka_bridge.checks import check_deployment, check_events
+
+        checks.register(check_events, "events")
+        checks.register(check_deployment, "events", deploy=True)
