@@ -116,4 +116,4 @@ def _json(content: bytes) -> Any:
     try:
         return json.loads(content) if content else None
     except ValueError:
-        return content[:200].decode(errors="replace")
+        return " ".join(content[:200].decode(errors="replace").split())
