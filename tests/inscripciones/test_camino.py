@@ -95,7 +95,7 @@ def test_from_the_form_to_a_token_that_works(mailbox: Mailbox, kafka: str) -> No
     forms = [pagado(), pagado(), formulario(), formulario(), formulario()]
     posted = [api.post(URL, form, format="json").json() for form in [*forms, forms[-1]]]
     dudosa = api.post(URL, formulario(nombre="Rosa"), format="json").json()
-    tokens = []
+    tokens: list[str] = []
     for form in forms:
         [mail] = mailbox.wait_for(to=form["email"], subject="Tus credenciales de MAMOCHI", timeout=SEGUNDOS)
         tokens += set(re.findall(r"mmc_[0-9a-f]{64}", mail.text))
