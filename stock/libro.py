@@ -1,23 +1,44 @@
 """The ledger: the only door through which a cart's stock moves.
 
-Lines and totals are written by one statement, totals moved by what was really inserted: the total is the sum of the ledger,
-whatever is delivered twice. Whoever writes holds the carts (`tomar`), always in the order of their ids, so that `inventario`
+Lines and totals are written together, totals moved by what was really inserted: the total is the sum of the ledger, whatever
+is delivered twice. Whoever writes holds the carts (`tomar`), always in the order of their ids, so that `inventario`
 and `distribuidores`, two processes on the same rows, wait for each other and never in a circle.
 """
 
+from collections import defaultdict
 from collections.abc import Iterable
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import msgspec
-from django.db import connection
+from django.db import IntegrityError, connection, transaction
+from psycopg.errors import UniqueViolation
 
 Llave = tuple[UUID, str]  # maestro, ingredient code
 Totales = dict[Llave, int]  # what is there after a write, in the ingredient's unit
 
+# The columns of a line and their PostgreSQL types, in the order of `Asiento`.
+COLUMNS: Final = {
+    "evento_id": "uuid",
+    "maestro_id": "uuid",
+    "tipo": "text",
+    "insumos": "jsonb",
+    "ocurrido_en": "timestamptz",
+    "referencia": "uuid",
+    "motivo": "text",
+}
+_COPY: Final = f"COPY stock_movimiento ({', '.join(COLUMNS)}) FROM STDIN (FORMAT BINARY)"
+
+_MOVED: Final = """
+    INSERT INTO stock_existencia AS held (maestro_id, insumo, cantidad)
+    SELECT maestro_id, insumo, cantidad FROM moved ORDER BY maestro_id, insumo
+    ON CONFLICT (maestro_id, insumo) DO UPDATE SET cantidad = held.cantidad + excluded.cantidad
+    RETURNING maestro_id, insumo, cantidad"""
+
 # Lines in, totals out. {lines} yields the columns below; equal lines in one statement collapse too.
-_WRITE: Final = """
+_WRITE: Final = (
+    """
     WITH written AS (
         INSERT INTO stock_movimiento (evento_id, maestro_id, tipo, insumos, ocurrido_en, referencia, motivo)
         {lines}
@@ -27,10 +48,16 @@ _WRITE: Final = """
         SELECT maestro_id, line.key AS insumo, sum(line.value::bigint) AS cantidad
         FROM written, jsonb_each_text(insumos) line GROUP BY maestro_id, line.key
     )
-    INSERT INTO stock_existencia AS held (maestro_id, insumo, cantidad)
-    SELECT maestro_id, insumo, cantidad FROM moved ORDER BY maestro_id, insumo
-    ON CONFLICT (maestro_id, insumo) DO UPDATE SET cantidad = held.cantidad + excluded.cantidad
-    RETURNING maestro_id, insumo, cantidad"""
+    """  # noqa: S608 - constants
+    + _MOVED
+)
+
+_MOVE: Final = (
+    """
+    WITH moved AS (SELECT * FROM unnest(%s::uuid[], %s::text[], %s::bigint[]) moved (maestro_id, insumo, cantidad))
+    """  # noqa: S608 - constants
+    + _MOVED
+)
 
 _GIVEN: Final = """
     SELECT * FROM unnest(%s::uuid[], %s::uuid[], %s::text[], %s::jsonb[], %s::timestamptz[], %s::uuid[], %s::text[])"""
@@ -75,20 +102,49 @@ def tomar(maestros: Iterable[UUID]) -> set[UUID]:
 
 
 def asentar(asientos: Iterable[Asiento]) -> Totales:
-    """Writes lines that are not there yet and moves each total once; returns the totals that moved. Needs `tomar`."""
-    columns = [list(column) for column in zip(*asientos, strict=True)]
-    if not columns:
+    """Writes lines that are not there yet and moves each total once; returns the totals that moved. Needs `tomar`.
+
+    COPY straight into the table is three times as fast as the statement that looks at each line, and takes all or nothing:
+    where one was there already (a replay) it is undone, and the statement sorts them out.
+    """
+    lines = list(asientos)
+    if not lines:
         return {}
-    columns[INSUMOS] = [msgspec.json.encode(insumos).decode() for insumos in columns[INSUMOS]]
-    return _write(_GIVEN, columns)
+    try:
+        with transaction.atomic():
+            _copy(lines)
+    except IntegrityError as error:
+        if not isinstance(error.__cause__, UniqueViolation):
+            raise
+        columns = [list(column) for column in zip(*lines, strict=True)]
+        columns[INSUMOS] = [msgspec.json.encode(insumos).decode() for insumos in columns[INSUMOS]]
+        return _query(_WRITE.format(lines=_GIVEN), columns)
+    return _move(lines)
+
+
+def _copy(lines: list[Asiento]) -> None:
+    with connection.cursor() as cursor, connection.wrap_database_errors, cursor.copy(_COPY) as copy:
+        copy.set_types(list(COLUMNS.values()))
+        for line in lines:
+            copy.write_row(line)
+
+
+def _move(lines: list[Asiento]) -> Totales:
+    moved: dict[UUID, dict[str, int]] = defaultdict(lambda: defaultdict(int))
+    for line in lines:
+        cart = moved[line.maestro_id]
+        for insumo, cantidad in line.insumos.items():
+            cart[insumo] += cantidad
+    totals = [(maestro_id, insumo, cantidad) for maestro_id, cart in moved.items() for insumo, cantidad in cart.items()]
+    return _query(_MOVE, [list(column) for column in zip(*totals, strict=True)])
 
 
 def asentar_anulaciones(ventas: Iterable[UUID]) -> Totales:
     """Gives back what voided sales took, for those (event ids) of which both the sale and its void have come."""
-    return _write(_VOIDED, [sorted(set(ventas))])
+    return _query(_WRITE.format(lines=_VOIDED), [list(ventas)])
 
 
-def _write(lines: str, columns: list[Any]) -> Totales:
+def _query(sql: str, columns: list[Any]) -> Totales:
     with connection.cursor() as cursor:
-        cursor.execute(_WRITE.format(lines=lines), columns)
+        cursor.execute(sql, columns)
         return {(maestro_id, insumo): int(cantidad) for maestro_id, insumo, cantidad in cursor.fetchall()}
