@@ -1,6 +1,7 @@
 """Questions to the brokers: do they answer, which topics are there, where do partitions end."""
 
 import logging
+import time
 from collections.abc import Iterable
 from concurrent.futures import Future
 from functools import cache
@@ -46,8 +47,24 @@ def create_topics(topics: Iterable[Topic]) -> list[str]:
     Replication: three replicas where there are three brokers, else as many as there are. Raises KafkaException.
     """
     replicas = min(3, len(admin().list_topics(timeout=TIMEOUT_SECONDS).brokers))
-    futures = admin().create_topics([_new_topic(topic, replicas) for topic in topics])
-    return [name for name, future in futures.items() if _was_created(future)]
+    wanted = list(topics)
+    futures = admin().create_topics([_new_topic(topic, replicas) for topic in wanted])
+    created = [name for name, future in futures.items() if _was_created(future)]
+    _wait_for_leaders([(topic.name, at) for topic in wanted if topic.name in created for at in range(topic.partitions)])
+    return created
+
+
+def _wait_for_leaders(partitions: list[tuple[str, int]]) -> None:
+    """The controller answers before the brokers have taken the partitions over. Raises KafkaException where none does."""
+    deadline = time.monotonic() + TIMEOUT_SECONDS
+    while True:
+        try:
+            end_offsets(partitions)
+            return
+        except KafkaException:
+            if time.monotonic() > deadline:
+                raise
+        time.sleep(0.05)
 
 
 def _new_topic(topic: Topic, replicas: int) -> NewTopic:
