@@ -55,14 +55,14 @@ class Product:
 
 def audit(scene: Scene, mailbox: Mailbox, since: dict[Partition, int]) -> list[Check]:
     """Every check. `since`: where the topic of enrolments ended when the demo began."""
-    catalogue = _catalogue()
+    catalogue = read_catalogue()
     people = [puesto.persona.email for puesto in scene.puestos]
     ids = dict(MaestroRow.objects.filter(email__in=people).values_list("email", "id"))
     return [
-        *_sales(scene.puestos, ids, mailbox, catalogue),
-        *(_stock(puesto, catalogue) for puesto in scene.puestos),
-        *_mails(people, mailbox),
-        *_priority(scene.puestos, since),
+        *check_sales(scene.puestos, ids, mailbox, catalogue),
+        *(check_stock(puesto, catalogue) for puesto in scene.puestos),
+        *check_mails(people, mailbox),
+        *check_priority(scene.puestos, since),
         Check(
             "Mensajes que un consumidor no pudo aplicar",
             0,
@@ -75,7 +75,7 @@ def audit(scene: Scene, mailbox: Mailbox, since: dict[Partition, int]) -> list[C
 # Sales: accepted = in the database = in the e-mails
 
 
-def _sales(
+def check_sales(
     puestos: list[Puesto], ids: dict[str, uuid.UUID], mailbox: Mailbox, catalogue: dict[str, Product]
 ) -> Iterator[Check]:
     rows = Counter(Venta.objects.filter(maestro_id__in=ids.values()).values_list("maestro_id", flat=True))
@@ -96,7 +96,7 @@ def _sales(
     yield Check("Ventas en los correos, todas juntas", len(accepted), counted)
 
 
-def _catalogue() -> dict[str, Product]:
+def read_catalogue() -> dict[str, Product]:
     """By code; from the catalogue itself, not from what sales carried."""
     return {
         product.codigo: Product(
@@ -133,7 +133,7 @@ def _number(label: str, text: str) -> int:
 # Stock: GET stock/ = what was loaded and restocked, by the API's ledger, less what the maestro sold, by the recipes
 
 
-def _stock(puesto: Puesto, catalogue: dict[str, Product]) -> Check:
+def check_stock(puesto: Puesto, catalogue: dict[str, Product]) -> Check:
     expected = _came_in(puesto.movimientos)
     for sale in puesto.sold:
         for code, each in catalogue[sale.producto].receta.items():
@@ -153,13 +153,13 @@ def _came_in(ledger: Iterable[dict[str, Any]]) -> Amounts:
 # E-mails and Kafka
 
 
-def _mails(people: list[str], mailbox: Mailbox) -> Iterator[Check]:
+def check_mails(people: list[str], mailbox: Mailbox) -> Iterator[Check]:
     for what, subject in (("credenciales", CREDENTIALS_SUBJECT), ("la semana", WEEK_SUBJECT)):
         arrived = [len(mailbox.mails(to=email, subject=subject)) for email in people]
         yield Check(f"Correos de {what}, uno por maestro", [1] * len(people), arrived)
 
 
-def _priority(puestos: list[Puesto], since: dict[Partition, int]) -> Iterator[Check]:
+def check_priority(puestos: list[Puesto], since: dict[Partition, int]) -> Iterator[Check]:
     """Reads the whole topic: partition 0 has the Paid enrolments, all of them, and nothing else ever.
 
     A form that its client sent again, after a lost answer, is there twice with the same id: one enrolment.
