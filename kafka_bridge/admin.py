@@ -157,8 +157,8 @@ class DiscardForm(forms.Form):
 class DeadLetterAdmin(ReadOnlyAdmin):
     """Messages that a consumer could not apply: correct, replay or discard them."""
 
-    list_display = ["created_at", "consumer", "event_type", "reason", "error_line", "state", "coordinates"]
-    list_display_links = ["created_at", "error_line"]
+    list_display = ["since", "consumer", "event_type", "reason", "error_line", "state", "coordinates"]
+    list_display_links = ["since", "error_line"]
     list_filter = [
         StateFilter,
         ("consumer", admin.AllValuesFieldListFilter),
@@ -202,6 +202,10 @@ class DeadLetterAdmin(ReadOnlyAdmin):
         if term.isdecimal() and len(term) < 19:
             return queryset.filter(offset=int(term)), False
         return queryset.filter(headers__contains=[["ce_id", term.lower()]]), False
+
+    @admin.display(description="desde", ordering="created_at")
+    def since(self, letter: DeadLetter) -> str:
+        return f"{timezone.localtime(letter.created_at):%d-%m-%Y %H:%M}"
 
     @admin.display(description="error")
     def error_line(self, letter: DeadLetter) -> str:

@@ -108,7 +108,7 @@ def partitioning(topic: Topic) -> str:
         return f"{topic.partitions} particiones. {keyed}"
     return (
         f"{topic.partitions} particiones. La {PRIORITY_PARTITION} es solo de los prioritarios ({topic.priority_lane}), "
-        f"que se atienden por una vía propia. Para los demás: {keyed}"
+        f"que se atienden por una vía propia. Entre las demás: {keyed[0].lower()}{keyed[1:]}"
     )
 
 

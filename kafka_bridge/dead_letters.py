@@ -27,7 +27,7 @@ from kafka_bridge.models import DeadLetter
 
 logger = logging.getLogger(__name__)
 
-CHUNK: Final = 200  # rows a transaction: others wait for no longer than that takes
+CHUNK: Final = 500  # rows a transaction: others wait for no longer than that takes
 CHUNK_BYTES: Final = 4_000_000  # of payload: bounds memory where messages are large
 Progress = Callable[[int, int], None]  # takes how many are done, of how many
 
