@@ -103,5 +103,6 @@ def listen() -> None:
 
 def wait_for_news() -> None:
     """Returns when something was committed to the outbox, at the latest after POLL_SECONDS."""
-    for _ in connection.connection.notifies(timeout=POLL_SECONDS, stop_after=1):
-        pass
+    with connection.wrap_database_errors:
+        for _ in connection.connection.notifies(timeout=POLL_SECONDS, stop_after=1):
+            pass

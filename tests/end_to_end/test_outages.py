@@ -1,0 +1,78 @@
+"""With Kafka or PostgreSQL away: what is answered 202 arrives, and nothing else is promised (design: promise 1)."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from deploy.embedded.server import Server
+from deploy.embedded.waiting import wait_until
+from mamochi_site.stack import System
+from tests.end_to_end.conftest import SECONDS, Client, query, wait_for_sales
+
+DEADLINE = 10.0  # seconds in which any answer must be there
+
+
+@contextmanager
+def away(*servers: Server) -> Iterator[None]:
+    """Killed, and back at the end of the block."""
+    for server in servers:
+        server.kill()
+    try:
+        yield
+    finally:
+        for server in servers:
+            server.restart()
+
+
+def test_with_kafka_away_sales_are_accepted_and_arrive_after_its_return(system: System, maestro: Client) -> None:
+    assert maestro.sell().status == 202
+    with away(*system.stack.kafka.brokers):
+        for _ in range(5):
+            began = time.monotonic()
+            assert maestro.sell().status == 202
+            assert time.monotonic() - began < DEADLINE
+        assert query(system, "SELECT count(*) FROM kafka_bridge_outboxmessage")[0][0] >= 5
+    wait_for_sales(maestro)
+    wait_until(lambda: query(system, "SELECT count(*) FROM kafka_bridge_outboxmessage") == [(0,)], SECONDS)
+    assert maestro.call("GET", "ventas/resumen/").body["cantidad_ventas"] == 6
+
+
+def test_with_the_database_away_tokens_cannot_be_checked_and_nothing_is_half_done(
+    system: System, maestro: Client
+) -> None:
+    with away(system.stack.postgres):
+        answer = maestro.sell()
+        assert answer.status == 503
+        assert int(answer.headers["retry-after"]) > 0
+    wait_until(lambda: maestro.sell().status == 202, SECONDS)
+    wait_for_sales(maestro)
+    assert maestro.call("GET", "ventas/resumen/").body["cantidad_ventas"] == len(maestro.sent)
+
+
+def test_with_both_away_an_enrolment_is_refused_within_the_deadline(system: System, anyone: Client) -> None:
+    form = {
+        "nombre": "Rosa Ñáñez Peña",
+        "rut": "12.345.678-5",
+        "email": "rosa.nanez@example.cl",
+        "telefono": "+56 9 8765 4321",
+        "comuna": "Ñuñoa",
+        "paid": False,
+    }
+    with away(*system.stack.kafka.brokers, system.stack.postgres):
+        began = time.monotonic()
+        answer = anyone.call("POST", "inscripciones/", form)
+        assert time.monotonic() - began < DEADLINE
+        assert answer.status == 503
+        assert int(answer.headers["retry-after"]) > 0
+    wait_until(lambda: anyone.call("POST", "inscripciones/", form).status == 202, SECONDS)
+
+
+def test_consumers_survive_an_outage_of_the_database_without_a_dead_letter(system: System, maestro: Client) -> None:
+    for _ in range(20):
+        maestro.sell()
+    with away(system.stack.postgres):
+        pass
+    wait_until(lambda: maestro.sell().status == 202, SECONDS)
+    wait_for_sales(maestro)
+    assert query(system, "SELECT consumer, event_type, error, traceback FROM kafka_bridge_deadletter") == []
+    assert [name for name, process in system.applications.items() if not process.running] == []

@@ -1,0 +1,48 @@
+"""From the form to the weekly figures, through every process (contract: HTTP, e-mails)."""
+
+from typing import Any
+
+from deploy.embedded.waiting import wait_until
+from mamochi_site.stack import System
+from tests.end_to_end.conftest import SECONDS, Client, enrol, query, wait_for_sales
+
+
+def stock(client: Client) -> dict[str, int]:
+    return {row["insumo"]: row["cantidad"] for row in client.call("GET", "stock/").body}
+
+
+def test_a_paid_maestro_enrols_sells_runs_out_and_is_restocked(system: System, anyone: Client) -> None:
+    maestro = enrol(system, anyone.port, paid=True)
+    wait_until(lambda: stock(maestro).get("vaso") == 10, SECONDS)
+    for _ in range(10):
+        assert maestro.sell().status == 202
+    wait_for_sales(maestro)
+    assert maestro.call("POST", "stock/avisos/", {}).status == 202
+    wait_until(lambda: restocks(maestro) >= {"mote", "huesillo", "jugo", "vaso"}, SECONDS)
+    wait_until(lambda: stock(maestro)["vaso"] == 10, SECONDS)
+    week = maestro.call("GET", "ventas/resumen/").body
+    assert (week["cantidad_ventas"], week["unidades"], week["ingresos"]) == (10, 10, 20_000)
+    assert week["ganancias"] == 10 * (2_000 - 610)
+
+
+def restocks(client: Client) -> set[str]:
+    ledger = client.call("GET", "stock/movimientos/").body["results"]
+    return {row["insumo"] for row in ledger if row["tipo"] == "reposicion"}
+
+
+def test_a_sale_that_is_sent_again_counts_once(system: System, maestro: Client) -> None:
+    sale: dict[str, Any] = {"id": "0f8fad5b-d9cb-469f-a165-70867728950e", "producto": "chico", "cantidad": 2}
+    assert [maestro.call("POST", "ventas/", sale).status for _ in range(3)] == [202] * 3
+    wait_until(lambda: maestro.has(sale["id"]), SECONDS)
+    maestro.sell()
+    wait_for_sales(maestro)
+    assert query(system, "SELECT count(*) FROM ventas_venta WHERE venta_id = %s", sale["id"]) == [(1,)]
+    assert maestro.call("GET", "ventas/resumen/").body["cantidad_ventas"] == 2
+
+
+def test_nobody_sees_another_ones_sale(system: System, anyone: Client, maestro: Client) -> None:
+    maestro.sell()
+    wait_for_sales(maestro)
+    other = enrol(system, anyone.port, paid=False)
+    assert other.call("GET", f"ventas/{maestro.sent[0]}/").status == 404
+    assert anyone.call("GET", "ventas/").status == 401
