@@ -51,6 +51,7 @@ class Carro(models.Model):
     class Meta:
         verbose_name = "carro"
         verbose_name_plural = "carros"
+        permissions = [("corregir_stock", "Puede corregir el stock de un carro")]
         ordering = ["nombre", "maestro_id"]
 
     def __str__(self) -> str:

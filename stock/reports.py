@@ -12,6 +12,7 @@ from django.db.models import Count
 from django.db.models.functions import TruncDate
 from django.utils import timezone
 
+from stock.formato import con_unidad
 from stock.libro import Llave
 from stock.models import Carro, Existencia, Insumo, Movimiento
 
@@ -41,13 +42,12 @@ class Linea:
 
 @dataclass(frozen=True)
 class Proximo:
-    """A cart's ingredient that will be empty at `se_agota_en`, for staff."""
+    """A cart's ingredient that will be empty at `se_agota_en`, for staff; `queda` with its unit."""
 
     carro: str
     maestro_id: UUID
     insumo: str
-    unidad: str
-    cantidad: int
+    queda: str
     se_agota_en: datetime
 
 
@@ -120,7 +120,7 @@ def _proximos(existencias: Iterable[Existencia], ritmos: dict[Llave, Ritmo], aho
     for e in existencias:
         fin = se_agota_en(e.cantidad, ritmos.get((e.carro_id, e.insumo_id)), ahora=ahora)
         if fin is not None:
-            yield Proximo(str(e.carro), e.carro_id, e.insumo.nombre, e.insumo.unidad, e.cantidad, fin)
+            yield Proximo(str(e.carro), e.carro_id, e.insumo.nombre, con_unidad(e.cantidad, e.insumo.unidad), fin)
 
 
 def _ritmos(maestro_id: UUID | None, ahora: datetime) -> dict[Llave, Ritmo]:

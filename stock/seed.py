@@ -16,14 +16,13 @@ def sembrar(apps: Any) -> None:
     """Makes the ingredients and Beat's schedule where they are missing. `apps`: the registry, historical in a migration."""
     for codigo, datos in INSUMOS.items():
         apps.get_model("stock", "Insumo").objects.get_or_create(codigo=codigo, defaults=datos)
-    every, _ = apps.get_model("django_celery_beat", "IntervalSchedule").objects.get_or_create(
-        every=SECONDS_BETWEEN_SWEEPS, period="seconds"
-    )
+    intervals = apps.get_model("django_celery_beat", "IntervalSchedule").objects
+    ours = {"every": SECONDS_BETWEEN_SWEEPS, "period": "seconds"}
     apps.get_model("django_celery_beat", "PeriodicTask").objects.get_or_create(
         name="Stock: revisar avisos abiertos",
         defaults={
             "task": "stock.tasks.revisar_avisos",
-            "interval": every,
+            "interval": intervals.filter(**ours).first() or intervals.create(**ours),
             "expire_seconds": SECONDS_BETWEEN_SWEEPS,
             "description": "Cierra los avisos que quedaron esperando ventas y avisa lo agotado que nadie avisó.",
         },

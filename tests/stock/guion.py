@@ -109,11 +109,11 @@ def repuestos() -> list[StockRepuesto]:
     return por_publicar(StockRepuesto)
 
 
-def inventario_va_en(offset: int) -> None:
-    """As the runner notes it: `inventario` has applied all of partition 0 of sales before `offset`."""
+def inventario_va_en(offset: int, partition: int = 0) -> None:
+    """As the runner notes it: `inventario` has applied all of a partition of sales before `offset`."""
     ConsumerOffset.objects.update_or_create(
         consumer=services.INVENTARIO,
         topic=services.TOPICO_DE_VENTAS,
-        partition=0,
+        partition=partition,
         defaults={"next_offset": offset, "topic_uuid": "tests"},
     )
