@@ -26,7 +26,7 @@ from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationFo
 from unfold.widgets import UnfoldAdminTextareaWidget
 
 from inscripciones import credenciales, envios, formato, numeros, services
-from inscripciones.models import Comprobante, Envio, Inscripcion, Maestro, Usuario
+from inscripciones.models import Comprobante, Decision, Envio, Inscripcion, Maestro, Usuario
 from inscripciones.reglas import REGLAS
 
 MAXIMO_POR_VEZ: Final = 200  # what one page can show before it is decided
@@ -291,6 +291,14 @@ class ComprobanteAdmin(SoloLectura):
     list_display = ["codigo", "inscripcion"]
     list_select_related = ["inscripcion"]
     search_fields = ["codigo"]
+
+
+@admin.register(Decision)
+class DecisionAdmin(SoloLectura):
+    """Decisions that came back from Kafka before their forms, after a restore."""
+
+    list_display = ["inscripcion_id", "estado", "decidida_en", "motivo"]
+    list_filter = ["estado"]
 
 
 @admin.register(Maestro)

@@ -3,7 +3,7 @@
 from django.utils import timezone
 
 from inscripciones import services
-from inscripciones.events import InscripcionRecibida
+from inscripciones.events import InscripcionAprobada, InscripcionRechazada, InscripcionRecibida
 from kafka_bridge.handlers import handles
 
 
@@ -11,3 +11,15 @@ from kafka_bridge.handlers import handles
 def registrar_inscripciones(formularios: list[InscripcionRecibida]) -> None:
     """Enrolments: each form is judged by the rules and approved, rejected, or left for a person to review."""
     services.registrar(formularios, ahora=timezone.now())
+
+
+@handles(InscripcionAprobada, consumer="aprobacion", max_batch=20)
+def recordar_aprobadas(aprobadas: list[InscripcionAprobada]) -> None:
+    """Approvals: known already, except those that a restored database lost."""
+    services.recordar(aprobadas)
+
+
+@handles(InscripcionRechazada, consumer="aprobacion", max_batch=20)
+def recordar_rechazadas(rechazadas: list[InscripcionRechazada]) -> None:
+    """Rejections: known already, except those that a restored database lost."""
+    services.recordar(rechazadas)

@@ -93,6 +93,22 @@ class Inscripcion(models.Model):
         return "paid" if self.paid else "normal"
 
 
+class Decision(models.Model):
+    """A decision whose form this database has not: after a restore its event may be replayed before the form's."""
+
+    inscripcion_id = models.UUIDField("id de inscripción", primary_key=True)
+    estado = models.CharField("estado", max_length=12, choices=Inscripcion.Estado.choices)
+    motivo = models.TextField("motivo", blank=True)
+    decidida_en = models.DateTimeField("decidida")
+
+    class Meta:
+        verbose_name = "decisión sin formulario"
+        verbose_name_plural = "decisiones sin formulario"
+
+    def __str__(self) -> str:
+        return f"{self.inscripcion_id}: {self.get_estado_display()}"
+
+
 class Comprobante(models.Model):
     """A payment receipt and the first enrolment that claimed it: it is never used again."""
 

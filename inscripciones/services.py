@@ -4,7 +4,7 @@ Every function here changes rows and queues events (outbox) in one transaction, 
 """
 
 from collections.abc import Collection, Iterable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 from uuid import UUID, uuid5
@@ -19,7 +19,7 @@ from django.utils.crypto import salted_hmac
 
 from inscripciones import reglas, tasks
 from inscripciones.events import InscripcionAprobada, InscripcionRechazada, InscripcionRecibida
-from inscripciones.models import Comprobante, Envio, Inscripcion, Maestro, Usuario
+from inscripciones.models import Comprobante, Decision, Envio, Inscripcion, Maestro, Usuario
 from kafka_bridge import outbox
 from kafka_bridge.events import NAMESPACE
 
@@ -50,16 +50,21 @@ def registrar(formularios: Iterable[InscripcionRecibida], *, ahora: datetime) ->
     if not nuevos:
         return []
     conocido = _conocido(nuevos)
-    filas = [_decidida(form, conocido, ahora) for form in nuevos]
+    previas = Decision.objects.in_bulk([form.inscripcion_id for form in nuevos])
+    filas = [_decidida(form, conocido, previas.get(form.inscripcion_id), ahora) for form in nuevos]
     Inscripcion.objects.bulk_create(filas)
     _consecuencias(filas, conocido)
     return filas
 
 
-def _decidida(form: InscripcionRecibida, conocido: reglas.Conocido, ahora: datetime) -> Inscripcion:
+def _decidida(
+    form: InscripcionRecibida, conocido: reglas.Conocido, previa: Decision | None, ahora: datetime
+) -> Inscripcion:
     """The form as a row with its decision; what it claims becomes known to the forms behind it."""
     veredictos = reglas.evaluar(form, conocido)
     estado, motivo = reglas.decidir(veredictos, automatica=settings.REVISION_AUTOMATICA)
+    if previa and estado != Estado.REPETIDA:
+        estado, motivo, ahora = Estado(previa.estado), previa.motivo, previa.decidida_en
     if estado in Inscripcion.VIVAS:
         conocido.por_rut[form.rut] = conocido.por_email[form.email] = form.inscripcion_id
     if form.paid:
@@ -75,7 +80,7 @@ def _decidida(form: InscripcionRecibida, conocido: reglas.Conocido, ahora: datet
         comprobante_pago=form.comprobante_pago,
         estado=estado,
         motivo=motivo,
-        veredictos=[asdict(veredicto) for veredicto in veredictos],
+        veredictos=[dict(vars(veredicto)) for veredicto in veredictos],
         recibida_en=form.time,
         resuelta_en=ahora if estado in ACCION else None,
     )
@@ -109,6 +114,35 @@ def _consecuencias(filas: list[Inscripcion], conocido: reglas.Conocido) -> None:
     _deber([*map(_envio_a_extrano, rechazadas), *_avisos(repetidas, conocido)])
 
 
+# As Kafka tells it
+
+
+def recordar(decisiones: Iterable[InscripcionAprobada | InscripcionRechazada]) -> None:
+    """Decisions as their events tell them; needs a transaction. Only after a restore are there any that we do not know.
+
+    Those of a pending enrolment are applied (who decided is not in the event); those of a form that was not replayed
+    yet wait for it.
+    """
+    por_id = {decision.inscripcion_id: decision for decision in map(_decision, decisiones)}
+    _lock_identities(map(_clave, por_id))
+    estados = dict(Inscripcion.objects.filter(pk__in=por_id).values_list("pk", "estado"))
+    Decision.objects.bulk_create([por_id[pk] for pk in por_id.keys() - estados.keys()], ignore_conflicts=True)
+    for pk in sorted(pk for pk, estado in estados.items() if estado in Inscripcion.PENDIENTES):
+        decision = por_id[pk]
+        _resolver([pk], Estado(decision.estado), por=None, motivo=decision.motivo, ahora=decision.decidida_en)
+
+
+def _decision(evento: InscripcionAprobada | InscripcionRechazada) -> Decision:
+    if isinstance(evento, InscripcionAprobada):
+        return Decision(inscripcion_id=evento.inscripcion_id, estado=Estado.APROBADA, decidida_en=evento.aprobada_en)
+    return Decision(
+        inscripcion_id=evento.inscripcion_id,
+        estado=Estado.RECHAZADA,
+        motivo=evento.motivo,
+        decidida_en=evento.rechazada_en,
+    )
+
+
 # By a person
 
 
@@ -129,7 +163,9 @@ def rechazar(ids: Collection[UUID], *, por: Usuario, motivo: str, ahora: datetim
     return _resolver(ids, Estado.RECHAZADA, por=por, motivo=motivo.strip(), ahora=ahora)
 
 
-def _resolver(ids: Collection[UUID], estado: Estado, *, por: Usuario, motivo: str, ahora: datetime) -> Resolucion:
+def _resolver(
+    ids: Collection[UUID], estado: Estado, *, por: Usuario | None, motivo: str, ahora: datetime
+) -> Resolucion:
     """Locks the rows, in the order of their ids, so that of two reviewers the second finds them resolved."""
     filas = list(Inscripcion.objects.select_for_update().filter(pk__in=ids).order_by("pk"))
     resolucion = _partition(filas, estado)
@@ -137,7 +173,8 @@ def _resolver(ids: Collection[UUID], estado: Estado, *, por: Usuario, motivo: st
         fila.estado, fila.resuelta_por, fila.resuelta_en = estado, por, ahora
         fila.motivo = motivo if estado == Estado.RECHAZADA else ""  # that of an approval is the history's
     Inscripcion.objects.bulk_update(resolucion.resueltas, ["estado", "motivo", "resuelta_por", "resuelta_en"])
-    _anotar(resolucion.resueltas, estado, por, motivo)
+    if por:
+        _anotar(resolucion.resueltas, estado, por, motivo)
     if estado == Estado.APROBADA:
         _admitir(resolucion.resueltas)
     elif resolucion.resueltas:
@@ -269,8 +306,13 @@ def _deber(envios: list[Envio]) -> None:
 
 
 def _claves(form: InscripcionRecibida | Inscripcion) -> list[str]:
-    claves = [f"rut|{form.rut}", f"email|{form.email}"]
+    claves = [_clave(form.inscripcion_id if isinstance(form, InscripcionRecibida) else form.pk)]
+    claves += [f"rut|{form.rut}", f"email|{form.email}"]
     return [*claves, f"comprobante|{form.comprobante_pago}"] if form.paid else claves
+
+
+def _clave(inscripcion_id: UUID) -> str:
+    return f"inscripcion|{inscripcion_id}"
 
 
 def _lock_identities(claves: Iterable[str]) -> None:

@@ -122,9 +122,9 @@ def test_a_batch_costs_the_same_queries_as_one_form(django_assert_num_queries: D
         return [evento(forma()) for forma in formas * cuantos]
 
     uno, veinte = lote(1), lote(20)
-    with django_assert_num_queries(12):
+    with django_assert_num_queries(13):
         registrar_inscripciones(uno)
-    with django_assert_num_queries(12):
+    with django_assert_num_queries(13):
         registrar_inscripciones(veinte)
 
 
