@@ -120,8 +120,9 @@ class Batch:
         offsets = next_offsets(self.records)
         with transaction.atomic():
             self._advance(held, offsets)
-            self._reject([record for record in self.records if record.rejected])
-            self._handle([record for record in self.records if self._is_ours(record)])
+            ours = [record for record in self.records if record.replayed_for in ("", self.consumer.name)]
+            self._reject(ours)
+            self._handle([record for record in ours if type(record.event) in self.consumer.handlers])
             if self.dead:
                 self.limit.check([*history, *self.outcomes()])
             for letter in self.dead:
@@ -133,20 +134,16 @@ class Batch:
         with connection.cursor() as cursor:
             cursor.execute(f"SET LOCAL transaction_timeout = {TRANSACTION_TIMEOUT_MS}")
         for (topic, partition), offset in offsets.items():
-            ours = ConsumerOffset.objects.filter(
+            row = ConsumerOffset.objects.filter(
                 consumer=self.consumer.name, topic=topic, partition=partition, next_offset=held[topic, partition]
             )
-            if not ours.update(next_offset=offset, updated_at=Now()):
+            if not row.update(next_offset=offset, updated_at=Now()):
                 raise Fenced(f"{self.consumer.name}: {topic}[{partition}] is no longer at {held[topic, partition]}")
-
-    def _is_ours(self, record: Record) -> bool:
-        """A type that this consumer handles, and not a dead letter replayed for another one."""
-        return type(record.event) in self.consumer.handlers and record.replayed_for in ("", self.consumer.name)
 
     def _reject(self, records: list[Record]) -> None:
         for record in records:
-            assert record.rejected is not None  # noqa: S101 - narrows the type
-            self._bury(record, record.rejected.reason, record.rejected, attempts=1)
+            if record.rejected:
+                self._bury(record, record.rejected.reason, record.rejected, attempts=1)
 
     def _handle(self, records: list[Record]) -> None:
         """Applies the records; on failure halves them until the culprits stand alone: O(k log n) attempts for k of them."""

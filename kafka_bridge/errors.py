@@ -4,10 +4,14 @@ By SQLSTATE, not by exception class: a transaction timeout and a read-only serve
 `DataError` (PostgreSQL, appendix A: error codes).
 """
 
+import traceback
+from pathlib import Path
 from typing import Final
 
 from confluent_kafka import KafkaException
 from django.db import DatabaseError, InterfaceError
+
+from kafka_bridge.events import Undecodable
 
 # Connection exception; insufficient resources; operator intervention (shutdown, crash); system error; read-only server.
 OUTAGE_STATES: Final = ("08", "53", "57P", "58", "25006")
@@ -39,9 +43,12 @@ def sqlstate(error: BaseException) -> str:
 
 
 def describe(error: BaseException) -> str:
-    """The error without data: PostgreSQL's DETAIL and a traceback's values can carry a RUT."""
+    """The error and where it arose, without its message: that, PostgreSQL's DETAIL and values can carry a RUT."""
     if isinstance(error, DatabaseError):
         diagnostics = getattr(error.__cause__, "diag", None)
         constraint = getattr(diagnostics, "constraint_name", None) or getattr(diagnostics, "column_name", None)
         return f"{type(error).__name__} {sqlstate(error)} {constraint or ''}".strip()
-    return f"{type(error).__name__}: {error}"
+    if isinstance(error, KafkaException | Undecodable):
+        return f"{type(error).__name__}: {error}"  # neither quotes data
+    frames = traceback.extract_tb(error.__traceback__)
+    return f"{type(error).__name__} in {frames[-1].name}, {Path(frames[-1].filename).name}:{frames[-1].lineno}"

@@ -90,7 +90,7 @@ def test_a_failing_message_becomes_one_dead_letter_and_the_others_rows(bench: Be
     assert bench.rows() == [n for n in range(100) if n not in bench.poison]
     letters = DeadLetter.objects.order_by("offset")
     assert [letter.offset for letter in letters] == [7, 42]
-    assert letters[0].error == "ValueError: 7 is poison"
+    assert letters[0].error.startswith("ValueError in handle, conftest.py:")  # where, but not what: that may be a RUT
     assert "handle" in letters[0].traceback
     assert letters[0].value
 
