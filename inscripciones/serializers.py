@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from rest_framework import serializers
+from rest_framework.validators import ProhibitSurrogateCharactersValidator
 
 from inscripciones import formato
 
@@ -16,8 +17,10 @@ class CampoNormal(serializers.CharField):
         self.normalizar = normalizar
 
     def to_internal_value(self, data: Any) -> str:
+        texto = super().to_internal_value(data)
+        ProhibitSurrogateCharactersValidator()(texto)  # before a reason quotes one, which no answer could encode
         try:
-            return self.normalizar(super().to_internal_value(data))
+            return self.normalizar(texto)
         except ValueError as error:
             raise serializers.ValidationError(str(error)) from None
 

@@ -4,11 +4,15 @@ Counts live in Django's cache, in each web process's own memory by default: N pr
 `CACHE_URL=redis://...` makes one count of them. The database is left out on purpose: a form is accepted while it is down.
 """
 
+import logging
 from typing import Any
 
 from django.conf import settings
+from redis.exceptions import RedisError
 from rest_framework.request import Request
 from rest_framework.throttling import SimpleRateThrottle
+
+logger = logging.getLogger(__name__)
 
 
 class LimitePorDireccion(SimpleRateThrottle):
@@ -18,6 +22,14 @@ class LimitePorDireccion(SimpleRateThrottle):
 
     def get_rate(self) -> str | None:
         return getattr(settings, self.setting) or None
+
+    def allow_request(self, request: Request, view: Any) -> bool:
+        """Lets everyone pass while a shared cache is down: a limit is no reason to turn people away."""
+        try:
+            return super().allow_request(request, view)
+        except RedisError as error:
+            logger.warning("no shared cache, hence no limit on %s: %s", self.scope, type(error).__name__)
+            return True
 
     def get_cache_key(self, request: Request, view: Any) -> str:
         return self.cache_format % {"scope": self.scope, "ident": self.get_ident(request)}

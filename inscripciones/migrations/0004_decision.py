@@ -4,23 +4,37 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('inscripciones', '0003_seed'),
+        ("inscripciones", "0003_seed"),
     ]
 
     operations = [
         migrations.CreateModel(
-            name='Decision',
+            name="Decision",
             fields=[
-                ('inscripcion_id', models.UUIDField(primary_key=True, serialize=False, verbose_name='id de inscripción')),
-                ('estado', models.CharField(choices=[('en_revision', 'en revisión'), ('repetida', 'repetida'), ('aprobada', 'aprobada'), ('rechazada', 'rechazada')], max_length=12, verbose_name='estado')),
-                ('motivo', models.TextField(blank=True, verbose_name='motivo')),
-                ('decidida_en', models.DateTimeField(verbose_name='decidida')),
+                (
+                    "inscripcion_id",
+                    models.UUIDField(primary_key=True, serialize=False, verbose_name="id de inscripción"),
+                ),
+                (
+                    "estado",
+                    models.CharField(
+                        choices=[
+                            ("en_revision", "en revisión"),
+                            ("repetida", "repetida"),
+                            ("aprobada", "aprobada"),
+                            ("rechazada", "rechazada"),
+                        ],
+                        max_length=12,
+                        verbose_name="estado",
+                    ),
+                ),
+                ("motivo", models.TextField(blank=True, verbose_name="motivo")),
+                ("decidida_en", models.DateTimeField(verbose_name="decidida")),
             ],
             options={
-                'verbose_name': 'decisión sin formulario',
-                'verbose_name_plural': 'decisiones sin formulario',
+                "verbose_name": "decisión sin formulario",
+                "verbose_name_plural": "decisiones sin formulario",
             },
         ),
     ]

@@ -142,12 +142,16 @@ def test_a_normal_form_needs_no_receipt(api: APIClient) -> None:
         ("nombre", "", "Este campo no puede estar en blanco."),
         ("nombre", "<script>", "Un nombre no lleva «<»."),
         ("nombre", None, "Este campo no puede ser nulo."),
+        ("nombre", "Rosa\ud800", "U+D800"),
+        ("email", "rosa\x00@example.cl", "Los caracteres nulos no están permitidos."),
+        ("comuna", "Ñuñoa\ud800", "U+D800"),
+        ("rut", ["12.345.678-5"], "cadena"),
         ("paid", "quizás", "booleano"),
         ("comprobante_pago", "", "Si pagaste, escribe el código de tu comprobante."),
     ],
 )
 def test_a_mistake_is_told_at_its_field_in_spanish(api: APIClient, campo: str, valor: Any, razon: str) -> None:
-    answer = api.post(URL, ROSA | {campo: valor}, format="json")
+    answer = api.post(URL, json.dumps(ROSA | {campo: valor}), content_type="application/json")
     assert (answer.status_code, list(answer.json())) == (400, [campo])
     assert razon in answer.json()[campo][0]
 
@@ -164,6 +168,14 @@ def test_too_many_forms_from_one_address_are_refused_for_a_while(api: APIClient,
     assert [answer.status_code for answer in forms] == [400, 400, 400, 429]
     assert 0 < int(forms[-1]["Retry-After"]) <= 3600
     assert api.post(URL, {}, format="json", REMOTE_ADDR="10.9.9.9").status_code == 400
+
+
+def test_a_limit_counts_in_a_shared_cache_and_is_off_while_that_is_down(api: APIClient, settings: Settings) -> None:
+    settings.LIMITE_INSCRIPCIONES = "1/hour"
+    valkey = settings.CELERY_BROKER_URL
+    for location, last in ((valkey, 429), ("redis://127.0.0.1:1/0", 400)):
+        settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": location}}
+        assert [api.post(URL, {}, format="json").status_code for _ in range(2)] == [400, last]
 
 
 def test_without_a_limit_nobody_waits(api: APIClient, settings: Settings) -> None:

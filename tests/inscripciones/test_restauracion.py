@@ -66,7 +66,7 @@ def test_decisions_of_people_come_back_whatever_is_replayed_first(orden: str) ->
     restaurar()
     pasos: list[Callable[[], object]] = [
         lambda: registrar_inscripciones(forms),
-        lambda: [recordar_aprobadas(aprobadas), recordar_rechazadas(rechazadas)],  # type: ignore[func-returns-value]
+        lambda: [recordar_aprobadas(aprobadas), recordar_rechazadas(rechazadas)],
     ]
     for paso in pasos if orden == "forms first" else reversed(pasos):
         paso()
