@@ -3,6 +3,7 @@
 In production (DEBUG off) each variable without a safe default must be set: the process refuses to start and names it.
 """
 
+import re
 from datetime import timedelta
 from pathlib import Path
 
@@ -20,6 +21,14 @@ def required(name: str, development: str) -> str:
     if value or DEBUG:
         return str(value or development)
     raise ImproperlyConfigured(f"Set {name} in the environment: it has no safe default in production (DEBUG off).")
+
+
+def rate_limit(name: str, default: str) -> str:
+    """The variable's value, `number/period` or empty; anything else stops the process."""
+    value = str(env.str(name, default=default))
+    if value and not re.fullmatch(r"[1-9][0-9]*/(s|sec|second|m|min|minute|h|hour|d|day)", value):
+        raise ImproperlyConfigured(f"{name} is a number, a slash and a period, like 60/min, or empty: not {value!r}.")
+    return value
 
 
 DEBUG: bool = env.bool("DEBUG", default=False)
@@ -185,8 +194,8 @@ SITE_URL: str = env.str("SITE_URL", default="http://127.0.0.1:8000")  # where th
 REVISION_AUTOMATICA: bool = env.bool("REVISION_AUTOMATICA", default=False)
 # Per client address, as "number/period" (second, min, hour, day); empty: no limit. Each web process counts its own
 # unless CACHE_URL names a shared cache (inscripciones/throttling.py).
-LIMITE_INSCRIPCIONES: str = env.str("LIMITE_INSCRIPCIONES", default="60/min")
-LIMITE_ENTRADAS: str = env.str("LIMITE_ENTRADAS", default="20/min")
+LIMITE_INSCRIPCIONES = rate_limit("LIMITE_INSCRIPCIONES", "60/min")
+LIMITE_ENTRADAS = rate_limit("LIMITE_ENTRADAS", "20/min")
 CACHES = {"default": env.cache_url("CACHE_URL", default="locmemcache://")}
 
 # Chile
