@@ -42,7 +42,7 @@ class Linea:
 
 @dataclass(frozen=True)
 class Proximo:
-    """A cart's ingredient that will be empty at `se_agota_en`, for staff; `queda` with its unit."""
+    """A cart and its ingredient that will be empty at `se_agota_en`, for staff; `queda` with its unit."""
 
     carro: str
     maestro_id: UUID
@@ -109,18 +109,20 @@ def renglones(movimientos: Iterable[Movimiento]) -> list[Renglon]:
 
 
 def proximos_en_agotarse(limite: int, *, ahora: datetime) -> list[Proximo]:
-    """The ingredients of open carts that are in use and still there, the first to run out first. Two queries."""
+    """Open carts with sales in the last hour and the ingredient that each lacks first, the soonest first. Two queries."""
     ritmos = _ritmos(None, ahora)
-    existencias = Existencia.objects.filter(carro__in=Carro.objects.filter(abierto_en__isnull=False), cantidad__gt=0)
-    con_ritmo = existencias.filter(carro__in={maestro_id for maestro_id, _ in ritmos}).select_related("carro", "insumo")
-    return heapq.nsmallest(limite, _proximos(con_ritmo, ritmos, ahora), key=lambda proximo: proximo.se_agota_en)
-
-
-def _proximos(existencias: Iterable[Existencia], ritmos: dict[Llave, Ritmo], ahora: datetime) -> Iterable[Proximo]:
+    abiertos = Carro.objects.filter(abierto_en__isnull=False, pk__in={maestro_id for maestro_id, _ in ritmos})
+    existencias = Existencia.objects.filter(carro__in=abiertos, cantidad__gt=0).select_related("carro", "insumo")
+    primeros: dict[UUID, Proximo] = {}
     for e in existencias:
         fin = se_agota_en(e.cantidad, ritmos.get((e.carro_id, e.insumo_id)), ahora=ahora)
-        if fin is not None:
-            yield Proximo(str(e.carro), e.carro_id, e.insumo.nombre, con_unidad(e.cantidad, e.insumo.unidad), fin)
+        if fin is not None and (e.carro_id not in primeros or fin < primeros[e.carro_id].se_agota_en):
+            primeros[e.carro_id] = _proximo(e, fin)
+    return heapq.nsmallest(limite, primeros.values(), key=lambda proximo: proximo.se_agota_en)
+
+
+def _proximo(e: Existencia, fin: datetime) -> Proximo:
+    return Proximo(str(e.carro), e.carro_id, e.insumo.nombre, con_unidad(e.cantidad, e.insumo.unidad), fin)
 
 
 def _ritmos(maestro_id: UUID | None, ahora: datetime) -> dict[Llave, Ritmo]:
