@@ -115,7 +115,7 @@ class Director:
             logs = self.system.stack.supervisor.logs
             self.console.print(f"{wrong} comprobaciones no cuadran; lee {logs}", style="bold red", soft_wrap=True)
         else:
-            self.console.print(f"Todo cuadra: {len(checks)} comprobaciones.", style="bold green")
+            self.console.print(f"Todo cuadra: {len(checks)} comprobaciones.", style="bold green", highlight=False)
         return not wrong
 
     def _letter(self, puesto: Puesto) -> tuple[str, str, int, int]:
