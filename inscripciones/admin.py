@@ -279,11 +279,6 @@ def _o_nada(leer: Callable[[str], Any], texto: str) -> Any:
         return None
 
 
-def pendientes_badge(_request: HttpRequest) -> int:
-    """How many enrolments wait for a person, for the menu."""
-    return Inscripcion.objects.filter(estado=Inscripcion.Estado.EN_REVISION).count()
-
-
 @admin.register(Comprobante)
 class ComprobanteAdmin(SoloLectura):
     """Payment receipts and who used each."""
