@@ -12,6 +12,7 @@ from django.urls import reverse
 
 from ventas import semanas
 from ventas.models import Cuenta, ReporteSemanal
+from ventas.reports import Resumen
 
 ASUNTO: Final = "Tu semana en MAMOCHI"
 DIAS: Final = ("Lunes", "Martes", "Miércoles", "Jueves", "Viernes", "Sábado", "Domingo")
@@ -19,9 +20,10 @@ DIAS: Final = ("Lunes", "Martes", "Miércoles", "Jueves", "Viernes", "Sábado", 
 
 @dataclass(frozen=True)
 class Carta:
-    """What a mail is made of; `anterior` is the same maestro's report of the week before."""
+    """What a mail is made of. `resumen`: the report's days and products; `anterior`: the report of the week before."""
 
     reporte: ReporteSemanal
+    resumen: Resumen
     cuenta: Cuenta
     anterior: ReporteSemanal | None
     nombres: dict[str, str]  # of products, by code
@@ -29,7 +31,7 @@ class Carta:
 
 def componer(carta: Carta) -> EmailMultiAlternatives:
     """The mail, ready to send; short where nothing was sold."""
-    plantilla = "semana" if _hubo_movimiento(carta.reporte) else "semana_sin_ventas"
+    plantilla = "semana" if carta.resumen.por_producto else "semana_sin_ventas"
     contexto = _contexto(carta)
     mail = EmailMultiAlternatives(
         ASUNTO,
@@ -47,14 +49,10 @@ def message_id(reporte: ReporteSemanal) -> str:
     return f"<semana.{semanas.codigo(reporte.semana_id)}.{reporte.maestro_id}@{domain}>"
 
 
-def _hubo_movimiento(reporte: ReporteSemanal) -> bool:
-    return bool(reporte.por_producto)
-
-
 def _contexto(carta: Carta) -> dict[str, Any]:
     reporte, lunes = carta.reporte, carta.reporte.semana_id
     codigo = semanas.codigo(lunes)
-    dias = _dias(reporte)
+    dias = _dias(carta.resumen)
     return {
         "nombre": carta.cuenta.nombre.partition(" ")[0],
         "reporte": reporte,
@@ -69,9 +67,9 @@ def _contexto(carta: Carta) -> dict[str, Any]:
     }
 
 
-def _dias(reporte: ReporteSemanal) -> list[dict[str, Any]]:
+def _dias(resumen: Resumen) -> list[dict[str, Any]]:
     """Each day with the share, in percent, of the best day's earnings: the length of its bar."""
-    maximo = max((dia["ganancias"] for dia in reporte.por_dia), default=0)
+    maximo = max(dia["ganancias"] for dia in resumen.por_dia)
     return [
         {
             "nombre": DIAS[indice],
@@ -80,13 +78,13 @@ def _dias(reporte: ReporteSemanal) -> list[dict[str, Any]]:
             "ganancias": dia["ganancias"],
             "ancho": max(2, round(100 * dia["ganancias"] / maximo)) if dia["ganancias"] > 0 else 0,
         }
-        for indice, dia in enumerate(reporte.por_dia)
+        for indice, dia in enumerate(resumen.por_dia)
     ]
 
 
 def _productos(carta: Carta) -> list[tuple[str, int]]:
     """Units by product's name, most sold first."""
-    unidades = sorted(carta.reporte.por_producto.items(), key=lambda par: -par[1])
+    unidades = sorted(carta.resumen.por_producto.items(), key=lambda par: -par[1])
     return [(carta.nombres.get(codigo, codigo), cuantas) for codigo, cuantas in unidades]
 
 

@@ -7,7 +7,8 @@ our commit repeats one, under the same Message-ID. What SMTP refuses for now is 
 import logging
 import random
 import time
-from datetime import datetime, timedelta
+from collections import defaultdict
+from datetime import date, datetime, timedelta
 from enum import Enum, auto
 from smtplib import SMTPDataError, SMTPException, SMTPRecipientsRefused, SMTPResponseException
 from typing import Final
@@ -20,8 +21,9 @@ from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
-from ventas import emails, semanas
+from ventas import emails, reports, semanas
 from ventas.models import Cuenta, Producto, ReporteSemanal
+from ventas.reports import Resumen
 
 logger = logging.getLogger(__name__)
 
@@ -64,20 +66,37 @@ def reenviar(reportes: QuerySet[ReporteSemanal]) -> int:
 
 
 def _cartas(*, ahora: datetime) -> list[emails.Carta]:
-    """The next mails that are due with all that they say: four queries, however many."""
+    """The next mails that are due with all that they say: five queries, however many of a week."""
     reportes = list(pendientes(ahora=ahora).order_by("id")[:TANDA])
     cuentas = Cuenta.objects.in_bulk([reporte.maestro_id for reporte in reportes])
     anteriores = _anteriores(reportes)
     nombres = dict(Producto.objects.values_list("codigo", "nombre")) if reportes else {}
+    resumenes = _resumenes(reportes)
     return [
         emails.Carta(
-            reporte, cuentas[reporte.maestro_id], anteriores.get((reporte.semana_id, reporte.maestro_id)), nombres
+            reporte=reporte,
+            resumen=resumenes[reporte.semana_id, reporte.maestro_id],
+            cuenta=cuentas[reporte.maestro_id],
+            anterior=anteriores.get((reporte.semana_id, reporte.maestro_id)),
+            nombres=nombres,
         )
         for reporte in reportes
     ]
 
 
-def _anteriores(reportes: list[ReporteSemanal]) -> dict[tuple[object, UUID], ReporteSemanal]:
+def _resumenes(reportes: list[ReporteSemanal]) -> dict[tuple[date, UUID], Resumen]:
+    """By week and maestro, the days and products; one query a week."""
+    por_semana: dict[date, list[UUID]] = defaultdict(list)
+    for reporte in reportes:
+        por_semana[reporte.semana_id].append(reporte.maestro_id)
+    return {
+        (lunes, maestro): resumen
+        for lunes, maestros in por_semana.items()
+        for maestro, resumen in reports.resumenes(lunes, maestros).items()
+    }
+
+
+def _anteriores(reportes: list[ReporteSemanal]) -> dict[tuple[date, UUID], ReporteSemanal]:
     """By week and maestro, the report of the week before."""
     lunes = {reporte.semana_id - semanas.SEMANA for reporte in reportes}
     maestros = [reporte.maestro_id for reporte in reportes]

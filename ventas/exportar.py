@@ -7,7 +7,7 @@ from import_export.fields import Field
 
 from ventas import semanas
 from ventas.models import ReporteSemanal
-from ventas.reports import CAMPOS
+from ventas.reports import TOTALES
 
 FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n")  # OWASP, CSV injection
 
@@ -33,7 +33,7 @@ class ReporteResource(resources.ModelResource):
         )
         export_order = fields
         # As they are, without thousands apart: a program reads them.
-        widgets: ClassVar = {campo: {"coerce_to_string": False} for campo in CAMPOS[:-2]}
+        widgets: ClassVar = {campo: {"coerce_to_string": False} for campo in TOTALES}
 
     def dehydrate_semana(self, reporte: Any) -> str:
         return semanas.codigo(reporte.semana_id)

@@ -222,8 +222,8 @@ class Anulacion(models.Model):
 class ReporteSemanal(models.Model):
     """What one maestro sold in one accounting week, and the e-mail that says so. One a maestro and week, ever.
 
-    Totals include the adjustments (`ajuste_*`): sales and voids of weeks that had closed. `por_dia`: seven of
-    `{dia, cantidad_ventas, unidades, ingresos, ganancias}`, without adjustments; `por_producto`: units by code, with them.
+    Totals include the adjustments (`ajuste_*`): sales and voids of weeks that had closed. Days and products are in the
+    ledger, whose entries of a closed week never change (reports.py).
     """
 
     class Envio(models.TextChoices):
@@ -241,8 +241,6 @@ class ReporteSemanal(models.Model):
     ajuste_unidades = models.BigIntegerField("unidades de ajuste", default=0)
     ajuste_ingresos = models.BigIntegerField("ingresos de ajuste", default=0)
     ajuste_ganancias = models.BigIntegerField("ganancias de ajuste", default=0)
-    por_dia = models.JSONField("por día")
-    por_producto = models.JSONField("por producto")
     creado_en = models.DateTimeField("creado", db_default=Now())
     envio = models.CharField("correo", max_length=10, choices=Envio.choices, default=Envio.PENDIENTE)
     intentos = models.PositiveIntegerField("intentos", default=0)

@@ -1,7 +1,8 @@
-"""Every sum of the accounts comes from one aggregate over the ledger: a week's reports, a maestro's summary, the totals.
+"""Every sum of the accounts is made from the ledger: a week's reports, a maestro's summary, what the e-mail says.
 
 An entry is a sale in the week that counts it (+1), or a void in the week that takes it back (-1). Where both are the same
-week nothing is entered. Entries whose day lies outside the week are its adjustments.
+week nothing is entered. Entries whose day lies outside the week are its adjustments. Once a week is closed its entries
+never change, so its summary always says what its reports say.
 """
 
 import json
@@ -43,68 +44,71 @@ class Resumen:
     por_producto: dict[str, int]
 
 
-CAMPOS: Final = tuple(Resumen.__dataclass_fields__)
-_SUMADOS: Final = ("ventas", "unidades", "ingresos", "ganancias")
+TOTALES: Final = tuple(Resumen.__dataclass_fields__)[:8]
+SUMADOS: Final = ("ventas", "unidades", "ingresos", "ganancias")
 _SUMAS: Final = """
     {signo}count(*) AS ventas,
     {signo}sum(cantidad) AS unidades,
     {signo}sum(cantidad::bigint * precio_unitario)::bigint AS ingresos,
-    {signo}sum(cantidad::bigint * (precio_unitario - costo_unitario))::bigint AS ganancias
-"""
+    {signo}sum(cantidad::bigint * (precio_unitario - costo_unitario))::bigint AS ganancias"""
+_ES_AJUSTE: Final = "dia NOT BETWEEN %(lunes)s::date AND %(lunes)s::date + 6"
+
+# The entries of a week, summed by `{grupo}`; `{filtro}` narrows them to some maestros.
+_ASIENTOS: Final = f"""
+    SELECT {{grupo}}, {_SUMAS.format(signo="")}
+    FROM ventas_venta
+    WHERE semana_contable = %(lunes)s AND semana_anulacion IS DISTINCT FROM %(lunes)s {{filtro}}
+    GROUP BY {{grupo}}
+    UNION ALL
+    SELECT {{grupo}}, {_SUMAS.format(signo="-")}
+    FROM ventas_venta
+    WHERE semana_anulacion = %(lunes)s AND semana_contable <> %(lunes)s {{filtro}}
+    GROUP BY {{grupo}}
+"""  # noqa: S608 - made of constants
+_TOTALES: Final = f"""
+    sum(ventas) AS cantidad_ventas, sum(unidades) AS unidades, sum(ingresos) AS ingresos, sum(ganancias) AS ganancias,
+    {", ".join(f"coalesce(sum({campo}) FILTER (WHERE ajuste), 0) AS ajuste_{campo}" for campo in SUMADOS)}"""
+
 _DIA: Final = """jsonb_build_object(
     'dia', %(lunes)s::date + {n},
     'cantidad_ventas', coalesce(sum(ventas) FILTER (WHERE dia = %(lunes)s::date + {n}), 0),
     'unidades', coalesce(sum(unidades) FILTER (WHERE dia = %(lunes)s::date + {n}), 0),
     'ingresos', coalesce(sum(ingresos) FILTER (WHERE dia = %(lunes)s::date + {n}), 0),
     'ganancias', coalesce(sum(ganancias) FILTER (WHERE dia = %(lunes)s::date + {n}), 0))"""
-_AJUSTE: Final = "coalesce(sum({campo}) FILTER (WHERE dia NOT BETWEEN %(lunes)s::date AND %(lunes)s::date + 6), 0)"
-
-# Grouped first by maestro, day and product, the few rows that remain are folded into one a maestro.
-# `{filtro}` narrows it to one maestro; `{de_quien}` is the group: a maestro, or everybody (NULL).
-_AGREGADO: Final = f"""
+_RESUMIR: Final = f"""
 WITH asientos AS (
-    SELECT {{de_quien}} AS maestro_id, dia, producto, {_SUMAS.format(signo="")}
-    FROM ventas_venta
-    WHERE semana_contable = %(lunes)s AND semana_anulacion IS DISTINCT FROM %(lunes)s {{filtro}}
-    GROUP BY 1, 2, 3
-    UNION ALL
-    SELECT {{de_quien}}, dia, producto, {_SUMAS.format(signo="-")}
-    FROM ventas_venta
-    WHERE semana_anulacion = %(lunes)s AND semana_contable <> %(lunes)s {{filtro}}
-    GROUP BY 1, 2, 3
+    SELECT {{de_quien}} AS de_quien, dia, producto, {_ES_AJUSTE} AS ajuste, ventas, unidades, ingresos, ganancias
+    FROM ({_ASIENTOS.format(grupo="maestro_id, dia, producto", filtro="{filtro}")}) AS por_maestro
 ),
 productos AS (
-    SELECT maestro_id, jsonb_object_agg(producto, unidades) AS por_producto
-    FROM (SELECT maestro_id, producto, sum(unidades) AS unidades FROM asientos GROUP BY 1, 2) AS por_codigo
+    SELECT de_quien, jsonb_object_agg(producto, unidades) AS por_producto
+    FROM (SELECT de_quien, producto, sum(unidades) AS unidades FROM asientos GROUP BY 1, 2) AS por_codigo
     GROUP BY 1
 ),
 totales AS (
-    SELECT maestro_id,
-        sum(ventas) AS cantidad_ventas, sum(unidades) AS unidades,
-        sum(ingresos) AS ingresos, sum(ganancias) AS ganancias,
-        {", ".join(f"{_AJUSTE.format(campo=campo)} AS ajuste_{campo}" for campo in _SUMADOS)},
-        jsonb_build_array({", ".join(_DIA.format(n=n) for n in range(7))}) AS por_dia
+    SELECT de_quien, {_TOTALES}, jsonb_build_array({", ".join(_DIA.format(n=n) for n in range(7))}) AS por_dia
     FROM asientos GROUP BY 1
 )
-"""  # noqa: S608 - made of constants
-_DE_TODOS: Final = _AGREGADO.format(de_quien="NULL::uuid", filtro="")
-_DE_UNO: Final = _AGREGADO.format(de_quien="maestro_id", filtro="AND maestro_id = %(maestro_id)s")
-_POR_MAESTRO: Final = _AGREGADO.format(de_quien="maestro_id", filtro="")
-_LEER: Final = f"""
-SELECT {", ".join(CAMPOS)} FROM totales JOIN productos ON productos.maestro_id IS NOT DISTINCT FROM totales.maestro_id
+SELECT totales.de_quien, {", ".join(TOTALES)}, por_dia, por_producto
+FROM totales JOIN productos ON productos.de_quien IS NOT DISTINCT FROM totales.de_quien
 """  # noqa: S608
+_DE_TODOS: Final = _RESUMIR.format(de_quien="NULL::uuid", filtro="")
+_DE_MAESTROS: Final = _RESUMIR.format(de_quien="maestro_id", filtro="AND maestro_id = ANY(%(maestros)s)")
+
+# Without days and products, which are read when the e-mail is made: that is three times as fast over a million sales.
 _ESCRIBIR: Final = f"""
-INSERT INTO ventas_reportesemanal (semana_id, maestro_id, envio, intentos, respuesta, {", ".join(CAMPOS)})
-{_POR_MAESTRO}
-SELECT %(lunes)s, coalesce(totales.maestro_id, cuenta.maestro_id), %(pendiente)s, 0, '',
-    {", ".join(f"coalesce({campo}, 0)" for campo in CAMPOS[:-2])},
-    coalesce(por_dia, %(dias)s::jsonb), coalesce(por_producto, '{{}}')
-FROM totales JOIN productos USING (maestro_id)
-FULL JOIN (SELECT maestro_id FROM ventas_cuenta WHERE abierta_en < %(fin)s) AS cuenta
-    ON cuenta.maestro_id = totales.maestro_id
+WITH totales AS (
+    SELECT maestro_id, {_TOTALES}
+    FROM ({_ASIENTOS.format(grupo=f"maestro_id, {_ES_AJUSTE}", filtro="")}) AS asientos (maestro_id, ajuste, {", ".join(SUMADOS)})
+    GROUP BY 1
+)
+INSERT INTO ventas_reportesemanal (semana_id, maestro_id, envio, intentos, respuesta, {", ".join(TOTALES)})
+SELECT %(lunes)s, maestro_id, %(pendiente)s, 0, '', {", ".join(f"coalesce({campo}, 0)" for campo in TOTALES)}
+FROM totales FULL JOIN (SELECT maestro_id FROM ventas_cuenta WHERE abierta_en < %(fin)s) AS cuenta USING (maestro_id)
 ORDER BY 2
 ON CONFLICT (semana_id, maestro_id) DO NOTHING
 """  # noqa: S608
+_MEMORIA: Final = "SET LOCAL work_mem = '64MB'"  # ten thousand maestros are hashed in memory
 
 
 def vacio(lunes: date) -> Resumen:
@@ -112,23 +116,33 @@ def vacio(lunes: date) -> Resumen:
     por_dia = [
         Dia(dia=dia.isoformat(), cantidad_ventas=0, unidades=0, ingresos=0, ganancias=0) for dia in semanas.dias(lunes)
     ]
-    ceros = dict.fromkeys(CAMPOS[:-2], 0)
-    return Resumen(**ceros, por_dia=por_dia, por_producto={})
+    return Resumen(**dict.fromkeys(TOTALES, 0), por_dia=por_dia, por_producto={})
 
 
 def resumen(lunes: date, maestro_id: UUID | None = None) -> Resumen:
     """The accounts of a week (its Monday), of one maestro or of all. One query, from an index."""
-    consulta = _DE_TODOS if maestro_id is None else _DE_UNO
+    if maestro_id is not None:
+        return resumenes(lunes, [maestro_id])[maestro_id]
+    filas = _resumir(_DE_TODOS, {"lunes": lunes})
+    return filas[0][1] if filas else vacio(lunes)
+
+
+def resumenes(lunes: date, maestros: list[UUID]) -> dict[UUID, Resumen]:
+    """The week's accounts of each of these maestros. One query."""
+    encontrados = dict(_resumir(_DE_MAESTROS, {"lunes": lunes, "maestros": maestros}))
+    return {maestro: encontrados.get(maestro) or vacio(lunes) for maestro in maestros}
+
+
+def _resumir(consulta: str, parametros: dict[str, Any]) -> list[tuple[Any, Resumen]]:
     with connection.cursor() as cursor:
-        cursor.execute(consulta + _LEER, {"lunes": lunes, "maestro_id": maestro_id})
-        fila = cursor.fetchone()
-    return _resumen(fila) if fila else vacio(lunes)
+        cursor.execute(consulta, parametros)
+        return [(fila[0], _leer(fila[1:])) for fila in cursor.fetchall()]
 
 
-def _resumen(fila: Sequence[Any]) -> Resumen:
+def _leer(fila: Sequence[Any]) -> Resumen:
     *numeros, por_dia, por_producto = fila
-    campos = dict(zip(CAMPOS[:-2], map(int, numeros), strict=True))
-    return Resumen(**campos, por_dia=json.loads(por_dia), por_producto=json.loads(por_producto))
+    totales = dict(zip(TOTALES, map(int, numeros), strict=True))
+    return Resumen(**totales, por_dia=json.loads(por_dia), por_producto=json.loads(por_producto))
 
 
 def escribir(semana: Semana) -> int:
@@ -139,9 +153,9 @@ def escribir(semana: Semana) -> int:
     parametros: dict[str, date | datetime | str] = {
         "lunes": semana.lunes,
         "fin": semana.hasta,
-        "dias": json.dumps(vacio(semana.lunes).por_dia),
         "pendiente": ReporteSemanal.Envio.PENDIENTE,
     }
     with connection.cursor() as cursor:
+        cursor.execute(_MEMORIA)
         cursor.execute(_ESCRIBIR, parametros)
         return int(cursor.rowcount)
