@@ -68,6 +68,9 @@ class VentaViewSet(GenericViewSet[Venta]):
     lookup_value_regex = UUID_REGEX
     lookup_field = "id"
 
+    def get_view_name(self) -> str:
+        return self.name or ("Venta" if self.detail else "Mis ventas")
+
     def get_queryset(self) -> QuerySet[Venta]:
         """Their own sales."""
         return Venta.objects.filter(maestro_id=_maestro_id(self.request)).order_by("-vendida_en", "-id")
@@ -93,6 +96,7 @@ class VentaViewSet(GenericViewSet[Venta]):
             component_name="VentaOLista",
             serializers=[VentaEntradaSerializer, VentaEntradaSerializer(many=True)],
             resource_type_field_name=None,
+            many=False,
         ),
         responses={
             202: PolymorphicProxySerializer(
@@ -169,6 +173,9 @@ class ProductosView(generics.ListAPIView[Producto]):
     queryset = Producto.objects.filter(activo=True).prefetch_related("receta__insumo")
     serializer_class = ProductoSerializer
     pagination_class = None
+
+    def get_view_name(self) -> str:
+        return "Productos"
 
 
 def _maestro_id(request: Request) -> UUID:
