@@ -5,7 +5,7 @@ from uuid import UUID, uuid4, uuid5
 
 from django.db import InterfaceError, OperationalError
 from rest_framework import serializers, status
-from rest_framework.exceptions import APIException
+from rest_framework.exceptions import APIException, ParseError
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.views import exception_handler as drf_exception_handler
@@ -25,9 +25,11 @@ class ServiceUnavailable(APIException):
 
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
-    """DRF's handler, with a dependency that is down answered as 503 instead of 500."""
+    """DRF's handler, with a dependency that is down answered as 503 instead of 500, and bad JSON in Spanish."""
     if isinstance(error, Unavailable | OperationalError | InterfaceError):
         error = ServiceUnavailable()
+    elif isinstance(error, ParseError):  # DRF's text is the parser's own, in English
+        error = ParseError("El cuerpo no se puede leer: revisa que sea JSON válido, en UTF-8.")
     return drf_exception_handler(error, context)
 
 

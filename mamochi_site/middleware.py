@@ -15,7 +15,7 @@ def limit_body(get_response: GetResponse) -> GetResponse:
         length = request.META.get("CONTENT_LENGTH") or "0"
         if length.isdecimal() and int(length) > settings.MAX_BODY_BYTES:
             detail = f"El cuerpo supera los {settings.MAX_BODY_BYTES} bytes: envíalo en partes."
-            return JsonResponse({"detail": detail}, status=413)
+            return JsonResponse({"detail": detail}, status=413, json_dumps_params={"ensure_ascii": False})
         return get_response(request)
 
     return middleware

@@ -2,9 +2,13 @@
 
 from django.contrib import admin
 from django.urls import include, path
+from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
+handler404 = "mamochi_site.views.not_found"
+handler500 = "mamochi_site.views.server_error"
 urlpatterns = [
+    path("", RedirectView.as_view(pattern_name="inscripciones:raiz")),
     path("admin/", admin.site.urls),
     path("api/v1/", include("inscripciones.urls")),
     path("api/v1/", include("ventas.urls")),

@@ -1,0 +1,26 @@
+"""What is answered where no app does: in Spanish, as a page to a browser and as JSON to a program."""
+
+from typing import Final
+
+from django.http import HttpRequest, HttpResponse, JsonResponse
+from django.template.loader import render_to_string
+
+NO_ENCONTRADO: Final = "No encontrado: revisa la dirección."
+ERROR_NUESTRO: Final = "Algo falló de nuestro lado y quedó registrado. Inténtalo de nuevo en un momento."
+
+
+def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """404 for an address that leads nowhere."""
+    return _explained(request, NO_ENCONTRADO, status=404)
+
+
+def server_error(request: HttpRequest) -> HttpResponse:
+    """500 for an error that nobody foresaw."""
+    return _explained(request, ERROR_NUESTRO, status=500)
+
+
+def _explained(request: HttpRequest, detail: str, *, status: int) -> HttpResponse:
+    """Rendered without the request: a context processor may be what failed."""
+    if "text/html" in request.headers.get("Accept", ""):
+        return HttpResponse(render_to_string("mamochi_site/error.html", {"detail": detail}), status=status)
+    return JsonResponse({"detail": detail}, status=status, json_dumps_params={"ensure_ascii": False})
