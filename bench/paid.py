@@ -1,0 +1,174 @@
+"""Paid enrolments at a steady rate, with an empty queue and with 20,000 normal ones waiting: time from publish to decision."""
+
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from itertools import count
+from pathlib import Path
+from statistics import median, quantiles
+from uuid import UUID
+
+from confluent_kafka import Producer
+from django.conf import settings
+from django.db import connection
+from django.utils import timezone
+from stdnum.cl.rut import calc_check_digit
+
+from bench.result import RESULTS, Result
+from deploy.embedded.waiting import wait_until
+from inscripciones import folios
+from inscripciones.events import INSCRIPCIONES, InscripcionRecibida
+from kafka_bridge import broker, producer, watermark
+from kafka_bridge.events import encode
+from kafka_bridge.topics import PRIORITY_PARTITION
+
+SUMMARY = "Paid's p99 from publish to decision with 20,000 normal enrolments waiting, against an empty queue"
+PAID, NORMAL, ROUNDS = 1_000, 20_000, 5
+PER_SECOND = 50
+LOOK_SECONDS = 0.002  # the resolution of what is measured
+Say = Callable[[str], None]
+people = count(10_000_000)
+
+
+def enrolment(*, paid: bool) -> InscripcionRecibida:
+    """The form of another person each time, which passes every rule."""
+    number = str(next(people))
+    form: dict[str, object] = {
+        "nombre": "Rosa Ñáñez Peña",
+        "rut": f"{number}-{calc_check_digit(number)}",
+        "email": f"maestro{number}@example.cl",
+        "telefono": "+56987654321",
+        "comuna": "Ñuñoa",
+        "paid": paid,
+        "comprobante_pago": f"TRX-{number}" if paid else "",
+    }
+    inscripcion_id = folios.emitir(form, dia=timezone.localdate())
+    event_id = InscripcionRecibida.derive_id(inscripcion_id)
+    return InscripcionRecibida.now(id=event_id, inscripcion_id=inscripcion_id, **form)
+
+
+class Decisions(threading.Thread):
+    """Looks every 2 ms, on a connection of its own, which of the published ones are decided and committed."""
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.published: dict[UUID, float] = {}
+        self.waits: list[float] = []  # ms
+        self.done = threading.Event()
+
+    def run(self) -> None:
+        with connection.cursor() as cursor:
+            while not self.done.wait(LOOK_SECONDS):
+                pending = list(self.published)
+                cursor.execute("SELECT id FROM inscripciones_inscripcion WHERE id = ANY(%s)", [pending])
+                now = time.perf_counter()
+                self.waits += [(now - self.published.pop(found)) * 1_000 for (found,) in cursor.fetchall()]
+        connection.close()
+
+
+def paid_at_a_steady_rate() -> list[float]:
+    """Milliseconds from publish to decision of each of PAID enrolments."""
+    decisions = Decisions()
+    decisions.start()
+    began = time.perf_counter()
+    for number in range(PAID):
+        time.sleep(max(0.0, began + number / PER_SECOND - time.perf_counter()))
+        event = enrolment(paid=True)
+        decisions.published[event.inscripcion_id] = time.perf_counter()
+        producer.publish(event)
+    wait_until(lambda: not decisions.published, 120)
+    decisions.done.set()
+    decisions.join()
+    return decisions.waits
+
+
+def fill_normal_lane() -> None:
+    raw = Producer({**settings.KAFKA_CLIENT_CONFIG, "linger.ms": 20, "acks": "all"})
+    for _ in range(NORMAL):
+        message = encode(enrolment(paid=False))
+        raw.produce(message.topic, message.value, message.key, message.partition, headers=list(message.headers))
+        raw.poll(0)
+    raw.flush()
+
+
+def normal_waiting() -> int:
+    ends = watermark.end_offsets(INSCRIPCIONES.name)
+    lacking = watermark.behind("aprobacion", INSCRIPCIONES.name, ends)
+    return sum(messages for partition, messages in lacking.items() if partition != PRIORITY_PARTITION)
+
+
+@contextmanager
+def running_aprobacion() -> Iterator[None]:
+    """The consumer in a process of its own, as in production."""
+    command = [sys.executable, "manage.py", "run_consumer", "aprobacion"]
+    environment = {**os.environ, "REVISION_AUTOMATICA": "true", "LOG_LEVEL": "WARNING"}
+    process = subprocess.Popen(command, cwd=Path(__file__).parents[1], env=environment, stderr=subprocess.DEVNULL)  # noqa: S603
+    try:
+        producer.publish(warm_up := enrolment(paid=True), enrolment(paid=False))
+        wait_until(lambda: decided(warm_up.inscripcion_id), 60)
+        yield
+    finally:
+        process.terminate()
+        process.wait(30)
+
+
+def decided(inscripcion_id: UUID) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT 1 FROM inscripciones_inscripcion WHERE id = %s", [inscripcion_id])
+        return cursor.fetchone() is not None
+
+
+def p99(waits: list[float]) -> float:
+    return quantiles(waits, n=100)[98]
+
+
+def one_round(say: Say) -> tuple[list[float], list[float], float]:
+    """Waits with an empty queue, waits under load, and the normal lane's rate under Paid's load over its rate alone."""
+    wait_until(lambda: normal_waiting() == 0, 300, interval=0.5)
+    empty = paid_at_a_steady_rate()
+    fill_normal_lane()
+    before, began = normal_waiting(), time.perf_counter()
+    loaded = paid_at_a_steady_rate()
+    left, seconds = normal_waiting(), time.perf_counter() - began
+    if not left:
+        raise RuntimeError("the normal lane was empty before Paid's round ended: raise NORMAL")
+    alone = time.perf_counter()
+    wait_until(lambda: normal_waiting() == 0, 300, interval=0.2)
+    share = ((before - left) / seconds) / (left / (time.perf_counter() - alone))
+    say(f"p99 {p99(empty):.1f} ms empty, {p99(loaded):.1f} ms with {NORMAL:,} waiting; normal lane at {share:.0%}")
+    return empty, loaded, share
+
+
+def run(say: Say) -> Result:
+    """The ratio is the empty queue's p99 over the loaded one's, round by round, then the median: 0.5 is twice as long."""
+    broker.create_topics(broker.declared_topics())
+    with running_aprobacion():
+        rounds = [one_round(say) for _ in range(ROUNDS)]
+    plot([wait for empty, _, _ in rounds for wait in empty], [wait for _, loaded, _ in rounds for wait in loaded])
+    figures = {
+        "Paid p99, empty queue": [p99(empty) for empty, _, _ in rounds],
+        f"Paid p99, {NORMAL:,} normal waiting": [p99(loaded) for _, loaded, _ in rounds],
+        "Paid p50, empty queue": [median(empty) for empty, _, _ in rounds],
+        f"Paid p50, {NORMAL:,} normal waiting": [median(loaded) for _, loaded, _ in rounds],
+        "normal lane's rate beside Paid, % of alone": [100 * share for _, _, share in rounds],
+    }
+    ratio = median(p99(empty) / p99(loaded) for empty, loaded, _ in rounds)
+    return Result("paid", SUMMARY, "ms", figures, ratio, "p99 of an empty queue over p99 with normal ones waiting")
+
+
+def plot(empty: list[float], loaded: list[float]) -> None:
+    """The share of enrolments decided within so many ms."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.add_subplot(xlabel="ms from publish to decision", ylabel="share of Paid enrolments", xscale="log")
+    for waits, label in ((empty, "empty queue"), (loaded, f"{NORMAL:,} normal ones waiting")):
+        axes.plot(sorted(waits), [(rank + 1) / len(waits) for rank in range(len(waits))], label=label)
+    axes.grid(alpha=0.3)
+    axes.legend()
+    RESULTS.mkdir(exist_ok=True)
+    figure.savefig(RESULTS / "paid.svg")
