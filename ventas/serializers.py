@@ -18,15 +18,15 @@ MAX_VENTAS: Final = 1_000  # of one list
 class VentaEntradaSerializer(serializers.Serializer[Any]):
     """A sale as the maestro sends it."""
 
-    id = serializers.UUIDField(
-        required=False, allow_null=True, help_text="UUID tuyo: si repites el envío, la venta se cuenta una sola vez."
-    )
     producto = serializers.CharField(max_length=30, help_text="Código del catálogo: chico, mediano, grande.")
     cantidad = serializers.IntegerField(min_value=1, max_value=MAX_UNIDADES, help_text="Unidades vendidas.")
     vendida_en = serializers.DateTimeField(
         required=False,
         allow_null=True,
         help_text="Cuándo se vendió (ISO 8601; sin zona horaria, es hora de Chile). Si falta, ahora.",
+    )
+    id = serializers.UUIDField(
+        required=False, allow_null=True, help_text="UUID tuyo: si repites el envío, la venta se cuenta una sola vez."
     )
 
     def to_internal_value(self, data: Any) -> Any:
