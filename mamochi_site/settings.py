@@ -203,6 +203,7 @@ LANGUAGE_CODE = "es-cl"
 TIME_ZONE = "America/Santiago"
 USE_TZ = True
 USE_THOUSAND_SEPARATOR = True
+FORMAT_MODULE_PATH = "mamochi_site.formats"
 
 # Static files are served by the web process
 STATIC_URL = "static/"
