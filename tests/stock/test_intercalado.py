@@ -54,6 +54,7 @@ class Guild:
     counted: int = 0
     handled: int = 0
     corrected: Counter[tuple[UUID, str]] = field(default_factory=Counter)
+    sales_before: dict[UUID, int] = field(default_factory=dict)  # by notice: the sales accepted before it
 
     def open_cart(self, who: int) -> None:
         self.ventas.append(aprobada(self.maestros[who]))
@@ -73,6 +74,7 @@ class Guild:
     def notify(self, who: int, insumos: list[str], knows_the_end: bool) -> None:
         ends = {0: len(self.ventas)} if knows_the_end else None
         self.notices.append(aviso(self.maestros[who], *insumos, ventas_hasta=ends))
+        self.sales_before[self.notices[-1].aviso_id] = len(self.ventas)
 
     def correct(self, who: int, insumo: str, cantidad: int) -> None:
         services.corregir(correccion(self.maestros[who], insumo, cantidad), ahora=AHORA)
@@ -150,10 +152,13 @@ steps = st.one_of(
 def test_whatever_the_order_the_carts_are_right(catalogo: None, script: list[tuple[Any, ...]]) -> None:
     with transaction.atomic():
         guild = Guild()
+        guild.open_cart(0)  # the other opens when the script says so, or at the end
+        guild.count_sales(1)
         for step, *arguments in script:
             step(guild, *arguments)
             _totals_are_the_ledger(guild)
             _restocks_fill_to_capacity(guild)
+            _unfounded_only_when_the_sales_before_are_counted(guild)
         for who in range(CARTS):
             guild.open_cart(who)
         guild.settle()
@@ -177,6 +182,12 @@ def _restocks_fill_to_capacity(guild: Guild) -> None:
             if line.tipo == Movimiento.Tipo.REPOSICION:
                 assert amount > 0
                 assert totals[line.carro_id, code] == LLENO[code]
+
+
+def _unfounded_only_when_the_sales_before_are_counted(guild: Guild) -> None:
+    infundados = Aviso.objects.filter(estado=Aviso.Estado.INFUNDADO, origen=Aviso.Origen.MAESTRO)
+    for aviso_id in infundados.values_list("aviso_id", flat=True):
+        assert guild.sales_before[aviso_id] <= guild.counted
 
 
 def _totals_are_what_happened(guild: Guild) -> None:
