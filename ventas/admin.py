@@ -312,7 +312,7 @@ class ReporteSemanalAdmin(ExportActionModelAdmin, DeUnMaestro):  # type: ignore[
     list_filter = ["envio", ("semana", admin.RelatedOnlyFieldListFilter)]
     list_select_related = ["semana"]
     list_per_page = 50
-    ordering = ["-semana", "-ingresos"]
+    ordering = ["-semana_id", "-ingresos"]
     actions = ["reenviar"]
     resource_classes = [ReporteResource]
     formats = [CSV, XLSX]

@@ -251,7 +251,7 @@ class ReporteSemanal(models.Model):
     class Meta:
         verbose_name = "reporte semanal"
         verbose_name_plural = "reportes semanales"
-        ordering = ["-semana", "-ingresos"]
+        ordering = ["-semana_id", "-ingresos"]
         permissions = [("reenviar_reporte", "Puede reenviar reportes")]
         constraints = [models.UniqueConstraint(fields=["semana", "maestro_id"], name="one_report_a_maestro_and_week")]
         indexes = [models.Index(fields=["id"], name="reports_to_send", condition=Q(envio="pendiente"))]

@@ -1,11 +1,13 @@
 """What the API reads and writes, for its documentation, its forms and its errors.
 
-Well-formed sales do not pass through here (entrada.py); the serializer explains what is wrong with the others.
+Well-formed sales do not pass through here (entrada.py); the serializer explains what is wrong with the others. The classes'
+docstrings are in Spanish because the API's page shows them.
 """
 
 from typing import Any, Final
 
 from django.utils import timezone
+from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
 from ventas import semanas
@@ -16,7 +18,7 @@ MAX_VENTAS: Final = 1_000  # of one list
 
 
 class VentaEntradaSerializer(serializers.Serializer[Any]):
-    """A sale as the maestro sends it."""
+    """Una venta, como la envía el maestro."""
 
     producto = serializers.CharField(max_length=30, help_text="Código del catálogo: chico, mediano, grande.")
     cantidad = serializers.IntegerField(min_value=1, max_value=MAX_UNIDADES, help_text="Unidades vendidas.")
@@ -37,26 +39,26 @@ class VentaEntradaSerializer(serializers.Serializer[Any]):
 
 
 class VentaAceptadaSerializer(serializers.Serializer[Any]):
-    """The answer to one sale."""
+    """La respuesta a una venta."""
 
     id = serializers.UUIDField(help_text="Con él se consulta: ventas/{id}/")
 
 
 class VentasAceptadasSerializer(serializers.Serializer[Any]):
-    """The answer to a list of sales."""
+    """La respuesta a una lista de ventas."""
 
     aceptadas = serializers.IntegerField()
     ids = serializers.ListField(child=serializers.UUIDField(), help_text="En el orden de la lista.")
 
 
 class AnularSerializer(serializers.Serializer[Any]):
-    """Why a sale is taken back."""
+    """Por qué se anula una venta."""
 
     motivo = serializers.CharField(max_length=300, required=False, allow_blank=True, default="")
 
 
 class VentaSerializer(serializers.ModelSerializer[Venta]):
-    """A sale in the accounts. Money in whole CLP."""
+    """Una venta en la contabilidad. Montos en pesos, sin decimales."""
 
     id = serializers.UUIDField(source="venta_id")
     ingresos = serializers.IntegerField()
@@ -75,15 +77,16 @@ class VentaSerializer(serializers.ModelSerializer[Venta]):
         return semanas.codigo(venta.semana_contable)
 
 
+@extend_schema_serializer(many=False)
 class PaginaDeVentasSerializer(serializers.Serializer[Any]):
-    """A page of sales, newest first."""
+    """Una página de ventas, de la más nueva a la más antigua."""
 
     next = serializers.URLField(allow_null=True)
     results = VentaSerializer(many=True)
 
 
 class DiaSerializer(serializers.Serializer[Any]):
-    """One day of the week."""
+    """Un día de la semana."""
 
     dia = serializers.DateField()
     cantidad_ventas = serializers.IntegerField()
@@ -93,7 +96,7 @@ class DiaSerializer(serializers.Serializer[Any]):
 
 
 class AjustesSerializer(serializers.Serializer[Any]):
-    """What weeks that had closed added or took back."""
+    """Lo que suman o descuentan semanas ya cerradas."""
 
     cantidad_ventas = serializers.IntegerField()
     unidades = serializers.IntegerField()
@@ -102,7 +105,7 @@ class AjustesSerializer(serializers.Serializer[Any]):
 
 
 class ResumenSerializer(serializers.Serializer[Any]):
-    """A maestro's week: totals (adjustments included), by day and by product. Money in whole CLP."""
+    """La semana de un maestro: totales (con ajustes), por día y por producto. Montos en pesos, sin decimales."""
 
     semana = serializers.CharField(help_text="2026-W47")
     desde = serializers.DateTimeField()
@@ -117,7 +120,7 @@ class ResumenSerializer(serializers.Serializer[Any]):
 
 
 class RecetaSerializer(serializers.ModelSerializer[Receta]):
-    """An ingredient of one unit."""
+    """Un ingrediente de una unidad."""
 
     unidad = serializers.CharField(source="insumo.unidad")
 
@@ -127,7 +130,7 @@ class RecetaSerializer(serializers.ModelSerializer[Receta]):
 
 
 class ProductoSerializer(serializers.ModelSerializer[Producto]):
-    """A product of the catalogue."""
+    """Un producto del catálogo."""
 
     receta = RecetaSerializer(many=True)
 

@@ -74,7 +74,7 @@ def semana() -> EmailMultiAlternatives:
 def test_the_mail_fits_a_phone_and_asks_the_network_for_nothing(telefono: Page, tmp_path: Path) -> None:
     asked: list[Request] = []
     telefono.on("request", lambda request: asked.append(request))  # noqa: PLW0108 - Playwright wants a function of Python
-    [html] = [str(parte.content) for parte in semana().alternatives]
+    [html] = [str(contenido) for contenido, _ in semana().alternatives]
     telefono.set_content(html)
     assert telefono.evaluate("document.documentElement.scrollWidth") <= 360
     barras = telefono.locator("td[bgcolor]")

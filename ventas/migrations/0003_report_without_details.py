@@ -17,4 +17,13 @@ class Migration(migrations.Migration):
             model_name="reportesemanal",
             name="por_producto",
         ),
+        migrations.AlterModelOptions(
+            name="reportesemanal",
+            options={
+                "ordering": ["-semana_id", "-ingresos"],
+                "permissions": [("reenviar_reporte", "Puede reenviar reportes")],
+                "verbose_name": "reporte semanal",
+                "verbose_name_plural": "reportes semanales",
+            },
+        ),
     ]
