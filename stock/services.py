@@ -152,9 +152,8 @@ def _automatico(maestro_id: UUID, insumos: list[str], causas: dict[UUID, UUID], 
 @transaction.atomic(savepoint=False)
 def recibir_avisos(eventos: list[StockAgotado], *, ahora: datetime) -> None:
     """Stores notices and decides them. One that says what an open one says already is closed as repeated."""
-    contadas = watermark.consumer_offsets(
-        INVENTARIO, TOPICO_DE_VENTAS
-    )  # before the totals are read: never ahead of them
+    # Read before the totals, so that they are never older than what it says is counted.
+    contadas = watermark.consumer_offsets(INVENTARIO, TOPICO_DE_VENTAS)
     libro.tomar(evento.maestro_id for evento in eventos)
     filas = _filas(eventos)
     nuevas = _insertar(filas, Aviso.Estado.ABIERTO, ahora)
@@ -236,11 +235,10 @@ class _Fila(NamedTuple):
     abierto_en: datetime
 
 
-def _filas(eventos: Iterable[StockAgotado]) -> list[_Fila]:
+def _filas(eventos: list[StockAgotado]) -> list[_Fila]:
+    hasta = {e.id: json.dumps(e.ventas_hasta) if e.ventas_hasta else None for e in eventos}
     return [
-        _Fila(
-            e.aviso_id, e.maestro_id, insumo, e.origen, json.dumps(e.ventas_hasta) if e.ventas_hasta else None, e.time
-        )
+        _Fila(e.aviso_id, e.maestro_id, insumo, e.origen, hasta[e.id], e.time)
         for e in eventos
         for insumo in e.insumos or [""]
     ]
