@@ -144,6 +144,7 @@ class RaizView(APIView):
         "movimientos": "stock:movimiento-list",
         "esquema": "schema",
         "documentacion": "docs",
+        "eventos": "eventos",
     }
 
     def get_view_name(self) -> str:
