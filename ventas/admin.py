@@ -242,7 +242,7 @@ def _totales(pagina: Any) -> Any:
 class SemanaAdmin(SoloLectura):
     """Each week's state, what it waits for, and what came of it."""
 
-    list_display = ["codigo", "dias", "estado_", "ventas", "ingresos", "ganancias", "reportes", "espera", "advertencia"]
+    list_display = ["codigo", "dias", "estado_", "ventas", "ingresos", "ganancias", "reportes", "falta"]
     list_filter = ["estado"]
     list_before_template = "ventas/admin/semanas.html"  # type: ignore[assignment]  # unfold says: None
     fields = ["codigo", "dias", "estado", "hasta", "espera", "advertencia", "cerrada_en", "fines"]
@@ -263,7 +263,11 @@ class SemanaAdmin(SoloLectura):
 
     @admin.display(description="días")
     def dias(self, semana: Semana) -> str:
-        return f"{semana.lunes:%d-%m-%Y} al {semanas.dias(semana.lunes)[-1]:%d-%m-%Y}"
+        return f"{semana.lunes:%d/%m} al {semanas.dias(semana.lunes)[-1]:%d/%m}".replace(" ", "\N{NO-BREAK SPACE}")
+
+    @admin.display(description="qué espera, o qué faltó")
+    def falta(self, semana: Semana) -> str:
+        return semana.espera or semana.advertencia
 
     @display(
         description="estado",

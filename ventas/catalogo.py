@@ -14,6 +14,7 @@ class EnVenta:
     """A product as it is sold now: CLP for one unit, and what one unit takes of each ingredient, in its own unit."""
 
     codigo: str
+    nombre: str
     precio: int
     costo: int
     insumos: dict[str, int]
@@ -50,4 +51,4 @@ def _leer() -> Catalogo:
 def _en_venta(producto: Producto) -> EnVenta:
     receta = list(producto.receta.all())
     insumos = {linea.insumo_id: linea.cantidad for linea in receta}
-    return EnVenta(producto.codigo, producto.precio, costo_de(receta), insumos)
+    return EnVenta(producto.codigo, producto.nombre, producto.precio, costo_de(receta), insumos)

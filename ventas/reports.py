@@ -142,7 +142,10 @@ def _resumir(consulta: str, parametros: dict[str, Any]) -> list[tuple[Any, Resum
 def _leer(fila: Sequence[Any]) -> Resumen:
     *numeros, por_dia, por_producto = fila
     totales = dict(zip(TOTALES, map(int, numeros), strict=True))
-    return Resumen(**totales, por_dia=json.loads(por_dia), por_producto=json.loads(por_producto))
+    dias = [
+        Dia(**{campo: dia[campo] for campo in Dia.__annotations__}) for dia in json.loads(por_dia)
+    ]  # in their order
+    return Resumen(**totales, por_dia=dias, por_producto=json.loads(por_producto))
 
 
 def escribir(semana: Semana) -> int:

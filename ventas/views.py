@@ -12,6 +12,7 @@ from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, Polymorphic
 from rest_framework import generics, status
 from rest_framework.decorators import action
 from rest_framework.exceptions import APIException, NotFound
+from rest_framework.fields import ChoiceField
 from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -37,6 +38,7 @@ from ventas.serializers import (
     VentaSerializer,
     hora_de_chile,
 )
+from ventas.templatetags.pesos import pesos
 
 UUID_REGEX = "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 DESDE = OpenApiParameter("desde", OpenApiTypes.STR, description="Fecha (2026-11-23) o momento desde el que se vendió.")
@@ -79,6 +81,14 @@ class VentaViewSet(GenericViewSet[Venta]):
         """What is written differs from what is read (the forms of the browsable API)."""
         formularios = {"list": VentaEntradaSerializer, "create": VentaEntradaSerializer, "anular": AnularSerializer}
         return formularios.get(self.action or "", VentaSerializer)
+
+    def get_serializer(self, *args: Any, **kwargs: Any) -> Any:
+        """The form of the browsable API lets one choose from the catalogue."""
+        serializer = super().get_serializer(*args, **kwargs)
+        if isinstance(serializer, VentaEntradaSerializer):
+            opciones = [(codigo, f"{uno.nombre}, {pesos(uno.precio)}") for codigo, uno in catalogo.vigente().items()]
+            serializer.fields["producto"] = ChoiceField(choices=opciones)
+        return serializer
 
     @extend_schema(responses=PaginaDeVentasSerializer, parameters=[DESDE, HASTA, CURSOR], filters=False)
     def list(self, request: Request) -> Response:

@@ -157,6 +157,7 @@ def test_a_form_can_be_posted_from_the_browsable_page(topics: None, api: APIClie
     assert respuesta.status_code == 202, respuesta.content
     pagina = api.get(VENTAS, headers={"Accept": "text/html"}).content.decode()
     assert 'name="producto"' in pagina
+    assert "Mote con huesillo mediano, $2.000" in pagina
 
 
 def test_a_price_that_staff_change_counts_for_the_next_sales(topics: None, api: APIClient, maestro_id: UUID) -> None:
