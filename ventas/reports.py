@@ -142,10 +142,19 @@ def _resumir(consulta: str, parametros: dict[str, Any]) -> list[tuple[Any, Resum
 def _leer(fila: Sequence[Any]) -> Resumen:
     *numeros, por_dia, por_producto = fila
     totales = dict(zip(TOTALES, map(int, numeros), strict=True))
-    dias = [
-        Dia(**{campo: dia[campo] for campo in Dia.__annotations__}) for dia in json.loads(por_dia)
-    ]  # in their order
+    dias = [_en_orden(dia) for dia in json.loads(por_dia)]
     return Resumen(**totales, por_dia=dias, por_producto=json.loads(por_producto))
+
+
+def _en_orden(dia: Dia) -> Dia:
+    """PostgreSQL sorts the keys of jsonb by length; people read them in this order."""
+    return Dia(
+        dia=dia["dia"],
+        cantidad_ventas=dia["cantidad_ventas"],
+        unidades=dia["unidades"],
+        ingresos=dia["ingresos"],
+        ganancias=dia["ganancias"],
+    )
 
 
 def escribir(semana: Semana) -> int:
