@@ -117,3 +117,17 @@ class DeadLetter(models.Model):
 
     def __str__(self) -> str:
         return f"{self.consumer}: {self.topic}[{self.partition}] @ {self.offset} ({self.get_reason_display()})"
+
+
+class Restore(models.Model):
+    """When a backup was brought back: events accepted before that are history, replayed (replay.py)."""
+
+    restored_at = models.DateTimeField("restaurado", db_default=Now())
+
+    class Meta:
+        verbose_name = "restauración"
+        verbose_name_plural = "restauraciones"
+        default_permissions = ["view"]
+
+    def __str__(self) -> str:
+        return f"{self.restored_at:%Y-%m-%d %H:%M}"

@@ -1,11 +1,15 @@
 """Sales and approvals become stock (`inventario`); notices become restocks (`distribuidores`)."""
 
+from collections.abc import Sequence
+
 from django.utils import timezone
 
 from inscripciones.events import InscripcionAprobada
+from kafka_bridge import replay
+from kafka_bridge.events import Event
 from kafka_bridge.handlers import handles
 from stock import services
-from stock.events import StockAgotado
+from stock.events import StockAgotado, StockRepuesto
 from stock.libro import Asiento
 from stock.models import Anulacion, Movimiento
 from stock.services import Apertura
@@ -16,7 +20,7 @@ from ventas.events import VentaAnulada, VentaRegistrada
 def abrir_carros(aprobadas: list[InscripcionAprobada]) -> None:
     """Opens the carts of new maestros, filled to capacity."""
     aperturas = [Apertura(e.id, e.maestro_id, e.nombre, e.aprobada_en, e.inscripcion_id) for e in aprobadas]
-    services.abrir_carros(aperturas, ahora=timezone.now())
+    services.abrir_carros(aperturas, ahora=timezone.now(), historia=son_historia(aprobadas))
 
 
 @handles(VentaRegistrada, consumer=services.INVENTARIO)
@@ -27,7 +31,7 @@ def descontar_ventas(ventas: list[VentaRegistrada]) -> None:
         for e in ventas
         if (salidas := {insumo: -cantidad for insumo, cantidad in e.insumos.items() if cantidad})
     ]
-    services.descontar(asientos, ahora=timezone.now())
+    services.descontar(asientos, ahora=timezone.now(), historia=son_historia(ventas))
 
 
 @handles(VentaAnulada, consumer=services.INVENTARIO)
@@ -49,4 +53,15 @@ def devolver_anuladas(anuladas: list[VentaAnulada]) -> None:
 @handles(StockAgotado, consumer=services.DISTRIBUIDORES)
 def reponer_carros(agotados: list[StockAgotado]) -> None:
     """Fills the carts that ran out, and tells the maestro."""
-    services.recibir_avisos(agotados, ahora=timezone.now())
+    services.recibir_avisos(agotados, ahora=timezone.now(), historia=son_historia(agotados))
+
+
+@handles(StockRepuesto, consumer=services.DISTRIBUIDORES)
+def recordar_reposiciones(repuestos: list[StockRepuesto]) -> None:
+    """Restocks: known already, except those that a restored database lost."""
+    services.recordar_reposiciones(repuestos)
+
+
+def son_historia(eventos: Sequence[Event]) -> bool:
+    """Whether what these events led to is in Kafka already and comes back by itself, after a restore."""
+    return replay.is_history(max(evento.time for evento in eventos))

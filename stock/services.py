@@ -17,7 +17,7 @@ from uuid import UUID
 
 from confluent_kafka import KafkaException
 from django.db import connection, transaction
-from django.db.models import Exists, OuterRef, QuerySet
+from django.db.models import Exists, OuterRef, QuerySet, Subquery
 
 from kafka_bridge import outbox, watermark
 from kafka_bridge.models import OutboxMessage
@@ -72,7 +72,7 @@ class Carga(NamedTuple):
 
 
 @transaction.atomic(savepoint=False)
-def abrir_carros(aperturas: list[Apertura], *, ahora: datetime) -> None:
+def abrir_carros(aperturas: list[Apertura], *, ahora: datetime, historia: bool = False) -> None:
     """Opens carts with as much as fits of each ingredient, on top of what early sales already took."""
     libro.tomar(apertura.maestro_id for apertura in aperturas)
     with connection.cursor() as cursor:
@@ -87,17 +87,22 @@ def abrir_carros(aperturas: list[Apertura], *, ahora: datetime) -> None:
         Asiento(a.evento_id, a.maestro_id, carga, capacidades, a.abierto_en, a.inscripcion_id) for a in aperturas
     )
     causas = {a.maestro_id: a.evento_id for a in aperturas}
-    avisar_agotados(totales, set(causas), causas, ahora=ahora)
+    if not historia:
+        avisar_agotados(totales, set(causas), causas, ahora=ahora)
 
 
 @transaction.atomic(savepoint=False)
-def descontar(asientos: list[Asiento], *, ahora: datetime) -> None:
-    """Takes sales out of the carts (open or not yet), nets those already voided, and sees to what ran out."""
+def descontar(asientos: list[Asiento], *, ahora: datetime, historia: bool = False) -> None:
+    """Takes sales out of the carts (open or not yet), nets those already voided, and sees to what ran out.
+
+    In `historia` (replay.py) the notices and restocks of then come back as events of their own.
+    """
     abiertos = libro.tomar(asiento.maestro_id for asiento in asientos)
     totales = libro.asentar(asientos)
     totales |= libro.asentar_anulaciones(asiento.evento_id for asiento in asientos)
     causas = {asiento.maestro_id: asiento.evento_id for asiento in asientos}
-    avisar_agotados(totales, abiertos, causas, ahora=ahora)
+    if not historia:
+        avisar_agotados(totales, abiertos, causas, ahora=ahora)
 
 
 @transaction.atomic(savepoint=False)
@@ -150,8 +155,11 @@ def _automatico(maestro_id: UUID, insumos: list[str], causas: dict[UUID, UUID], 
 
 
 @transaction.atomic(savepoint=False)
-def recibir_avisos(eventos: list[StockAgotado], *, ahora: datetime) -> None:
-    """Stores notices and decides them. One that says what an open one says already is closed as repeated."""
+def recibir_avisos(eventos: list[StockAgotado], *, ahora: datetime, historia: bool = False) -> None:
+    """Stores notices and decides them. One that says what an open one says already is closed as repeated.
+
+    In `historia` (replay.py) it decides nothing: the restocks of then come back, and the sweep sees to the rest.
+    """
     # Read before the totals, so that they are never older than what it says is counted.
     contadas = watermark.consumer_offsets(INVENTARIO, TOPICO_DE_VENTAS)
     libro.tomar(evento.maestro_id for evento in eventos)
@@ -159,7 +167,27 @@ def recibir_avisos(eventos: list[StockAgotado], *, ahora: datetime) -> None:
     nuevas = _insertar(filas, Aviso.Estado.ABIERTO, ahora)
     _repetir([fila for fila in filas if (fila.aviso_id, fila.insumo) not in nuevas], ahora)
     avisos = _abiertos().filter(aviso_id__in=[evento.aviso_id for evento in eventos])
-    atender(list(avisos), contadas, ahora=ahora)
+    if historia:
+        _cerrar_repuestos(avisos)
+    else:
+        atender(list(avisos), contadas, ahora=ahora)
+
+
+@transaction.atomic(savepoint=False)
+def recordar_reposiciones(eventos: list[StockRepuesto]) -> None:
+    """Restocks as their events tell them. Only after a restore are there any that the ledger has not."""
+    libro.tomar(evento.maestro_id for evento in eventos)
+    tipo = Movimiento.Tipo.REPOSICION.value
+    libro.asentar(Asiento(e.id, e.maestro_id, tipo, e.insumos, e.repuesto_en, e.aviso_id) for e in eventos)
+    _cerrar_repuestos(_abiertos().filter(aviso_id__in=[evento.aviso_id for evento in eventos]))
+
+
+def _cerrar_repuestos(avisos: QuerySet[Aviso]) -> None:
+    """Closes, as of then, the notices whose restock is in the ledger."""
+    reposicion = Movimiento.objects.filter(referencia=OuterRef("aviso_id"), tipo=Movimiento.Tipo.REPOSICION)
+    cerrado_en = Subquery(reposicion.order_by("-ocurrido_en").values("ocurrido_en")[:1])
+    repuestos = avisos.order_by().filter(Exists(reposicion))
+    Aviso.objects.filter(pk__in=repuestos).update(estado=Aviso.Estado.ATENDIDO, cerrado_en=cerrado_en)
 
 
 def atender(avisos: list[Aviso], contadas: dict[int, int], *, ahora: datetime) -> set[Llave]:

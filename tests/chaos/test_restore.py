@@ -49,6 +49,10 @@ def postgres(system: System, program: str, *arguments: str) -> None:
     subprocess.run([str(BINARIES / program), *arguments], env=system.environment, check=True, capture_output=True)  # noqa: S603
 
 
+def run(system: System, *command: str) -> None:
+    subprocess.run(manage(*command), cwd=CHECKOUT, env=system.environment, check=True)  # noqa: S603
+
+
 def each(system: System, action: Callable[[str], object], *, replaying: bool) -> None:
     for name in system.applications:
         if name.startswith(REPLAYING) == replaying:
@@ -80,15 +84,14 @@ def test_what_a_backup_lacks_comes_back_and_nothing_twice(system: System, tmp_pa
     redis.Redis.from_url(system.environment["CELERY_BROKER_URL"]).flushdb()
     postgres(system, "pg_restore", "--clean", "--if-exists", "--no-owner", f"--dbname={url}", backup)
     assert len(facts(system)["sales"]) == 15
+    run(system, "begin_replay")
     each(system, system.stack.restart, replaying=True)
     wait_until(lambda: settled(system), SECONDS, interval=1.0)
     assert facts(system) == before
     assert query(system, "SELECT error FROM kafka_bridge_deadletter") == []
 
     arrived = len(system.stack.mailbox.mails(to=mailbox_of(new)))
-    subprocess.run(  # noqa: S603
-        manage("after_restore", "--send-credentials"), cwd=CHECKOUT, env=system.environment, check=True
-    )
+    run(system, "after_restore", "--send-credentials")
     each(system, system.stack.restart, replaying=False)
     wait_until(lambda: answers(new), SECONDS)
     assert new.call("GET", "ventas/").status == 401
