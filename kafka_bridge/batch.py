@@ -12,6 +12,7 @@ from confluent_kafka import Message as KafkaMessage
 from django.db import connection, transaction
 from django.db.models.functions import Now
 
+from kafka_bridge import traceparent
 from kafka_bridge.errors import describe, is_outage, is_timeout, is_transient
 from kafka_bridge.events import Event, Headers, Undecodable, decode, registered
 from kafka_bridge.handlers import Consumer
@@ -41,6 +42,7 @@ class Record(NamedTuple):
     event: Event | None
     rejected: Undecodable | None
     replayed_for: str
+    trace: bytes | str | None  # its header traceparent, as it came
 
 
 @dataclass(frozen=True)
@@ -74,7 +76,8 @@ def read(message: KafkaMessage) -> Record:
     except Undecodable as error:
         rejected = error
     replayed_for = _text(headers[REPLAY_HEADER]) if REPLAY_HEADER in headers else ""
-    return Record(message, partition_of(message), cast(int, message.offset()), event, rejected, replayed_for)
+    trace = headers.get(traceparent.HEADER)
+    return Record(message, partition_of(message), cast(int, message.offset()), event, rejected, replayed_for, trace)
 
 
 def next_offsets(records: Iterable[Record]) -> dict[Partition, int]:

@@ -25,6 +25,7 @@ from uuid import NAMESPACE_URL, UUID, uuid5
 
 import msgspec
 
+from kafka_bridge import traceparent
 from kafka_bridge.topics import Topic
 
 SOURCE: Final = "mamochi"
@@ -107,6 +108,8 @@ def encode(event: Event) -> Message:
         "ce_time": event.time.astimezone(UTC).isoformat(),
         "content-type": "application/json",
     }
+    if trace := traceparent.current():
+        headers[traceparent.HEADER] = trace
     return Message(
         event_id=event.id,
         topic=event.topic.name,

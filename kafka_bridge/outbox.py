@@ -14,6 +14,7 @@ from zlib import crc32
 
 from django.db import connection
 
+from kafka_bridge import logs
 from kafka_bridge.events import Event, Message, encode
 from kafka_bridge.models import OutboxMessage
 
@@ -24,6 +25,7 @@ CHANNEL: Final = "kafka_bridge_outbox"
 def add(*events: Event) -> None:
     """Queues events in the caller's transaction, in order, with one INSERT. Raises django.db.Error with the database down."""
     add_messages(map(encode, events))
+    logs.note_events([event.id for event in events])
 
 
 def add_messages(messages: Iterable[Message]) -> None:

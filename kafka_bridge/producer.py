@@ -16,7 +16,7 @@ from confluent_kafka import Message as KafkaMessage
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError
 
-from kafka_bridge import broker, outbox
+from kafka_bridge import broker, logs, metrics, outbox
 from kafka_bridge.events import Event, Message, encode
 
 logger = logging.getLogger(__name__)
@@ -132,10 +132,18 @@ def publish(*events: Event) -> None:
     Not for code that changes rows in the same breath: that takes `outbox.add` in its transaction. Raises Unavailable where
     neither Kafka nor the database took them; some may then be in Kafka, and a retry with the same ids collapses.
     """
-    left = process_producer().deliver([encode(event) for event in events])
-    if not left:
-        return
+    with metrics.PUBLISH_SECONDS.time():
+        left = process_producer().deliver([encode(event) for event in events])
+        if left:
+            _into_outbox(left)
+    logs.note_events([event.id for event in events])
+    metrics.PUBLISHED.labels("kafka").inc(len(events) - len(left))
+
+
+def _into_outbox(messages: list[Message]) -> None:
     try:
-        outbox.add_messages(left)
+        outbox.add_messages(messages)
     except (DatabaseError, InterfaceError) as error:
+        metrics.REFUSED.inc()
         raise Unavailable("Neither Kafka nor the database accepts events: retry later.") from error
+    metrics.PUBLISHED.labels("outbox").inc(len(messages))

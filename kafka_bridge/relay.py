@@ -10,9 +10,11 @@ from typing import Final
 
 from django.db import DatabaseError, InterfaceError, connection, transaction
 
+from kafka_bridge import metrics
 from kafka_bridge.errors import describe
 from kafka_bridge.events import Message
 from kafka_bridge.models import OutboxMessage
+from kafka_bridge.observed import Pulse
 from kafka_bridge.outbox import CHANNEL, SHARDS
 from kafka_bridge.producer import process_producer
 
@@ -31,16 +33,21 @@ SHARDS_WAITING: Final = """
 
 def run(stop: threading.Event) -> None:
     """Relays until told to stop. Waits out an outage of the database; an outage of Kafka leaves the rows where they are."""
+    pulse = Pulse("relay")
     while not stop.is_set():
         try:
+            pulse.beat(working=True)
             listen()  # before looking: what is committed after the look wakes us
             if not step():
                 wait_for_news()
         except (DatabaseError, InterfaceError) as error:
             logger.warning("outbox relay: %s; again in %.0f s", describe(error), OUTAGE_SECONDS)
+            metrics.RELAY_OUTAGES.inc()
+            pulse.beat(working=False)
             connection.close()
             stop.wait(OUTAGE_SECONDS)
     connection.close()
+    pulse.end()
 
 
 def step() -> bool:
@@ -60,6 +67,8 @@ def relay_shard(shard: int) -> bool:
         rows = list(OutboxMessage.objects.filter(shard=shard).order_by("shard", "-priority", "id")[:MESSAGES_A_ROUND])
         sent = _acknowledged(rows)
         OutboxMessage.objects.filter(pk__in=sent).delete()
+    metrics.RELAYED.inc(len(sent))
+    metrics.RELAY_FAILED.inc(len(rows) - len(sent))
     return bool(sent)
 
 

@@ -23,6 +23,7 @@ from kafka_bridge import broker, positions
 from kafka_bridge.batch import Batch, FailureLimit, Fenced, Partition, Record, partition_of, read
 from kafka_bridge.errors import describe, is_outage, is_timeout, is_transient
 from kafka_bridge.handlers import Consumer
+from kafka_bridge.observed import Lane
 from kafka_bridge.topics import PRIORITY_PARTITION
 
 logger = logging.getLogger(__name__)
@@ -61,6 +62,7 @@ class Runner:
         self.topic_uuids: dict[str, str] = {}
         self.topics = {topic.name: topic for topic in consumer.topics if not lane or topic.priority_lane == lane}
         group = ".".join(filter(None, [group or consumer.name, lane]))
+        self.observed = Lane(consumer.name, lane)
         self.kafka = KafkaConsumer(
             {**settings.KAFKA_CLIENT_CONFIG, **KAFKA_CONFIG, "group.id": group}, logger=broker.client_logger
         )
@@ -76,12 +78,17 @@ class Runner:
         finally:
             self.kafka.close()
             connection.close()
+            self.observed.pulse.end()
 
     def step(self) -> bool:
         """One round: positions what was assigned, polls, applies. Returns whether a batch was applied."""
         self._position()
         records = self._poll()
-        return bool(records) and self._apply(records)
+        self.observed.came_round(self.kafka, self.held, positioned=not self.unpositioned)
+        if not records:
+            return False
+        with self.observed.working_on(records):
+            return self._apply(records)
 
     # Kafka's side
 
@@ -173,6 +180,7 @@ class Runner:
                 return True
             except Fenced as fenced:
                 logger.warning("%s: reading the offset again", fenced)
+                self.observed.fenced()
                 break
             except Exception as error:
                 if not (is_outage(error) or is_transient(error)):
@@ -197,6 +205,7 @@ class Runner:
         self.held.update(offsets)
         if batch.dead:
             logger.error("%s: %d dead letters, see the admin", self.consumer.name, len(batch.dead))
+        self.observed.committed(batch)
         self.kafka.commit(
             offsets=[TopicPartition(*partition, offset) for partition, offset in offsets.items()], asynchronous=True
         )
@@ -205,6 +214,7 @@ class Runner:
         """Backs off with jitter, paused but polling, so that the group keeps us; then with a new connection."""
         delay = min(LONGEST_BACKOFF, 0.1 * 2**attempt) * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
         logger.warning("%s: %s; again in %.1f s", self.consumer.name, describe(error), delay)
+        self.observed.waiting()
         connection.close()
         paused = [TopicPartition(*partition) for partition in self.held]
         self.kafka.pause(paused)

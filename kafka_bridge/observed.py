@@ -1,0 +1,116 @@
+"""What a running loop tells of itself: a log line and metrics for each batch, and a pulse that shows a hang.
+
+`Lane` is the runner's; `pulses` is what a consumer's or relay's own /health reads (probe.py).
+"""
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Final
+from uuid import UUID
+
+from confluent_kafka import Consumer as KafkaConsumer
+from confluent_kafka import KafkaException, TopicPartition
+
+from kafka_bridge import logs, metrics, traceparent
+from kafka_bridge.batch import Batch, Partition, Record
+
+logger = logs.logger("kafka_bridge.batch")
+
+
+class Pulse:
+    """When a loop last came round, and whether it can work. A loop that waits out an outage still beats."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.at = time.monotonic()
+        self.working = False
+        pulses[name] = self
+
+    def beat(self, *, working: bool) -> None:
+        self.at, self.working = time.monotonic(), working
+        metrics.LAST_STEP.labels(self.name).set_to_current_time()
+
+    @property
+    def age(self) -> float:
+        """Seconds since it last came round."""
+        return time.monotonic() - self.at
+
+    def end(self) -> None:
+        """It stops on purpose: no hang."""
+        pulses.pop(self.name, None)
+
+
+pulses: Final[dict[str, Pulse]] = {}  # of this process's loops, by name
+
+
+class Lane:
+    """One lane of a consumer, as it is watched. `lane` is empty for the main one."""
+
+    def __init__(self, consumer: str, lane: str) -> None:
+        self.consumer, self.lane = consumer, lane or "main"
+        self.pulse = Pulse(f"{consumer}.{lane}" if lane else consumer)
+        self._began = 0.0
+        self._lag: set[Partition] = set()  # what the gauge shows
+
+    @contextmanager
+    def working_on(self, records: Sequence[Record]) -> Iterator[None]:
+        """Goes on with the records' trace where they share one; otherwise begins one that the batch's line ties to theirs."""
+        self._began = time.perf_counter()
+        traces = {record.trace for record in records}
+        with traceparent.continued(traceparent.trace_id_of(traces.pop()) if len(traces) == 1 else ""):
+            yield
+
+    def committed(self, batch: Batch) -> None:
+        """The batch is in the database."""
+        seconds, records = time.perf_counter() - self._began, batch.records
+        oldest = min(records[0].message.timestamp()[1], records[-1].message.timestamp()[1]) / 1_000
+        delay = max(0.0, time.time() - oldest)
+        metrics.MESSAGES.labels(self.consumer, self.lane).inc(len(records))
+        metrics.BATCHES.labels(self.consumer, self.lane).inc()
+        metrics.BATCH_SECONDS.labels(self.consumer, self.lane).observe(seconds)
+        metrics.DELAY.labels(self.consumer, self.lane).observe(delay)
+        for letter in batch.dead:
+            metrics.DEAD_LETTERS.labels(self.consumer, letter.reason).inc()
+        logger.info(
+            "batch", **self._line(records, len(batch.dead)), ms=round(seconds * 1_000, 1), delay_s=round(delay, 3)
+        )
+
+    def _line(self, records: Sequence[Record], dead: int) -> dict[str, Any]:
+        line: dict[str, Any] = {"consumer": self.consumer, "lane": self.lane, "messages": len(records)}
+        line |= logs.bounded(_ends(records)) | {"events": len(records) - sum(not record.event for record in records)}
+        traces = [traceparent.trace_id_of(record.trace) for record in (records[0], records[-1])]
+        if any(trace not in ("", traceparent.current_id()) for trace in traces):
+            line["traces"] = traces
+        return line | ({"dead_letters": dead} if dead else {})
+
+    def fenced(self) -> None:
+        metrics.FENCED.labels(self.consumer, self.lane).inc()
+
+    def waiting(self) -> None:
+        """An outage is waited out: alive, and not working."""
+        metrics.OUTAGES.labels(self.consumer, self.lane).inc()
+        self.pulse.beat(working=False)
+
+    def came_round(self, kafka: KafkaConsumer, held: Mapping[Partition, int], *, positioned: bool) -> None:
+        """One round of the loop. The ends are those that the last fetch brought: no question to the broker."""
+        self.pulse.beat(working=positioned)
+        for topic, partition in self._lag - held.keys():
+            metrics.LAG.remove(self.consumer, topic, str(partition))
+        self._lag = {at for at, offset in held.items() if self._show_lag(kafka, at, offset)} | (self._lag & held.keys())
+
+    def _show_lag(self, kafka: KafkaConsumer, at: Partition, offset: int) -> bool:
+        try:
+            _, end = kafka.get_watermark_offsets(TopicPartition(*at), cached=True)
+        except KafkaException:  # a partition that is being taken away
+            return False
+        if end >= 0:
+            metrics.LAG.labels(self.consumer, at[0], str(at[1])).set(max(0, end - offset))
+        return bool(end >= 0)
+
+
+def _ends(records: Sequence[Record]) -> list[UUID]:
+    """The ids of the first and the last event, without looking at those between."""
+    first = next((record.event.id for record in records if record.event), None)
+    last = next((record.event.id for record in reversed(records) if record.event), None)
+    return [] if first is None or last is None else [first, last]
