@@ -9,3 +9,5 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mamochi_site.settings")
 app = Celery("mamochi")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
+
+from mamochi_site import worker  # noqa: E402, F401 - connects its signals

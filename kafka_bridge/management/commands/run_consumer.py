@@ -1,6 +1,7 @@
 """`manage.py run_consumer NAME`: runs one consumer until SIGTERM or Ctrl-C."""
 
 import inspect
+import os
 import signal
 import threading
 from argparse import ArgumentParser
@@ -8,6 +9,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
+from kafka_bridge import probe
 from kafka_bridge.batch import TooManyDeadLetters
 from kafka_bridge.handlers import consumers
 from kafka_bridge.positions import OffsetsLost
@@ -20,6 +22,7 @@ class Command(BaseCommand):
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("name", nargs="?", help="which consumer: see --list")
         parser.add_argument("--list", action="store_true", help="explain the consumers and end")
+        add_metrics_port(parser)
         parser.add_argument(
             "--accept-loss",
             action="store_true",
@@ -32,6 +35,7 @@ class Command(BaseCommand):
         if options["name"] not in consumers:
             raise CommandError(f"Name one of: {', '.join(sorted(consumers))}. --list explains them.")
         stop = stop_on_signals()
+        serve_metrics(options["metrics_port"])
         try:
             run_lanes(consumers[options["name"]], stop=stop, accept_loss=options["accept_loss"])
         except TooManyDeadLetters as error:
@@ -49,6 +53,25 @@ class Command(BaseCommand):
             for event, handler in consumer.handlers.items():
                 summary = (inspect.getdoc(handler) or "").split("\n")[0]
                 self.stdout.write(f"  {event.topic.name}: {event.type}\n      {summary}")
+
+
+def add_metrics_port(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--metrics-port",
+        type=probe.address,
+        default=os.environ.get("METRICS_PORT") or None,
+        metavar="[HOST:]PORT",
+        help="serve /metrics, /health/live and /health/ready there (default: METRICS_PORT, else nowhere)",
+    )
+
+
+def serve_metrics(where: tuple[str, int] | None) -> None:
+    """Raises CommandError where the port is taken."""
+    try:
+        if where:
+            probe.serve(where)
+    except OSError as error:
+        raise CommandError(f"Nothing can be served on {where}: {error}.") from error
 
 
 def stop_on_signals() -> threading.Event:

@@ -1,15 +1,20 @@
 """`manage.py run_outbox_relay`: publishes the outbox until SIGTERM or Ctrl-C."""
 
+from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand
 
 from kafka_bridge import relay
-from kafka_bridge.management.commands.run_consumer import stop_on_signals
+from kafka_bridge.management.commands.run_consumer import add_metrics_port, serve_metrics, stop_on_signals
 
 
 class Command(BaseCommand):
     help = "Publishes what was accepted into the outbox. Several may run: each takes shards of the keys."
 
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        add_metrics_port(parser)
+
     def handle(self, *args: Any, **options: Any) -> None:
+        serve_metrics(options["metrics_port"])
         relay.run(stop_on_signals())

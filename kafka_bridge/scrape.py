@@ -1,0 +1,89 @@
+"""The web's /metrics: its processes together, django-prometheus' figures, and the whole system as it is now."""
+
+import os
+import threading
+import time
+from collections.abc import Iterable, Iterator
+from typing import Final
+
+from django.db import DatabaseError, InterfaceError
+from prometheus_client import REGISTRY, CollectorRegistry, Metric, generate_latest
+from prometheus_client.core import GaugeMetricFamily
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
+
+from kafka_bridge import metrics, overview
+from kafka_bridge.metrics import Declared
+from kafka_bridge.overview import Overview
+
+REMEMBERED_SECONDS: Final = 5.0  # several Prometheus servers, or a person, cost the brokers no more than one
+Sample = tuple[tuple[str, ...], float]
+
+
+def own_registry() -> CollectorRegistry:
+    """What this process counts; with PROMETHEUS_MULTIPROC_DIR, what all processes that share the folder count."""
+    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        return REGISTRY
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    return registry
+
+
+def page() -> bytes:
+    """Prometheus' text format. With the database down, what does not need it."""
+    whole = CollectorRegistry()
+    whole.register(_whole)
+    return generate_latest(own_registry()) + generate_latest(whole)
+
+
+class WholeSystem(Collector):
+    """Looks at the system at most every REMEMBERED_SECONDS."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._until = 0.0
+        self._seen: Overview | None = None
+
+    def describe(self) -> Iterable[Metric]:
+        return []  # registering must not look
+
+    def collect(self) -> Iterator[Metric]:
+        try:
+            seen = self._look()
+        except (DatabaseError, InterfaceError):
+            return
+        for declared, samples in _families(seen):
+            family = GaugeMetricFamily(declared.name, declared.explanation, labels=declared.labels)
+            for labels, value in samples:
+                family.add_metric(labels, value)
+            yield family
+
+    def _look(self) -> Overview:
+        with self._lock:
+            if self._seen is None or time.monotonic() > self._until:
+                self._seen = overview.look()
+                self._until = time.monotonic() + REMEMBERED_SECONDS
+            return self._seen
+
+
+_whole: Final = WholeSystem()
+
+
+def _families(seen: Overview) -> Iterator[tuple[Declared, list[Sample]]]:
+    """Figures that Kafka alone knows are left out, not zero, while it is down."""
+    partitions = [partition for topic in seen.topics for partition in topic.partitions]
+    thin = sum(partition.in_sync < partition.replicas for partition in partitions)
+    yield metrics.KAFKA_UP, [((), float(seen.brokers is not None))]
+    yield metrics.UNDER_REPLICATED, [((), float(thin))] if seen.brokers is not None else []
+    yield metrics.GROUP_MEMBERS, [((g.group,), float(g.members)) for g in seen.groups if g.members is not None]
+    yield metrics.LAG_MESSAGES, list(_lags(seen))
+    yield metrics.OUTBOX, [((), float(seen.outbox.messages))]
+    yield metrics.OUTBOX_AGE, [((), seen.outbox.oldest_s)]
+    yield metrics.OPEN_DEAD_LETTERS, [((g.consumer,), float(g.open_dead_letters)) for g in seen.groups if not g.lane]
+
+
+def _lags(seen: Overview) -> Iterator[Sample]:
+    for group in seen.groups:
+        for one in group.progress:
+            if one.lag is not None:
+                yield (group.consumer, one.topic, str(one.partition)), float(one.lag)

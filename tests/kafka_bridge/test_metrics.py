@@ -1,0 +1,174 @@
+"""What Prometheus reads of each process, the health of a loop, and the page that explains every metric and alert."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import urllib.error
+import urllib.request
+from collections.abc import Iterator
+from http.server import ThreadingHTTPServer
+from pathlib import Path
+
+import pytest
+from django.conf import settings
+from django.test import Client
+from prometheus_client import REGISTRY
+from prometheus_client.parser import text_string_to_metric_families
+
+from deploy.embedded.ports import free_port
+from deploy.embedded.waiting import wait_until
+from kafka_bridge import metrics, observed, outbox, probe
+from kafka_bridge.models import DeadLetter
+from kafka_bridge.observed import Pulse
+from tests.kafka_bridge.conftest import SECONDS, Bench
+
+Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
+
+
+def samples(text: str) -> Samples:
+    return {
+        (sample.name, tuple(sorted(sample.labels.items()))): sample.value
+        for family in text_string_to_metric_families(text)
+        for sample in family.samples
+    }
+
+
+def counted(name: str, **labels: str) -> float:
+    return REGISTRY.get_sample_value(name, labels) or 0.0
+
+
+def get(url: str) -> tuple[int, str]:
+    try:
+        with urllib.request.urlopen(url, timeout=SECONDS) as answer:  # noqa: S310 - loopback
+            return int(answer.status), answer.read().decode()
+    except urllib.error.HTTPError as error:
+        return error.code, error.read().decode()
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    server: ThreadingHTTPServer = probe.serve(("127.0.0.1", 0))
+    yield server.server_port
+    server.shutdown()
+    server.server_close()
+
+
+def test_a_consumer_counts_what_it_applied_and_how_far_it_is_behind(bench: Bench, port: int) -> None:
+    bench.poison = {2}
+    bench.publish(1, 2, 3, key="same")
+    name, labels = bench.consumer.name, {"consumer": bench.consumer.name, "lane": "main"}
+    runner = bench.runner()
+    with bench.running(runner):
+        wait_until(lambda: counted("mamochi_consumer_messages_total", **labels) == 3, SECONDS)
+        wait_until(lambda: observed.pulses[name].working, SECONDS)
+        wait_until(lambda: set(lags(port, name).values()) == {0}, SECONDS)  # the next round has seen it
+        assert len(lags(port, name)) == bench.topic.partitions
+        assert get(f"http://127.0.0.1:{port}/health/ready")[0] == 200
+    found = samples(get(f"http://127.0.0.1:{port}/metrics")[1])
+    assert found["mamochi_consumer_dead_letters_total", (("consumer", name), ("reason", "handler"))] == 1
+    assert found["mamochi_consumer_batch_seconds_count", (("consumer", name), ("lane", "main"))] >= 1
+
+
+def lags(port: int, consumer: str) -> dict[str, float]:
+    """By partition, of one consumer."""
+    found = samples(get(f"http://127.0.0.1:{port}/metrics")[1])
+    return {dict(labels)["partition"]: value for (name, labels), value in found.items()
+             if name == "mamochi_consumer_lag_messages" and dict(labels)["consumer"] == consumer}  # fmt: skip
+
+
+def test_a_loop_that_hangs_is_not_live_and_one_that_waits_is_not_ready(port: int) -> None:
+    pulse = Pulse("test-loop")
+    try:
+        pulse.beat(working=False)
+        assert get(f"http://127.0.0.1:{port}/health/live")[0] == 200
+        assert get(f"http://127.0.0.1:{port}/health/ready")[0] == 503
+        pulse.beat(working=True)
+        assert get(f"http://127.0.0.1:{port}/health/ready")[0] == 200
+        pulse.at -= probe.HUNG_SECONDS + 1
+        status, body = get(f"http://127.0.0.1:{port}/health/live")
+        assert (status, list(json.loads(body)["segundos_sin_avanzar"])) == (503, ["test-loop"])
+    finally:
+        pulse.end()
+
+
+def test_the_pulse_of_a_runner_stops_with_a_handler_that_hangs(bench: Bench) -> None:
+    bench.slow = {1}  # keeps its transaction for a second
+    bench.publish(1)
+    runner = bench.runner()
+    with bench.running(runner):
+        wait_until(lambda: runner.observed.pulse.age > 0.8, SECONDS)
+        wait_until(lambda: bench.rows() == [1] and runner.observed.pulse.age < 0.7, SECONDS)
+
+
+def test_the_web_tells_what_is_there_now(client: Client, bench: Bench) -> None:
+    outbox.add(bench.happened(1))
+    DeadLetter.objects.create(
+        consumer="contabilidad", topic="t", partition=0, offset=1, topic_uuid="u", headers=[], message_at="2026-11-23T12:00Z",
+        reason="handler", error="", attempts=1,
+    )  # fmt: skip
+    wait_until(lambda: samples(client.get("/metrics").text)["mamochi_outbox_messages", ()] == 1, SECONDS)
+    found = samples(client.get("/metrics").text)
+    assert found["mamochi_kafka_up", ()] == 1
+    assert found["mamochi_open_dead_letters", (("consumer", "contabilidad"),)] == 1
+    assert found["mamochi_group_members", (("group", "aprobacion.paid"),)] == 0
+
+
+def test_all_processes_of_the_web_are_counted_together(tmp_path: Path) -> None:
+    """As gunicorn's workers: two processes count, a third one is asked."""
+    environment = {
+        **os.environ,
+        "PROMETHEUS_MULTIPROC_DIR": str(tmp_path),
+        "DJANGO_SETTINGS_MODULE": "mamochi_site.settings",
+    }
+    count = "from kafka_bridge import metrics; metrics.PUBLISHED.labels('kafka').inc(2)"
+    ask = "from kafka_bridge import scrape; from prometheus_client import generate_latest; "
+    ask += "print(generate_latest(scrape.own_registry()).decode())"
+    setup = "import django; django.setup(); "
+    for program in (count, count):
+        subprocess.run([sys.executable, "-c", setup + program], env=environment, check=True)  # noqa: S603
+    told = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", setup + ask], env=environment, check=True, capture_output=True, text=True
+    )
+    assert samples(told.stdout)["mamochi_published_total", (("way", "kafka"),)] == 4
+
+
+@pytest.mark.parametrize("declared", metrics.DECLARED, ids=lambda declared: declared.name)
+def test_each_metric_is_explained_and_bounded(declared: metrics.Declared) -> None:
+    assert len(declared.explanation) > 20
+    assert set(declared.labels) <= {
+        "consumer",
+        "lane",
+        "topic",
+        "partition",
+        "group",
+        "reason",
+        "task",
+        "state",
+        "way",
+        "process",
+    }
+
+
+def test_a_real_consumer_serves_its_health_and_ends(bench: Bench, tmp_path: Path) -> None:
+    port = free_port()
+    environment = {**os.environ, "DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none"}
+    argv = [sys.executable, "manage.py", "run_consumer", "contabilidad", "--metrics-port", f"127.0.0.1:{port}"]
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen(argv, cwd=settings.BASE_DIR, env=environment, stdout=log, stderr=log)  # noqa: S603
+    try:
+        wait_until(lambda: answers(port, "live") == 200, SECONDS)
+        wait_until(lambda: "contabilidad" in get(f"http://127.0.0.1:{port}/health/ready")[1], SECONDS)
+        assert answers(port, "ready") == 503  # no database: it waits, and is not to be restarted
+        assert answers(port, "live") == 200
+    finally:
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(SECONDS) == 0, (tmp_path / "log").read_text()
+
+
+def answers(port: int, what: str) -> int:
+    try:
+        return get(f"http://127.0.0.1:{port}/health/{what}")[0]
+    except OSError:
+        return 0
