@@ -1,6 +1,7 @@
 """Questions to the brokers: do they answer, which topics are there, where do partitions end."""
 
 import logging
+import os
 import time
 from collections.abc import Iterable
 from concurrent.futures import Future
@@ -19,9 +20,13 @@ client_logger = logging.getLogger("kafka_bridge.librdkafka")  # what the C libra
 TIMEOUT_SECONDS: Final = 10.0
 
 
-@cache
 def admin() -> AdminClient:
-    """One admin client a process."""
+    """One admin client a process: a forked one would never answer."""
+    return _admin_of(os.getpid())
+
+
+@cache
+def _admin_of(_pid: int) -> AdminClient:
     return AdminClient(
         {**settings.KAFKA_CLIENT_CONFIG, "socket.connection.setup.timeout.ms": 2_000}, logger=client_logger
     )

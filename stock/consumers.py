@@ -64,4 +64,4 @@ def recordar_reposiciones(repuestos: list[StockRepuesto]) -> None:
 
 def son_historia(eventos: Sequence[Event]) -> bool:
     """Whether what these events led to is in Kafka already and comes back by itself, after a restore."""
-    return replay.is_history(max(evento.time for evento in eventos))
+    return bool(eventos) and replay.is_history(max(evento.time for evento in eventos))
