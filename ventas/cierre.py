@@ -36,6 +36,14 @@ def semanas_vencidas(*, ahora: datetime) -> list[date]:
     return list(pendientes.order_by("lunes").values_list("lunes", flat=True))
 
 
+def retener_correos(*, ahora: datetime) -> int:
+    """After a restore: weeks that are due may have closed before, and their e-mails be sent. Staff decide what to resend.
+
+    Returns how many weeks.
+    """
+    return Semana.objects.filter(pk__in=semanas_vencidas(ahora=ahora)).update(correos_retenidos=True)
+
+
 def _asegurar_semanas(actual: date) -> None:
     """A row for each week from the last closed one (or the first known) to the current one."""
     cerradas = Semana.objects.filter(estado=Semana.Estado.CERRADA).order_by("-lunes")

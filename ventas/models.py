@@ -114,6 +114,7 @@ class Semana(models.Model):
     fines = models.JSONField("offsets por alcanzar", null=True, blank=True)
     advertencia = models.TextField("advertencia", blank=True)
     cerrada_en = models.DateTimeField("cerrada", null=True, blank=True)
+    correos_retenidos = models.BooleanField("correos retenidos", default=False)  # see cierre.retener_correos
 
     class Meta:
         verbose_name = "semana"

@@ -175,3 +175,15 @@ def test_no_sale_is_lost_between_a_closing_and_a_batch_at_the_same_moment(maestr
         thread.join(SECONDS)
         assert ReporteSemanal.objects.get(semana=lunes).cantidad_ventas == 51
     assert ReporteSemanal.objects.aggregate(total=Sum("cantidad_ventas")) == {"total": Venta.objects.count()}
+
+
+@pytest.mark.django_db
+def test_after_a_restore_the_mails_of_weeks_that_close_again_are_held(cuenta: Callable[..., Cuenta]) -> None:
+    registrar(venta(cuenta().maestro_id))
+    assert cierre.retener_correos(ahora=DESPUES) == 1
+    contabilizar(W47)
+    reporte = ReporteSemanal.objects.get()
+    assert (reporte.envio, reporte.respuesta) == ("fallido", reports.RETENIDO)
+    registrar(venta(reporte.maestro_id, vendida_en=DESPUES))
+    contabilizar(W48)
+    assert ReporteSemanal.objects.get(semana=W48).envio == "pendiente"

@@ -12,9 +12,9 @@ from knox.models import AuthToken
 from inscripciones.models import Envio
 from kafka_bridge import watermark
 from kafka_bridge.handlers import consumers
+from ventas import cierre
 from ventas.models import ReporteSemanal
-
-HELD = "Retenido: se restauró un respaldo, puede haberse enviado antes. Reenvíalo si hace falta."
+from ventas.reports import RETENIDO
 
 
 class Command(BaseCommand):
@@ -55,10 +55,14 @@ def refuse_while_behind() -> None:
 
 
 def hold_mails() -> int:
-    """Whether an e-mail that is owed was sent since the backup, nobody knows any more: a person decides."""
+    """Whether an e-mail that is owed was sent since the backup, nobody knows any more: a person decides.
+
+    The weeks that closed since will close again when Beat runs, with their e-mails held too.
+    """
+    cierre.retener_correos(ahora=timezone.now())
     letters = Envio.objects.filter(estado__in=Envio.ABIERTOS).update(estado=Envio.Estado.DETENIDO)
     reports = ReporteSemanal.objects.filter(envio=ReporteSemanal.Envio.PENDIENTE)
-    return letters + reports.update(envio=ReporteSemanal.Envio.FALLIDO, respuesta=HELD)
+    return letters + reports.update(envio=ReporteSemanal.Envio.FALLIDO, respuesta=RETENIDO)
 
 
 def owe_credentials(*, send: bool) -> int:
