@@ -3,7 +3,7 @@
 import gc
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from statistics import median
 from uuid import UUID, uuid4
@@ -15,7 +15,7 @@ from django.db import connection
 
 from bench.result import Result
 from kafka_bridge.batch import Record
-from kafka_bridge.events import decode, encode
+from kafka_bridge.events import Message, decode, encode
 from kafka_bridge.handlers import consumers
 from kafka_bridge.models import ConsumerOffset
 from kafka_bridge.runner import Runner
@@ -47,12 +47,16 @@ def sale(number: int, maestros: list[UUID], now: datetime) -> VentaRegistrada:
     )
 
 
+def messages(count: int) -> Iterator[Message]:
+    """`count` sales of MAESTROS maestros, encoded."""
+    maestros, now = [uuid4() for _ in range(MAESTROS)], datetime.now(UTC)
+    return (encode(sale(number, maestros, now)) for number in range(count))
+
+
 def fill(count: int) -> None:
     """Writes `count` sales to the topic."""
     producer = Producer({**settings.KAFKA_CLIENT_CONFIG, "linger.ms": 50, "acks": "all"})
-    maestros, now = [uuid4() for _ in range(MAESTROS)], datetime.now(UTC)
-    for number in range(count):
-        message = encode(sale(number, maestros, now))
+    for message in messages(count):
         producer.produce(message.topic, message.value, message.key, message.partition, headers=list(message.headers))
         producer.poll(0)
     producer.flush()

@@ -1,0 +1,109 @@
+"""Sales with one poisoned in a thousand: half of those cannot be decoded, half make the handler fail when it has written."""
+
+import gc
+import threading
+import time
+from collections.abc import Callable
+from statistics import median
+from uuid import uuid4
+
+from confluent_kafka import Producer
+from django.conf import settings
+from django.db import connection
+
+from bench import sink
+from bench.result import Result
+from kafka_bridge import broker
+from kafka_bridge.batch import Record
+from kafka_bridge.handlers import Consumer, consumers
+from kafka_bridge.models import ConsumerOffset, DeadLetter
+from kafka_bridge.runner import Runner
+from ventas import services
+from ventas.events import VENTAS, VentaRegistrada
+from ventas.models import Venta
+
+SUMMARY = "contabilidad's rows per second with 0.1 % poison among 100,000 sales, against a clean run"
+SALES, ONE_IN = 100_000, 1_000
+ROUNDS = 5
+POISON = "veneno"
+Say = Callable[[str], None]
+
+
+def registrar(ventas: list[VentaRegistrada]) -> None:
+    """As production does it; then it fails where a sale is poisoned, so that all the work must be undone."""
+    services.registrar(ventas)
+    if any(venta.producto == POISON for venta in ventas):
+        raise ValueError("poison")
+
+
+def fill(*, poisoned: bool) -> None:
+    """Writes the sales to the topic."""
+    raw = Producer({**settings.KAFKA_CLIENT_CONFIG, "linger.ms": 50, "acks": "all"})
+    for number, message in enumerate(sink.messages(SALES)):
+        value, position = message.value, number % (2 * ONE_IN)
+        if poisoned and position == 0:
+            value = b"{"
+        elif poisoned and position == ONE_IN:
+            value = value.replace(b'"mediano"', f'"{POISON}"'.encode())
+        raw.produce(message.topic, value, message.key, message.partition, headers=list(message.headers))
+        raw.poll(0)
+    raw.flush()
+
+
+class Until(Runner):
+    """contabilidad, until it has applied all that the topic has."""
+
+    began = 0.0
+    goal = 0
+    seen = 0
+
+    def _apply(self, records: list[Record]) -> bool:
+        self.began = self.began or time.perf_counter()
+        done = super()._apply(records)
+        self.seen += len(records) if done else 0
+        if self.seen >= self.goal:
+            self.stop.set()
+        return done
+
+
+def one_run(start: dict[tuple[str, int], int]) -> float:
+    """Messages per second from `start` (the next offset of each partition) to the end of the topic."""
+    sink.empty_ledger()
+    DeadLetter.objects.all().delete()
+    ConsumerOffset.objects.all().delete()
+    uuid = broker.topic_uuids([VENTAS.name])[VENTAS.name]
+    ConsumerOffset.objects.bulk_create(
+        ConsumerOffset(consumer="contabilidad", topic=topic, partition=partition, next_offset=offset, topic_uuid=uuid)
+        for (topic, partition), offset in start.items()
+    )
+    consumer = Consumer("contabilidad", consumers["contabilidad"].max_batch, {VentaRegistrada: registrar})
+    runner = Until(consumer, stop=threading.Event(), group=f"bench-{uuid4()}")
+    runner.goal = SALES
+    runner.run()
+    return SALES / (time.perf_counter() - runner.began)
+
+
+def check_outcome() -> None:
+    """99,900 rows and 100 dead letters, or the figure means nothing."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT reason, count(*) FROM kafka_bridge_deadletter GROUP BY 1 ORDER BY 1")
+        letters = dict(cursor.fetchall())
+    bad = SALES // ONE_IN
+    if Venta.objects.count() != SALES - bad or letters != {"handler": bad // 2, "undecodable": bad // 2}:
+        raise RuntimeError(f"{Venta.objects.count()} rows and {letters} are not what was sent")
+
+
+def run(say: Say) -> Result:
+    """Alternating rounds, each over a stretch of the topic that it writes first; the ratio is of the medians."""
+    rounds: dict[str, list[float]] = {"0.1 % poison": [], "clean": []}
+    gc.freeze()  # as run_consumer does
+    for number in range(1, ROUNDS + 1):
+        for name, rates in rounds.items():
+            start = broker.end_offsets(broker.partitions_of(VENTAS.name))
+            fill(poisoned=name != "clean")
+            rates.append(one_run(start))
+            if name != "clean":
+                check_outcome()
+        say(f"round {number}/{ROUNDS}: " + ", ".join(f"{name} {rates[-1]:,.0f}/s" for name, rates in rounds.items()))
+    ratio = median(rounds["0.1 % poison"]) / median(rounds["clean"])
+    return Result("poison", SUMMARY, "messages/s", rounds, ratio, "with poison over clean")
