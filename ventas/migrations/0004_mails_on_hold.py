@@ -4,15 +4,14 @@ from django.db import migrations, models
 
 
 class Migration(migrations.Migration):
-
     dependencies = [
-        ('ventas', '0003_report_without_details'),
+        ("ventas", "0003_report_without_details"),
     ]
 
     operations = [
         migrations.AddField(
-            model_name='semana',
-            name='correos_retenidos',
-            field=models.BooleanField(default=False, verbose_name='correos retenidos'),
+            model_name="semana",
+            name="correos_retenidos",
+            field=models.BooleanField(default=False, verbose_name="correos retenidos"),
         ),
     ]
