@@ -13,7 +13,7 @@ from mamochi_site import views
 from stock import seed as stock_seed
 from ventas import seed as ventas_seed
 
-PAGE = {"HTTP_ACCEPT": "text/html"}
+PAGE = {"accept": "text/html"}
 pytestmark = pytest.mark.django_db
 pages = pytest.mark.parametrize("route", sorted(set(RaizView.RUTAS.values()) - {"inscripciones:token-rotar", "schema"}))
 
@@ -29,14 +29,14 @@ def maestro(client: Client) -> Client:
 
 @pages
 def test_a_maestro_opens_every_page(maestro: Client, route: str) -> None:
-    answer = maestro.get(reverse(route), **PAGE)
+    answer = maestro.get(reverse(route), headers=PAGE)
     assert (answer.status_code, answer.headers["Content-Type"]) == (200, "text/html; charset=utf-8")
     assert 'name="viewport"' in answer.content.decode()
 
 
 @pages
 def test_a_page_that_needs_a_token_leads_to_where_one_pastes_it(client: Client, route: str) -> None:
-    answer = client.get(reverse(route), **PAGE)
+    answer = client.get(reverse(route), headers=PAGE)
     if answer.status_code != 200:
         assert answer.status_code == 401
         assert f'{reverse("inscripciones:entrar")}?next={reverse(route)}">entra con tu token' in answer.content.decode()
@@ -48,13 +48,13 @@ def test_the_bare_address_leads_to_the_api(client: Client) -> None:
 
 @pytest.mark.parametrize("path", ["/nada/", "/api/v1/nada/", "/api/v1/ventas/x/", "/api/v1/inscripciones/x/"])
 def test_an_address_that_leads_nowhere_is_a_404_in_spanish(client: Client, path: str) -> None:
-    program, browser = client.get(path), client.get(path, **PAGE)
+    program, browser = client.get(path), client.get(path, headers=PAGE)
     assert (program.status_code, program.json()) == (404, {"detail": views.NO_ENCONTRADO})
     assert (browser.status_code, views.NO_ENCONTRADO in browser.content.decode()) == (404, True)
 
 
 def test_an_unforeseen_error_is_a_500_in_spanish() -> None:
-    program, browser = (views.server_error(RequestFactory().get("/", **headers)) for headers in ({}, PAGE))
+    program, browser = (views.server_error(RequestFactory().get("/", headers=headers)) for headers in ({}, PAGE))
     assert (program.status_code, browser.status_code) == (500, 500)
     assert views.ERROR_NUESTRO in program.content.decode()
     assert views.ERROR_NUESTRO in browser.content.decode()
