@@ -4,9 +4,9 @@ from typing import Any
 
 from django import forms
 from django.http import HttpRequest
-from knox.auth import TokenAuthentication
 from rest_framework.exceptions import AuthenticationFailed
 
+from inscripciones.autenticacion import TokenDeMaestro
 from inscripciones.models import Usuario
 
 
@@ -30,7 +30,7 @@ class EntrarForm(forms.Form):
     def clean_token(self) -> str:
         """Empty, once checked: nothing behind this form has a use for the token."""
         try:
-            self.usuario, _token = TokenAuthentication().authenticate_credentials(self.cleaned_data["token"].encode())
+            self.usuario, _token = TokenDeMaestro().authenticate_credentials(self.cleaned_data["token"].encode())
         except AuthenticationFailed:
             raise forms.ValidationError("Ese token no sirve: quizá hay uno más nuevo en tu correo.") from None
         if self.usuario.maestro_id is None:

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from typing import Any
 
 from rest_framework import serializers
-from rest_framework.validators import ProhibitSurrogateCharactersValidator
 
 from inscripciones import formato
 
@@ -18,7 +17,6 @@ class CampoNormal(serializers.CharField):
 
     def to_internal_value(self, data: Any) -> str:
         texto = super().to_internal_value(data)
-        ProhibitSurrogateCharactersValidator()(texto)  # before a reason quotes one, which no answer could encode
         try:
             return self.normalizar(texto)
         except ValueError as error:

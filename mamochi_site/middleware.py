@@ -1,9 +1,15 @@
 """Limits that hold before a view runs."""
 
+import logging
 from collections.abc import Callable
 
 from django.conf import settings
-from django.http import HttpRequest, HttpResponseBase, JsonResponse
+from django.db import DataError
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+
+from mamochi_site.views import bad_request
+
+logger = logging.getLogger(__name__)
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
@@ -14,8 +20,39 @@ def limit_body(get_response: GetResponse) -> GetResponse:
     def middleware(request: HttpRequest) -> HttpResponseBase:
         length = request.META.get("CONTENT_LENGTH") or "0"
         if length.isdecimal() and int(length) > settings.MAX_BODY_BYTES:
-            detail = f"El cuerpo supera los {settings.MAX_BODY_BYTES} bytes: envíalo en partes."
-            return JsonResponse({"detail": detail}, status=413, json_dumps_params={"ensure_ascii": False})
+            return _refusal(413, f"El cuerpo supera los {settings.MAX_BODY_BYTES} bytes: envíalo en partes.")
         return get_response(request)
 
     return middleware
+
+
+def only_utf8(get_response: GetResponse) -> GetResponse:
+    """Answers 415 to any other charset: Django would decode body and query by whatever codec is named, zlib included."""
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        charset = (request.content_params or {}).get("charset", "utf-8")
+        if charset.lower() not in ("utf-8", "utf8"):
+            return _refusal(415, "Solo se lee UTF-8: quita el charset del Content-Type o escribe charset=utf-8.")
+        return get_response(request)
+
+    return middleware
+
+
+def impossible_values(get_response: GetResponse) -> GetResponse:
+    """Answers 400 where PostgreSQL says that a value cannot be: a NUL in an address or a cookie, a date past its calendar."""
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        return get_response(request)
+
+    def process_exception(request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        if not isinstance(exception, DataError):
+            return None
+        logger.warning("refused %s %s: %s", request.method, request.path_info, type(exception).__name__)
+        return bad_request(request, exception)
+
+    middleware.process_exception = process_exception  # type: ignore[attr-defined]  # where Django looks for it
+    return middleware
+
+
+def _refusal(status: int, detail: str) -> JsonResponse:
+    return JsonResponse({"detail": detail}, status=status, json_dumps_params={"ensure_ascii": False})

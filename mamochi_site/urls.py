@@ -5,6 +5,7 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
+handler400 = "mamochi_site.views.bad_request"
 handler404 = "mamochi_site.views.not_found"
 handler500 = "mamochi_site.views.server_error"
 urlpatterns = [

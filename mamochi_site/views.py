@@ -6,7 +6,13 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.loader import render_to_string
 
 NO_ENCONTRADO: Final = "No encontrado: revisa la dirección."
+NO_SE_ENTIENDE: Final = "La solicitud lleva algo que no se puede leer: revisa la dirección y lo que enviaste."
 ERROR_NUESTRO: Final = "Algo falló de nuestro lado y quedó registrado. Inténtalo de nuevo en un momento."
+
+
+def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """400 for a request that Django or the database refuses before a view understands it."""
+    return _explained(request, NO_SE_ENTIENDE, status=400)
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:

@@ -5,9 +5,11 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 from django.utils import timezone
+from django.utils.dateparse import parse_datetime
 from drf_spectacular.utils import extend_schema
 from rest_framework import mixins, status, viewsets
-from rest_framework.pagination import CursorPagination
+from rest_framework.exceptions import NotFound
+from rest_framework.pagination import Cursor, CursorPagination
 from rest_framework.request import Request
 from rest_framework.response import Response
 
@@ -29,6 +31,21 @@ class NewestFirst(CursorPagination):
     page_size = 50
     max_page_size = 500
     page_size_query_param = "page_size"
+
+    def decode_cursor(self, request: Request) -> Cursor | None:
+        """Raises NotFound also where its position is no moment: DRF's own leaves that to the database."""
+        cursor = super().decode_cursor(request)
+        if cursor and cursor.position is not None and not _is_moment(str(cursor.position)):
+            raise NotFound(self.invalid_cursor_message)
+        return cursor
+
+
+def _is_moment(text: str) -> bool:
+    try:
+        moment = parse_datetime(text)
+    except ValueError:
+        return False
+    return moment is not None and moment.tzinfo is not None
 
 
 class NewestMovementsFirst(NewestFirst):

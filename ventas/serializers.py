@@ -17,6 +17,15 @@ MAX_UNIDADES: Final = 1_000  # of one sale
 MAX_VENTAS: Final = 1_000  # of one list
 
 
+class IdField(serializers.UUIDField):
+    """DRF's own reads whole numbers too, and True as one."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if not isinstance(data, str):
+            self.fail("invalid", value=data)
+        return super().to_internal_value(data)
+
+
 class VentaEntradaSerializer(serializers.Serializer[Any]):
     """Una venta, como la envía el maestro."""
 
@@ -27,7 +36,7 @@ class VentaEntradaSerializer(serializers.Serializer[Any]):
         allow_null=True,
         help_text="Cuándo se vendió (ISO 8601; sin zona horaria, es hora de Chile). Si falta, ahora.",
     )
-    id = serializers.UUIDField(
+    id = IdField(
         required=False, allow_null=True, help_text="UUID tuyo: si repites el envío, la venta se cuenta una sola vez."
     )
 

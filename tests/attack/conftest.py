@@ -1,0 +1,116 @@
+"""A web server of our own on the test database, with a maestro and an administrator who can be attacked."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID, uuid4
+
+import pytest
+from django.apps import apps
+from django.db import connection
+from django.test import Client
+from pytest_django.plugin import DjangoDbBlocker
+
+from deploy.embedded.ports import HOST, next_free_port
+from inscripciones import credenciales
+from inscripciones import seed as inscripciones_seed
+from inscripciones.models import Usuario
+from kafka_bridge import broker
+from stock import seed as stock_seed
+from tests.attack.wire import Answer, request_bytes, send
+from tests.stack import wait_until
+from ventas import seed as ventas_seed
+
+CHECKOUT = Path(__file__).resolve().parents[2]
+SECONDS = 60.0
+
+
+def seed_all() -> None:
+    """What the migrations brought and transactional tests before these may have emptied."""
+    inscripciones_seed.sembrar(apps)
+    stock_seed.sembrar(apps)
+    ventas_seed.sembrar_catalogo()
+
+
+@dataclass(frozen=True)
+class Target:
+    """A gunicorn as in production, and the credentials of those who talk to it."""
+
+    port: int
+    token: str
+    maestro_id: UUID
+    session: str  # the cookie of a logged-in administrator
+    log: Path
+
+    def answer(self, raw: bytes) -> Answer:
+        """What comes back for the very bytes of a request. Raises TimeoutError."""
+        return send(self.port, raw)
+
+    def call(self, method: str, path: str, body: bytes | None = None, **headers: Any) -> Answer:
+        """Header names with `_` for `-`."""
+        return self.answer(request_bytes(method, path, body or b"", headers))
+
+    def is_well(self) -> bool:
+        return self.call("GET", "/health/ready").status == 200
+
+    def tracebacks(self) -> str:
+        """The end of what the server wrote down, for the message of a failing test."""
+        return self.log.read_text(errors="replace")[-6_000:]
+
+
+@pytest.fixture(scope="module")
+def target(
+    kafka: str, django_db_setup: None, django_db_blocker: DjangoDbBlocker, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[Target]:
+    broker.create_topics(broker.declared_topics())
+    log = tmp_path_factory.mktemp("web") / "gunicorn.log"
+    with django_db_blocker.unblock():
+        seed_all()
+        maestro = Usuario.objects.create_user(username=str(uuid4()), maestro_id=uuid4())
+        token = credenciales.emitir(maestro)
+        root = Usuario.objects.create_superuser(username=str(uuid4()))
+        browser = Client()
+        browser.force_login(root)
+    port = next_free_port(18_400)
+    assert maestro.maestro_id is not None
+    made = Target(port, token, maestro.maestro_id, browser.cookies["sessionid"].value, log)
+    process = _gunicorn(port, log)
+    try:
+        wait_until(lambda: _answers(made, process), SECONDS)
+        yield made
+    finally:
+        process.terminate()
+        process.wait(30)
+        with django_db_blocker.unblock():
+            Usuario.objects.filter(pk__in=[maestro.pk, root.pk]).delete()
+
+
+def _gunicorn(port: int, log: Path) -> "subprocess.Popen[bytes]":
+    database = connection.settings_dict
+    url = f"postgresql://{database['USER']}:{database['PASSWORD']}@{database['HOST']}:{database['PORT']}/{database['NAME']}"
+    environment = {
+        **os.environ,
+        "DATABASE_URL": url,
+        "DEBUG": "false",
+        "HTTPS_ONLY": "false",
+        "ALLOWED_HOSTS": HOST,
+        "LOG_FORMAT": "json",
+        "LIMITE_INSCRIPCIONES": "",
+        "LIMITE_ENTRADAS": "",
+    }
+    command = [sys.executable, "-m", "gunicorn", "mamochi_site.wsgi:application", "--bind", f"{HOST}:{port}"]
+    command += ["--workers", "1", "--threads", "8", "--graceful-timeout", "5", "--no-control-socket"]
+    with log.open("wb") as output:
+        return subprocess.Popen(command, cwd=CHECKOUT, env=environment, stdout=output, stderr=output)  # noqa: S603
+
+
+def _answers(target: Target, process: "subprocess.Popen[bytes]") -> bool:
+    assert process.poll() is None, target.tracebacks()
+    try:
+        return target.is_well()
+    except OSError:
+        return False
