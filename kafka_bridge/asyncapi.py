@@ -10,6 +10,7 @@ from uuid import uuid5
 
 import msgspec
 
+from kafka_bridge import traceparent
 from kafka_bridge.batch import REPLAY_HEADER
 from kafka_bridge.events import NAMESPACE, SOURCE, Event, encode, registered
 from kafka_bridge.handlers import Consumer, consumers
@@ -129,7 +130,9 @@ def _message(event: type[Event]) -> Object:
 
 def _message_example(event: type[Event]) -> Object:
     message = encode(example_of(event))
-    headers = {name: value.decode() for name, value in message.headers}
+    headers = {
+        name: value.decode() for name, value in message.headers if name != traceparent.HEADER
+    }  # the reader's own
     return {"name": "ejemplo", "headers": headers, "payload": msgspec.json.decode(message.value)}
 
 

@@ -18,6 +18,7 @@ from kafka_bridge.topics import Topic
 client_logger = logging.getLogger("kafka_bridge.librdkafka")  # what the C library says of its connections
 
 TIMEOUT_SECONDS: Final = 10.0
+LEADERS_SECONDS: Final = 60.0  # how long a new topic may take on brokers that have just started
 
 
 def admin() -> AdminClient:
@@ -61,7 +62,7 @@ def create_topics(topics: Iterable[Topic]) -> list[str]:
 
 def _wait_for_leaders(partitions: list[tuple[str, int]]) -> None:
     """The controller answers before the brokers have taken the partitions over. Raises KafkaException where none does."""
-    deadline = time.monotonic() + TIMEOUT_SECONDS
+    deadline = time.monotonic() + LEADERS_SECONDS
     while True:
         try:
             end_offsets(partitions)

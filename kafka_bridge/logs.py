@@ -4,8 +4,10 @@
 `without_data` cuts what a database quotes of a row, and whatever looks like a RUT, an e-mail address or a token.
 """
 
+import logging
 import re
 import sys
+import time
 import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -59,6 +61,7 @@ def configure(log_format: Format) -> dict[str, Any]:
         "disable_existing_loggers": False,
         "formatters": {"line": formatter},
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
+        "filters": {"seldom": {"()": Seldom}},
         "root": {"handlers": ["stderr"], "level": "INFO"},
         "loggers": {
             name: {"handlers": ["stderr"], "level": level, "propagate": False}
@@ -67,8 +70,27 @@ def configure(log_format: Format) -> dict[str, Any]:
                 "gunicorn.access": "CRITICAL",
                 "django.request": "ERROR",
             }.items()
-        },
+        }
+        | {"kafka_bridge.librdkafka": {"filters": ["seldom"]}},
     }
+
+
+class Seldom(logging.Filter):
+    """While a broker is away librdkafka tells of each attempt to connect, several a second: one of a kind a minute will do."""
+
+    SECONDS: Final = 60.0
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._said_at: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        kind = str(record.args[0]) if isinstance(record.args, tuple) and record.args else record.getMessage()[:40]
+        now = time.monotonic()
+        if now - self._said_at.get(kind, -self.SECONDS) < self.SECONDS:
+            return False
+        self._said_at[kind] = now
+        return True
 
 
 def _shared() -> list[Processor]:

@@ -41,6 +41,7 @@ def kafka_away(monkeypatch: pytest.MonkeyPatch) -> None:
     config = {**settings.KAFKA_CLIENT_CONFIG, "bootstrap.servers": f"127.0.0.1:{free_port()}"}
     monkeypatch.setattr(settings, "KAFKA_CLIENT_CONFIG", config)
     monkeypatch.setattr(producer, "_process", None)
+    monkeypatch.setattr(producer, "DEADLINE_MS", 3_000)
 
 
 def relay_everything() -> None:
