@@ -20,7 +20,10 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import action
 from unfold.widgets import UnfoldAdminSelectWidget, UnfoldAdminTextareaWidget
 
-from kafka_bridge import dead_letters
+from kafka_bridge import (
+    dead_letters,
+    panel,  # noqa: F401 - registers its pages
+)
 from kafka_bridge.dead_letters import Actor, AlreadyResolved, NotReplayable, Summary
 from kafka_bridge.handlers import consumers
 from kafka_bridge.models import ConsumerOffset, DeadLetter, OutboxMessage

@@ -131,3 +131,23 @@ class Restore(models.Model):
 
     def __str__(self) -> str:
         return f"{self.restored_at:%Y-%m-%d %H:%M}"
+
+
+class Panorama(ConsumerOffset):
+    """No table of its own: gives the admin's page of the whole system its place in the menu and its permission."""
+
+    class Meta:
+        proxy = True
+        default_permissions = ["view"]
+        verbose_name = "panorama"
+        verbose_name_plural = "panorama"
+
+
+class Rastro(ConsumerOffset):
+    """No table of its own: the admin's page that follows one event."""
+
+    class Meta:
+        proxy = True
+        default_permissions = ["view"]
+        verbose_name = "rastro de un evento"
+        verbose_name_plural = "rastro de un evento"

@@ -4,6 +4,7 @@ Costs three queries and at most six questions to Kafka, whatever the number of t
 `KAFKA_SECONDS` and tells the rest. The same for the admin's page, the terminal (`manage.py estado`) and /metrics.
 """
 
+import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import Future
@@ -135,6 +136,26 @@ def look(now: datetime | None = None) -> Overview:
     return Overview(now.timestamp(), brokers, topics, groups, outbox, problems)
 
 
+class _Memory:
+    """The last look, so that many who ask cost the brokers no more than one."""
+
+    def __init__(self) -> None:
+        self.lock = threading.Lock()
+        self.seen: Overview | None = None
+
+
+_memory: Final = _Memory()
+
+
+def recent(seconds: float) -> Overview:
+    """A look that is at most so many seconds old, shared by the threads of this process. Raises as `look` does."""
+    with _memory.lock:
+        seen = _memory.seen
+        if seen is None or abs(time.time() - seen.at) > seconds:
+            seen = _memory.seen = look()
+        return seen
+
+
 def _lanes() -> list[tuple[Consumer, str]]:
     return [(consumer, lane) for _, consumer in sorted(consumers.items()) for lane in [*consumer.lanes, ""]]
 
@@ -254,7 +275,10 @@ def _group(  # noqa: PLR0913, PLR0917 - what was looked up, and for whom
     dead: dict[str, tuple[int, int]],
     now: datetime,
 ) -> GroupState:
-    ours = [row for row in rows if row.consumer == consumer.name and _is_of_lane(consumer, row, lane)]
+    ours = [row for row in rows if row.consumer == consumer.name and _is_of_lane(consumer, _at(row), lane)]
+    never_held = set(kafka.bounds if kafka else ()) - {_at(row) for row in ours}
+    progress = [_progress(row, kafka, now) for row in ours]
+    progress += [_unbegun(at, kafka.bounds[at]) for at in never_held if kafka and _is_of_lane(consumer, at, lane)]
     hosts = kafka.members.get(_group_id(consumer, lane)) if kafka else None
     opened, recent = dead.get(consumer.name, (0, 0))
     return GroupState(
@@ -263,17 +287,27 @@ def _group(  # noqa: PLR0913, PLR0917 - what was looked up, and for whom
         lane=lane,
         members=None if hosts is None else len(hosts),
         hosts=sorted(set(hosts or [])),
-        progress=[_progress(row, kafka, now) for row in sorted(ours, key=lambda row: (row.topic, row.partition))],
+        progress=sorted(progress, key=lambda one: (one.topic, one.partition)),
         last_batch=max((row.updated_at.astimezone(UTC).isoformat() for row in ours), default=None),
         open_dead_letters=opened,
         recent_dead_letters=recent,
     )
 
 
-def _is_of_lane(consumer: Consumer, row: ConsumerOffset, lane: str) -> bool:
+def _at(row: ConsumerOffset) -> Partition:
+    return row.topic, row.partition
+
+
+def _is_of_lane(consumer: Consumer, at: Partition, lane: str) -> bool:
     lanes = {topic.name: topic.priority_lane for topic in consumer.topics}
-    own = lanes.get(row.topic, "") if row.partition == PRIORITY_PARTITION else ""
-    return row.topic in lanes and own == lane
+    own = lanes.get(at[0], "") if at[1] == PRIORITY_PARTITION else ""
+    return at[0] in lanes and own == lane
+
+
+def _unbegun(at: Partition, bounds: tuple[int, int]) -> Progress:
+    """A partition that the consumer has never held: it will begin at the oldest message."""
+    low, end = bounds
+    return Progress(*at, low, end - low, None if end > low else 0.0)
 
 
 def _progress(row: ConsumerOffset, kafka: _Kafka | None, now: datetime) -> Progress:

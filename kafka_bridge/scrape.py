@@ -1,8 +1,6 @@
 """The web's /metrics: its processes together, django-prometheus' figures, and the whole system as it is now."""
 
 import os
-import threading
-import time
 from collections.abc import Iterable, Iterator
 from typing import Final
 
@@ -32,24 +30,19 @@ def own_registry() -> CollectorRegistry:
 def page() -> bytes:
     """Prometheus' text format. With the database down, what does not need it."""
     whole = CollectorRegistry()
-    whole.register(_whole)
+    whole.register(WholeSystem())
     return generate_latest(own_registry()) + generate_latest(whole)
 
 
 class WholeSystem(Collector):
     """Looks at the system at most every REMEMBERED_SECONDS."""
 
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._until = 0.0
-        self._seen: Overview | None = None
-
     def describe(self) -> Iterable[Metric]:
         return []  # registering must not look
 
     def collect(self) -> Iterator[Metric]:
         try:
-            seen = self._look()
+            seen = overview.recent(REMEMBERED_SECONDS)
         except (DatabaseError, InterfaceError):
             return
         for declared, samples in _families(seen):
@@ -57,16 +50,6 @@ class WholeSystem(Collector):
             for labels, value in samples:
                 family.add_metric(labels, value)
             yield family
-
-    def _look(self) -> Overview:
-        with self._lock:
-            if self._seen is None or time.monotonic() > self._until:
-                self._seen = overview.look()
-                self._until = time.monotonic() + REMEMBERED_SECONDS
-            return self._seen
-
-
-_whole: Final = WholeSystem()
 
 
 def _families(seen: Overview) -> Iterator[tuple[Declared, list[Sample]]]:

@@ -1,0 +1,69 @@
+"""What the enrolments know of an id: the form, its maestro and the mails, and the events that they must have had."""
+
+from collections.abc import Iterator
+from datetime import datetime
+from uuid import UUID
+
+from django.urls import reverse
+
+from inscripciones import folios
+from inscripciones.events import InscripcionAprobada, InscripcionRechazada, InscripcionRecibida
+from inscripciones.models import Envio, Inscripcion, Maestro
+from inscripciones.services import maestro_id
+from kafka_bridge.events import Event
+from kafka_bridge.tracing import Clue, Ids, Row, tracer
+
+RECIENTES = 5_000  # forms among which the one behind an event's id is looked for
+EVENTOS = (InscripcionRecibida, InscripcionAprobada, InscripcionRechazada)
+
+
+@tracer
+def seguir(ids: Ids) -> Iterator[Clue | Row]:
+    """By the enrolment's id, the maestro's, or that of an event of a recent enrolment."""
+    claves = ids | _de_eventos(ids) | set(Maestro.objects.filter(pk__in=ids).values_list("inscripcion_id", flat=True))
+    filas = {fila.pk: fila for fila in Inscripcion.objects.filter(pk__in=claves)}
+    for fila in filas.values():
+        yield from _de_inscripcion(fila)
+    for maestro in Maestro.objects.filter(inscripcion__in=filas):
+        yield Row(what="Maestro", state="aprobado", at=maestro.aprobado_en, url=_pagina("maestro", maestro.pk))
+    for envio in Envio.objects.filter(inscripcion__in=filas):
+        yield _correo(envio)
+    for pendiente in ids - filas.keys():
+        if via := folios.via(pendiente):
+            yield _pista(InscripcionRecibida, pendiente, str(pendiente), priority=via == "paid")
+
+
+def _de_eventos(ids: Ids) -> set[UUID]:
+    """An event's id is derived from the enrolment's, which cannot be turned around: each recent one is tried."""
+    recientes = Inscripcion.objects.order_by("-recibida_en").values_list("pk", flat=True)[:RECIENTES]
+    return {pk for pk in recientes if any(evento.derive_id(pk) in ids for evento in EVENTOS)}
+
+
+def _de_inscripcion(fila: Inscripcion) -> Iterator[Clue | Row]:
+    estado = f"{fila.get_estado_display()}, vía {fila.via}"
+    yield Row(what="Inscripción", state=estado, at=fila.registrada_en, url=_pagina("inscripcion", fila.pk))
+    yield _pista(InscripcionRecibida, fila.pk, str(fila.pk), priority=fila.paid, near=fila.recibida_en)
+    if fila.estado == Inscripcion.Estado.APROBADA:
+        yield _pista(InscripcionAprobada, fila.pk, str(maestro_id(fila.pk)), near=fila.resuelta_en)
+    if fila.estado == Inscripcion.Estado.RECHAZADA:
+        yield _pista(InscripcionRechazada, fila.pk, str(fila.pk), near=fila.resuelta_en)
+
+
+def _pista(evento: type[Event], pk: UUID, key: str, *, priority: bool = False, near: datetime | None = None) -> Clue:
+    return Clue(id=evento.derive_id(pk), event=evento, key=key, priority=priority, near=near)
+
+
+def _correo(envio: Envio) -> Row:
+    estado = f"{envio.get_estado_display()}, {envio.intentos} intentos"
+    momento = envio.enviado_en or envio.creado_en
+    return Row(
+        what=f"Correo: {envio.get_tipo_display()}",
+        state=estado,
+        at=momento,
+        url=_pagina("envio", envio.pk),
+        is_mail=True,
+    )
+
+
+def _pagina(modelo: str, pk: UUID) -> str:
+    return reverse(f"admin:inscripciones_{modelo}_change", args=[pk])

@@ -1,0 +1,135 @@
+"""The admin's pages of the whole system: what is wrong and what to do, live figures, and the way of one event."""
+
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from django.contrib import admin
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, JsonResponse
+from django.template.loader import render_to_string
+from django.template.response import TemplateResponse
+from django.urls import URLPattern, path
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
+from unfold.admin import ModelAdmin
+
+from kafka_bridge import overview, tracing
+from kafka_bridge.models import Panorama, Rastro
+from kafka_bridge.overview import GroupState, Overview, TopicState, duration
+
+REFRESH_SECONDS: Final = 2
+REMEMBERED_SECONDS: Final = 1.0  # however many people watch
+
+
+class PageAdmin(ModelAdmin):
+    """A page in the menu instead of a list of rows; whoever may view it may do all there is."""
+
+    title = ""
+    template = ""
+
+    def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
+        self.demand(request)
+        context = {**self.admin_site.each_context(request), "title": self.title, "opts": self.opts}
+        return TemplateResponse(request, self.template, context | self.context(request))
+
+    def demand(self, request: HttpRequest) -> None:
+        """Raises PermissionDenied."""
+        if not self.has_view_permission(request):
+            raise PermissionDenied
+
+    def context(self, request: HttpRequest) -> dict[str, Any]:
+        """What the page's template needs."""
+        raise NotImplementedError
+
+    def has_add_permission(self, request: HttpRequest) -> bool:
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:
+        return False
+
+
+@admin.register(Panorama)
+class PanoramaAdmin(PageAdmin):
+    """Brokers, topics, consumers, outbox and dead letters, as they are now."""
+
+    title = "Panorama de Kafka"
+    template = "kafka_bridge/admin/panorama.html"
+
+    def get_urls(self) -> list[URLPattern]:
+        data = self.admin_site.admin_view(self.data)
+        return [path("datos/", data, name="kafka_bridge_panorama_data"), *super().get_urls()]
+
+    def context(self, request: HttpRequest) -> dict[str, Any]:
+        seen = overview.recent(REMEMBERED_SECONDS)
+        return {"refresh_ms": REFRESH_SECONDS * 1_000, **tables(seen), "figures": figures(seen)}
+
+    def data(self, request: HttpRequest) -> JsonResponse:
+        """The tables again, and the figures that the page's script plots."""
+        self.demand(request)
+        seen = overview.recent(REMEMBERED_SECONDS)
+        html = render_to_string("kafka_bridge/admin/panorama_tables.html", tables(seen), request)
+        return JsonResponse({"html": html, **figures(seen)}, headers={"Cache-Control": "no-store"})
+
+
+def figures(seen: Overview) -> dict[str, Any]:
+    """What changes: lag and position by group, ends by topic. A rate is the difference of two looks."""
+    return {
+        "at": seen.at,
+        "kafka": seen.brokers is not None,
+        "lag": {group.group: group.lag for group in seen.groups} if seen.brokers is not None else {},
+        "applied": {group.group: sum(one.next_offset for one in group.progress) for group in seen.groups},
+        "ends": {topic.name: sum(partition.end for partition in topic.partitions) for topic in seen.topics},
+    }
+
+
+def tables(seen: Overview) -> dict[str, Any]:
+    """What the template of the tables shows."""
+    return {
+        "seen": seen,
+        "looked_at": timezone.localtime(datetime.fromtimestamp(seen.at, UTC)),
+        "topics": [_topic_row(topic) for topic in seen.topics],
+        "groups": [_group_row(group) for group in seen.groups],
+        "oldest": duration(seen.outbox.oldest_s),
+        "dead": sum(group.open_dead_letters for group in seen.groups if not group.lane),
+    }
+
+
+def _topic_row(topic: TopicState) -> dict[str, Any]:
+    return {
+        "topic": topic,
+        "leaders": sorted({partition.leader for partition in topic.partitions}),
+        "in_sync": min((partition.in_sync for partition in topic.partitions), default=0),
+        "replicas": max((partition.replicas for partition in topic.partitions), default=0),
+        "retention": duration(topic.retention_ms / 1_000)
+        if topic.retention_ms and topic.retention_ms > 0
+        else "siempre",
+    }
+
+
+def _group_row(group: GroupState) -> dict[str, Any]:
+    return {
+        "group": group,
+        "waiting": duration(group.waiting_s),
+        "last_batch": parse_datetime(group.last_batch) if group.last_batch else None,
+        "progress": [(one, duration(one.waiting_s) if one.waiting_s is not None else "?") for one in group.progress],
+    }
+
+
+@admin.register(Rastro)
+class RastroAdmin(PageAdmin):
+    """Follows one event by its id, or by the id of the enrolment or the sale that it is about."""
+
+    title = "Rastro de un evento"
+    template = "kafka_bridge/admin/rastro.html"
+
+    def context(self, request: HttpRequest) -> dict[str, Any]:
+        text = request.GET.get("id", "").strip()
+        wanted = tracing.parse(text)
+        return {
+            "text": text,
+            "malformed": bool(text) and wanted is None,
+            "trace": tracing.follow(wanted) if wanted else None,
+        }

@@ -1,0 +1,180 @@
+"""The admin's page of the whole system: what is wrong in words, live figures, and what it costs."""
+
+import json
+import time
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+from confluent_kafka.admin import AdminClient
+from django.core.management import call_command
+from django.test import Client
+from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries
+
+from deploy.embedded.ports import free_port
+from deploy.embedded.waiting import wait_until
+from inscripciones.models import Usuario
+from kafka_bridge import broker, overview
+from kafka_bridge.handlers import consumers
+from kafka_bridge.models import DeadLetter, OutboxMessage
+from kafka_bridge.overview import GroupState, Overview
+from tests.kafka_bridge.conftest import SECONDS, Bench
+
+PAGE = "/admin/kafka_bridge/panorama/"
+
+
+@pytest.fixture
+def known(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Bench:
+    """The bench's consumer is one of the system's."""
+    monkeypatch.setitem(consumers, bench.consumer.name, bench.consumer)
+    call_command("create_topics", verbosity=0)
+    return bench
+
+
+@pytest.fixture
+def without_kafka(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Asks where nobody listens."""
+    lonely = AdminClient({"bootstrap.servers": f"127.0.0.1:{free_port()}"}, logger=broker.client_logger)
+    monkeypatch.setattr(broker, "admin", lambda: lonely)
+
+
+@pytest.fixture(autouse=True)
+def nothing_remembered() -> Iterator[None]:
+    overview._memory.seen, overview._remembered_until = None, 0.0
+    yield
+    overview._memory.seen = None
+
+
+def group_of(seen: Overview, bench: Bench) -> GroupState:
+    return next(group for group in seen.groups if group.consumer == bench.consumer.name)
+
+
+def told(seen: Overview) -> str:
+    return "\n".join(f"{problem.what} {problem.do}" for problem in seen.problems)
+
+
+def test_a_stopped_consumer_is_named_and_its_lag_grows_then_shrinks(known: Bench) -> None:
+    name = known.consumer.name
+    known.publish(1, 2, 3)
+    stopped = overview.look()
+    assert (group_of(stopped, known).members, group_of(stopped, known).lag) == (0, 3)
+    assert f"Nadie atiende «{name}». Le faltan 3 mensajes. Inicia manage.py run_consumer {name}." in told(stopped)
+    with known.running(known.runner()):
+        wait_until(lambda: len(known.rows()) == 3, SECONDS)
+        running = overview.look()
+    assert (group_of(running, known).members, group_of(running, known).lag) == (1, 0)
+    assert f"«{name}»" not in told(running)
+    known.publish(4, 5)
+    wait_until(lambda: group_of(overview.look(), known).members == 0, SECONDS)
+    behind = group_of(overview.look(), known)
+    assert behind.lag == 2
+    assert sum(one.next_offset for one in behind.progress) == 3
+
+
+def test_the_wait_is_that_of_the_oldest_message_not_applied(known: Bench) -> None:
+    known.publish(1, key="same")
+    with known.running(known.runner()):
+        wait_until(lambda: known.rows() == [1], SECONDS)
+    known.publish(2, 3, key="same")
+    seen = overview.look(timezone.now() + timedelta(minutes=5))
+    assert 295 < group_of(seen, known).waiting_s < 400
+
+
+def test_topics_are_told_as_the_brokers_have_them(known: Bench) -> None:
+    known.publish(1, 2, 3)
+    topic = next(topic for topic in overview.look().topics if topic.name == known.topic.name)
+    assert (len(topic.partitions), topic.messages, topic.retention_ms) == (2, 3, known.topic.retention_ms)
+    assert all(partition.leader >= 0 and partition.in_sync == partition.replicas == 1 for partition in topic.partitions)
+
+
+def test_what_waits_too_long_and_what_failed_come_with_what_to_do(known: Bench) -> None:
+    before = timezone.now() - timedelta(minutes=3)
+    OutboxMessage.objects.create(
+        event_id=known.happened(1).id,
+        topic="t",
+        partition=0,
+        key=b"k",
+        value=b"{}",
+        headers=[],
+        shard=0,
+        created_at=before,
+    )
+    dead_letter(known.consumer.name)
+    text = told(overview.look())
+    assert "El outbox tiene 1 mensajes; el más antiguo espera hace 3 min." in text
+    assert "run_outbox_relay" in text
+    assert f"«{known.consumer.name}» tiene 1 mensajes no procesados." in text
+
+
+def dead_letter(consumer: str) -> DeadLetter:
+    return DeadLetter.objects.create(
+        consumer=consumer, topic="t", partition=0, offset=1, topic_uuid="u", headers=[], message_at=timezone.now(),
+        reason="handler", error="", attempts=1,
+    )  # fmt: skip
+
+
+def test_without_kafka_the_page_says_so_within_a_second_and_what_the_database_knows(
+    known: Bench, without_kafka: None, admin_client: Client
+) -> None:
+    dead_letter(known.consumer.name)
+    admin_client.get("/admin/")
+    began = time.monotonic()
+    page = admin_client.get(PAGE)
+    assert time.monotonic() - began < 1.3  # the second, and rendering on a busy machine
+    assert page.status_code == 200
+    text = page.text
+    assert text.index("Kafka no responde.") < text.index("mensajes no procesados.")
+    assert "Lo que llega se guarda en la base de datos" in text
+    assert json.loads(admin_client.get(f"{PAGE}datos/").text)["kafka"] is False
+
+
+def test_the_page_costs_as_much_with_many_messages_as_with_none(
+    known: Bench, admin_client: Client, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    admin_client.get(PAGE)
+    known.publish(*range(500))
+    with known.running(known.runner()):
+        wait_until(lambda: len(known.rows()) == 500, SECONDS)
+    known.publish(*range(500))
+    overview._memory.seen = None
+    with django_assert_max_num_queries(6):  # three of the look; session, user
+        data = admin_client.get(f"{PAGE}datos/").json()
+    assert data["lag"][known.consumer.name] == 500
+    assert known.consumer.name in data["html"]
+
+
+def test_those_who_watch_at_once_cost_one_look(known: Bench, admin_client: Client) -> None:
+    looks = {admin_client.get(f"{PAGE}datos/").json()["at"] for _ in range(3)}
+    assert len(looks) <= 2  # a second may end in between
+
+
+def test_only_staff_who_may_view_it_get_in(db: None, client: Client) -> None:
+    client.force_login(Usuario.objects.create_user("nadie", password="x", is_staff=True))
+    assert [client.get(f"{PAGE}{what}").status_code for what in ("", "datos/")] == [403, 403]
+    assert client.get("/admin/kafka_bridge/rastro/").status_code == 403
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(8, "8 s"), (119, "119 s"), (180, "3 min"), (8_000, "2 h"), (345_600, "4 días")]
+)
+def test_durations_as_people_say_them(seconds: float, text: str) -> None:
+    assert overview.duration(seconds) == text
+
+
+def test_estado_tells_the_same_in_a_terminal(known: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    known.publish(1, 2)
+    with pytest.raises(SystemExit) as ended:
+        call_command("estado", seconds=0)
+    text = capsys.readouterr().out
+    assert ended.value.code == 1  # something is grave: for scripts
+    assert "Nadie atiende" in text
+    assert known.topic.name[:12] in text
+
+
+def test_estado_in_json_is_for_scripts(known: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit):
+        call_command("estado", json=True)
+    seen: dict[str, Any] = json.loads(capsys.readouterr().out)
+    assert {group["group"] for group in seen["groups"]} >= {"aprobacion", "aprobacion.paid", "contabilidad"}
