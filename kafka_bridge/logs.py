@@ -71,7 +71,10 @@ def configure(log_format: Format) -> dict[str, Any]:
                 "django.request": "ERROR",
             }.items()
         }
-        | {"kafka_bridge.librdkafka": {"filters": ["seldom"]}},
+        | {"kafka_bridge.librdkafka": {"filters": ["seldom"]}}
+        | {
+            name: {"level": "WARNING"} for name in ("celery.app.trace", "celery.worker.strategy")
+        },  # ours is a line a task
     }
 
 

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from deploy.embedded import Stack, StackError
-from deploy.embedded.ports import HOST, next_free_port
+from deploy.embedded.ports import HOST, free_port, next_free_port
 from deploy.embedded.processes import Process
 from deploy.embedded.stack import write_private
 
@@ -39,7 +39,8 @@ def application_processes(port: int) -> dict[str, list[str]]:
     return {
         "web": [
             *(sys.executable, "-m", "gunicorn", "mamochi_site.wsgi:application", "--bind", f"{HOST}:{port}"),
-            *("--workers", "2", "--threads", "8", "--graceful-timeout", "10", "--access-logfile", "-"),
+            *("--workers", "2", "--threads", "8", "--graceful-timeout", "10"),
+            *("--config", "python:mamochi_site.gunicorn_conf"),
             "--no-control-socket",  # by default one socket in HOME, which two stacks would share
         ],
         **{f"consumer-{name}": manage("run_consumer", name) for name in consumers},
@@ -80,7 +81,7 @@ def running_system(
         system = _configure(stack, port, settings or {})
         _prepare(system)
         for name, argv in application_processes(port).items():
-            stack.run(name, argv, cwd=CHECKOUT, env=system.environment)
+            stack.run(name, argv, cwd=CHECKOUT, env=system.environment | _watched(system, name))
         _note(system)
         _wait_ready(system)
         yield system
@@ -99,6 +100,7 @@ def _configure(stack: Stack, port: int, settings: dict[str, str]) -> System:
         "ALLOWED_HOSTS": f"{HOST},localhost",
         "SECRET_KEY": kept["secret_key"],
         "SITE_URL": url,
+        "LOG_FORMAT": os.environ.get("LOG_FORMAT", "text"),  # a person reads these logs
         "PYTHONUNBUFFERED": "1",
         **settings,
     }
@@ -120,6 +122,19 @@ def _prepare(system: System) -> None:
     account = {"DJANGO_SUPERUSER_USERNAME": system.admin_user, "DJANGO_SUPERUSER_PASSWORD": system.admin_password}
     process = system.stack.run("prepare", manage("prepare"), cwd=CHECKOUT, env=system.environment | account)
     process.wait(PREPARE_TIMEOUT_S)
+
+
+def _watched(system: System, name: str) -> dict[str, str]:
+    """Where a process counts, and where it tells: the web on its own port, Beat nowhere. stack.json names the ports."""
+    folder = system.stack.folder / "metrics" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    shared = {"PROMETHEUS_MULTIPROC_DIR": str(folder)} if name in ("web", "celery-worker") else {}
+    if name in ("web", "celery-beat"):
+        return shared
+    port = free_port()
+    metrics: dict[str, str] = system.stack.extra.get("metrics", {})
+    system.stack.note(metrics=metrics | {name: f"http://{HOST}:{port}/metrics"})
+    return shared | {"METRICS_PORT": f"{HOST}:{port}"}
 
 
 def _note(system: System) -> None:

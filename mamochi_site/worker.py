@@ -1,11 +1,20 @@
 """What Celery tells of its tasks: one log line each, metrics, and the trace of the request that caused them."""
 
+import os
 import time
 from contextlib import ExitStack
 from typing import Any, Final
 
 from celery import Task
-from celery.signals import before_task_publish, setup_logging, task_postrun, task_prerun
+from celery.signals import (
+    before_task_publish,
+    heartbeat_sent,
+    setup_logging,
+    task_postrun,
+    task_prerun,
+    worker_process_shutdown,
+    worker_ready,
+)
 
 from kafka_bridge import traceparent
 
@@ -15,6 +24,32 @@ _running: Final[dict[str, tuple[ExitStack, float]]] = {}  # by task id; a worker
 @setup_logging.connect
 def keep_django_logging(**_: Any) -> None:
     """Whoever connects here has Celery leave the loggers as Django's settings made them."""
+
+
+@worker_ready.connect
+def serve_metrics(**_: Any) -> None:
+    """/metrics and /health on METRICS_PORT, where that is set (as `[HOST:]PORT`)."""
+    from kafka_bridge import probe
+
+    beat()
+    if where := os.environ.get("METRICS_PORT"):
+        probe.serve(probe.address(where))
+
+
+@heartbeat_sent.connect
+def beat(**_: Any) -> None:
+    """The worker's main loop, which hands tasks out, comes round."""
+    from kafka_bridge.observed import Pulse, pulses
+
+    (pulses.get("worker") or Pulse("worker")).beat(working=True)
+
+
+@worker_process_shutdown.connect
+def forget_gauges(pid: int, **_: Any) -> None:
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        from prometheus_client.multiprocess import mark_process_dead
+
+        mark_process_dead(pid)  # type: ignore[no-untyped-call]
 
 
 @before_task_publish.connect

@@ -12,7 +12,7 @@ from django.db import DatabaseError, InterfaceError
 from django.utils import timezone
 from rich.console import Console, Group
 from rich.panel import Panel
-from rich.table import Table
+from rich.table import Column, Table
 from rich.text import Text
 
 from kafka_bridge import overview
@@ -60,7 +60,9 @@ def shown(seen: Overview, before: Overview) -> Group:
 
 
 def _groups(seen: Overview, before: Overview) -> Table:
-    table = Table("Grupo", "Procesos", "Por aplicar", "Espera", "Por segundo", "Último lote", "Sin procesar")
+    table = Table(
+        Column("Grupo", no_wrap=True), "Procesos", "Por aplicar", "Espera", "Por segundo", "Último lote", "Sin procesar"
+    )
     earlier = {group.group: _applied(group) for group in before.groups}
     for group in seen.groups:
         table.add_row(
@@ -76,7 +78,7 @@ def _groups(seen: Overview, before: Overview) -> Table:
 
 
 def _topics(seen: Overview, before: Overview) -> Table:
-    table = Table("Tópico", "Particiones", "Copias al día", "Guardados", "Por segundo")
+    table = Table(Column("Tópico", no_wrap=True), "Particiones", "Copias al día", "Guardados", "Por segundo")
     earlier = {topic.name: sum(one.end for one in topic.partitions) for topic in before.topics}
     for topic in seen.topics:
         in_sync = min((one.in_sync for one in topic.partitions), default=0)
