@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -10,16 +11,18 @@ import urllib.request
 from collections.abc import Iterator
 from http.server import ThreadingHTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 from django.conf import settings
+from django.core.management import call_command
 from django.test import Client
 from prometheus_client import REGISTRY
 from prometheus_client.parser import text_string_to_metric_families
 
 from deploy.embedded.ports import free_port
 from deploy.embedded.waiting import wait_until
-from kafka_bridge import metrics, observed, outbox, probe
+from kafka_bridge import metrics, metrics_page, observed, outbox, probe
 from kafka_bridge.models import DeadLetter
 from kafka_bridge.observed import Pulse
 from tests.kafka_bridge.conftest import SECONDS, Bench
@@ -172,3 +175,50 @@ def answers(port: int, what: str) -> int:
         return get(f"http://127.0.0.1:{port}/health/{what}")[0]
     except OSError:
         return 0
+
+
+DASHBOARD = settings.BASE_DIR / "deploy/grafana/mamochi.json"
+NAME = re.compile(r"\b(mamochi_\w+|django_\w+)")
+
+
+def known_names() -> set[str]:
+    suffixes = ("_bucket", "_sum", "_count")
+    histograms = {f"{one.name}{suffix}" for one in metrics.DECLARED if one.kind == "histogram" for suffix in suffixes}
+    ours = {one.name for one in metrics.DECLARED} | histograms
+    return ours | {"django_http_responses_total_by_status_total"}
+
+
+def test_the_page_of_metrics_is_up_to_date() -> None:
+    call_command("metrics_page", check=True)
+    page = (settings.BASE_DIR / metrics_page.PAGE).read_text()
+    for declared in metrics.DECLARED:
+        assert f"`{declared.name}`" in page
+    for rule in metrics_page.alerts(settings.BASE_DIR):
+        assert f"### {rule['alert']} " in page
+
+
+def test_all_that_prometheus_would_read_of_ours_is_on_the_page() -> None:
+    """Also what somebody makes elsewhere, without declaring it."""
+    exposed = {family.name for family in REGISTRY.collect() if family.name.startswith("mamochi_")}
+    assert exposed <= {declared.name.removesuffix("_total") for declared in metrics.DECLARED}
+
+
+@pytest.mark.parametrize("rule", metrics_page.alerts(settings.BASE_DIR), ids=lambda rule: rule["alert"])
+def test_each_alert_asks_for_what_there_is_and_says_what_to_do(rule: dict[str, Any]) -> None:
+    used = set(NAME.findall(rule["expr"]))
+    assert used
+    assert used <= known_names()
+    assert rule["expr"].count("(") == rule["expr"].count(")")
+    assert rule["labels"]["severity"] in ("page", "ticket")
+    assert len(rule["annotations"]["description"]) > 30
+    labels = set(re.findall(r"\$labels\.(\w+)", rule["annotations"]["summary"]))
+    assert labels <= {label for one in metrics.DECLARED if one.name in rule["expr"] for label in one.labels}
+
+
+def test_the_dashboard_shows_what_there_is() -> None:
+    panels = json.loads(DASHBOARD.read_text())["panels"]
+    used = {name for panel in panels for target in panel["targets"] for name in NAME.findall(target["expr"])}
+    assert used <= known_names()
+    shown = {one.name for one in metrics.DECLARED if any(name.startswith(one.name) for name in used)}
+    left_out = {"mamochi_consumer_lag_messages", "mamochi_last_step_timestamp_seconds", "mamochi_outbox_oldest_seconds"}
+    assert {one.name for one in metrics.DECLARED} - shown == left_out
