@@ -134,7 +134,7 @@ LAST_STEP: Final = _gauge(
     "mamochi_last_step_timestamp_seconds",
     "Última vuelta del ciclo de este proceso (hora Unix). Si no avanza, está colgado.",
     "process",
-    where=("consumidor", "relay"),
+    where=("consumidor", "relay", "worker"),
 )
 
 # Relay
