@@ -2,7 +2,7 @@
 
 import traceback
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from itertools import groupby
@@ -22,7 +22,6 @@ Partition = tuple[str, int]  # topic, partition
 
 TRANSACTION_TIMEOUT_MS: Final = 30_000  # below max.poll.interval.ms: a stuck owner frees its partition
 REPLAY_HEADER: Final = "mamochi_replay_for"  # names the one consumer that a replayed dead letter is for
-PIECES_AFTER_FAILURE: Final = 8  # where messages failed lately, a culprit makes an eighth of its batch be done again
 LONE_ATTEMPTS: Final = 2  # how often a message alone is tried before it is a dead letter
 
 
@@ -89,12 +88,6 @@ def next_offsets(records: Iterable[Record]) -> dict[Partition, int]:
     return dict(sorted(last.items()))
 
 
-def pieces(records: list[Record], count: int) -> Iterator[list[Record]]:
-    """The records in at most `count` runs of the same length, none empty."""
-    size = max(1, -(-len(records) // count))
-    return (records[start : start + size] for start in range(0, len(records), size))
-
-
 class Batch:
     """One consumer's records and the transaction that applies them."""
 
@@ -132,9 +125,7 @@ class Batch:
             self._advance(held, offsets)
             ours = [record for record in self.records if record.replayed_for in ("", self.consumer.name)]
             self._reject(ours)
-            handled = [record for record in ours if type(record.event) in self.consumer.handlers]
-            for piece in pieces(handled, PIECES_AFTER_FAILURE if any(history) else 1):
-                self._handle(piece)
+            self._handle([record for record in ours if type(record.event) in self.consumer.handlers])
             if self.dead:
                 self.limit.check([*history, *self.outcomes()])
             for letter in self.dead:
@@ -159,7 +150,7 @@ class Batch:
 
     def _handle(self, records: list[Record]) -> None:
         """Applies the records; on failure halves them until the culprits stand alone: O(k log n) attempts for k of them."""
-        error = self._attempt(records, LONE_ATTEMPTS if len(records) == 1 else 1)
+        error = self._attempt(records, LONE_ATTEMPTS if len(records) == 1 else 1) if records else None
         if error is None:
             self._failed_in_a_row = 0
         elif len(records) == 1:
