@@ -105,7 +105,8 @@ def test_a_thousand_sales_move_each_total_once_in_as_many_queries_as_one(
     with django_assert_num_queries(8):
         consumers.descontar_ventas(medianos(rosa, 1))
     before = _times_written()
-    with django_assert_num_queries(8):  # history asked after, carts made and locked, lines in their savepoint, totals, voids
+    # History asked after, carts made and locked, lines in their savepoint, totals, voids.
+    with django_assert_num_queries(8):
         consumers.descontar_ventas(medianos(rosa, 1_000))
     assert _times_written() - before == len(LLENO)
     assert stock(rosa)["mote"] == 10**8 + 1_500 - 1_001 * 150
