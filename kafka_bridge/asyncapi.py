@@ -146,7 +146,9 @@ def _headers() -> Schema:
         "content-type": {"const": "application/json"},
     }
     replayed = {"description": "Solo en mensajes reenviados: el único consumidor que debe aplicarlo."}
-    properties = {name: {"type": "string", **rest} for name, rest in {**required, REPLAY_HEADER: replayed}.items()}
+    trace = {"description": "W3C Trace Context: la petición que lo causó, si se sabe."}
+    known = {**required, REPLAY_HEADER: replayed, traceparent.HEADER: trace}
+    properties = {name: {"type": "string", **rest} for name, rest in known.items()}
     return {"type": "object", "properties": properties, "required": list(required)}
 
 

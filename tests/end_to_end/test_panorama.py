@@ -97,7 +97,10 @@ def test_with_the_broker_down_the_page_opens_and_a_sale_is_seen_waiting(
 
 def test_a_dead_letter_is_found_by_its_event_and_says_whose_it_is(page: Page, system: System) -> None:
     event_id = str(uuid4())
-    headers = [("ce_id", event_id.encode()), ("ce_type", VentaRegistrada.type.encode())]
+    headers: list[tuple[str, str | bytes | None]] = [
+        ("ce_id", event_id.encode()),
+        ("ce_type", VentaRegistrada.type.encode()),
+    ]
     stranger = Producer({"bootstrap.servers": system.environment["KAFKA_BOOTSTRAP_SERVERS"]})
     stranger.produce(VENTAS.name, partition=0, value=b'{"cantidad": 0}', headers=headers)
     assert stranger.flush(SECONDS) == 0
