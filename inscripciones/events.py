@@ -1,13 +1,19 @@
 """What applicants send (`mamochi.inscripciones`) and what the guild decides about them (`mamochi.maestros`)."""
 
-from typing import ClassVar
+from typing import Annotated, ClassVar, Final
 from uuid import UUID
 
-from kafka_bridge.events import Event, Instant
+import msgspec
+
+from kafka_bridge.events import Event, Instant, Text
 from kafka_bridge.topics import Topic
 
 INSCRIPCIONES = Topic(name="mamochi.inscripciones", partitions=4, priority_lane="paid")
 MAESTROS = Topic(name="mamochi.maestros", partitions=3)
+LARGO_DE_NOMBRE: Final = 120
+LARGO_DE_CORREO: Final = 254
+Nombre = Annotated[Text, msgspec.Meta(max_length=LARGO_DE_NOMBRE)]
+Correo = Annotated[Text, msgspec.Meta(max_length=LARGO_DE_CORREO)]
 
 
 class InscripcionRecibida(Event, frozen=True):
@@ -25,13 +31,13 @@ class InscripcionRecibida(Event, frozen=True):
         "comprobante_pago": "TRX-000123",
     }
     inscripcion_id: UUID
-    nombre: str
-    rut: str
-    email: str
-    telefono: str
-    comuna: str
+    nombre: Nombre
+    rut: Annotated[Text, msgspec.Meta(max_length=12)]
+    email: Correo
+    telefono: Annotated[Text, msgspec.Meta(max_length=16)]
+    comuna: Annotated[Text, msgspec.Meta(max_length=60)]
     paid: bool
-    comprobante_pago: str = ""
+    comprobante_pago: Annotated[Text, msgspec.Meta(max_length=64)] = ""
 
     @property
     def key(self) -> str:
@@ -51,8 +57,8 @@ class InscripcionAprobada(Event, frozen=True):
     example = {"nombre": "Rosa Ñáñez Peña", "email": "rosa@example.cl"}
     inscripcion_id: UUID
     maestro_id: UUID
-    nombre: str
-    email: str
+    nombre: Nombre
+    email: Correo
     aprobada_en: Instant
 
     @property
@@ -68,7 +74,7 @@ class InscripcionRechazada(Event, frozen=True):
     summary = "El gremio rechazó una inscripción, con su motivo."
     example = {"motivo": "El comprobante de pago ya se usó."}
     inscripcion_id: UUID
-    motivo: str
+    motivo: Annotated[Text, msgspec.Meta(max_length=2_000)]
     rechazada_en: Instant
 
     @property

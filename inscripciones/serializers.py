@@ -18,14 +18,22 @@ class CampoNormal(serializers.CharField):
     def to_internal_value(self, data: Any) -> str:
         texto = super().to_internal_value(data)
         try:
-            return self.normalizar(texto)
+            normal = self.normalizar(texto)
         except ValueError as error:
             raise serializers.ValidationError(str(error)) from None
+        return _dentro_del_largo(self, normal)
 
 
 class CorreoNormal(serializers.EmailField):
     def to_internal_value(self, data: Any) -> str:
-        return formato.email(super().to_internal_value(data))
+        return _dentro_del_largo(self, formato.email(super().to_internal_value(data)))
+
+
+def _dentro_del_largo(campo: serializers.CharField, normal: str) -> str:
+    """Composing accents and lower case can make a text longer than the one that was checked."""
+    if campo.max_length is not None and len(normal) > campo.max_length:
+        campo.fail("max_length", max_length=campo.max_length)
+    return normal
 
 
 class FormularioSerializer(serializers.Serializer[dict[str, Any]]):

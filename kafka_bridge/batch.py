@@ -201,7 +201,7 @@ class Batch:
                 offset=record.offset,
                 event_type=_type_of(headers),
                 key=record.message.key(),
-                headers=[[name, _text(value)] for name, value in headers.items()],
+                headers=[[_printable(name), _text(value)] for name, value in headers.items()],
                 value=record.message.value(),
                 message_at=datetime.fromtimestamp(record.message.timestamp()[1] / 1_000, UTC),
                 reason=reason,

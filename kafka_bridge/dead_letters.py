@@ -21,7 +21,7 @@ from django.db.models.functions import Coalesce, Length, Now
 
 from kafka_bridge import outbox
 from kafka_bridge.batch import REPLAY_HEADER
-from kafka_bridge.events import Event, Message, Undecodable, decode, encode, registered
+from kafka_bridge.events import NOT_JSON, Event, Message, Undecodable, decode, encode, registered
 from kafka_bridge.handlers import consumers
 from kafka_bridge.models import DeadLetter
 
@@ -71,7 +71,7 @@ def as_text(value: bytes | memoryview | None) -> str:
     raw = bytes(value or b"")
     try:
         return msgspec.json.format(raw, indent=2).decode()
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except NOT_JSON:
         text = raw.decode(errors="backslashreplace")
         return "".join(c if c.isprintable() or c in "\n\t" else f"\\u{ord(c):04x}" for c in text)
 
@@ -104,7 +104,7 @@ def _field(value: bytes | memoryview | None, name: str) -> str:
 def _object(value: bytes | memoryview | None) -> dict[str, object]:
     try:
         decoded = msgspec.json.decode(bytes(value or b""))
-    except (msgspec.DecodeError, UnicodeDecodeError):
+    except NOT_JSON:
         return {}
     return decoded if isinstance(decoded, dict) else {}
 
@@ -119,10 +119,7 @@ def replay_message(letter: DeadLetter, value: bytes, event_type: str) -> Message
     original = event_id(letter)
     if original and event.id != original:
         raise NotReplayable("«id»: el id del evento no se cambia, porque de él depende que nada se cuente dos veces.")
-    try:
-        message = encode(event)
-    except OverflowError:
-        raise NotReplayable("«time»: está fuera del calendario, año 1 a 9999.") from None
+    message = encode(event)
     headers = (*message.headers, (REPLAY_HEADER, letter.consumer.encode()))
     return replace(message, value=value, headers=headers)
 
@@ -150,6 +147,8 @@ _EXPLANATIONS: Final = (
     (r"Invalid UUID", "no es un UUID"),
     (r"Invalid RFC3339 encoded datetime", "no es una fecha y hora RFC 3339 con huso, como 2026-11-23T15:04:05-03:00"),
     (r"Expected `datetime` with a timezone component", "le falta el huso horario, como en 2026-11-23T15:04:05-03:00"),
+    (r"Expected `datetime` of (?P<years>\d+ to \d+)", "está fuera de los años {years}"),
+    (r"(Integer value|Number) out of range", "es un número demasiado grande"),
     (r"Invalid enum value", "no es uno de los valores permitidos"),
     (r"Expected `\w+` of length (?P<limit>[<>]=? \d+)", "su largo debe ser {limit}"),
     (r"Expected `str` matching regex", "no tiene la forma esperada"),
@@ -184,7 +183,7 @@ def explain(error: str) -> str:
 
 
 def _in_spanish(types: str) -> str:
-    return " o ".join(_TYPE_NAMES.get(name, name) for name in types.split(" | "))
+    return " o ".join(_TYPE_NAMES.get(name, name) for name in types.split(" | ")).replace(" to ", " a ")
 
 
 def syntax_error(text: str) -> str:
@@ -196,6 +195,8 @@ def syntax_error(text: str) -> str:
         before = text.encode()[: int(found[1])].decode(errors="ignore") if found else text
         line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
         return f"El JSON está mal escrito en la línea {line}, columna {column}."
+    except RecursionError:
+        return "El JSON está anidado demasiadas veces."
     return ""
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from confluent_kafka import KafkaException
-from django.db import DatabaseError, InterfaceError
+from django.db import DatabaseError, DataError, InterfaceError, ProgrammingError
 
 from kafka_bridge.events import Undecodable
 
@@ -24,7 +24,9 @@ def is_outage(error: BaseException) -> bool:
     if isinstance(error, KafkaException | InterfaceError):
         return True
     state = sqlstate(error)
-    return isinstance(error, DatabaseError) and (state == "" or state.startswith(OUTAGE_STATES))
+    if not state:  # the connection was lost; or psycopg itself refused a value, which no waiting makes better
+        return isinstance(error, DatabaseError) and not isinstance(error, DataError | ProgrammingError)
+    return isinstance(error, DatabaseError) and state.startswith(OUTAGE_STATES)
 
 
 def is_timeout(error: BaseException) -> bool:

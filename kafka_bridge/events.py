@@ -20,7 +20,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
-from typing import Annotated, Any, ClassVar, Final, Self
+from typing import Annotated, Any, ClassVar, Final, Self, get_type_hints
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 import msgspec
@@ -30,11 +30,20 @@ from kafka_bridge.topics import Topic
 
 SOURCE: Final = "mamochi"
 NAMESPACE: Final = uuid5(NAMESPACE_URL, "https://mamochi.cl/events")
+NOT_JSON: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)  # the last: nested deeper than the stack
 Headers = Mapping[str, bytes | str | None]
 registered: Final[dict[str, "type[Event]"]] = {}
 
-# A time without an offset is refused: nobody can place it.
-Instant = Annotated[datetime, msgspec.Meta(tz=True)]
+# A time without an offset is refused: nobody can place it. So is one far off: a single sale of the year 2 would open a
+# hundred thousand weeks. `__post_init__` holds the years, and the keywords (of ajv's) tell strangers.
+EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
+LATEST: Final = datetime(2200, 1, 1, tzinfo=UTC)
+_YEARS: Final = {"formatMinimum": EARLIEST.isoformat(), "formatExclusiveMaximum": LATEST.isoformat()}
+Instant = Annotated[datetime, msgspec.Meta(tz=True, extra_json_schema=_YEARS)]
+# What PostgreSQL cannot store is refused before any handler sees it.
+Text = Annotated[str, msgspec.Meta(pattern=r"^[^\x00]*$")]  # no NUL; each field adds the length of its column
+Code = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9_-]+$", max_length=30)]  # of a product or an ingredient
+Amount = Annotated[int, msgspec.Meta(ge=0, le=10**13)]  # of an ingredient: a million such still add up in a bigint
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
@@ -55,6 +64,12 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
         other = registered.setdefault(cls.type, cls)
         if other.__qualname__ != cls.__qualname__ or other.__module__ != cls.__module__:
             raise TypeError(f"{cls.type} is already the type of {other.__module__}.{other.__qualname__}")
+
+    def __post_init__(self) -> None:
+        """Raises ValueError where a moment lies outside of the system's time; a decoder makes it a ValidationError."""
+        for name in _instants(type(self)):
+            if not EARLIEST <= getattr(self, name) < LATEST:
+                raise ValueError(f"Expected `datetime` of {EARLIEST.year} to {LATEST.year - 1} - at `$.{name}`")
 
     @property
     def key(self) -> str:
@@ -128,7 +143,7 @@ def decode(headers: Headers, value: bytes | None) -> Event:
         return _decoder(event_class).decode(value or b"")
     except msgspec.ValidationError as error:
         raise Undecodable("schema", _without_data(str(error))) from None
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+    except NOT_JSON as error:
         raise Undecodable("undecodable", f"not JSON: {type(error).__name__}") from None
 
 
@@ -146,6 +161,11 @@ def _class_of(raw: bytes | str | None) -> type[Event]:
     if name not in registered:
         raise Undecodable("unknown_type", f"no event is declared with the type {name[:100]!r}")
     return registered[name]
+
+
+@cache
+def _instants(event_class: type[Event]) -> tuple[str, ...]:
+    return tuple(name for name, kind in get_type_hints(event_class).items() if kind is datetime)
 
 
 @cache

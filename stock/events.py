@@ -1,9 +1,11 @@
 """The cart ran out; the cart was filled."""
 
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 from uuid import UUID
 
-from kafka_bridge.events import Event, Instant
+import msgspec
+
+from kafka_bridge.events import Amount, Code, Event, Instant
 from kafka_bridge.topics import Topic
 
 STOCK = Topic(name="mamochi.stock", partitions=3)
@@ -22,9 +24,9 @@ class StockAgotado(Event, frozen=True):
     example = {"insumos": ["huesillo"], "origen": "maestro"}
     aviso_id: UUID
     maestro_id: UUID
-    insumos: list[str]
+    insumos: Annotated[list[Code], msgspec.Meta(max_length=100)]
     origen: Literal["maestro", "automatico"]
-    ventas_hasta: dict[int, int] | None = None
+    ventas_hasta: dict[int, Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]] | None = None
 
     @property
     def key(self) -> str:
@@ -40,7 +42,7 @@ class StockRepuesto(Event, frozen=True):
     example = {"insumos": {"mote": 1500, "huesillo": 20}}
     aviso_id: UUID
     maestro_id: UUID
-    insumos: dict[str, int]
+    insumos: Annotated[dict[Code, Amount], msgspec.Meta(min_length=1, max_length=100)]
     repuesto_en: Instant
 
     @property

@@ -9,9 +9,9 @@ import msgspec
 from rest_framework.exceptions import ValidationError
 
 from ventas.catalogo import Catalogo
-from ventas.events import VentaRegistrada
+from ventas.events import MAX_UNIDADES, VentaRegistrada
 from ventas.semanas import CHILE
-from ventas.serializers import MAX_UNIDADES, VentaEntradaSerializer
+from ventas.serializers import VentaEntradaSerializer
 
 ADELANTO: Final = timedelta(minutes=5)  # how far ahead a phone's clock may be
 ANTIGUEDAD: Final = timedelta(days=60)  # how long a phone may have been offline

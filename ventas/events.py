@@ -1,14 +1,16 @@
 """Sales. A sale carries its price, its cost and the ingredients it used, as the catalogue had them when it was accepted."""
 
-from typing import Annotated, ClassVar
+from typing import Annotated, ClassVar, Final
 from uuid import UUID
 
 import msgspec
 
-from kafka_bridge.events import Event, Instant
+from kafka_bridge.events import Amount, Code, Event, Instant, Text
 from kafka_bridge.topics import Topic
 
 VENTAS = Topic(name="mamochi.ventas", partitions=6)
+MAX_UNIDADES: Final = 1_000  # of one sale
+Pesos = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]  # as the columns; with MAX_UNIDADES, weeks add up in a bigint
 
 
 class VentaRegistrada(Event, frozen=True):
@@ -29,11 +31,11 @@ class VentaRegistrada(Event, frozen=True):
     }
     venta_id: UUID  # the client's own id, or one made for it: what GET ventas/{id}/ takes
     maestro_id: UUID
-    producto: str
-    cantidad: Annotated[int, msgspec.Meta(ge=1)]
-    precio_unitario: Annotated[int, msgspec.Meta(ge=0)]
-    costo_unitario: Annotated[int, msgspec.Meta(ge=0)]
-    insumos: dict[str, int]
+    producto: Code
+    cantidad: Annotated[int, msgspec.Meta(ge=1, le=MAX_UNIDADES)]
+    precio_unitario: Pesos
+    costo_unitario: Pesos
+    insumos: Annotated[dict[Code, Amount], msgspec.Meta(max_length=100)]
     vendida_en: Instant
 
     @property
@@ -50,7 +52,7 @@ class VentaAnulada(Event, frozen=True):
     example = {"motivo": "La registré dos veces."}
     venta_id: UUID
     maestro_id: UUID
-    motivo: str = ""
+    motivo: Annotated[Text, msgspec.Meta(max_length=300)] = ""
 
     @property
     def key(self) -> str:

@@ -11,9 +11,9 @@ from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
 from ventas import semanas
+from ventas.events import MAX_UNIDADES
 from ventas.models import Producto, Receta, Venta
 
-MAX_UNIDADES: Final = 1_000  # of one sale
 MAX_VENTAS: Final = 1_000  # of one list
 
 

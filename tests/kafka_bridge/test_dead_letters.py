@@ -180,7 +180,7 @@ def test_a_correction_keeps_what_a_newer_producer_added(make_letter: MakeLetter)
     [
         ({"n": "seis"}, "«n»: se esperaba un número entero y llegó un texto."),
         ({"time": "ayer"}, "«time»: no es una fecha y hora RFC 3339"),
-        ({"time": "0001-01-01T00:00:00+14:00"}, "«time»: está fuera del calendario"),
+        ({"time": "0001-01-01T00:00:00+14:00"}, "«time»: está fuera de los años 2000 a 2199."),
         ({"time": "2026-11-23T15:04:05"}, "«time»: le falta el huso horario"),
         ({"id": RUT}, "«id»: no es un UUID."),
         ({"id": str(uuid4())}, "«id»: el id del evento no se cambia"),

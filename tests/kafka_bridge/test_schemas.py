@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 from kafka_bridge import schemas
 from kafka_bridge.events import Event, Undecodable, decode, encode, registered
-from kafka_bridge.schemas import Breaks, Difference, compare, schema_of
+from kafka_bridge.schemas import WHOLE_NUMBER, Breaks, Difference, compare, schema_of
 from kafka_bridge.topics import Topic
 
 CONTRACTS = Path(__file__).parent.parent / "contracts"
@@ -115,6 +115,7 @@ def test_another_topic_is_a_break_and_another_description_is_not(declare: Declar
     assert compare(schema_of(here), described) == []
 
 
+DATE_BOUNDS = ("formatMinimum", "formatExclusiveMaximum")
 OFFSETS = st.integers(-14 * 60, 14 * 60).map(lambda minutes: timezone(timedelta(minutes=minutes)))
 
 
@@ -132,8 +133,8 @@ def payloads(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
 
 def _objects(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
     if "properties" not in schema:
-        keys = st.integers().map(str) if "propertyNames" in schema else st.text(max_size=20)
-        return st.dictionaries(keys, payloads(schema["additionalProperties"]), max_size=5)
+        keys, values = _keys(schema.get("propertyNames", {})), payloads(schema["additionalProperties"])
+        return st.dictionaries(keys, values, min_size=schema.get("minProperties", 0), max_size=5)
     required = set(schema.get("required", []))
     fields = {name: payloads(part) for name, part in schema["properties"].items()}
     return st.fixed_dictionaries(
@@ -142,12 +143,21 @@ def _objects(schema: dict[str, Any]) -> st.SearchStrategy[Any]:
     )
 
 
+def _keys(schema: dict[str, Any]) -> st.SearchStrategy[str]:
+    return st.integers().map(str) if schema.get("pattern") == WHOLE_NUMBER else _strings({"maxLength": 20, **schema})
+
+
 def _strings(schema: dict[str, Any]) -> st.SearchStrategy[str]:
     if schema.get("format") == "uuid":
         return st.uuids().map(str)
     if schema.get("format") == "date-time":
-        return st.datetimes(datetime(2, 1, 1), datetime(9998, 1, 1), timezones=OFFSETS).map(datetime.isoformat)
-    return st.text(min_size=schema.get("minLength", 0), max_size=schema.get("maxLength", 200))
+        first, end = (datetime.fromisoformat(schema[bound]).replace(tzinfo=None) for bound in DATE_BOUNDS)
+        moments = st.datetimes(first + timedelta(days=1), end - timedelta(days=1), timezones=OFFSETS)  # wherever it is
+        return moments.map(datetime.isoformat)
+    longest = schema.get("maxLength", 200)
+    if "pattern" in schema:
+        return st.from_regex(schema["pattern"], fullmatch=True).filter(lambda text: len(text) <= longest)
+    return st.text(min_size=schema.get("minLength", 0), max_size=longest)
 
 
 BY_TYPE: dict[str, Callable[[dict[str, Any]], st.SearchStrategy[Any]]] = {
