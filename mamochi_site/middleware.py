@@ -4,6 +4,7 @@ import logging
 from collections.abc import Callable
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.db import DataError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
 
@@ -39,13 +40,13 @@ def only_utf8(get_response: GetResponse) -> GetResponse:
 
 
 def impossible_values(get_response: GetResponse) -> GetResponse:
-    """Answers 400 where PostgreSQL says that a value cannot be: a NUL in an address or a cookie, a date past its calendar."""
+    """Answers 400 where a value cannot be, to PostgreSQL or to its column: a NUL in an address or cookie, an id that is none."""
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
         return get_response(request)
 
     def process_exception(request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        if not isinstance(exception, DataError):
+        if not isinstance(exception, DataError | ValidationError):
             return None
         logger.warning("refused %s %s: %s", request.method, request.path_info, type(exception).__name__)
         return bad_request(request, exception)

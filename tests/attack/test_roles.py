@@ -1,0 +1,268 @@
+"""Who may do what: every address by every role, as one table. An address without its row fails the test.
+
+Expected is the HTTP status. 401: no valid token; 403: not for this role; 404: somebody else's; 302 in the administration:
+log in first.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from uuid import UUID, uuid4
+
+import pytest
+from django.apps import apps
+from django.contrib import admin
+from django.contrib.auth.models import Group
+from django.db import transaction
+from django.db.models import Model
+from django.utils import timezone
+from pytest_django import Settings
+from rest_framework.test import APIClient
+
+from inscripciones import credenciales, folios
+from inscripciones.models import Usuario
+from inscripciones.seed import GRUPO
+from kafka_bridge import broker
+from tests.attack.conftest import seed_all
+from tests.attack.routes import all_views, methods_of
+from tests.inscripciones.datos import formulario
+from ventas import catalogo, semanas
+from ventas.events import VentaRegistrada
+from ventas.models import Venta
+
+pytestmark = pytest.mark.django_db
+ROLES = ("anonymous", "maestro", "other", "revoked", "session", "reviewer", "staff", "root")
+
+# anonymous; a maestro's token; another's; a revoked one; the maestro's session; of the group Revisores; staff without any
+# permission; superuser
+TABLE = """
+                                                    anon maes othr rvkd sess revi staf root
+GET    /                                            302  302  302  302  302  302  302  302
+GET    /api/v1/                                     200  200  200  401  200  200  200  200
+GET    /api/v1/inscripciones/                       200  200  200  401  200  200  200  200
+POST   /api/v1/inscripciones/                       202  202  202  401  202  202  202  202
+GET    /api/v1/inscripciones/{inscripcion}/         200  200  200  401  200  200  200  200
+GET    /api/v1/tokens/                              401  200  200  401  200  403  403  403
+DELETE /api/v1/tokens/                              401  204  204  401  204  403  403  403
+POST   /api/v1/tokens/rotar/                        401  201  201  401  201  403  403  403
+GET    /api/v1/entrar/                              200  200  200  200  200  200  200  200
+POST   /api/v1/salir/                               302  302  302  302  302  302  302  302
+GET    /api/v1/ventas/                              401  200  200  401  200  403  403  403
+POST   /api/v1/ventas/                              401  202  202  401  202  403  403  403
+GET    /api/v1/ventas/resumen/                      401  200  200  401  200  403  403  403
+GET    /api/v1/ventas/{venta}/                      401  200  404  401  200  403  403  403
+POST   /api/v1/ventas/{venta}/anular/               401  202  404  401  202  403  403  403
+GET    /api/v1/productos/                           401  200  200  401  200  403  403  403
+GET    /api/v1/stock/                               401  200  200  401  200  403  403  403
+GET    /api/v1/stock/movimientos/                   401  200  200  401  200  403  403  403
+GET    /api/v1/stock/avisos/                        401  200  200  401  200  403  403  403
+POST   /api/v1/stock/avisos/                        401  202  202  401  202  403  403  403
+GET    /api/schema/                                 200  200  200  401  200  200  200  200
+GET    /api/docs/                                   200  200  200  401  200  200  200  200
+GET    /api/asyncapi/                               200  200  200  200  200  200  200  200
+GET    /api/eventos/                                200  200  200  200  200  200  200  200
+GET    /health/live                                 200  200  200  200  200  200  200  200
+GET    /health/ready                                200  200  200  200  200  200  200  200
+GET    /metrics                                     200  200  200  200  200  200  200  200
+GET    /admin/                                      302  302  302  302  302  200  200  200
+GET    /admin/login/                                200  200  200  200  200  302  302  302
+GET    /admin/logout/                               302  302  302  302  302  405  405  405
+GET    /admin/search/                               302  302  302  302  302  200  200  200
+GET    /admin/password_change/                      302  302  302  302  302  200  200  200
+GET    /admin/autocomplete/                         302  302  302  302  302  403  403  403
+GET    /admin/jsi18n/                               302  302  302  302  302  200  200  200
+GET    /admin/r/1/1/                                302  302  302  302  302  404  404  404
+GET    /admin/ventas/                               302  302  302  302  302  404  404  200
+GET    /admin/nada                                  302  302  302  302  302  404  404  404
+GET    /admin/kafka_bridge/panorama/datos/          302  302  302  302  302  403  403  200
+GET    /admin/kafka_bridge/deadletter/1/reenviar/   302  302  302  302  302  403  403  404
+GET    /admin/kafka_bridge/deadletter/1/descartar/  302  302  302  302  302  403  403  404
+GET    /admin/inscripciones/inscripcion/numeros/    302  302  302  302  302  200  403  200
+GET    /admin/inscripciones/inscripcion/1/aprobar/  302  302  302  302  302  400  403  400
+GET    /admin/inscripciones/inscripcion/1/rechazar/ 302  302  302  302  302  400  403  400
+GET    /admin/inscripciones/usuario/1/password/     302  302  302  302  302  403  403  404
+GET    /admin/stock/carro/1/corregir/               302  302  302  302  302  403  403  400
+GET    /admin/ventas/reportesemanal/export/         302  302  302  302  302  403  403  200
+"""
+
+# What each may do with the rows: view, add, change, delete. Staff without permissions may nothing; all others log in first.
+MODELS = """
+                                     revi root
+auth.Group                           -    vacd
+django_celery_beat.ClockedSchedule   -    vacd
+django_celery_beat.CrontabSchedule   -    vacd
+django_celery_beat.IntervalSchedule  -    vacd
+django_celery_beat.PeriodicTask      -    vacd
+django_celery_beat.SolarSchedule     -    vacd
+inscripciones.Comprobante            v    v
+inscripciones.Decision               -    v
+inscripciones.Envio                  v    v
+inscripciones.Inscripcion            v    v
+inscripciones.Maestro                v    v
+inscripciones.Usuario                -    vacd
+kafka_bridge.ConsumerOffset          -    v
+kafka_bridge.DeadLetter              -    v
+kafka_bridge.OutboxMessage           -    v
+kafka_bridge.Panorama                -    v
+kafka_bridge.Rastro                  -    v
+stock.Anulacion                      -    v
+stock.Aviso                          -    v
+stock.Carro                          -    v
+stock.Existencia                     -    v
+stock.Insumo                         -    vacd
+stock.Movimiento                     -    v
+ventas.Anulacion                     -    v
+ventas.Cuenta                        -    v
+ventas.Insumo                        -    vac
+ventas.Producto                      -    vac
+ventas.ReporteSemanal                -    v
+ventas.Semana                        -    v
+ventas.Venta                         -    v
+"""
+ROWS = [line.split() for line in TABLE.strip().splitlines()[1:]]
+MODEL_ROWS = [line.split() for line in MODELS.strip().splitlines()[1:]]
+BODIES = {"/api/v1/inscripciones/": formulario(), "/api/v1/ventas/": {"producto": "mediano", "cantidad": 1}}
+OF_A_MODEL = re.compile(r"/admin/\w+/\w+/(add/|<path:object_id>/((change|delete|history)/)?)?")
+
+
+@dataclass(frozen=True)
+class World:
+    """Somebody's sale and enrolment, and a client for each role."""
+
+    venta_id: UUID
+    inscripcion_id: UUID
+    clients: dict[str, APIClient]
+
+
+def with_token(user: Usuario) -> APIClient:
+    client = APIClient()
+    client.credentials(HTTP_AUTHORIZATION=f"Bearer {credenciales.emitir(user)}")
+    return client
+
+
+def with_session(user: Usuario) -> APIClient:
+    client = APIClient()
+    client.force_login(user)
+    return client
+
+
+def a_maestro() -> Usuario:
+    return Usuario.objects.create_user(username=str(uuid4()), maestro_id=uuid4())
+
+
+def staff(*groups: str) -> Usuario:
+    user = Usuario.objects.create_user(username=str(uuid4()), is_staff=True)
+    user.groups.set(Group.objects.filter(name__in=groups))
+    return user
+
+
+def a_sale_of(maestro_id: UUID) -> UUID:
+    venta_id, now = uuid4(), timezone.now()
+    Venta.objects.create(
+        id=VentaRegistrada.derive_id(maestro_id, venta_id),
+        venta_id=venta_id,
+        maestro_id=maestro_id,
+        producto="mediano",
+        cantidad=1,
+        precio_unitario=2_000,
+        costo_unitario=610,
+        vendida_en=now,
+        dia=semanas.dia_en_chile(now),
+        registrada_en=now,
+        semana_contable=semanas.semana_de(now),
+    )
+    return venta_id
+
+
+@pytest.fixture
+def world(kafka: str, settings: Settings) -> World:
+    settings.LIMITE_INSCRIPCIONES = settings.LIMITE_ENTRADAS = ""
+    broker.create_topics(broker.declared_topics())
+    seed_all()
+    catalogo.olvidar()
+    maestro = a_maestro()
+    assert maestro.maestro_id is not None
+    revoked = a_maestro()
+    gone = with_token(revoked)
+    credenciales.revocar(revoked)
+    token = with_token(maestro)
+    clients = {
+        "anonymous": APIClient(),
+        "maestro": token,
+        "other": with_token(a_maestro()),
+        "revoked": gone,
+        "session": with_session(maestro),  # after the token, which ends older sessions
+        "reviewer": with_session(staff(GRUPO)),
+        "staff": with_session(staff()),
+        "root": with_session(Usuario.objects.create_superuser(username=str(uuid4()))),
+    }
+    return World(a_sale_of(maestro.maestro_id), folios.emitir(formulario(), dia=timezone.localdate()), clients)
+
+
+@pytest.mark.parametrize("row", ROWS, ids=lambda row: " ".join(row[:2]))
+def test_each_role_gets_what_the_table_says(world: World, row: list[str]) -> None:
+    method, path, *expected = row
+    address = path.format(venta=world.venta_id, inscripcion=world.inscripcion_id)
+    body = json.dumps(BODIES.get(path, {}))
+    found = [_status(world.clients[role], method, address, body) for role in ROLES]
+    assert dict(zip(ROLES, found, strict=True)) == dict(zip(ROLES, map(int, expected), strict=True))
+
+
+def test_every_address_has_its_row() -> None:
+    told = [(method, path) for method, path, *_ in ROWS]
+    lacking = [
+        (method, route) for route, method in _addresses() if not any(m == method and _is(p, route) for m, p in told)
+    ]
+    assert not lacking
+
+
+@pytest.mark.parametrize("row", MODEL_ROWS, ids=lambda row: row[0])
+def test_each_role_may_do_with_rows_what_the_table_says(world: World, row: list[str]) -> None:
+    label, reviewer, root = row
+    found = {role: _may(client, apps.get_model(label)) for role, client in world.clients.items()}
+    expected = {**dict.fromkeys(ROLES[:5], "log in"), "reviewer": reviewer, "staff": "-", "root": root}
+    assert found == expected
+
+
+def test_every_model_of_the_administration_has_its_row() -> None:
+    assert sorted(model._meta.label for model in admin.site._registry) == [label for label, *_ in MODEL_ROWS]
+
+
+def _status(client: APIClient, method: str, address: str, body: str) -> int:
+    """What one does (revoking a token, say) is undone before the next one comes."""
+    client.raise_request_exception = False
+    savepoint = transaction.savepoint()
+    answer = client.generic(method, address, body, content_type="application/json")
+    transaction.savepoint_rollback(savepoint)
+    return int(answer.status_code)
+
+
+def _addresses() -> Iterator[tuple[str, str]]:
+    """Each address with each of its methods, but those of the administration's rows."""
+    for route, callback in all_views():
+        for method in [] if OF_A_MODEL.fullmatch(route) else methods_of(callback):
+            yield route, "POST" if route == "/api/v1/salir/" else method
+
+
+def _is(path: str, route: str) -> bool:
+    """Whether a row's path is an address of that route."""
+    example = path.format(venta=UUID(int=1), inscripcion=UUID(int=1))
+    return bool(re.fullmatch(re.sub(r"<[^>(]*>(?!\[)", "[^/]+", re.sub(r"\(\?P<\w+>", "(", route)), example))
+
+
+def _may(client: APIClient, model: type[Model]) -> str:
+    """`v` view, `a` add, `c` change, `d` delete; of a row that is not there, which is found out after the permission."""
+    base, pk = f"/admin/{model._meta.app_label}/{model._meta.model_name}/", _no_such(model)
+    if _status(client, "GET", base, "") == 302:
+        return "log in"
+    asked = {"v": ("GET", base), "a": ("GET", f"{base}add/")}
+    asked |= {"c": ("POST", f"{base}{pk}/change/"), "d": ("GET", f"{base}{pk}/delete/")}
+    found = {letter: _status(client, *request, "") for letter, request in asked.items()}
+    assert set(found.values()) <= {200, 302, 403}
+    return "".join(letter for letter, status in found.items() if status != 403) or "-"
+
+
+def _no_such(model: type[Model]) -> str:
+    """A primary key that no row has."""
+    return {"UUIDField": str(UUID(int=0)), "DateField": "2001-01-01"}.get(type(model._meta.pk).__name__, "999999999")
