@@ -376,7 +376,7 @@ def test_no_id_in_the_administration_is_a_server_error(target: Target, path: str
 @pytest.mark.chaos
 @pytest.mark.parametrize("path", admin_lists())
 def test_no_query_in_the_administration_is_a_server_error(target: Target, path: str) -> None:
-    for query in (f"{lookup}={value}" for lookup in LOOKUPS for value in ODD):
+    for query in (f"{lookup}={value}" for lookup in LOOKUPS for value in ODD[:5]):
         check(target, target.call("GET", f"{path}?{query}", **as_root(target)), (path, query[:80]))
 
 
