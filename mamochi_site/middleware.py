@@ -46,7 +46,7 @@ def impossible_values(get_response: GetResponse) -> GetResponse:
         return get_response(request)
 
     def process_exception(request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        if not isinstance(exception, DataError | ValidationError):
+        if not isinstance(exception, DataError | ValidationError | OverflowError):
             return None
         logger.warning("refused %s %s: %s", request.method, request.path_info, type(exception).__name__)
         return bad_request(request, exception)
