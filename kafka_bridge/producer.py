@@ -94,7 +94,7 @@ class _Process:
 
     def deliver(self, messages: list[Message]) -> list[Message]:
         """Sends and waits; returns what Kafka did not acknowledge. While Kafka is known to be down it does not wait."""
-        if time.monotonic() < self.retry_at:
+        if not messages or time.monotonic() < self.retry_at:
             return messages
         probing, self.retry_at = bool(self.retry_at), time.monotonic() + DEADLINE_MS / 1_000 if self.retry_at else 0.0
         delivery = _Delivery(messages)

@@ -58,6 +58,7 @@ def told(seen: Overview) -> str:
 def test_a_stopped_consumer_is_named_and_its_lag_grows_then_shrinks(known: Bench) -> None:
     name = known.consumer.name
     known.publish(1, 2, 3)
+    wait_until(lambda: group_of(overview.look(), known).members is not None, SECONDS)  # a broker that has just started
     stopped = overview.look()
     assert (group_of(stopped, known).members, group_of(stopped, known).lag) == (0, 3)
     assert f"Nadie atiende «{name}». Le faltan 3 mensajes. Inicia manage.py run_consumer {name}." in told(stopped)

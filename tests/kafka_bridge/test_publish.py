@@ -44,6 +44,14 @@ def kafka_away(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(producer, "DEADLINE_MS", 3_000)
 
 
+def test_nothing_to_send_is_no_sign_that_kafka_is_away(bench: Bench) -> None:
+    began = time.monotonic()
+    assert producer.process_producer().deliver([]) == []
+    assert time.monotonic() - began < 1
+    bench.publish(1)
+    assert not OutboxMessage.objects.exists()
+
+
 def relay_everything() -> None:
     wait_until(lambda: not relay.step() and not OutboxMessage.objects.exists(), SECONDS)
 
