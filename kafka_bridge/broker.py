@@ -70,7 +70,8 @@ def _wait_for_leaders(partitions: list[tuple[str, int]]) -> None:
         except KafkaException:
             if time.monotonic() > deadline:
                 raise
-        time.sleep(0.05)
+        _admin_of.cache_clear()  # seen: a client that learnt of "no leader" once goes on saying so for minutes
+        time.sleep(0.2)
 
 
 def _new_topic(topic: Topic, replicas: int) -> NewTopic:
