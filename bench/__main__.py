@@ -6,6 +6,7 @@ import os
 import pkgutil
 import sys
 import tempfile
+from io import StringIO
 from pathlib import Path
 from types import ModuleType
 
@@ -69,7 +70,7 @@ def measure(module: ModuleType) -> Result:
 
     console.print("[dim]preparing the tables and topics[/dim]")
     call_command("migrate", verbosity=0)
-    call_command("create_topics", stdout=open(os.devnull, "w"))  # noqa: SIM115 - the process is short-lived
+    call_command("create_topics", stdout=StringIO())
     result: Result = module.run(lambda text: console.print(f"[dim]{text}[/dim]"))
     return result
 
