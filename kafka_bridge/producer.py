@@ -11,7 +11,7 @@ import time
 from functools import partial
 from typing import Final
 
-from confluent_kafka import KafkaError, Producer
+from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka import Message as KafkaMessage
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError
@@ -20,6 +20,9 @@ from kafka_bridge import broker, logs, metrics, outbox
 from kafka_bridge.events import Event, Message, encode
 
 logger = logging.getLogger(__name__)
+
+Partition = tuple[str, int]  # topic, partition
+Failure = tuple[Message, KafkaError | None]  # without an error: its fate is unknown
 
 DEADLINE_MS: Final = 3_000  # shorter than a client's patience; librdkafka's own default is 300 s
 BREAKER_SECONDS: Final = 5.0
@@ -50,12 +53,15 @@ class _Delivery:
                 )
             except BufferError:  # librdkafka's queue is full: Kafka is slower than we are
                 self._report(index, KafkaError(KafkaError._QUEUE_FULL), None)
+            except KafkaException as error:  # too large, a partition that is not there, a producer past repair
+                self._report(index, error.args[0], None)
 
-    def unacknowledged(self, seconds: float) -> list[Message]:
-        """Waits for the reports; the messages that failed, or whose fate is unknown when time is up, in their order."""
+    def failures(self, seconds: float) -> list[Failure]:
+        """Waits for the reports; what failed, in order, with its error: None where the fate is unknown when time is up."""
         self._all_reported.wait(seconds)
-        errors = self._errors.copy()
-        return [message for index, message in enumerate(self._messages) if errors.get(index, True)]
+        errors: dict[int, KafkaError | None] = self._errors.copy()
+        indexed = ((index, message, errors.get(index)) for index, message in enumerate(self._messages))
+        return [(message, error) for index, message, error in indexed if error is not None or index not in errors]
 
     def _report(self, index: int, error: KafkaError | None, _message: KafkaMessage | None) -> None:
         self._errors[index] = error
@@ -63,12 +69,79 @@ class _Delivery:
             self._all_reported.set()
 
 
+class _Breaker:
+    """What does not acknowledge: a partition, or all of Kafka. Nobody waits for it, but for one call now and then that tries.
+
+    By partition, because one without a leader must not keep the messages of the others waiting.
+    """
+
+    def __init__(self) -> None:
+        self._retry_at: dict[Partition | None, float] = {}  # monotonic seconds; None: all of Kafka
+        self._well_at = 0.0  # when something was last acknowledged
+
+    def open_partitions(self) -> list[Partition]:
+        """Those that are not to be tried now."""
+        now = time.monotonic()
+        return [at for at, retry_at in self._retry_at.copy().items() if at is not None and now < retry_at]
+
+    def lets_through(self, messages: list[Message]) -> list[Message]:
+        """The messages to try now."""
+        if not messages or not self._may_try(None):
+            return []
+        tried = {at for at in {partition_of(message) for message in messages} if self._may_try(at)}
+        return [message for message in messages if partition_of(message) in tried]
+
+    def _may_try(self, what: Partition | None) -> bool:
+        """Whoever comes first after the break tries; the others do not wait for what comes of it."""
+        now = time.monotonic()
+        if what in self._retry_at:
+            if now < self._retry_at[what]:
+                return False
+            self._retry_at[what] = now + DEADLINE_MS / 1_000
+        return True
+
+    def learn(self, sent: list[Message], failures: list[Failure], began: float) -> None:
+        """What a call that began at `began` found. Where nothing at all was acknowledged meanwhile, Kafka is away."""
+        failed = {partition_of(message) for message, error in failures if not is_of_the_message(error)}
+        well = {partition_of(message) for message in sent} - {partition_of(message) for message, _ in failures}
+        if well:
+            self._well_at = time.monotonic()
+            self._close(well)
+        for at in failed:
+            self._open(at, 2 * BREAKER_SECONDS)
+        if failed and self._well_at < began:
+            self._open(None, BREAKER_SECONDS)
+            logger.warning("Kafka does not acknowledge: events go to the outbox, next try in %.0f s", BREAKER_SECONDS)
+        elif failed:
+            logger.warning("%s without acknowledgement: its events go to the outbox", sorted(failed))
+
+    def _open(self, what: Partition | None, seconds: float) -> None:
+        self._retry_at[what] = time.monotonic() + seconds
+
+    def _close(self, well: set[Partition]) -> None:
+        if self._retry_at.pop(None, None):
+            logger.info("Kafka acknowledges again")
+        for at in well:
+            self._retry_at.pop(at, None)
+
+
+def partition_of(message: Message) -> Partition:
+    """Where it goes: topic and partition."""
+    return message.topic, message.partition
+
+
+def is_of_the_message(error: KafkaError | None) -> bool:
+    """Whether the message itself is refused, so that the next one may fare better."""
+    return error is not None and error.code() == KafkaError.MSG_SIZE_TOO_LARGE
+
+
 class _Process:
     """This process's producer, its poll thread and its circuit breaker."""
 
     def __init__(self) -> None:
         self.pid = os.getpid()
-        self.retry_at = 0.0  # monotonic seconds; until then Kafka is taken to be down
+        self.breaker = _Breaker()
+        self.past_repair = False  # librdkafka's idempotent producer has met a fatal error: only a new one delivers
         self.producer = Producer(
             {
                 **settings.KAFKA_CLIENT_CONFIG,
@@ -89,27 +162,21 @@ class _Process:
         atexit.register(self.producer.flush, DEADLINE_MS / 1_000)
 
     def _poll(self) -> None:
-        while True:
+        while not self.past_repair:
             self.producer.poll(1.0)
 
     def deliver(self, messages: list[Message]) -> list[Message]:
-        """Sends and waits; returns what Kafka did not acknowledge. While Kafka is known to be down it does not wait."""
-        if not messages or time.monotonic() < self.retry_at:
+        """Sends and waits; returns what Kafka did not acknowledge. It does not wait for partitions known to be away."""
+        sent = self.breaker.lets_through(messages)
+        if not sent:
             return messages
-        probing, self.retry_at = bool(self.retry_at), time.monotonic() + DEADLINE_MS / 1_000 if self.retry_at else 0.0
-        delivery = _Delivery(messages)
+        began, delivery = time.monotonic(), _Delivery(sent)
         delivery.send(self.producer)
-        left = delivery.unacknowledged(DEADLINE_MS / 1_000)
-        self._learn(len(left) == len(messages), probing)
-        return left
-
-    def _learn(self, all_failed: bool, probing: bool) -> None:
-        if all_failed:
-            self.retry_at = time.monotonic() + BREAKER_SECONDS
-            logger.warning("Kafka does not acknowledge: events go to the outbox, next try in %.0f s", BREAKER_SECONDS)
-        elif probing:
-            self.retry_at = 0.0
-            logger.info("Kafka acknowledges again")
+        failures = delivery.failures(DEADLINE_MS / 1_000)
+        self.breaker.learn(sent, failures, began)
+        self.past_repair |= any(error is not None and error.fatal() for _, error in failures)
+        done = {id(message) for message in sent} - {id(message) for message, _ in failures}
+        return [message for message in messages if id(message) not in done]
 
 
 _lock = threading.Lock()
@@ -119,11 +186,13 @@ _process: _Process | None = None
 def process_producer() -> _Process:
     """The producer of this very process, made at first use: never one that a fork inherited."""
     global _process  # noqa: PLW0603 - one producer a process is the point
-    if _process is None or _process.pid != os.getpid():
+    process = _process
+    if process is None or process.pid != os.getpid() or process.past_repair:
         with _lock:
-            if _process is None or _process.pid != os.getpid():
-                _process = _Process()
-    return _process
+            process = _process
+            if process is None or process.pid != os.getpid() or process.past_repair:
+                process = _process = _Process()
+    return process
 
 
 def publish(*events: Event) -> None:
