@@ -26,6 +26,7 @@ Failure = tuple[Message, KafkaError | None]  # without an error: its fate is unk
 
 DEADLINE_MS: Final = 3_000  # shorter than a client's patience; librdkafka's own default is 300 s
 BREAKER_SECONDS: Final = 5.0
+RETRY_AFTER_SECONDS: Final = 5  # what a client is told that was answered 503
 
 
 class Unavailable(Exception):

@@ -21,6 +21,7 @@ from tests.chaos.nemesis import Fault
 from tests.chaos.pulse import KafkaPulse
 
 LEADER_SECONDS: Final = 15.0  # until the next acknowledgement after a leader's kill
+ANSWER_SECONDS: Final = 10.0  # as long as the clients wait
 REFUSALS: Final = frozenset({NO_ANSWER, 202, 401, 404, 429, 503})  # what a client may see while things fail
 
 ROWS: Final = "SELECT venta_id::text, count(*) FROM ventas_venta GROUP BY 1"
@@ -94,6 +95,8 @@ class Audit:
         """Only those that tell a client to try again; each other one would be a lie about the request or the server."""
         odd = {status: times for status, times in self.journal.statuses.items() if status not in REFUSALS}
         yield Check("answers other than 202, 401, 404, 429, 503", {}, odd)
+        slowest = max(entry.took for entry in self.journal.entries)
+        yield Check(f"no request hung for {ANSWER_SECONDS:g} s", True, slowest < ANSWER_SECONDS)
 
     def _sales(self) -> Iterator[Check]:
         rows = dict(self._query(ROWS))
