@@ -28,7 +28,7 @@ def admin() -> AdminClient:
 
 @cache
 def _admin_of(_pid: int) -> AdminClient:
-    config: dict[str, str | int] = {
+    config: dict[str, str | int | float | bool] = {
         **settings.KAFKA_CLIENT_CONFIG,
         "socket.connection.setup.timeout.ms": 2_000,
         "metadata.max.age.ms": 2_000,  # with the default a client asks a partition's former leader for many minutes

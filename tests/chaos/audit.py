@@ -29,7 +29,9 @@ VOIDED: Final = (
     "SELECT sale.venta_id::text FROM ventas_venta sale JOIN ventas_anulacion void ON void.venta = sale.id "
     "WHERE void.aplicada AND sale.anulada_en IS NOT NULL"
 )
-COUNTED: Final = "SELECT coalesce(sum(cantidad_ventas), 0)::int, coalesce(sum(ganancias), 0)::int FROM ventas_reportesemanal"
+COUNTED: Final = (
+    "SELECT coalesce(sum(cantidad_ventas), 0)::int, coalesce(sum(ganancias), 0)::int FROM ventas_reportesemanal"
+)
 STANDING: Final = (
     "SELECT count(*)::int, coalesce(sum(cantidad * (precio_unitario - costo_unitario)), 0)::int "
     "FROM ventas_venta WHERE anulada_en IS NULL"
@@ -118,7 +120,10 @@ class Audit:
         yield Check(
             "the same, as the e-mails tell it",
             standing,
-            (sum(max(count, 0) for count, _ in told.values()), sum(earned for count, earned in told.values() if count > 0)),
+            (
+                sum(max(count, 0) for count, _ in told.values()),
+                sum(earned for count, earned in told.values() if count > 0),
+            ),
         )
         [(reports,)] = self._query("SELECT count(*) FROM ventas_reportesemanal")
         yield Check("weekly e-mails, one Message-ID a report", reports, len(told))
@@ -154,7 +159,9 @@ class Audit:
             return False
 
     def _engine(self) -> Iterator[Check]:
-        yield Check("messages waiting in the outbox", 0, self._query("SELECT count(*) FROM kafka_bridge_outboxmessage")[0][0])
+        yield Check(
+            "messages waiting in the outbox", 0, self._query("SELECT count(*) FROM kafka_bridge_outboxmessage")[0][0]
+        )
         yield Check("dead letters", [], self._query("SELECT consumer, reason, error FROM kafka_bridge_deadletter"))
 
     def _leaders(self) -> Iterator[Check]:

@@ -41,7 +41,6 @@ class Journal:
         self._lock = threading.Lock()
         self._file = path.open("w", buffering=1)
 
-    @property
     def now(self) -> float:
         """Seconds since the run began."""
         return time.monotonic() - self.began

@@ -36,9 +36,9 @@ class Someone(threading.Thread):
 
     def insist(self, kind: str, path: str, body: object, *ids: str, key: str = "") -> Answer | None:
         """The same POST until it has an answer that another attempt would not change; None where patience ends first."""
-        deadline = self.journal.now + PATIENCE_S
+        deadline = self.journal.now() + PATIENCE_S
         headers = {"Idempotency-Key": key} if key else {}
-        while self.journal.now < deadline and not self.stop.is_set():
+        while self.journal.now() < deadline and not self.stop.is_set():
             answer = self._ask(kind, path, body, headers, ids)
             if answer and answer.status not in NOT_YET:
                 return answer
@@ -51,14 +51,14 @@ class Someone(threading.Thread):
         self, kind: str, path: str, body: object, headers: Mapping[str, str], ids: tuple[str, ...]
     ) -> Answer | None:
         """One attempt, in the journal whatever comes of it."""
-        asked = self.journal.now
+        asked = self.journal.now()
         try:
             answer = self.api.send("POST", f"/api/v1/{path}", body, headers)
         except (OSError, http.client.HTTPException):
             answer = None
         named = ids or ((str(answer.body["id"]),) if answer and answer.status == 202 else ())
         status = answer.status if answer else NO_ANSWER
-        self.journal.note(Entry(asked, self.journal.now - asked, kind, named, status))
+        self.journal.note(Entry(asked, self.journal.now() - asked, kind, named, status))
         return answer
 
     def _pause(self, answer: Answer | None) -> None:
@@ -100,7 +100,13 @@ class Vendor(Someone):
         self.api.token = token_of(self.mailbox, self.persona.email)
 
     def _habits(self) -> list[tuple[Callable[[], None], float]]:
-        return [(self._sell, 10), (self._sell_again, 1), (self._send_the_day, 2), (self._take_back, 1), (self._run_out, 1)]
+        return [
+            (self._sell, 10),
+            (self._sell_again, 1),
+            (self._send_the_day, 2),
+            (self._take_back, 1),
+            (self._run_out, 1),
+        ]
 
     def _sell(self) -> None:
         self._register([self.uuid()], as_list=False)

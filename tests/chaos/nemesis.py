@@ -5,6 +5,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from confluent_kafka.admin import AdminClient
@@ -91,8 +92,8 @@ class Nemesis(threading.Thread):
             Plan("kill -9 SMTP", lambda: killed(stack.mail)),
             Plan("kill -9 Valkey", lambda: killed(stack.valkey)),
             Plan("SIGSTOP consumer", lambda: self._process_paused(self._consumer()), zombie),
-            *(Plan(f"kill -9 {name}", lambda name=name: self._process_killed(name)) for name in APPLICATIONS),
-            *(Plan("kill -9 consumer", lambda name=name: self._process_killed(self._consumer(name))) for name in CONSUMERS),
+            *(Plan(f"kill -9 {name}", partial(self._process_killed, name)) for name in APPLICATIONS),
+            *(Plan("kill -9 consumer", partial(self._consumer_killed, name)) for name in CONSUMERS),
         ]
         if len(kafka) > 1:
             plans += [
@@ -116,6 +117,9 @@ class Nemesis(threading.Thread):
     def _consumer(self, name: str = "") -> str:
         running = [process for process in self.system.applications if process.startswith(f"consumer-{name}")]
         return self.chance.choice(sorted(running))
+
+    def _consumer_killed(self, name: str) -> AbstractContextManager[str]:
+        return self._process_killed(self._consumer(name))
 
     @contextmanager
     def _process_killed(self, name: str) -> Iterator[str]:

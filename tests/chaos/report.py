@@ -80,7 +80,9 @@ def by_fault(found: Sequence[Recovery]) -> Table:
     for name, times in sorted(Counter(one.fault for one in found).items()):
         same = [one for one in found if one.fault == name]
         columns = ([getattr(one, field) for one in same] for field in ("lasted", "kafka", "api", "rows"))
-        drawn.add_row(name, str(times), *(_spread([value for value in column if value is not None]) for column in columns))
+        drawn.add_row(
+            name, str(times), *(_spread([value for value in column if value is not None]) for column in columns)
+        )
     return drawn
 
 
@@ -91,7 +93,9 @@ def verdict(checks: Sequence[Check]) -> Table:
         drawn.add_column(column)
     for check in checks:
         found = "the same" if check.ok else str(check.found)
-        drawn.add_row("✔" if check.ok else "✘", check.what, str(check.expected), found, style="green" if check.ok else "red")
+        drawn.add_row(
+            "✔" if check.ok else "✘", check.what, str(check.expected), found, style="green" if check.ok else "red"
+        )
     return drawn
 
 
@@ -140,4 +144,3 @@ def _seconds(value: float | None) -> str:
 
 def _spread(values: Sequence[float]) -> str:
     return f"{median(values):.1f} / {max(values):.1f}" if values else "never"
-

@@ -39,7 +39,7 @@ def topic_numbers(bench: Bench) -> list[int]:
 
 @pytest.fixture
 def kafka_away(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing listens where this process's producer connects. The topic is there first: its admin client is kept for all tests."""
+    """Nothing listens where this process's producer connects. The topic is there first: all tests share an admin client."""
     config = {**settings.KAFKA_CLIENT_CONFIG, "bootstrap.servers": f"127.0.0.1:{free_port()}"}
     monkeypatch.setattr(settings, "KAFKA_CLIENT_CONFIG", config)
     monkeypatch.setattr(producer, "_process", None)
