@@ -99,7 +99,7 @@ class Semana(models.Model):
     """An accounting week by its Monday. Weeks close in their order and never open again.
 
     `hasta` is the boundary of its closing (UTC): the end of the week, or earlier where staff close it early. `fines`: by
-    topic and partition, the offset that `contabilidad` must reach first; set when the closing begins.
+    topic, its id on the brokers and by partition the offset that `contabilidad` must reach; set when the closing begins.
     """
 
     class Estado(models.TextChoices):
