@@ -136,7 +136,24 @@ class SemanaFilter(admin.SimpleListFilter):
             lunes = semanas.lunes_de_codigo(self.value() or "")
         except ValueError:
             lunes = semanas.semana_de(timezone.now())
-        return queryset.filter(Q(semana_contable=lunes) | Q(semana_anulacion=lunes))
+        return queryset.filter(**{"semana_anulacion" if AsientoFilter.anuladas(request) else "semana_contable": lunes})
+
+
+class AsientoFilter(admin.SimpleListFilter):
+    """What the week counts, or what it takes back. Both at once would read the whole ledger (ADR 11)."""
+
+    title = "asiento"
+    parameter_name = "asiento"
+
+    @classmethod
+    def anuladas(cls, request: HttpRequest) -> bool:
+        return request.GET.get(cls.parameter_name) == "anuladas"
+
+    def lookups(self, request: HttpRequest, model_admin: Any) -> list[tuple[str, str]]:
+        return [("anuladas", "descontadas en la semana")]
+
+    def queryset(self, request: HttpRequest, queryset: QuerySet[Venta]) -> QuerySet[Venta]:
+        return queryset  # the week's filter asks which
 
 
 class ProductoFilter(admin.SimpleListFilter):
@@ -181,7 +198,7 @@ class VentaAdmin(DeUnMaestro):
     """The ledger: nothing in it is ever edited or deleted."""
 
     list_display = ["vendida_en", "maestro", "producto", "cantidad", "ingresos_", "ganancias_", "semana_", "anulada_en"]
-    list_filter = [SemanaFilter, ProductoFilter]
+    list_filter = [SemanaFilter, AsientoFilter, ProductoFilter]
     paginator = CuentaAcotada
     list_per_page = 50
 

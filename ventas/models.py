@@ -175,6 +175,7 @@ class Venta(models.Model):
         indexes = [
             models.Index(fields=["maestro_id", "-vendida_en", "-id"], name="sales_of_a_maestro"),
             models.Index(fields=["semana_contable", "maestro_id"], name="sales_of_a_week"),
+            models.Index(fields=["semana_contable", "-vendida_en"], name="ledger_of_a_week"),
             models.Index(
                 fields=["semana_anulacion", "maestro_id"],
                 name="voids_of_a_week",

@@ -67,6 +67,16 @@ def test_the_ledger_shows_the_chosen_week(admin_client: Client, datos: Callable[
     assert "Maestra 0" in abrir(admin_client, "venta", semana="2026-W47", q="maestra").content.decode()
 
 
+def test_the_ledger_shows_what_a_week_takes_back(admin_client: Client, con_catalogo: None) -> None:
+    services.registrar([erronea := venta(uuid4()), venta(uuid4())])
+    cierre.contabilizar(W47, ahora=AHORA)
+    services.anular([anulacion(erronea)])
+    assert len(abrir(admin_client, "venta", semana="2026-W47").context["cl"].result_list) == 2
+    assert not abrir(admin_client, "venta", semana="2026-W48").context["cl"].result_list
+    [descontada] = abrir(admin_client, "venta", semana="2026-W48", asiento="anuladas").context["cl"].result_list
+    assert descontada.id == erronea.id
+
+
 def test_weeks_show_totals_state_and_a_plot(admin_client: Client, datos: Callable[[int], None]) -> None:
     datos(3)
     abierta = abrir(admin_client, "semana").content.decode()
