@@ -43,7 +43,7 @@ def fill() -> None:
 
 
 def with_closing() -> float:
-    """Milliseconds of the closing as production does it: locked, reports by day and product, adjustments, closed."""
+    """Milliseconds of the closing as production does it: locked, reports with their adjustments, closed."""
     ReporteSemanal.objects.all().delete()
     Semana.objects.update(estado=Semana.Estado.ABIERTA, cerrada_en=None)
     began = time.perf_counter()

@@ -126,7 +126,7 @@ def milliseconds(plans: list[str]) -> float:
 def essentials(plan: str) -> list[str]:
     """What was scanned, how, how many rows and pages that took."""
     key = re.compile(
-        r"Scan|Sort|Aggregate|Join|Append|Limit|Insert|Buffers: shared|Rows Removed|Execution Time|Index Cond"
+        r"Scan|Sort|Batches|Aggregate|Join|Append|Limit|Insert|Buffers: shared|Rows Removed|Execution Time|Index Cond"
     )
     return [
         re.sub(r"cost=\S+ rows=\d+ width=\d+\) \(|loops=1", "", line) for line in plan.splitlines() if key.search(line)
