@@ -97,7 +97,7 @@ def fill_normal_lane() -> None:
 
 def normal_waiting() -> int:
     ends = watermark.end_offsets(INSCRIPCIONES.name)
-    lacking = watermark.behind("aprobacion", INSCRIPCIONES.name, ends)
+    lacking = watermark.behind("aprobacion", INSCRIPCIONES.name, ends, watermark.topic_uuid(INSCRIPCIONES.name))
     return sum(messages for partition, messages in lacking.items() if partition != PRIORITY_PARTITION)
 
 

@@ -2,7 +2,7 @@
 
 import json
 import platform
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median
@@ -15,7 +15,10 @@ RESULTS = Path(__file__).parent / "results"
 
 @dataclass(frozen=True)
 class Result:
-    """`rounds`: by contender, one figure a round in `unit`. `ratio` is what --assert-ratio compares, higher is better."""
+    """`rounds`: by contender, one figure a round in `unit`. `ratio` is what --assert-ratio compares, higher is better.
+
+    `also`: what else was measured, by its name with its unit.
+    """
 
     name: str
     question: str
@@ -23,6 +26,7 @@ class Result:
     rounds: dict[str, list[float]]
     ratio: float
     ratio_means: str
+    also: dict[str, float] = field(default_factory=dict)
 
     @property
     def medians(self) -> dict[str, float]:
@@ -38,6 +42,8 @@ class Result:
         for name, figures in self.rounds.items():
             table.add_row(name, f"{self.medians[name]:,.1f}", "  ".join(f"{figure:,.0f}" for figure in figures))
         console.print(table)
+        for name, figure in self.also.items():
+            console.print(f"{name}: {figure:,.1f}")
         console.print(f"[bold]{self.ratio_means}: {self.ratio:.2f}[/bold]")
 
     def write(self) -> Path:

@@ -13,6 +13,7 @@ from typing import Final
 from zlib import crc32
 
 from django.db import connection
+from django.db.models import Count
 
 from kafka_bridge import logs
 from kafka_bridge.events import Event, Message, encode
@@ -35,9 +36,10 @@ def add_messages(messages: Iterable[Message]) -> None:
         cursor.execute("SELECT pg_notify(%s, '')", [CHANNEL])  # reaches the relays when this commits
 
 
-def has_older_than(moment: datetime) -> bool:
-    """Whether something accepted before `moment` has not reached Kafka yet (a week waits for it)."""
-    return OutboxMessage.objects.filter(created_at__lt=moment).exists()
+def older_than(moment: datetime, topics: Iterable[str]) -> dict[str, int]:
+    """How many messages accepted before `moment` have not reached Kafka yet, by topic (a week waits for them)."""
+    older = OutboxMessage.objects.filter(created_at__lt=moment, topic__in=list(topics))
+    return dict(older.order_by("topic").values_list("topic").annotate(Count("pk")))
 
 
 def _row(message: Message) -> OutboxMessage:

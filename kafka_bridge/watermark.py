@@ -16,12 +16,19 @@ def consumer_offsets(consumer: str, topic: str) -> dict[int, int]:
     return dict(rows.values_list("partition", "next_offset"))
 
 
-def behind(consumer: str, topic: str, ends: dict[int, int]) -> dict[int, int]:
+def topic_uuid(topic: str) -> str:
+    """Which topic it is now that bears the name: one deleted and made anew has another id. Raises KafkaException."""
+    return broker.topic_uuids([topic])[topic]
+
+
+def behind(consumer: str, topic: str, ends: dict[int, int], topic_uuid: str) -> dict[int, int]:
     """How many messages each partition still lacks until the consumer has reached `ends`; empty when it has.
 
-    A partition that the consumer never held counts from 0.
+    `topic_uuid` says which topic's ends they are. A partition that the consumer never held, or held of an earlier topic
+    of that name, counts from 0.
     """
-    applied = consumer_offsets(consumer, topic)
+    rows = ConsumerOffset.objects.filter(consumer=consumer, topic=topic, topic_uuid=topic_uuid)
+    applied = dict(rows.values_list("partition", "next_offset"))
     return {
         partition: end - applied.get(partition, 0) for partition, end in ends.items() if applied.get(partition, 0) < end
     }

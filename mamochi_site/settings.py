@@ -193,8 +193,12 @@ CELERY_TIMEZONE = "America/Santiago"
 vars().update(env.email_url_config(required("EMAIL_URL", "smtp://127.0.0.1:1025")))
 EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL: str = env.str("DEFAULT_FROM_EMAIL", default="MAMOCHI <no-responder@mamochi.cl>")
-CORREOS_POR_SEGUNDO: float = env.float("CORREOS_POR_SEGUNDO", default=50.0)  # of the weekly ones, a worker; 0: no limit
+CORREOS_POR_SEGUNDO: float = env.float(
+    "CORREOS_POR_SEGUNDO", default=50.0
+)  # of the weekly ones, which one worker sends at a time; 0: no limit
 SITE_URL: str = env.str("SITE_URL", default="http://127.0.0.1:8000")  # where the links in e-mails lead
+
+IMPORT_EXPORT_ESCAPE_ILLEGAL_CHARS_ON_EXPORT = True  # XLSX has no control characters, and SMTP servers answer anything
 
 # The guild's choices
 REVISION_AUTOMATICA: bool = env.bool("REVISION_AUTOMATICA", default=False)

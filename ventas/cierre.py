@@ -5,10 +5,11 @@ Resumable and safe to call from anywhere at once: each step is stored, and calli
 
 import logging
 from datetime import date, datetime, timedelta
-from typing import Final
+from typing import Any, Final
 
 from confluent_kafka import KafkaException
 from django.db import transaction
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from kafka_bridge import outbox, watermark
@@ -66,7 +67,7 @@ def cerrar_semana(lunes: date, *, ahora: datetime, hasta: datetime | None = None
         return True
     espera = _que_espera(semana, ahora)
     if espera:
-        Semana.objects.filter(pk=lunes).update(espera=espera)
+        Semana.objects.filter(pk=lunes).exclude(estado=Semana.Estado.CERRADA).update(espera=espera)
         logger.info("Semana %s: %s", semana, espera)
         return False
     contabilizar(lunes, ahora=ahora)
@@ -82,8 +83,7 @@ def _semana(lunes: date, hasta: datetime | None) -> Semana:
         raise ValueError(f"{hasta} lies outside of the week {nueva}")
     Semana.objects.bulk_create([nueva], ignore_conflicts=True)
     if hasta is not None:
-        abiertas = Semana.objects.filter(pk=lunes).exclude(estado=Semana.Estado.CERRADA).exclude(hasta=hasta)
-        abiertas.update(hasta=hasta, fines=None, estado=Semana.Estado.ABIERTA)
+        _olvidar_fines(Semana.objects.filter(pk=lunes).exclude(hasta=hasta), hasta=hasta)
     return Semana.objects.get(pk=lunes)
 
 
@@ -99,17 +99,28 @@ def _que_espera(semana: Semana, ahora: datetime) -> str:
     if ahora < completa:
         return f"Espera que pase el {timezone.localtime(completa):%d-%m-%Y a las %H:%M:%S}."
     if semana.fines is None:
-        if outbox.has_older_than(completa):
-            return "Espera que salgan a Kafka los mensajes por publicar que se aceptaron antes del cierre."
+        if por_publicar := outbox.older_than(completa, _topicos()):
+            return f"Espera que salgan a Kafka mensajes que se aceptaron antes del cierre: {_lista(por_publicar)}."
         if error := _guardar_fines(semana):
             return error
     return _atraso(semana)
 
 
+def _topicos() -> list[str]:
+    return [topic.name for topic in consumers[CONSUMIDOR].topics]
+
+
+def _lista(cuantos: dict[str, int]) -> str:
+    return ", ".join(f"{numero} de {donde}" for donde, numero in sorted(cuantos.items()))
+
+
 def _guardar_fines(semana: Semana) -> str:
     """Stores where each of the consumer's topics ends now; what stops it, in words, if Kafka does not answer."""
     try:
-        fines = {topic.name: watermark.end_offsets(topic.name) for topic in consumers[CONSUMIDOR].topics}
+        fines = {
+            topic: {"topico": watermark.topic_uuid(topic), "fines": watermark.end_offsets(topic)}
+            for topic in _topicos()
+        }
     except KafkaException as error:
         return f"Espera a Kafka, que no dice dónde terminan los tópicos: {error.args[0].str()}."
     Semana.objects.filter(pk=semana.pk, fines__isnull=True).update(fines=fines, estado=Semana.Estado.CERRANDO)
@@ -119,16 +130,40 @@ def _guardar_fines(semana: Semana) -> str:
 
 def _atraso(semana: Semana) -> str:
     """What `contabilidad` has yet to enter of what the stored offsets name."""
-    por_alcanzar: dict[str, dict[str, int]] = semana.fines  # type: ignore[assignment]  # stored by now
     faltan = {
         f"{topic}[{particion}]": cuantos
-        for topic, fines in por_alcanzar.items()
-        for particion, cuantos in watermark.behind(CONSUMIDOR, topic, {int(p): fin for p, fin in fines.items()}).items()
+        for topic, stored in _por_alcanzar(semana).items()
+        for particion, cuantos in watermark.behind(
+            CONSUMIDOR, topic, {int(p): fin for p, fin in stored["fines"].items()}, stored["topico"]
+        ).items()
     }
     if not faltan:
         return ""
-    detalle = ", ".join(f"{cuantos} de {donde}" for donde, cuantos in sorted(faltan.items()))
-    return f"Espera que contabilidad registre {sum(faltan.values())} mensajes: {detalle}. ¿Está corriendo?"
+    if rehechos := _rehechos(semana):
+        _olvidar_fines(Semana.objects.filter(pk=semana.pk))
+        return f"Se mide de nuevo: se rehizo {', '.join(rehechos)}, y lo que se esperaba era del anterior."
+    return f"Espera que contabilidad registre {sum(faltan.values())} mensajes: {_lista(faltan)}. ¿Está corriendo?"
+
+
+def _por_alcanzar(semana: Semana) -> dict[str, Any]:
+    """By topic, its broker's id (`topico`) and by partition the offset to reach (`fines`)."""
+    return semana.fines or {}
+
+
+def _rehechos(semana: Semana) -> list[str]:
+    """The topics that were deleted and made anew since their ends were stored; none while Kafka does not answer."""
+    try:
+        return [
+            topic for topic, stored in _por_alcanzar(semana).items() if watermark.topic_uuid(topic) != stored["topico"]
+        ]
+    except KafkaException:
+        return []
+
+
+def _olvidar_fines(elegidas: QuerySet[Semana], **campos: Any) -> None:
+    """Of weeks that are not closed; they are stored anew by the next call."""
+    abiertas = elegidas.exclude(estado=Semana.Estado.CERRADA)
+    abiertas.update(fines=None, estado=Semana.Estado.ABIERTA, **campos)
 
 
 def contabilizar(lunes: date, *, ahora: datetime) -> None:

@@ -59,10 +59,11 @@ def _contexto(carta: Carta) -> dict[str, Any]:
         "lunes": lunes,
         "domingo": semanas.dias(lunes)[-1],
         "dias": dias,
-        "mejor": max(dias, key=lambda dia: int(dia["ganancias"])) if any(dia["ventas"] for dia in dias) else None,
+        "mejor": max((dia for dia in dias if dia["ventas"]), key=lambda dia: int(dia["ganancias"]), default=None),
         "productos": _productos(carta),
         "comparacion": _comparacion(reporte, carta.anterior),
-        "hay_ajustes": any([reporte.ajuste_ventas, reporte.ajuste_unidades, reporte.ajuste_ingresos]),
+        "tardias": carta.resumen.tardias,
+        "anuladas": carta.resumen.anuladas,
         "resumen": f"{settings.SITE_URL}{reverse('ventas:venta-resumen')}?semana={codigo}",
     }
 
@@ -83,9 +84,9 @@ def _dias(resumen: Resumen) -> list[dict[str, Any]]:
 
 
 def _productos(carta: Carta) -> list[tuple[str, int]]:
-    """Units by product's name, most sold first."""
+    """Units by product's name, most sold first, without those whose adjustments cancel out."""
     unidades = sorted(carta.resumen.por_producto.items(), key=lambda par: -par[1])
-    return [(carta.nombres.get(codigo, codigo), cuantas) for codigo, cuantas in unidades]
+    return [(carta.nombres.get(codigo, codigo), cuantas) for codigo, cuantas in unidades if cuantas]
 
 
 def _comparacion(reporte: ReporteSemanal, anterior: ReporteSemanal | None) -> dict[str, int | None] | None:

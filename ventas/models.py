@@ -99,7 +99,7 @@ class Semana(models.Model):
     """An accounting week by its Monday. Weeks close in their order and never open again.
 
     `hasta` is the boundary of its closing (UTC): the end of the week, or earlier where staff close it early. `fines`: by
-    topic and partition, the offset that `contabilidad` must reach first; set when the closing begins.
+    topic, its id on the brokers and by partition the offset that `contabilidad` must reach; set when the closing begins.
     """
 
     class Estado(models.TextChoices):
@@ -175,6 +175,7 @@ class Venta(models.Model):
         indexes = [
             models.Index(fields=["maestro_id", "-vendida_en", "-id"], name="sales_of_a_maestro"),
             models.Index(fields=["semana_contable", "maestro_id"], name="sales_of_a_week"),
+            models.Index(fields=["semana_contable", "-vendida_en"], name="ledger_of_a_week"),
             models.Index(
                 fields=["semana_anulacion", "maestro_id"],
                 name="voids_of_a_week",

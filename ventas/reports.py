@@ -30,7 +30,10 @@ class Dia(TypedDict):
 
 @dataclass(frozen=True, kw_only=True)
 class Resumen:
-    """A week's accounts, of one maestro or of all; totals include the adjustments. Money in whole CLP."""
+    """A week's accounts, of one maestro or of all; totals include the adjustments. Money in whole CLP.
+
+    `tardias`, `anuladas`: the sales that came late and the voids that the adjustments are made of; they may cancel out.
+    """
 
     cantidad_ventas: int
     unidades: int
@@ -40,12 +43,15 @@ class Resumen:
     ajuste_unidades: int
     ajuste_ingresos: int
     ajuste_ganancias: int
+    tardias: int
+    anuladas: int
     por_dia: list[Dia]
     por_producto: dict[str, int]
 
 
 RETENIDO: Final = "Retenido: se restauró un respaldo, puede haberse enviado antes. Reenvíalo si hace falta."
-TOTALES: Final = tuple(Resumen.__dataclass_fields__)[:8]
+TOTALES: Final = tuple(Resumen.__dataclass_fields__)[:8]  # what a report keeps
+CIFRAS: Final = tuple(Resumen.__dataclass_fields__)[:10]
 SUMADOS: Final = ("ventas", "unidades", "ingresos", "ganancias")
 _SUMAS: Final = """
     {signo}count(*) AS ventas,
@@ -87,10 +93,13 @@ productos AS (
     GROUP BY 1
 ),
 totales AS (
-    SELECT de_quien, {_TOTALES}, jsonb_build_array({", ".join(_DIA.format(n=n) for n in range(7))}) AS por_dia
+    SELECT de_quien, {_TOTALES},
+        coalesce(sum(ventas) FILTER (WHERE ajuste AND ventas > 0), 0) AS tardias,
+        coalesce(-sum(ventas) FILTER (WHERE ajuste AND ventas < 0), 0) AS anuladas,
+        jsonb_build_array({", ".join(_DIA.format(n=n) for n in range(7))}) AS por_dia
     FROM asientos GROUP BY 1
 )
-SELECT totales.de_quien, {", ".join(TOTALES)}, por_dia, por_producto
+SELECT totales.de_quien, {", ".join(CIFRAS)}, por_dia, por_producto
 FROM totales JOIN productos ON productos.de_quien IS NOT DISTINCT FROM totales.de_quien
 """  # noqa: S608
 _DE_TODOS: Final = _RESUMIR.format(de_quien="NULL::uuid", grupo="dia, producto", filtro="")
@@ -119,7 +128,7 @@ def vacio(lunes: date) -> Resumen:
     por_dia = [
         Dia(dia=dia.isoformat(), cantidad_ventas=0, unidades=0, ingresos=0, ganancias=0) for dia in semanas.dias(lunes)
     ]
-    return Resumen(**dict.fromkeys(TOTALES, 0), por_dia=por_dia, por_producto={})
+    return Resumen(**dict.fromkeys(CIFRAS, 0), por_dia=por_dia, por_producto={})
 
 
 def resumen(lunes: date, maestro_id: UUID | None = None) -> Resumen:
@@ -144,7 +153,7 @@ def _resumir(consulta: str, parametros: dict[str, Any]) -> list[tuple[Any, Resum
 
 def _leer(fila: Sequence[Any]) -> Resumen:
     *numeros, por_dia, por_producto = fila
-    totales = dict(zip(TOTALES, map(int, numeros), strict=True))
+    totales = dict(zip(CIFRAS, map(int, numeros), strict=True))
     dias = [_en_orden(dia) for dia in json.loads(por_dia)]
     return Resumen(**totales, por_dia=dias, por_producto=json.loads(por_producto))
 

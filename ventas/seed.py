@@ -22,6 +22,7 @@ PRODUCTOS: Final = {
 CERRAR_LUNES: Final = "Contabilidad: cerrar la semana (lunes 00:10)"
 CERRAR_PENDIENTES: Final = "Contabilidad: cerrar semanas pendientes"
 ENVIAR_REPORTES: Final = "Contabilidad: enviar reportes semanales"
+SEGUNDOS_DE_VIGENCIA: Final = 60  # of a hint: a worker that was off finds the last ones, not a weekend's
 HORARIOS: Final = {
     # name: (task, minute, hour, day of the week), Chilean time
     CERRAR_LUNES: ("ventas.tasks.cerrar_semanas", "10", "0", "1"),
@@ -59,5 +60,5 @@ def sembrar_horarios(modelo: ObtenerModelo = apps.get_model) -> None:
             minute=minuto, hour=hora, day_of_week=dia, day_of_month="*", month_of_year="*", timezone="America/Santiago"
         )
         modelo("django_celery_beat", "PeriodicTask").objects.get_or_create(
-            name=nombre, defaults={"task": tarea, "crontab": crontab}
+            name=nombre, defaults={"task": tarea, "crontab": crontab, "expire_seconds": SEGUNDOS_DE_VIGENCIA}
         )

@@ -16,7 +16,8 @@ from openpyxl.reader.excel import load_workbook
 
 from inscripciones.models import Usuario
 from tests.ventas.conftest import AHORA, anulacion, venta
-from ventas import cierre, services
+from ventas import admin, cierre, services
+from ventas.exportar import FORMULA
 from ventas.models import Cuenta, Producto, ReporteSemanal, Semana, Venta
 
 W47 = date(2026, 11, 16)
@@ -64,6 +65,16 @@ def test_the_ledger_shows_the_chosen_week(admin_client: Client, datos: Callable[
     assert "Maestra 0" in abrir(admin_client, "venta", semana="2026-W47").content.decode()
     assert "Maestra 0" not in abrir(admin_client, "venta", semana="2026-W40").content.decode()
     assert "Maestra 0" in abrir(admin_client, "venta", semana="2026-W47", q="maestra").content.decode()
+
+
+def test_the_ledger_shows_what_a_week_takes_back(admin_client: Client, con_catalogo: None) -> None:
+    services.registrar([erronea := venta(uuid4()), venta(uuid4())])
+    cierre.contabilizar(W47, ahora=AHORA)
+    services.anular([anulacion(erronea)])
+    assert len(abrir(admin_client, "venta", semana="2026-W47").context["cl"].result_list) == 2
+    assert not abrir(admin_client, "venta", semana="2026-W48").context["cl"].result_list
+    [descontada] = abrir(admin_client, "venta", semana="2026-W48", asiento="anuladas").context["cl"].result_list
+    assert descontada.id == erronea.id
 
 
 def test_weeks_show_totals_state_and_a_plot(admin_client: Client, datos: Callable[[int], None]) -> None:
@@ -115,7 +126,7 @@ def test_a_recipe_and_a_price_are_edited_and_a_code_is_not(admin_client: Client,
 
 
 def exportar(client: Client, formato: str) -> bytes:
-    campos = ["semana", "maestro", "cantidad_ventas", "ingresos", "ganancias"]
+    campos = ["semana", "maestro", "cantidad_ventas", "ingresos", "ganancias", "envio", "respuesta"]
     datos = {"format": formato, "resource": "", **{f"reporteresource_{campo}": "on" for campo in campos}}
     respuesta = client.post(reverse("admin:ventas_reportesemanal_export"), datos)
     assert respuesta.status_code == 200
@@ -135,6 +146,30 @@ def test_reports_are_exported_without_formulas(admin_client: Client, cuenta: Cal
     celdas = [celda for fila in hoja.iter_rows(min_row=2) for celda in fila]
     assert all(celda.data_type != "f" for celda in celdas)
     assert 2_000 in [celda.value for celda in celdas]
+
+
+@pytest.mark.parametrize("texto", ["=HYPERLINK(1)", "+1", "-1", "@SUM(1)", "\t=1", "\r=1", "\n=1", "\x07=1", "a\x1bb"])
+def test_no_text_of_a_report_is_a_formula_and_control_characters_do_not_stop_the_export(
+    admin_client: Client, cuenta: Callable[..., Cuenta], texto: str
+) -> None:
+    services.registrar([venta(cuenta(nombre=texto).maestro_id)])
+    cierre.contabilizar(W47, ahora=AHORA)
+    ReporteSemanal.objects.update(respuesta=texto)
+    [fila] = csv.DictReader(io.StringIO(exportar(admin_client, "0").decode(), newline=""))
+    hoja = load_workbook(io.BytesIO(exportar(admin_client, "1"))).active  # type: ignore[no-untyped-call]
+    assert hoja is not None
+    [celdas] = hoja.iter_rows(min_row=2)
+    assert {celda.data_type for celda in celdas} == {"s", "n"}
+    textos = [fila["maestro"], fila["respuesta"], *(str(celda.value) for celda in celdas if celda.data_type == "s")]
+    assert not [uno for uno in textos if uno.startswith(FORMULA)]
+
+
+def test_the_ledgers_page_counts_so_far_and_no_further(
+    admin_client: Client, datos: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(admin, "SE_CUENTAN", 3)
+    datos(3)
+    assert abrir_de_la_semana(admin_client, "venta").context["cl"].result_count == 3
 
 
 def test_resending_needs_its_permission(client: Client, admin_client: Client, datos: Callable[[int], None]) -> None:

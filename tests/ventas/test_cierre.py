@@ -6,12 +6,17 @@ from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
 import pytest
+from confluent_kafka import KafkaError, KafkaException
 from django.db import connection, transaction
 from django.db.models import Sum
+from django.test import Client
+from django.urls import reverse
 
 from deploy.embedded.waiting import wait_until
-from kafka_bridge import outbox, producer
-from kafka_bridge.models import DeadLetter, OutboxMessage
+from kafka_bridge import broker, outbox, producer, watermark
+from kafka_bridge.events import encode
+from kafka_bridge.handlers import consumers
+from kafka_bridge.models import ConsumerOffset, DeadLetter, OutboxMessage
 from tests.ventas.conftest import AHORA, SECONDS, anulacion, contabilidad_corriendo, venta
 from ventas import cierre, reports, services
 from ventas.models import Cuenta, ReporteSemanal, Semana, Venta
@@ -96,10 +101,86 @@ def test_requests_that_began_before_midnight_have_time_to_end() -> None:
 
 @pytest.mark.django_db
 def test_a_week_waits_for_the_outbox(maestro_id: UUID) -> None:
-    outbox.add(venta(maestro_id))
+    outbox.add(venta(maestro_id), venta(maestro_id))
     OutboxMessage.objects.update(created_at=MEDIANOCHE - timedelta(seconds=1))
     assert not cierre.cerrar_semana(W47, ahora=DESPUES)
-    assert "mensajes por publicar" in Semana.objects.get(pk=W47).espera
+    assert Semana.objects.get(pk=W47).espera == (
+        "Espera que salgan a Kafka mensajes que se aceptaron antes del cierre: 2 de mamochi.ventas."
+    )
+
+
+@pytest.mark.django_db(transaction=True)
+def test_what_is_stuck_of_other_topics_does_not_hold_the_accounts_up(topics: None, maestro_id: UUID) -> None:
+    outbox.add(venta(maestro_id))
+    OutboxMessage.objects.update(topic="mamochi.stock", created_at=MEDIANOCHE - timedelta(seconds=1))
+    al_dia()
+    assert cierre.cerrar_semana(W47, ahora=DESPUES)
+
+
+def al_dia(atraso: int = 0, topic_uuid: str = "") -> None:
+    """`contabilidad` has applied all that is in its topics but so much of each partition."""
+    for topic in consumers["contabilidad"].topics:
+        uuid = topic_uuid or watermark.topic_uuid(topic.name)
+        for partition, end in watermark.end_offsets(topic.name).items():
+            ConsumerOffset.objects.create(
+                consumer="contabilidad",
+                topic=topic.name,
+                partition=partition,
+                next_offset=max(0, end - atraso),
+                topic_uuid=uuid,
+            )
+
+
+@pytest.mark.django_db(transaction=True)
+def test_offsets_of_a_topic_that_was_made_anew_since_are_not_taken_for_this_ones(
+    topics: None, maestro_id: UUID
+) -> None:
+    producer.publish(venta(maestro_id))
+    al_dia(atraso=-1_000, topic_uuid="the one that was deleted")
+    assert not cierre.cerrar_semana(W47, ahora=DESPUES)
+    assert "contabilidad registre" in Semana.objects.get(pk=W47).espera
+    with contabilidad_corriendo():
+        wait_until(lambda: cierre.cerrar_semana(W47, ahora=DESPUES), SECONDS)
+    assert ReporteSemanal.objects.get(maestro_id=maestro_id).cantidad_ventas == 1
+
+
+@pytest.mark.django_db(transaction=True)
+def test_ends_of_a_topic_that_was_made_anew_since_are_measured_again(topics: None, maestro_id: UUID) -> None:
+    producer.publish(venta(maestro_id))
+    cierre.cerrar_semana(W47, ahora=DESPUES)
+    fines = Semana.objects.get(pk=W47).fines
+    assert fines is not None
+    fines["mamochi.ventas"] = {"topico": "the one that was deleted", "fines": {"0": 10**9}}
+    Semana.objects.update(fines=fines)
+    al_dia()
+    assert not cierre.cerrar_semana(W47, ahora=DESPUES)
+    assert "se rehizo mamochi.ventas" in Semana.objects.get(pk=W47).espera
+    assert cierre.cerrar_semana(W47, ahora=DESPUES)
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize("pregunta", ["end_offsets", "topic_uuids"])
+def test_a_week_waits_for_kafka_while_a_partition_has_no_leader(monkeypatch: pytest.MonkeyPatch, pregunta: str) -> None:
+    def no_leader(*_: object) -> None:
+        raise KafkaException(KafkaError(KafkaError.LEADER_NOT_AVAILABLE))
+
+    monkeypatch.setattr(broker, "topic_uuids", lambda names: dict.fromkeys(names, "u"))
+    monkeypatch.setattr(broker, pregunta, no_leader)
+    assert not cierre.cerrar_semana(W47, ahora=DESPUES)
+    semana = Semana.objects.get(pk=W47)
+    assert semana.espera.startswith("Espera a Kafka")
+    assert (semana.fines, semana.estado) == (None, "abierta")
+
+
+@pytest.mark.django_db
+def test_who_looked_before_another_closed_the_week_leaves_no_note_on_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    def closed_meanwhile(*_: object) -> str:
+        cierre.contabilizar(W47, ahora=DESPUES)
+        return "Espera que contabilidad registre 1 mensajes"
+
+    monkeypatch.setattr(cierre, "_que_espera", closed_meanwhile)
+    cierre.cerrar_semana(W47, ahora=DESPUES)
+    assert Semana.objects.get(pk=W47).espera == ""
 
 
 @pytest.mark.django_db
@@ -126,17 +207,26 @@ def test_open_dead_letters_are_named_and_do_not_block() -> None:
 
 
 @pytest.mark.django_db(transaction=True)
-def test_a_week_waits_for_contabilidad_and_closes_with_everything_in_it(topics: None, maestro_id: UUID) -> None:
+def test_a_week_waits_for_contabilidad_as_the_admin_says_and_closes_with_everything_in_it(
+    topics: None, maestro_id: UUID, admin_client: Client
+) -> None:
+    al_dia()  # before these sales
     ventas = [venta(maestro_id) for _ in range(25)]
     producer.publish(*ventas)
     assert not cierre.cerrar_semana(W47, ahora=DESPUES)  # contabilidad is not running
-    semana = Semana.objects.get(pk=W47)
-    assert semana.estado == Semana.Estado.CERRANDO
-    assert "contabilidad registre" in semana.espera
+    particion = encode(ventas[0]).partition
+    pagina = admin_client.get(reverse("admin:ventas_semana_changelist")).content.decode()
+    assert "cerrándose" in pagina
+    assert (
+        f"Espera que contabilidad registre 25 mensajes: 25 de mamochi.ventas[{particion}]. ¿Está corriendo?" in pagina
+    )
     with contabilidad_corriendo():
         wait_until(lambda: cierre.cerrar_semana(W47, ahora=DESPUES), SECONDS)
     assert ReporteSemanal.objects.get(maestro_id=maestro_id).cantidad_ventas == 25
-    assert Semana.objects.get(pk=W47).espera == ""
+    pagina = admin_client.get(reverse("admin:ventas_semana_changelist")).content.decode()
+    assert "Espera que" not in pagina
+    assert "cerrada" in pagina
+    assert "$50.000" in pagina
 
 
 @pytest.mark.django_db(transaction=True)

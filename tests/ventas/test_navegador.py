@@ -56,7 +56,9 @@ def semana() -> EmailMultiAlternatives:
         "ajuste_ingresos": -2_000,
         "ajuste_ganancias": -1_390,
     }
-    resumen = Resumen(**totales, por_dia=por_dia, por_producto={"chico": 61, "mediano": 148, "grande": 80})
+    resumen = Resumen(
+        **totales, tardias=0, anuladas=1, por_dia=por_dia, por_producto={"chico": 61, "mediano": 148, "grande": 80}
+    )
     maestro = UUID(int=1)
     reporte = ReporteSemanal(semana_id=W47, maestro_id=maestro, **totales)
     anterior = ReporteSemanal(semana_id=W47 - semanas.SEMANA, maestro_id=maestro, ganancias=360_000)

@@ -3,6 +3,7 @@
 import threading
 from collections.abc import Callable
 from datetime import date, datetime, timedelta
+from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -12,10 +13,12 @@ from django.utils import timezone
 from django_celery_beat.models import PeriodicTask
 
 from deploy.embedded import Stack
+from deploy.embedded.mailbox import Mailbox
 from deploy.embedded.waiting import wait_until
 from kafka_bridge import producer
 from tests.ventas.conftest import SECONDS, contabilidad_corriendo, venta
-from ventas import cierre, seed, semanas, services, tasks
+from ventas import cierre, envios, seed, semanas, services, tasks
+from ventas.envios import Barrido
 from ventas.models import Cuenta, ReporteSemanal, Semana, Venta
 
 
@@ -53,6 +56,7 @@ def test_the_schedule_is_in_chilean_time() -> None:
     assert str(lunes.timezone) == "America/Santiago"
     assert (lunes.minute, lunes.hour, lunes.day_of_week) == ("10", "0", "1")
     for tarea in PeriodicTask.objects.filter(task__startswith="ventas."):
+        assert tarea.expire_seconds == 60  # a worker that was off finds no weekend's hints
         assert tarea.task in (tasks.cerrar_semanas.name, tasks.enviar_reportes.name)
 
 
@@ -86,3 +90,43 @@ def test_two_workers_that_close_the_same_week_write_one_report_each(cuenta: Call
     assert sorted(ReporteSemanal.objects.values_list("maestro_id", flat=True)) == sorted(
         una.maestro_id for una in cuentas
     )
+
+
+@pytest.mark.django_db(transaction=True)
+def test_two_beats_and_two_workers_at_once_close_a_week_once_and_send_each_mail_once(
+    topics: None, cuenta: Callable[..., Cuenta], mailbox: Mailbox, settings: Any
+) -> None:
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    pasada = semanas.semana_de(timezone.now()) - semanas.SEMANA
+    vendida = semanas.comienzo(pasada) + timedelta(days=1)
+    cuentas = [cuenta(abierta_en=vendida) for _ in range(10)]
+    producer.publish(*[venta(una.maestro_id, vendida_en=vendida) for una in cuentas])
+    Semana.nueva(pasada).save()
+
+    def worker() -> None:
+        """One of four that take the hints of two Beats."""
+        while not _cerrada(pasada):
+            tasks.cerrar_semanas.apply()
+        tasks.enviar_reportes.apply()
+        connection.close()
+
+    with contabilidad_corriendo():
+        workers = [threading.Thread(target=worker) for _ in range(4)]
+        for thread in workers:
+            thread.start()
+        for thread in workers:
+            thread.join(SECONDS)
+    ids = sorted(una.maestro_id for una in cuentas)  # in the topic there may be sales of other tests
+    suyos = ReporteSemanal.objects.filter(semana=pasada, maestro_id__in=ids)
+    assert sorted(suyos.values_list("maestro_id", flat=True)) == ids
+    assert set(suyos.values_list("cantidad_ventas", "envio")) == {(1, "enviado")}
+    assert [len(mailbox.wait_for(to=una.email)) for una in cuentas] == [1] * 10
+
+
+def test_a_sender_whose_turn_ends_asks_for_another(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[bool] = []
+    monkeypatch.setattr(tasks, "insinuar_envio", lambda: asked.append(True))
+    for siguen in (True, False):
+        monkeypatch.setattr(envios, "enviar_pendientes", lambda siguen=siguen: Barrido(5, siguen=siguen))
+        assert tasks.enviar_reportes() == 5
+    assert asked == [True]

@@ -48,10 +48,15 @@ def refuse_while_behind() -> None:
         f"{name} lacks {sum(lacking.values())} messages of {topic.name}"
         for name, consumer in sorted(consumers.items())
         for topic in consumer.topics
-        if (lacking := watermark.behind(name, topic.name, watermark.end_offsets(topic.name)))
+        if (lacking := lacking_of(name, topic.name))
     ]
     if waiting:
         raise CommandError(f"Not yet: {'; '.join(waiting)}. Let the consumers run, then try again.")
+
+
+def lacking_of(consumer: str, topic: str) -> dict[int, int]:
+    """By partition, the messages of the topic that the consumer has yet to apply."""
+    return watermark.behind(consumer, topic, watermark.end_offsets(topic), watermark.topic_uuid(topic))
 
 
 def hold_mails() -> int:
