@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from django.apps import apps
 from django.contrib.auth.models import Group
-from django.db import connections
+from django.db import connections, transaction
 from django.utils import timezone
 from playwright.sync_api import Page, expect, sync_playwright
 from pytest_django import Settings
@@ -61,7 +61,8 @@ def entrar_al_admin(page: Page, sitio: str) -> None:
 
 def test_a_reviewer_decides_and_the_maestro_gets_in(page: Page, sitio: str, mailbox: Mailbox, tmp_path: Path) -> None:
     normal, paid = formulario(nombre="Normal"), pagado(nombre="Pagada")
-    services.registrar([evento(normal), evento(paid)], ahora=AHORA)
+    with transaction.atomic():
+        services.registrar([evento(normal), evento(paid)], ahora=AHORA)
     entrar_al_admin(page, sitio)
     filas = page.locator("#result_list tbody tr")
     expect(filas).to_have_count(2)
