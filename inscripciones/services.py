@@ -355,7 +355,7 @@ def _avisos(repetidas: Iterable[Inscripcion], conocido: reglas.Conocido) -> list
     """To the holders of a repeated RUT or e-mail, at their own address, whoever insists."""
     avisos = {}
     for fila in repetidas:
-        for titular in {conocido.por_rut.get(fila.rut), conocido.por_email.get(fila.email)} - {None}:
+        for titular in filter(None, (conocido.por_rut.get(fila.rut), conocido.por_email.get(fila.email))):
             aviso = _envio_del_dia(titular, Envio.Tipo.AVISO, fila.recibida_en)
             avisos[aviso.pk] = aviso
     return list(avisos.values())
