@@ -33,6 +33,7 @@ from tests.stock.guion import (
     inventario_va_en,
     libro,
     por_publicar,
+    restocks_fill_to_capacity,
     stock,
     venta,
 )
@@ -200,7 +201,7 @@ def test_whatever_the_order_the_carts_are_right(catalogo: None, script: list[tup
         for step, *arguments in script:
             step(guild, *arguments)
             _totals_are_the_ledger(guild)
-            _restocks_fill_to_capacity(guild)
+            restocks_fill_to_capacity()
             _unfounded_only_when_the_sales_before_are_counted(guild)
             _at_most_one_open_notice()
             _served_means_filled()
@@ -208,7 +209,7 @@ def test_whatever_the_order_the_carts_are_right(catalogo: None, script: list[tup
             guild.open_cart(who)
         guild.settle()
         _totals_are_what_happened(guild)
-        _restocks_fill_to_capacity(guild)
+        restocks_fill_to_capacity()
         _every_notice_is_closed_and_no_cart_is_empty(guild)
         transaction.set_rollback(True)
 
@@ -216,17 +217,6 @@ def test_whatever_the_order_the_carts_are_right(catalogo: None, script: list[tup
 def _totals_are_the_ledger(guild: Guild) -> None:
     for maestro_id in guild.maestros:
         assert stock(maestro_id) == libro(maestro_id)
-
-
-def _restocks_fill_to_capacity(guild: Guild) -> None:
-    """In the order of writing, each restock brings the total to the capacity: neither more nor less."""
-    totals: Counter[tuple[UUID, str]] = Counter()
-    for line in Movimiento.objects.order_by("id"):
-        for code, amount in line.insumos.items():
-            totals[line.carro_id, code] += amount
-            if line.tipo == Movimiento.Tipo.REPOSICION:
-                assert amount > 0
-                assert totals[line.carro_id, code] == LLENO[code]
 
 
 def _unfounded_only_when_the_sales_before_are_counted(guild: Guild) -> None:
