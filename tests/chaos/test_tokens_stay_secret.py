@@ -116,20 +116,25 @@ def whole_database(system: System) -> str:
 def whole_kafka(system: System) -> str:
     """Keys, values and headers of every message of every topic there is."""
     servers = system.environment["KAFKA_BOOTSTRAP_SERVERS"]
-    consumer = Consumer({"bootstrap.servers": servers, "group.id": str(uuid4()), "exclude.internal.topics": False})
+    consumer = Consumer({"bootstrap.servers": servers, "group.id": str(uuid4()), "enable.partition.eof": True})
     places = [
         TopicPartition(name, partition, OFFSET_BEGINNING)
         for name, topic in consumer.list_topics(timeout=30).topics.items()
         for partition in topic.partitions
     ]
-    left = sum(end - low for low, end in (consumer.get_watermark_offsets(place, timeout=30) for place in places))
     consumer.assign(places)
     found: list[str] = []
-    idle = 0
-    while len(found) < left and idle < 10:  # transaction markers and what was compacted count as offsets too
-        messages = consumer.consume(1_000, 0.5)
-        idle = 0 if messages else idle + 1
-        found += [repr((message.key(), message.value(), message.headers())) for message in messages]
+    ended = set[tuple[str | None, int | None]]()
+
+    def at_the_end() -> bool:
+        for message in consumer.consume(1_000, 0.5):
+            if message.error():
+                ended.add((message.topic(), message.partition()))
+            else:
+                found.append(repr((message.key(), message.value(), message.headers())))
+        return len(ended) == len(places)
+
+    wait_until(at_the_end, SECONDS)
     consumer.close()
     return "\n".join(found)
 
