@@ -259,7 +259,9 @@ def test_every_page_opens(admin_client: Client) -> None:
 
 
 def test_the_numbers_count_by_chilean_day_and_lane() -> None:
-    registrar(formulario(), pagado(), pagado())
+    normal, pago = formulario(), pagado()
+    registrar(normal, pago, pagado())
+    registrar({**pago, "nombre": pago["nombre"].upper()})  # joined to the first: no other enrolment
     dias = numeros.por_dia(hasta=timezone.localdate(AHORA), dias=3)
     assert [(dia.paid, dia.normal) for dia in dias] == [(0, 0), (0, 0), (2, 1)]
 
