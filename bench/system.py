@@ -50,7 +50,7 @@ def running(*names: str) -> Iterator[Http]:
     """The application's processes of these names, among them the web, until the block ends."""
     port = free_port()
     nowhere = subprocess.DEVNULL
-    commands, environment = application_processes(port), {**os.environ, **SETTINGS}
+    commands, environment = application_processes(port, 1), {**os.environ, **SETTINGS}
     processes = [
         subprocess.Popen(commands[name], cwd=CHECKOUT, env=environment, stdout=nowhere, stderr=nowhere)  # noqa: S603
         for name in names
