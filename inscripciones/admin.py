@@ -7,6 +7,7 @@ from uuid import UUID
 
 from django import forms
 from django.contrib import admin, messages
+from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
 from django.contrib.admin.views.main import ChangeList
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group
@@ -14,7 +15,7 @@ from django.db import transaction
 from django.db.models import F, Func, Model, QuerySet, Value
 from django.db.models.functions import Lower
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
+from django.shortcuts import get_object_or_404, redirect
 from django.template.response import TemplateResponse
 from django.utils import timezone
 from django.utils.html import format_html, format_html_join
@@ -23,7 +24,7 @@ from knox.models import AuthToken
 from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
-from unfold.widgets import UnfoldAdminTextareaWidget
+from unfold.widgets import UnfoldAdminTextareaWidget, UnfoldAdminTextInputWidget
 
 from inscripciones import credenciales, envios, formato, numeros, services
 from inscripciones.models import Comprobante, Decision, Envio, Inscripcion, Maestro, Usuario
@@ -31,6 +32,7 @@ from inscripciones.reglas import REGLAS
 
 MAXIMO_POR_VEZ: Final = 200  # what one page can show before it is decided
 DIAS_DE_NUMEROS: Final = 30
+EN_LA_HISTORIA: Final = "Queda en la historia, para el gremio."
 SIMBOLOS: Final = {"pasa": "✓", "duda": "?", "repite": "=", "infringe": "✗"}
 
 admin.site.unregister(
@@ -93,16 +95,21 @@ class ReglaFilter(admin.SimpleListFilter):
 
 
 class MotivoForm(forms.Form):
-    """Why: the applicant reads it where they are rejected."""
+    """Why."""
 
     motivo = forms.CharField(label="Motivo", max_length=500, widget=UnfoldAdminTextareaWidget(attrs={"rows": 3}))
 
-    def __init__(self, *args: Any, obligatorio: bool, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, obligatorio: bool, ayuda: str = EN_LA_HISTORIA, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.fields["motivo"].required = obligatorio
-        self.fields["motivo"].help_text = (
-            "Lo lee quien postula, en su correo." if obligatorio else "Opcional. Queda en la historia, para el gremio."
-        )
+        self.fields["motivo"].help_text = ayuda
+
+
+class CorreoForm(MotivoForm):
+    """The right address, and how one knows."""
+
+    email = forms.EmailField(label="Correo correcto", max_length=254, widget=UnfoldAdminTextInputWidget)
+    field_order = ["email", "motivo"]
 
 
 @admin.register(Inscripcion)
@@ -124,7 +131,7 @@ class InscripcionAdmin(SoloLectura):
         ("Quién es", {"fields": ["nombre", "rut", "email", "telefono", "comuna"]}),
         ("El pago", {"fields": ["paid", "comprobante_pago"]}),
         ("Qué dijeron las reglas", {"fields": ["reglas"]}),
-        ("La decisión", {"fields": ["estado", "motivo", "resuelta_por", "resuelta_en"]}),
+        ("La decisión", {"fields": ["estado", "unida_a", "motivo", "resuelta_por", "resuelta_en"]}),
         ("El formulario", {"fields": ["id", "recibida_en", "registrada_en"]}),
     ]
     readonly_fields = ["reglas"]
@@ -207,14 +214,15 @@ class InscripcionAdmin(SoloLectura):
         servicio: Callable[..., services.Resolucion],
     ) -> HttpResponse | None:
         """The page that shows what is decided and asks why, until it is confirmed; None once it is done."""
-        form = MotivoForm(
-            request.POST if "confirmado" in request.POST else None, obligatorio=servicio is services.rechazar
-        )
+        confirmado, rechaza = "confirmado" in request.POST, servicio is services.rechazar
+        ayuda = "Lo lee quien postula, en su correo." if rechaza else f"Opcional. {EN_LA_HISTORIA}"
+        form = MotivoForm(request.POST if confirmado else None, obligatorio=rechaza, ayuda=ayuda)
         if not form.is_valid():
             return self._confirmar(request, queryset, accion, form)
-        ids = list(queryset.values_list("pk", flat=True)[:MAXIMO_POR_VEZ])
+        # Those that the confirmation named: the list has lost what another reviewer decided meanwhile.
+        elegidas = request.POST.getlist(ACTION_CHECKBOX_NAME) or queryset.values_list("pk", flat=True)
         motivo = form.cleaned_data["motivo"]
-        resolucion = servicio(ids, por=request.user, motivo=motivo, ahora=timezone.now())
+        resolucion = servicio(list(elegidas)[:MAXIMO_POR_VEZ], por=request.user, motivo=motivo, ahora=timezone.now())
         self._contar(request, resolucion, "aprobadas" if servicio is services.aprobar else "rechazadas")
         return None
 
@@ -229,7 +237,8 @@ class InscripcionAdmin(SoloLectura):
 
     def _contar(self, request: HttpRequest, resolucion: services.Resolucion, hechas: str) -> None:
         nivel = messages.WARNING if resolucion.omitidas else messages.SUCCESS
-        partes = [f"Inscripciones {hechas}: {len(resolucion.resueltas)}."]
+        hecho = f"Inscripciones {hechas}: {len(resolucion.resueltas)}."
+        partes = [hecho if resolucion.resueltas else "Ninguna estaba por decidir: no se hizo nada."]
         partes += [f"{fila.nombre}: {razon}, no se hizo nada." for fila, razon in resolucion.omitidas[:10]]
         self.message_user(request, " ".join(partes), nivel)
 
@@ -296,6 +305,15 @@ class DecisionAdmin(SoloLectura):
     list_filter = ["estado"]
 
 
+def _permiso(codigo: str) -> Callable[..., bool]:
+    """A `has_..._permission` of an admin: who may see the rows and has that permission."""
+
+    def puede(self: ModelAdmin, request: HttpRequest, obj: Any = None) -> bool:
+        return bool(self.has_view_permission(request) and request.user.has_perm(f"inscripciones.{codigo}"))
+
+    return puede
+
+
 @admin.register(Maestro)
 class MaestroAdmin(SoloLectura):
     """The members, and what staff can do about their credentials."""
@@ -308,14 +326,18 @@ class MaestroAdmin(SoloLectura):
     list_per_page = 50
     show_full_result_count = False
     actions = ["reenviar", "anular", "dar_de_baja", "reactivar"]
+    actions_detail = ["corregir_correo"]  # type: ignore[assignment]  # unfold says: empty tuple
     fieldsets = [
         ("Quién es", {"fields": ["nombre", "rut", "email", "telefono", "comuna"]}),
         ("En el gremio", {"fields": ["id", "inscripcion", "aprobado_en", "activo", "su_token"]}),
     ]
     readonly_fields = ["activo", "su_token"]
 
-    def has_credenciales_permission(self, request: HttpRequest) -> bool:
-        return self.has_view_permission(request) and request.user.has_perm("inscripciones.reenviar_credenciales")
+    has_reenviar_permission = _permiso("reenviar_credenciales")
+    has_anular_permission = _permiso("anular_credenciales")
+    has_dar_de_baja_permission = _permiso("dar_de_baja_maestro")
+    has_reactivar_permission = _permiso("reactivar_maestro")
+    has_corregir_permission = _permiso("corregir_correo")
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Maestro], search_term: str
@@ -331,22 +353,62 @@ class MaestroAdmin(SoloLectura):
         token = AuthToken.objects.filter(user=maestro.usuario).order_by("-created").first()
         return f"Creado el {timezone.localtime(token.created):%d-%m-%Y %H:%M}" if token else "No tiene"
 
-    @admin.action(description="Reenviar credenciales (el token anterior deja de servir)", permissions=["credenciales"])
+    @admin.action(description="Reenviar credenciales (el token anterior deja de servir)", permissions=["reenviar"])
     def reenviar(self, request: HttpRequest, queryset: QuerySet[Maestro]) -> None:
         for maestro in queryset[:MAXIMO_POR_VEZ]:
-            envios.reenviar_credenciales(maestro.inscripcion_id, ahora=timezone.now())
-            self.log_change(request, maestro, "Credenciales reenviadas.")
-        self.message_user(request, "Las credenciales van en camino.", messages.SUCCESS)
+            if envios.reenviar_credenciales(maestro.inscripcion_id, ahora=timezone.now()):
+                self.log_change(request, maestro, "Credenciales reenviadas.")
+                self.message_user(request, f"{maestro}: las credenciales van en camino.", messages.SUCCESS)
+            else:
+                self.message_user(request, f"{maestro} está de baja: no se le envía nada.", messages.WARNING)
 
-    @admin.action(description="Anular el token", permissions=["credenciales"])
+    @admin.action(description="Anular el token", permissions=["anular"])
     def anular(self, request: HttpRequest, queryset: QuerySet[Maestro]) -> None:
         self._por_cada_una(request, queryset, credenciales.revocar, "Token anulado.")
 
-    @admin.action(description="Dar de baja del gremio", permissions=["credenciales"])
-    def dar_de_baja(self, request: HttpRequest, queryset: QuerySet[Maestro]) -> None:
-        self._por_cada_una(request, queryset, credenciales.dar_de_baja, "Dado de baja.")
+    @admin.action(description="Dar de baja del gremio, con un motivo", permissions=["dar_de_baja"])
+    def dar_de_baja(self, request: HttpRequest, queryset: QuerySet[Maestro]) -> HttpResponse | None:
+        form = MotivoForm(request.POST if "confirmado" in request.POST else None, obligatorio=True)
+        if not form.is_valid():
+            maestros = list(queryset[:MAXIMO_POR_VEZ])
+            return self._preguntar(request, "Dar de baja del gremio", maestros, form, accion="dar_de_baja")
+        nota = f"Dado de baja. {form.cleaned_data['motivo']}"
+        self._por_cada_una(request, queryset, credenciales.dar_de_baja, nota)
+        return None
 
-    @admin.action(description="Reactivar en el gremio", permissions=["credenciales"])
+    @action(  # type: ignore[operator]
+        description="Corregir correo y reenviar credenciales",
+        permissions=["corregir"],
+        url_path="corregir-correo",
+        icon="edit",
+    )
+    def corregir_correo(self, request: HttpRequest, object_id: str) -> HttpResponse:
+        maestro = get_object_or_404(Maestro, pk=object_id)
+        form = CorreoForm(request.POST or None, obligatorio=True)
+        if form.is_valid() and self._corregido(request, maestro, form):
+            return redirect("admin:inscripciones_maestro_change", object_id)
+        return self._preguntar(request, "Corregir correo y reenviar credenciales", [maestro], form)
+
+    def _corregido(self, request: HttpRequest, maestro: Maestro, form: CorreoForm) -> bool:
+        nota = f"Correo corregido: era {maestro.email}. {form.cleaned_data['motivo']}"
+        try:
+            with transaction.atomic():
+                services.corregir_correo(maestro.pk, form.cleaned_data["email"], ahora=timezone.now())
+                self.log_change(request, maestro, nota)
+        except ValueError as error:
+            form.add_error("email", str(error))
+            return False
+        self.message_user(request, "Correo corregido: las credenciales van en camino.", messages.SUCCESS)
+        return True
+
+    def _preguntar(
+        self, request: HttpRequest, titulo: str, maestros: list[Maestro], form: MotivoForm, accion: str = ""
+    ) -> HttpResponse:
+        contexto = {**self.admin_site.each_context(request), "opts": self.opts, "title": titulo}
+        contexto |= {"maestros": maestros, "form": form, "accion": accion}
+        return TemplateResponse(request, "inscripciones/admin/maestros.html", contexto)
+
+    @admin.action(description="Reactivar en el gremio", permissions=["reactivar"])
     def reactivar(self, request: HttpRequest, queryset: QuerySet[Maestro]) -> None:
         self._por_cada_una(request, queryset, credenciales.reactivar, "Reactivado.")
 

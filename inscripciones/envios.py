@@ -2,6 +2,7 @@
 
 import logging
 import re
+import traceback
 from datetime import datetime, timedelta
 from smtplib import SMTPException, SMTPRecipientsRefused, SMTPResponseException
 from typing import Final
@@ -29,29 +30,44 @@ def vencidos(*, ahora: datetime) -> list[UUID]:
 
 
 def enviar(envio_id: UUID, *, ahora: datetime) -> bool:
-    """Sends one e-mail if it is due and nobody else has it. False where it was not ours, or SMTP failed (it is retried)."""
+    """Sends one e-mail if it is due and nobody else has it. False where it was not ours, or failed (it is retried)."""
     with transaction.atomic():
         envio = _tomar(envio_id, ahora)
         if envio is None:
             return False
         usuario = _maestro_de(envio)
+        if usuario and not usuario.is_active:
+            _abierto(envio).update(estado=Envio.Estado.DETENIDO, ultimo_error=Envio.DE_BAJA)
+            return False
         token = credenciales.emitir(usuario) if usuario else ""
     try:
         emails.componer(envio, token=token).send()
     except (SMTPException, OSError) as error:
         _fallo(envio, usuario, error, ahora)
         return False
+    except Exception as error:  # noqa: BLE001 - a fault of ours; whoever logs it whole may log the token with it
+        _fallo(envio, usuario, error, ahora)
+        logger.error(
+            "e-mail %s: %s at\n%s", envio.pk, resumen(error), "".join(traceback.format_tb(error.__traceback__))
+        )
+        return False
     _abierto(envio).update(estado=Envio.Estado.ENVIADO, enviado_en=timezone.now(), ultimo_error="")
     return True
 
 
-def reenviar_credenciales(inscripcion_id: UUID, *, ahora: datetime) -> None:
-    """Owes the credentials anew: the token that is out there becomes void when the new one is made."""
+def reenviar_credenciales(inscripcion_id: UUID, *, ahora: datetime) -> bool:
+    """Owes the credentials anew: the token that is out there becomes void when the new one is made.
+
+    False, and nothing owed, where the maestro has left the guild.
+    """
     with transaction.atomic():
         envio = Envio.objects.select_for_update().get(inscripcion=inscripcion_id, tipo=Envio.Tipo.CREDENCIALES)
+        if not Usuario.objects.get(maestro__inscripcion=inscripcion_id).is_active:
+            return False
         envio.estado, envio.proximo_intento = Envio.Estado.PENDIENTE, ahora
         envio.save(update_fields=["estado", "proximo_intento"])
         transaction.on_commit(lambda: tasks.insinuar([envio.pk]))
+        return True
 
 
 def reintentar(ids: list[UUID], *, ahora: datetime) -> int:
@@ -80,7 +96,7 @@ def _maestro_de(envio: Envio) -> Usuario | None:
     return Usuario.objects.get(maestro__inscripcion=envio.inscripcion_id)
 
 
-def _fallo(envio: Envio, usuario: Usuario | None, error: OSError, ahora: datetime) -> None:
+def _fallo(envio: Envio, usuario: Usuario | None, error: Exception, ahora: datetime) -> None:
     """The token that did not arrive is void; the mail is due again later, unless the mailbox refused it for good."""
     with transaction.atomic():
         nuestro = _abierto(envio).update(
@@ -98,12 +114,12 @@ def _abierto(envio: Envio) -> models.QuerySet[Envio]:
     return Envio.objects.filter(pk=envio.pk, estado=Envio.Estado.ENVIANDO, intentos=envio.intentos)
 
 
-def _es_definitivo(error: OSError) -> bool:
+def _es_definitivo(error: Exception) -> bool:
     """SMTP's 5xx for the mailbox itself; a refused sender or a login that fails is ours to mend, and is retried."""
     return isinstance(error, SMTPRecipientsRefused) and all(code >= 500 for code, _ in error.recipients.values())
 
 
-def resumen(error: OSError) -> str:
+def resumen(error: Exception) -> str:
     """The error's class with SMTP's code and enhanced code (`SMTPRecipientsRefused 550 5.1.1`), never its text."""
     code, texto = 0, b""
     if isinstance(error, SMTPRecipientsRefused):

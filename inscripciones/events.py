@@ -80,3 +80,18 @@ class InscripcionRechazada(Event, frozen=True):
     @property
     def key(self) -> str:
         return str(self.inscripcion_id)
+
+
+class CorreoCorregido(Event, frozen=True):
+    """The guild corrected a maestro's address: whoever writes to them writes here from now on."""
+
+    type: ClassVar[str] = "mamochi.maestros.correo-corregido.v1"
+    topic: ClassVar[Topic] = MAESTROS
+    summary = "El gremio corrigió el correo de un maestro."
+    example = {"email": "rosa@example.cl"}
+    maestro_id: UUID
+    email: Correo
+
+    @property
+    def key(self) -> str:
+        return str(self.maestro_id)

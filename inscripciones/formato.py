@@ -13,6 +13,7 @@ from typing import Final
 from stdnum.cl import rut as stdnum_rut
 from stdnum.exceptions import InvalidChecksum, ValidationError
 
+GMAIL: Final = ("gmail.com", "googlemail.com")  # where dots in an address mean nothing
 COMUNAS_CSV: Final = Path(__file__).with_name(
     "comunas.csv"
 )  # the 346 comunas, in force since Ñuble became a region (2018)
@@ -48,6 +49,8 @@ def nombre(texto: str) -> str:
         raise ValueError("Escribe tu nombre y apellidos.")
     if otro := re.search(r"[^\w\s'’.\-·]|_", limpio):
         raise ValueError(f"Un nombre no lleva «{otro[0]}».")
+    if re.search(r"\.\S", limpio):  # a web address would be greeted, and become a link, in a stranger's mail
+        raise ValueError("Después de un punto, en un nombre va un espacio: Juan P. Soto.")
     return limpio
 
 
@@ -56,12 +59,29 @@ def email(texto: str) -> str:
     return texto.strip().lower()
 
 
+def buzon(correo: str) -> str:
+    """The mailbox behind an address: `Rosa.N+mote@googlemail.com` is `rosan@gmail.com`. For counting, never to write to."""
+    cuenta, _, dominio = email(correo).rpartition("@")
+    cuenta = cuenta.partition("+")[0] or cuenta
+    return f"{cuenta.replace('.', '')}@gmail.com" if dominio in GMAIL else f"{cuenta}@{dominio}"
+
+
 def comprobante(texto: str) -> str:
     """Upper case, without spaces: `trx 000123` is `TRX000123`. Empty stays empty."""
     limpio = re.sub(r"\s+", "", texto).upper()
     if limpio and not re.fullmatch(r"[A-Z0-9][A-Z0-9._/#-]{2,63}", limpio):
         raise ValueError("Copia el código del comprobante: de 3 a 64 letras, números o guiones.")
     return limpio
+
+
+def clave_de_comprobante(codigo: str) -> str:
+    """For comparing: people copy `TRX-000123` as `TRX000123` or `trx_000123`. Empty where there is nothing to compare."""
+    return "".join(filter(str.isalnum, codigo)).upper()
+
+
+def mismo_nombre(uno: str, otro: str) -> bool:
+    """Whether two names differ in case, accents and punctuation only."""
+    return _plano(uno) == _plano(otro)
 
 
 def comuna(texto: str) -> str:

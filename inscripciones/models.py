@@ -34,6 +34,10 @@ class Inscripcion(models.Model):
     class Estado(models.TextChoices):
         EN_REVISION = "en_revision", "en revisión"
         REPETIDA = "repetida", "repetida"  # its RUT or e-mail belongs to another; its GET says en_revision
+        UNIDA = (
+            "unida",
+            "unida a otra",
+        )  # the same person said the same again, or paid: its GET says what `unida_a` says
         APROBADA = "aprobada", "aprobada"
         RECHAZADA = "rechazada", "rechazada"
 
@@ -44,11 +48,15 @@ class Inscripcion(models.Model):
     nombre = models.CharField("nombre", max_length=120)
     rut = models.CharField("RUT", max_length=12, db_index=True)
     email = models.EmailField("correo", db_index=True)
+    buzon = models.CharField("buzón", max_length=254, db_index=True, help_text="El correo sin sus alias.")
     telefono = models.CharField("teléfono", max_length=16)
     comuna = models.CharField("comuna", max_length=60)
     paid = models.BooleanField("pagada", default=False)
     comprobante_pago = models.CharField("comprobante de pago", max_length=64, blank=True)
     estado = models.CharField("estado", max_length=12, choices=Estado.choices)
+    unida_a = models.ForeignKey(
+        "self", models.PROTECT, null=True, blank=True, related_name="unidas", verbose_name="unida a"
+    )
     motivo = models.TextField("motivo", blank=True, help_text="Lo que lee quien postula.")
     veredictos = models.JSONField("veredictos", default=list)
     recibida_en = models.DateTimeField("recibida")
@@ -75,9 +83,13 @@ class Inscripcion(models.Model):
                 name="one_living_enrolment_a_mail",
             ),
             models.CheckConstraint(
-                condition=Q(estado__in=["en_revision", "repetida"], resuelta_en=None)
+                condition=Q(estado__in=["en_revision", "repetida", "unida"], resuelta_en=None)
                 | Q(estado__in=["aprobada", "rechazada"], resuelta_en__isnull=False),
                 name="decided_when_resolved",
+            ),
+            models.CheckConstraint(
+                condition=Q(estado="unida", unida_a__isnull=False) | (~Q(estado="unida") & Q(unida_a=None)),
+                name="joined_to_another",
             ),
         ]
         indexes = [
@@ -110,7 +122,10 @@ class Decision(models.Model):
 
 
 class Comprobante(models.Model):
-    """A payment receipt and the first enrolment that claimed it: it is never used again."""
+    """A payment receipt and the first enrolment, living at that time, that claimed it: it is never used again.
+
+    `codigo` is what `formato.clave_de_comprobante` makes of it.
+    """
 
     codigo = models.CharField("código", max_length=64, primary_key=True)
     inscripcion = models.OneToOneField(Inscripcion, models.PROTECT, verbose_name="inscripción")
@@ -140,7 +155,13 @@ class Maestro(models.Model):
         verbose_name = "maestro"
         verbose_name_plural = "maestros"
         ordering = ["nombre"]
-        permissions = [("reenviar_credenciales", "Puede reenviar y anular credenciales")]
+        permissions = [
+            ("reenviar_credenciales", "Puede reenviar credenciales"),
+            ("anular_credenciales", "Puede anular credenciales"),
+            ("corregir_correo", "Puede corregir el correo de un maestro"),
+            ("dar_de_baja_maestro", "Puede dar de baja a un maestro"),
+            ("reactivar_maestro", "Puede reactivar a un maestro"),
+        ]
 
     def __str__(self) -> str:
         return self.nombre
@@ -165,6 +186,7 @@ class Envio(models.Model):
         DETENIDO = "detenido", "detenido"  # its mailbox refused it for good: a person must look
 
     ABIERTOS: ClassVar = (Estado.PENDIENTE, Estado.ENVIANDO)
+    DE_BAJA: ClassVar = "dado de baja"  # why credentials that were owed are not sent
 
     id = models.UUIDField("id", primary_key=True, editable=False)
     tipo = models.CharField("tipo", max_length=12, choices=Tipo.choices)

@@ -41,7 +41,8 @@ class Espera:
 def por_dia(*, hasta: date, dias: int) -> list[Dia]:
     """The `dias` Chilean days that end with `hasta`, those without enrolments too."""
     primero = hasta - timedelta(days=dias - 1)
-    recientes = Inscripcion.objects.annotate(dia=TruncDate("recibida_en")).filter(dia__gte=primero, dia__lte=hasta)
+    recientes = Inscripcion.objects.exclude(estado=Inscripcion.Estado.UNIDA).annotate(dia=TruncDate("recibida_en"))
+    recientes = recientes.filter(dia__gte=primero, dia__lte=hasta)
     filas = recientes.order_by().values_list("dia", "paid").annotate(Count("pk"))
     cuenta = Counter({(dia, paid): cuantas for dia, paid, cuantas in filas})
     rango = (primero + timedelta(days=n) for n in range(dias))

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Final
-from uuid import UUID
 
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
@@ -66,10 +65,15 @@ class Veredicto:
 class Conocido:
     """What the rules need to know of other enrolments; grows within a batch as its forms are decided."""
 
-    por_rut: dict[str, UUID] = field(default_factory=dict)  # living enrolments, by RUT
-    por_email: dict[str, UUID] = field(default_factory=dict)
-    comprobantes: set[str] = field(default_factory=set)  # receipts claimed already
+    por_rut: dict[str, Inscripcion] = field(default_factory=dict)  # living enrolments, by RUT
+    por_email: dict[str, Inscripcion] = field(default_factory=dict)
+    por_buzon: dict[str, Inscripcion] = field(default_factory=dict)
+    comprobantes: set[str] = field(default_factory=set)  # keys of receipts claimed already
     rechazados: set[str] = field(default_factory=set)  # RUTs that a person rejected before
+
+    def conocer(self, viva: Inscripcion) -> None:
+        """One more living enrolment."""
+        self.por_rut[viva.rut] = self.por_email[viva.email] = self.por_buzon[viva.buzon] = viva
 
 
 def _pasa_si(condicion: bool, otro: Resultado, razon: str) -> tuple[Resultado, str]:
@@ -99,7 +103,7 @@ def telefono_chileno(form: InscripcionRecibida, _: Conocido) -> tuple[Resultado,
 
 
 def pago_con_comprobante(form: InscripcionRecibida, _: Conocido) -> tuple[Resultado, str]:
-    tiene = bool(form.comprobante_pago) or not form.paid
+    tiene = bool(formato.clave_de_comprobante(form.comprobante_pago)) or not form.paid
     return _pasa_si(tiene, Resultado.INFRINGE, "Dice que está pagada y no trae comprobante de pago.")
 
 
@@ -108,8 +112,13 @@ def identidad_sin_inscribir(form: InscripcionRecibida, conocido: Conocido) -> tu
     return _pasa_si(not otras, Resultado.REPITE, "El RUT o el correo es de otra inscripción, pendiente o aprobada.")
 
 
+def buzon_sin_inscribir(form: InscripcionRecibida, conocido: Conocido) -> tuple[Resultado, str]:
+    alias = form.email not in conocido.por_email and formato.buzon(form.email) in conocido.por_buzon
+    return _pasa_si(not alias, Resultado.DUDA, "El correo es un alias del de otra inscripción, pendiente o aprobada.")
+
+
 def comprobante_sin_uso(form: InscripcionRecibida, conocido: Conocido) -> tuple[Resultado, str]:
-    usado = form.paid and form.comprobante_pago in conocido.comprobantes
+    usado = form.paid and formato.clave_de_comprobante(form.comprobante_pago) in conocido.comprobantes
     return _pasa_si(not usado, Resultado.DUDA, "Otra inscripción ya usó este comprobante de pago.")
 
 
@@ -136,6 +145,7 @@ REGLAS: Final[tuple[Regla, ...]] = (
     telefono_chileno,
     pago_con_comprobante,
     identidad_sin_inscribir,
+    buzon_sin_inscribir,
     comprobante_sin_uso,
     sin_rechazo_previo,
     nombre_completo,

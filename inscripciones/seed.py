@@ -14,6 +14,10 @@ PERMISOS: Final = (
     "view_comprobante",
     "view_maestro",
     "reenviar_credenciales",
+    "anular_credenciales",
+    "corregir_correo",
+    "dar_de_baja_maestro",
+    "reactivar_maestro",
     "view_envio",
     "change_envio",
 )
@@ -26,13 +30,16 @@ def sembrar(apps: Any) -> None:
     _barrido(apps)
 
 
-def _grupo(apps: Any) -> None:
+def crear_permisos(apps: Any) -> None:
+    """Django makes them after all migrations: too late for a group."""
     app_config = apps.get_app_config("inscripciones")
     if not getattr(app_config, "models_module", None):
         app_config.models_module = True  # a migration's app has none, and would be passed over for it
-    create_permissions(
-        app_config, apps=apps, verbosity=0
-    )  # Django makes them after all migrations: too late for a group
+    create_permissions(app_config, apps=apps, verbosity=0)
+
+
+def _grupo(apps: Any) -> None:
+    crear_permisos(apps)
     grupo, nuevo = apps.get_model("auth", "Group").objects.get_or_create(name=GRUPO)
     if nuevo:
         permisos = apps.get_model("auth", "Permission").objects.filter(content_type__app_label="inscripciones")

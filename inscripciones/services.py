@@ -17,8 +17,8 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
-from inscripciones import reglas, tasks
-from inscripciones.events import InscripcionAprobada, InscripcionRechazada, InscripcionRecibida
+from inscripciones import credenciales, envios, formato, reglas, tasks
+from inscripciones.events import CorreoCorregido, InscripcionAprobada, InscripcionRechazada, InscripcionRecibida
 from inscripciones.models import Comprobante, Decision, Envio, Inscripcion, Maestro, Usuario
 from kafka_bridge import outbox
 from kafka_bridge.events import NAMESPACE
@@ -65,53 +65,95 @@ def _decidida(
     estado, motivo = reglas.decidir(veredictos, automatica=settings.REVISION_AUTOMATICA)
     if previa and estado != Estado.REPETIDA:
         estado, motivo, ahora = Estado(previa.estado), previa.motivo, previa.decidida_en
-    if estado in Inscripcion.VIVAS:
-        conocido.por_rut[form.rut] = conocido.por_email[form.email] = form.inscripcion_id
-    if form.paid:
-        conocido.comprobantes.add(form.comprobante_pago)
-    return Inscripcion(
+    viva = _la_misma(form, conocido) if estado == Estado.REPETIDA else None
+    fila = Inscripcion(
         id=form.inscripcion_id,
         nombre=form.nombre,
         rut=form.rut,
         email=form.email,
+        buzon=formato.buzon(form.email),
         telefono=form.telefono,
         comuna=form.comuna,
         paid=form.paid,
         comprobante_pago=form.comprobante_pago,
-        estado=estado,
+        estado=Estado.UNIDA if viva else estado,
+        unida_a=viva,
         motivo=motivo,
         veredictos=[dict(vars(veredicto)) for veredicto in veredictos],
         recibida_en=form.time,
         resuelta_en=ahora if estado in ACCION else None,
     )
+    if viva and fila.paid and not viva.paid:
+        _pasar_a_paid(viva, fila)
+    elif fila.estado in Inscripcion.VIVAS:
+        conocido.conocer(fila)
+    if _reclama(fila):
+        conocido.comprobantes.add(formato.clave_de_comprobante(fila.comprobante_pago))
+    return fila
+
+
+def _la_misma(form: InscripcionRecibida, conocido: reglas.Conocido) -> Inscripcion | None:
+    """The living enrolment that this form says again, or pays for while it is pending: no reason to alarm anyone."""
+    viva = conocido.por_rut.get(form.rut)
+    if not viva or viva != conocido.por_email.get(form.email) or not formato.mismo_nombre(form.nombre, viva.nombre):
+        return None
+    if form.paid and not viva.paid:
+        return viva if viva.estado == Estado.EN_REVISION else None
+    otro_pago = form.paid and _clave_del_pago(form) != _clave_del_pago(viva)
+    return viva if (form.telefono, form.comuna) == (viva.telefono, viva.comuna) and not otro_pago else None
+
+
+def _pasar_a_paid(viva: Inscripcion, fila: Inscripcion) -> None:
+    """The pending enrolment goes on as Paid, with the receipt and what the rules said of it."""
+    viva.paid, viva.comprobante_pago = True, fila.comprobante_pago
+    del_pago = {v["regla"]: v for v in fila.veredictos if v["regla"] == reglas.comprobante_sin_uso.__name__}
+    viva.veredictos = [del_pago.get(v["regla"], v) for v in viva.veredictos]
+
+
+def _reclama(fila: Inscripcion) -> bool:
+    """Whether the enrolment claims its receipt: what the rules refused does not, what a person will refuse does."""
+    rehusada = {reglas.Resultado.INFRINGE, reglas.Resultado.REPITE} & {v["resultado"] for v in fila.veredictos}
+    return fila.paid and (fila.estado == Estado.UNIDA or not rehusada)
 
 
 def _conocido(forms: Collection[InscripcionRecibida]) -> reglas.Conocido:
-    """What the database knows of these people and receipts, in three queries."""
+    """What the database knows of these people and receipts, in three queries. Living enrolments are held: one may change."""
     ruts = {form.rut for form in forms}
-    de_ellos = Q(rut__in=ruts) | Q(email__in={form.email for form in forms})
-    vivas = list(Inscripcion.objects.filter(de_ellos, estado__in=Inscripcion.VIVAS).values_list("pk", "rut", "email"))
+    buzones = {formato.buzon(form.email) for form in forms}
+    de_ellos = Q(rut__in=ruts) | Q(email__in={form.email for form in forms}) | Q(buzon__in=buzones)
     rechazos = Inscripcion.objects.filter(rut__in=ruts, estado=Estado.RECHAZADA, resuelta_por__isnull=False)
-    usados = Comprobante.objects.filter(pk__in={form.comprobante_pago for form in forms if form.paid})
-    return reglas.Conocido(
-        por_rut={rut: pk for pk, rut, _ in vivas},
-        por_email={email: pk for pk, _, email in vivas},
-        comprobantes=set(usados.values_list("pk", flat=True)),
-        rechazados=set(rechazos.values_list("rut", flat=True)),
+    usados = Comprobante.objects.filter(pk__in={_clave_del_pago(form) for form in forms if form.paid})
+    conocido = reglas.Conocido(
+        comprobantes=set(usados.values_list("pk", flat=True)), rechazados=set(rechazos.values_list("rut", flat=True))
     )
+    vivas = Inscripcion.objects.select_for_update(no_key=True).filter(de_ellos, estado__in=Inscripcion.VIVAS)
+    for viva in vivas.order_by("pk"):
+        conocido.conocer(viva)
+    return conocido
 
 
 def _consecuencias(filas: list[Inscripcion], conocido: reglas.Conocido) -> None:
     """What follows from decisions made by the rules: receipts, maestros, events, e-mails."""
-    pagadas = [fila for fila in filas if fila.paid and fila.comprobante_pago]
-    Comprobante.objects.bulk_create(
-        [Comprobante(codigo=fila.comprobante_pago, inscripcion=fila) for fila in pagadas], ignore_conflicts=True
-    )
+    pagadas = [fila.unida_a for fila in filas if fila.unida_a and fila.paid]
+    Inscripcion.objects.bulk_update(pagadas, ["paid", "comprobante_pago", "veredictos"])
+    _reclamar([*filter(_reclama, filas)])
     _admitir([fila for fila in filas if fila.estado == Estado.APROBADA])
     rechazadas = [fila for fila in filas if fila.estado == Estado.RECHAZADA]
     outbox.add(*map(_rechazada, rechazadas)) if rechazadas else None
     repetidas = [fila for fila in filas if fila.estado == Estado.REPETIDA]
-    _deber([*map(_envio_a_extrano, rechazadas), *_avisos(repetidas, conocido)])
+    _deber([*map(_envio_de_rechazo, rechazadas), *_avisos(repetidas, conocido)])
+
+
+def _reclamar(filas: Iterable[Inscripcion]) -> None:
+    """Their receipts are used from now on, by these or by who came first."""
+    comprobantes = [
+        Comprobante(codigo=_clave_del_pago(fila), inscripcion=fila.unida_a or fila) for fila in filas if fila.paid
+    ]
+    Comprobante.objects.bulk_create(comprobantes, ignore_conflicts=True)
+
+
+def _clave_del_pago(form: InscripcionRecibida | Inscripcion) -> str:
+    return formato.clave_de_comprobante(form.comprobante_pago)
 
 
 # As Kafka tells it
@@ -166,7 +208,11 @@ def rechazar(ids: Collection[UUID], *, por: Usuario, motivo: str, ahora: datetim
 def _resolver(
     ids: Collection[UUID], estado: Estado, *, por: Usuario | None, motivo: str, ahora: datetime
 ) -> Resolucion:
-    """Locks the rows, in the order of their ids, so that of two reviewers the second finds them resolved."""
+    """Locks the rows, in the order of their ids, so that of two reviewers the second finds them resolved.
+
+    Their identities first, as `registrar` does: the two never wait for each other in a ring.
+    """
+    _lock_identities(clave for fila in Inscripcion.objects.filter(pk__in=ids) for clave in _claves(fila))
     filas = list(Inscripcion.objects.select_for_update().filter(pk__in=ids).order_by("pk"))
     resolucion = _partition(filas, estado)
     for fila in resolucion.resueltas:
@@ -176,10 +222,11 @@ def _resolver(
     if por:
         _anotar(resolucion.resueltas, estado, por, motivo)
     if estado == Estado.APROBADA:
+        _reclamar(resolucion.resueltas)
         _admitir(resolucion.resueltas)
     elif resolucion.resueltas:
         outbox.add(*map(_rechazada, resolucion.resueltas))
-        _deber([_envio(fila, Envio.Tipo.RECHAZO) for fila in resolucion.resueltas])
+        _deber([_envio_de_rechazo(fila) for fila in resolucion.resueltas])
     return resolucion
 
 
@@ -199,9 +246,8 @@ def _partition(filas: list[Inscripcion], estado: Estado) -> Resolucion:
 
 
 def _ocupadas(filas: list[Inscripcion]) -> set[str]:
-    """The RUTs and e-mails of repeated enrolments that a living one holds, under their locks."""
+    """The RUTs and e-mails of repeated enrolments that a living one holds."""
     repetidas = [fila for fila in filas if fila.estado == Estado.REPETIDA]
-    _lock_identities(clave for fila in repetidas for clave in _claves(fila))
     de_ellas = Q(rut__in=[fila.rut for fila in repetidas]) | Q(email__in=[fila.email for fila in repetidas])
     vivas = (
         Inscripcion.objects.filter(de_ellas, estado__in=Inscripcion.VIVAS) if repetidas else Inscripcion.objects.none()
@@ -213,6 +259,26 @@ def _anotar(filas: list[Inscripcion], estado: Estado, por: Usuario, motivo: str)
     """The history of who decided what, where the admin shows it."""
     texto = f"{ACCION[estado]}. {motivo}".strip()
     LogEntry.objects.log_actions(por.pk, filas, CHANGE, texto)
+
+
+@transaction.atomic
+def corregir_correo(maestro_id: UUID, correo: str, *, ahora: datetime) -> None:
+    """Where the address was mistyped: the token that a stranger may have is void, and credentials go to the right one.
+
+    Raises ValueError, in Spanish, where that address is another's.
+    """
+    correo = formato.email(correo)
+    maestro = Maestro.objects.select_related("inscripcion", "usuario").get(pk=maestro_id)
+    _lock_identities([f"email|{correo}", f"buzon|{formato.buzon(correo)}"])
+    if Inscripcion.objects.filter(email=correo, estado__in=Inscripcion.VIVAS).exists():
+        raise ValueError("Ese correo es de otra inscripción, pendiente o aprobada, o es el que ya tenía.")
+    Maestro.objects.filter(pk=maestro_id).update(email=correo)
+    Inscripcion.objects.filter(maestro=maestro_id).update(email=correo, buzon=formato.buzon(correo))
+    outbox.add(
+        CorreoCorregido.now(id=CorreoCorregido.derive_id(maestro_id, ahora), maestro_id=maestro_id, email=correo)
+    )
+    envios.reenviar_credenciales(maestro.inscripcion_id, ahora=ahora)
+    credenciales.revocar(maestro.usuario)
 
 
 # What both share
@@ -281,21 +347,24 @@ def _envio(fila: Inscripcion, tipo: Envio.Tipo, *causa: object) -> Envio:
     )
 
 
-def _envio_a_extrano(fila: Inscripcion) -> Envio:
-    """A rejection by the rules: anyone may have typed that address, so it gets at most one such mail a day."""
-    buzon = salted_hmac("inscripciones.buzon", fila.email, algorithm="sha256").hexdigest()
-    return _envio(fila, Envio.Tipo.RECHAZO, buzon, timezone.localdate(fila.recibida_en))
+def _envio_de_rechazo(fila: Inscripcion) -> Envio:
+    return _envio_del_dia(fila, Envio.Tipo.RECHAZO, fila.resuelta_en)
 
 
 def _avisos(repetidas: Iterable[Inscripcion], conocido: reglas.Conocido) -> list[Envio]:
-    """To the holders of a repeated RUT or e-mail, at their own address: at most one a day each, whoever insists."""
+    """To the holders of a repeated RUT or e-mail, at their own address, whoever insists."""
     avisos = {}
     for fila in repetidas:
-        for titular in {conocido.por_rut.get(fila.rut), conocido.por_email.get(fila.email)} - {None}:
-            dia = timezone.localdate(fila.recibida_en)
-            aviso = _envio(Inscripcion(pk=titular), Envio.Tipo.AVISO, titular, dia)
+        for titular in filter(None, (conocido.por_rut.get(fila.rut), conocido.por_email.get(fila.email))):
+            aviso = _envio_del_dia(titular, Envio.Tipo.AVISO, fila.recibida_en)
             avisos[aviso.pk] = aviso
     return list(avisos.values())
+
+
+def _envio_del_dia(fila: Inscripcion, tipo: Envio.Tipo, momento: datetime | None) -> Envio:
+    """Anyone may have typed that address: its mailbox, whatever the alias, gets at most one such mail a Chilean day."""
+    buzon = salted_hmac("inscripciones.buzon", fila.buzon, algorithm="sha256").hexdigest()
+    return _envio(fila, tipo, buzon, timezone.localdate(momento))
 
 
 def _deber(envios: list[Envio]) -> None:
@@ -307,8 +376,8 @@ def _deber(envios: list[Envio]) -> None:
 
 def _claves(form: InscripcionRecibida | Inscripcion) -> list[str]:
     claves = [_clave(form.inscripcion_id if isinstance(form, InscripcionRecibida) else form.pk)]
-    claves += [f"rut|{form.rut}", f"email|{form.email}"]
-    return [*claves, f"comprobante|{form.comprobante_pago}"] if form.paid else claves
+    claves += [f"rut|{form.rut}", f"email|{form.email}", f"buzon|{formato.buzon(form.email)}"]
+    return [*claves, f"comprobante|{_clave_del_pago(form)}"] if form.paid else claves
 
 
 def _clave(inscripcion_id: UUID) -> str:

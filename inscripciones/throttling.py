@@ -5,6 +5,7 @@ Counts live in Django's cache, in each web process's own memory by default: N pr
 """
 
 import logging
+from ipaddress import IPv6Address, ip_address
 from typing import Any
 
 from django.conf import settings
@@ -33,6 +34,20 @@ class LimitePorDireccion(SimpleRateThrottle):
 
     def get_cache_key(self, request: Request, view: Any) -> str:
         return self.cache_format % {"scope": self.scope, "ident": self.get_ident(request)}
+
+    def get_ident(self, request: Request) -> str:
+        return cliente_de(super().get_ident(request))
+
+
+def cliente_de(direccion: str) -> str:
+    """The address, or of IPv6 its /64: whoever has one address of those has them all."""
+    try:
+        ip = ip_address(direccion)
+    except ValueError:  # as a proxy wrote it
+        return direccion
+    if not isinstance(ip, IPv6Address):
+        return str(ip)
+    return str(ip.ipv4_mapped or IPv6Address(int(ip) >> 64 << 64))
 
 
 class LimiteInscripciones(LimitePorDireccion):

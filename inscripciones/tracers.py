@@ -42,7 +42,8 @@ def _de_eventos(ids: Ids) -> set[UUID]:
 def _de_inscripcion(fila: Inscripcion) -> Iterator[Clue | Row]:
     estado = f"{fila.get_estado_display()}, vía {fila.via}"
     yield Row(what="Inscripción", state=estado, at=fila.registrada_en, url=_pagina("inscripcion", fila.pk))
-    yield _pista(InscripcionRecibida, fila.pk, str(fila.pk), priority=fila.paid, near=fila.recibida_en)
+    priority = folios.via(fila.pk) == "paid"  # as it was sent: one that paid later travelled with the rest
+    yield _pista(InscripcionRecibida, fila.pk, str(fila.pk), priority=priority, near=fila.recibida_en)
     if fila.estado == Inscripcion.Estado.APROBADA:
         yield _pista(InscripcionAprobada, fila.pk, str(maestro_id(fila.pk)), near=fila.resuelta_en)
     if fila.estado == Inscripcion.Estado.RECHAZADA:

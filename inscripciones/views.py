@@ -7,7 +7,7 @@ from django.contrib.auth import update_session_auth_hash
 from django.contrib.auth.views import LoginView
 from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
-from django.urls import reverse
+from django.urls import reverse, reverse_lazy
 from django.utils import timezone
 from drf_spectacular.contrib.knox_auth_token import KnoxTokenScheme
 from drf_spectacular.utils import OpenApiResponse, extend_schema
@@ -70,7 +70,7 @@ class InscripcionViewSet(viewsets.GenericViewSet[Any]):
         via = folios.via(pk)
         if via is None:
             raise Http404
-        fila = Inscripcion.objects.filter(pk=pk).first()
+        fila = Inscripcion.objects.select_related("unida_a").filter(pk=pk).first()
         datos = _seguimiento(fila) if fila else {"estado": "recibida"}
         vacio = {"recibida_en": None, "resuelta_en": None, "motivo": None}
         return Response(SeguimientoSerializer({"id": pk, "via": via, **vacio, **datos}).data)
@@ -83,12 +83,14 @@ def _recibida(inscripcion_id: UUID, formulario: dict[str, Any]) -> InscripcionRe
 
 def _seguimiento(fila: Inscripcion) -> dict[str, Any]:
     """What a stranger may know: a repeated identity looks like any form that waits for a person."""
-    repetida = fila.estado == Inscripcion.Estado.REPETIDA
+    vale = fila.unida_a or fila  # the same person's forms share their fate
+    repetida = vale.estado == Inscripcion.Estado.REPETIDA
     return {
-        "estado": Inscripcion.Estado.EN_REVISION if repetida else fila.estado,
+        "via": vale.via,
+        "estado": Inscripcion.Estado.EN_REVISION if repetida else vale.estado,
         "recibida_en": fila.recibida_en,
-        "resuelta_en": fila.resuelta_en,
-        "motivo": fila.motivo or None,
+        "resuelta_en": vale.resuelta_en,
+        "motivo": vale.motivo or None,
     }
 
 
@@ -97,6 +99,7 @@ class TokenViewSet(viewsets.GenericViewSet[AuthToken]):
 
     serializer_class = TokenSerializer
     queryset = AuthToken.objects.none()
+    botones: ClassVar = {"Cambiar mi token": reverse_lazy("inscripciones:token-rotar")}  # the browsable page's
 
     def get_view_name(self) -> str:
         return "Tu token"

@@ -55,6 +55,11 @@ class InsumoAdmin(ModelAdmin):
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> list[str]:
         return ["codigo"] if obj else []
 
+    def save_model(self, request: HttpRequest, obj: Model, form: Any, change: bool) -> None:
+        super().save_model(request, obj, form, change)
+        if not change:
+            services.estrenar(obj.pk)
+
     @admin.display(description="capacidad del carro", ordering="capacidad")
     def capacidad_(self, insumo: Insumo) -> str:
         return con_unidad(insumo.capacidad, insumo.unidad)

@@ -46,7 +46,9 @@ def devolver_anuladas(anuladas: list[VentaAnulada]) -> None:
                 anulada_en=e.time,
             )
             for e in anuladas
-        ]
+        ],
+        ahora=timezone.now(),
+        historia=son_historia(anuladas),
     )
 
 

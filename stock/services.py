@@ -1,8 +1,10 @@
 """The rules of the carts: sales go out, restocks come in, and nobody waits with an empty cart.
 
-A notice is decided when it arrives, when a sale empties what it names, and by a sweep (tasks.py) until it is closed:
+A notice is decided when it arrives, when a sale empties what it names or the last sale before it is counted, and by a sweep
+(tasks.py) until it is closed:
 - what is out is filled to capacity at once;
-- otherwise it waits until `inventario` has counted all sales accepted before it (it may have overtaken them: another topic);
+- otherwise it waits until `inventario` has counted all sales accepted before it (it may have overtaken them: another topic),
+  which is looked at after each batch of either consumer;
 - then a maestro's word stands: a named ingredient below capacity is filled, and what finds nothing missing was unfounded.
 
 Each function that moves stock runs in the caller's transaction (the consumer's, a task's) and first takes the carts' locks.
@@ -12,12 +14,13 @@ import json
 from collections import defaultdict
 from collections.abc import Collection, Iterable
 from datetime import datetime
+from functools import partial
 from typing import Final, NamedTuple
 from uuid import UUID
 
 from confluent_kafka import KafkaException
 from django.db import connection, transaction
-from django.db.models import Exists, OuterRef, QuerySet, Subquery
+from django.db.models import Exists, OuterRef, QuerySet
 
 from kafka_bridge import outbox, watermark
 from kafka_bridge.models import OutboxMessage
@@ -103,14 +106,17 @@ def descontar(asientos: list[Asiento], *, ahora: datetime, historia: bool = Fals
     causas = {asiento.maestro_id: asiento.evento_id for asiento in asientos}
     if not historia:
         avisar_agotados(totales, abiertos, causas, ahora=ahora)
+        _decidir_al_confirmar(ahora)
 
 
 @transaction.atomic(savepoint=False)
-def anular(anulaciones: list[Anulacion]) -> None:
+def anular(anulaciones: list[Anulacion], *, ahora: datetime, historia: bool = False) -> None:
     """Remembers the voids and gives back what their sales took, as far as those have come."""
     libro.tomar(anulacion.carro_id for anulacion in anulaciones)
     Anulacion.objects.bulk_create(anulaciones, ignore_conflicts=True)
     libro.asentar_anulaciones(anulacion.venta for anulacion in anulaciones)
+    if not historia:
+        _decidir_al_confirmar(ahora)
 
 
 def avisar_agotados(totales: Totales, abiertos: Collection[UUID], causas: dict[UUID, UUID], *, ahora: datetime) -> None:
@@ -171,6 +177,7 @@ def recibir_avisos(eventos: list[StockAgotado], *, ahora: datetime, historia: bo
         _cerrar_repuestos(avisos)
     else:
         atender(list(avisos), contadas, ahora=ahora)
+        _decidir_al_confirmar(ahora)
 
 
 @transaction.atomic(savepoint=False)
@@ -183,11 +190,15 @@ def recordar_reposiciones(eventos: list[StockRepuesto]) -> None:
 
 
 def _cerrar_repuestos(avisos: QuerySet[Aviso]) -> None:
-    """Closes, as of then, the notices whose restock is in the ledger."""
-    reposicion = Movimiento.objects.filter(referencia=OuterRef("aviso_id"), tipo=Movimiento.Tipo.REPOSICION)
-    cerrado_en = Subquery(reposicion.order_by("-ocurrido_en").values("ocurrido_en")[:1])
-    repuestos = avisos.order_by().filter(Exists(reposicion))
-    Aviso.objects.filter(pk__in=repuestos).update(estado=Aviso.Estado.ATENDIDO, cerrado_en=cerrado_en)
+    """Closes, as of then, the notices whose restock is in the ledger: of the ingredient that each names, or of any."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE stock_aviso SET estado = 'atendido', cerrado_en = restock.ocurrido_en FROM stock_movimiento restock "
+            "WHERE stock_aviso.id = ANY(%s) AND restock.tipo = 'reposicion' AND restock.referencia = stock_aviso.aviso_id "
+            "AND restock.maestro_id = stock_aviso.maestro_id "
+            "AND (stock_aviso.insumo = '' OR restock.insumos ? stock_aviso.insumo)",
+            [list(avisos.values_list("pk", flat=True))],
+        )
 
 
 def atender(avisos: list[Aviso], contadas: dict[int, int], *, ahora: datetime) -> set[Llave]:
@@ -291,16 +302,22 @@ def _insertar(filas: list[_Fila], estado: str, ahora: datetime) -> set[tuple[UUI
 def _repetir(filas: list[_Fila], ahora: datetime) -> None:
     """Closes them at once; the notice that stays open now waits for the sales before these, too."""
     repetidas = _insertar(filas, Aviso.Estado.REPETIDO, ahora)
-    hasta = {(f.maestro_id, f.insumo): f.ventas_hasta for f in filas if (f.aviso_id, f.insumo) in repetidas}
-    if not hasta:
+    if not repetidas:
         return
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE stock_aviso SET ventas_hasta = later.ventas_hasta "
-            "FROM unnest(%s::uuid[], %s::text[], %s::jsonb[]) later (maestro_id, insumo, ventas_hasta) "
-            "WHERE estado = 'abierto' AND stock_aviso.maestro_id = later.maestro_id AND stock_aviso.insumo = later.insumo",
-            [[maestro_id for maestro_id, _ in hasta], [insumo for _, insumo in hasta], list(hasta.values())],
-        )
+    abiertos = Aviso.objects.filter(estado=Aviso.Estado.ABIERTO, carro__in={fila.maestro_id for fila in filas})
+    por_llave = {(aviso.carro_id, aviso.insumo): aviso for aviso in abiertos}
+    for fila in filas:
+        if (fila.aviso_id, fila.insumo) in repetidas:
+            aviso = por_llave[fila.maestro_id, fila.insumo]
+            aviso.ventas_hasta = el_mas_tardio(aviso.ventas_hasta, json.loads(fila.ventas_hasta or "null"))
+    Aviso.objects.bulk_update(por_llave.values(), ["ventas_hasta"])
+
+
+def el_mas_tardio(uno: dict[str, int] | None, otro: dict[str, int] | None) -> dict[str, int] | None:
+    """What lies beyond both, by partition; None (not known yet, the sweep asks) where one of them is."""
+    if uno is None or otro is None:
+        return None
+    return {particion: max(uno.get(particion, 0), otro.get(particion, 0)) for particion in uno.keys() | otro.keys()}
 
 
 def _abiertos() -> QuerySet[Aviso]:
@@ -340,6 +357,34 @@ def _cargas(maestros: Collection[UUID]) -> dict[UUID, dict[str, Carga]]:
         }
         for maestro_id in maestros
     }
+
+
+# What has been counted meanwhile
+
+
+def _decidir_al_confirmar(ahora: datetime) -> None:
+    """Once the transaction's offsets and notices are there to see: whoever comes second, sales or notice, decides.
+
+    What fails there is logged, and left to the sweep: the batch itself is done.
+    """
+    transaction.on_commit(partial(decidir_contados, ahora=ahora), robust=True)
+
+
+def decidir_contados(*, ahora: datetime) -> None:
+    """Decides the notices that waited for sales of which `inventario` has counted the last. One query where none waits."""
+    en_espera = list(_abiertos().filter(ventas_hasta__isnull=False)[:AVISOS_POR_REVISION])
+    contadas = watermark.consumer_offsets(INVENTARIO, TOPICO_DE_VENTAS) if en_espera else {}
+    maestros = {aviso.carro_id for aviso in en_espera if aviso.ventas_contadas(contadas)}
+    if maestros:
+        with transaction.atomic():
+            _decidir(maestros, contadas, ahora)
+
+
+def _decidir(maestros: set[UUID], contadas: dict[int, int], ahora: datetime) -> set[UUID]:
+    """Decides what is open in these carts; returns which of them are open."""
+    abiertos = libro.tomar(maestros)
+    atender(list(_abiertos().filter(carro__in=maestros)), contadas, ahora=ahora)
+    return abiertos
 
 
 # What the web and the sweep do
@@ -387,9 +432,7 @@ def _revisar(ahora: datetime) -> None:
     maestros = _por_revisar()
     if not maestros:
         return
-    contadas = watermark.consumer_offsets(INVENTARIO, TOPICO_DE_VENTAS)
-    abiertos = libro.tomar(maestros)
-    atender(list(_abiertos().filter(carro__in=maestros)), contadas, ahora=ahora)
+    abiertos = _decidir(maestros, watermark.consumer_offsets(INVENTARIO, TOPICO_DE_VENTAS), ahora)
     fuera = Existencia.objects.filter(carro__in=maestros, cantidad__lte=0)
     totales = {(e.carro_id, e.insumo_id): e.cantidad for e in fuera}
     causas = {maestro_id: StockAgotado.derive_id("revision", maestro_id, ahora) for maestro_id in maestros}
@@ -407,6 +450,17 @@ def _por_revisar() -> set[UUID]:
 
 
 # What staff do
+
+
+def estrenar(insumo: str) -> None:
+    """A new ingredient: every open cart has none of it yet, which the sweep notices. Carts that open later are filled."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "INSERT INTO stock_existencia (maestro_id, insumo, cantidad) "
+            "SELECT maestro_id, %s, 0 FROM stock_carro WHERE abierto_en IS NOT NULL ORDER BY maestro_id "
+            "ON CONFLICT DO NOTHING",
+            [insumo],
+        )
 
 
 @transaction.atomic(savepoint=False)

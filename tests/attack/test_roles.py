@@ -81,6 +81,7 @@ GET    /admin/kafka_bridge/deadletter/1/descartar/  302  302  302  302  302  403
 GET    /admin/inscripciones/inscripcion/numeros/    302  302  302  302  302  200  403  200
 GET    /admin/inscripciones/inscripcion/1/aprobar/  302  302  302  302  302  400  403  400
 GET    /admin/inscripciones/inscripcion/1/rechazar/ 302  302  302  302  302  400  403  400
+GET    /admin/inscripciones/maestro/1/corregir-correo/ 302  302  302  302  302  400 403  400
 GET    /admin/inscripciones/usuario/1/password/     302  302  302  302  302  403  403  404
 GET    /admin/stock/carro/1/corregir/               302  302  302  302  302  403  403  400
 GET    /admin/ventas/reportesemanal/export/         302  302  302  302  302  403  403  200

@@ -1,8 +1,20 @@
 """What the tests of enrolment share."""
 
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
 import pytest
+from celery.contrib.testing.worker import start_worker
 from django.core.cache import cache
+from django.db import connections
 from pytest_django import Settings
+
+from inscripciones import tasks
+from kafka_bridge import broker, relay
+from kafka_bridge.handlers import consumers
+from kafka_bridge.runner import run_lanes
+from mamochi_site.celery import app as celery_app
 
 
 @pytest.fixture(autouse=True)
@@ -19,3 +31,41 @@ def _rules_decide(settings: Settings) -> None:
 def smtp(settings: Settings) -> None:
     """Mails go to the stack's SMTP sink, where pytest-django would keep them in memory."""
     settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+
+
+@contextmanager
+def corriendo(tarea: Callable[[threading.Event], None]) -> Iterator[None]:
+    """Runs it in a thread until the block ends; raises what it raised."""
+    parar, errores = threading.Event(), []
+
+    def correr() -> None:
+        try:
+            tarea(parar)
+        except BaseException as error:  # noqa: BLE001 - raised again below, in the test's own thread
+            errores.append(error)
+        finally:
+            connections.close_all()
+
+    hilo = threading.Thread(target=correr)
+    hilo.start()
+    try:
+        yield
+    finally:
+        parar.set()
+        hilo.join(30)
+    if errores:
+        raise errores[0]
+
+
+@pytest.fixture
+def sistema(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The consumer `aprobacion`, the relay and a worker, in threads of this process."""
+    broker.create_topics(broker.declared_topics())
+    monkeypatch.setattr(tasks, "_hints_from", 0.0)
+    aprobacion = consumers["aprobacion"]
+    with (
+        start_worker(celery_app, perform_ping_check=False, shutdown_timeout=20.0),
+        corriendo(relay.run),
+        corriendo(lambda parar: run_lanes(aprobacion, stop=parar, accept_loss=False)),
+    ):
+        yield

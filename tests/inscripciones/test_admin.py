@@ -144,7 +144,8 @@ def test_the_second_reviewer_is_told(client: Client, revisora: Usuario) -> None:
     services.rechazar([fila.pk], por=persona("otro"), motivo="No.", ahora=AHORA)
     page = decidir(client, "aprobar_elegidas", fila, confirmado="1", motivo="")
     assert Maestro.objects.count() == 0
-    # the list shows what waits: the action found nothing to do there, or said why
+    assert "Ninguna estaba por decidir: no se hizo nada. Rosita: ya está rechazada" in page.text
+    assert [str(message.tags) for message in page.context["messages"]] == ["warning"]
     page = client.post(f"{LISTA}{fila.pk}/aprobar/", {"confirmado": "1", "motivo": ""}, follow=True)
     assert "Rosita: ya está rechazada, no se hizo nada." in page.text
 
@@ -191,18 +192,57 @@ def test_staff_resend_revoke_and_let_go(client: Client, revisora: Usuario) -> No
     credenciales.emitir(maestro.usuario)
     Envio.objects.update(estado=Envio.Estado.ENVIADO, enviado_en=AHORA)
 
-    def hacer(accion: str) -> Any:
-        return client.post(MAESTROS, {"action": accion, "_selected_action": [str(maestro.pk)]}, follow=True)
+    def hacer(accion: str, **datos: str) -> Any:
+        return client.post(MAESTROS, {"action": accion, "_selected_action": [str(maestro.pk)], **datos}, follow=True)
 
-    assert "Las credenciales van en camino." in hacer("reenviar").text
+    assert "las credenciales van en camino." in hacer("reenviar").text
     assert Envio.objects.get(inscripcion=fila).estado == Envio.Estado.PENDIENTE
     assert "Token anulado." in hacer("anular").text
     assert AuthToken.objects.count() == 0
-    hacer("dar_de_baja")
+    assert maestro.rut in hacer("dar_de_baja").text
+    assert "Este campo es requerido." in hacer("dar_de_baja", confirmado="1", motivo="").text
+    assert Usuario.objects.get(maestro=maestro).is_active is True
+    hacer("dar_de_baja", confirmado="1", motivo="Se jubiló.")
     assert Usuario.objects.get(maestro=maestro).is_active is False
+    assert "Dado de baja. Se jubiló." in client.get(f"{MAESTROS}{maestro.pk}/history/").text
+    assert "está de baja: no se le envía nada." in hacer("reenviar").text
     hacer("reactivar")
     assert Usuario.objects.get(maestro=maestro).is_active is True
     assert client.get(f"{MAESTROS}{maestro.pk}/history/").text.count("Reactivado.") == 1
+
+
+def test_staff_correct_an_address_with_a_reason(client: Client, revisora: Usuario) -> None:
+    registrar(formulario(email="rosa@gmial.com"), formulario(email="otra@example.cl"))
+    maestro = Maestro.objects.get(email="rosa@gmial.com")
+    url = f"{MAESTROS}{maestro.pk}/corregir-correo/"
+    assert "rosa@gmial.com" in client.get(url).text
+    assert "requerido" in client.post(url, {"email": "rosa@gmail.com", "motivo": ""}).text
+    assert "es de otra inscripción" in client.post(url, {"email": "otra@example.cl", "motivo": "Llamó."}).text
+    page = client.post(url, {"email": "rosa@gmail.com", "motivo": "Llamó."}, follow=True)
+    assert "Correo corregido: las credenciales van en camino." in page.text
+    maestro.refresh_from_db()
+    assert maestro.email == maestro.inscripcion.email == "rosa@gmail.com"
+    assert "Correo corregido: era rosa@gmial.com. Llamó." in client.get(f"{MAESTROS}{maestro.pk}/history/").text
+
+
+@pytest.mark.parametrize(
+    ("permiso", "accion"),
+    [
+        ("reenviar_credenciales", "reenviar"),
+        ("anular_credenciales", "anular"),
+        ("dar_de_baja_maestro", "dar_de_baja"),
+        ("reactivar_maestro", "reactivar"),
+    ],
+)
+def test_each_thing_done_to_a_maestro_takes_its_permission(client: Client, permiso: str, accion: str) -> None:
+    usuario = persona("media")
+    permisos = apps.get_model("auth", "Permission").objects.filter(codename__in=["view_maestro", permiso])
+    usuario.user_permissions.set(permisos)
+    client.force_login(usuario)
+    registrar(formulario())
+    acciones = [nombre for nombre, _ in client.get(MAESTROS).context["action_form"].fields["action"].choices]
+    assert [nombre for nombre in acciones if nombre] == [accion]
+    assert client.get(f"{MAESTROS}{Maestro.objects.get().pk}/corregir-correo/").status_code == 403
 
 
 def test_every_page_opens(admin_client: Client) -> None:
@@ -219,7 +259,9 @@ def test_every_page_opens(admin_client: Client) -> None:
 
 
 def test_the_numbers_count_by_chilean_day_and_lane() -> None:
-    registrar(formulario(), pagado(), pagado())
+    normal, pago = formulario(), pagado()
+    registrar(normal, pago, pagado())
+    registrar({**pago, "nombre": pago["nombre"].upper()})  # joined to the first: no other enrolment
     dias = numeros.por_dia(hasta=timezone.localdate(AHORA), dias=3)
     assert [(dia.paid, dia.normal) for dia in dias] == [(0, 0), (0, 0), (2, 1)]
 

@@ -1,6 +1,7 @@
 """The API over the real broker: the form, following it, tokens, the login page."""
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 from uuid import uuid4
@@ -170,6 +171,17 @@ def test_too_many_forms_from_one_address_are_refused_for_a_while(api: APIClient,
     assert api.post(URL, {}, format="json", REMOTE_ADDR="10.9.9.9").status_code == 400
 
 
+def test_whoever_has_an_ipv6_network_is_one_client(api: APIClient, settings: Settings) -> None:
+    settings.LIMITE_INSCRIPCIONES = "2/hour"
+
+    def desde(direccion: str) -> int:
+        return api.post(URL, {}, format="json", REMOTE_ADDR=direccion).status_code
+
+    assert [desde(f"2001:db8:0:1:{n}::{n}") for n in range(3)] == [400, 400, 429]
+    assert desde("2001:db8:0:2::1") == 400
+    assert [desde(a) for a in ("::ffff:10.0.0.1", "10.0.0.1", "10.0.0.1", "unknown")] == [400, 400, 429, 400]
+
+
 def test_a_limit_counts_in_a_shared_cache_and_is_off_while_that_is_down(api: APIClient, settings: Settings) -> None:
     settings.LIMITE_INSCRIPCIONES = "1/hour"
     valkey = settings.CELERY_BROKER_URL
@@ -220,6 +232,18 @@ def test_a_taken_identity_looks_to_a_stranger_like_any_that_waits(api: APIClient
     assert respuestas[1] == respuestas[2]
     assert Inscripcion.objects.get(pk=filas[1].pk).estado == "repetida"
     assert api.post(URL, formulario(rut=titular["rut"]), format="json").json().keys() == {"id", "estado", "via", "url"}
+
+
+def test_a_persons_forms_share_their_fate(api: APIClient, settings: Settings) -> None:
+    settings.REVISION_AUTOMATICA = False
+    form = formulario()
+    primera, pago = services.registrar(
+        [evento(form), evento({**form, "paid": True, "comprobante_pago": "T-1"})], ahora=AHORA
+    )
+    services.rechazar([primera.pk], por=Usuario.objects.create_user("revisora"), motivo="No vende mote.", ahora=AHORA)
+    for fila in (primera, pago):
+        datos = api.get(f"{URL}{fila.pk}/").json()
+        assert (datos["via"], datos["estado"], datos["motivo"]) == ("paid", "rechazada", "No vende mote.")
 
 
 # Tokens
@@ -313,6 +337,23 @@ def test_the_browsable_api_leads_in_and_out_in_spanish(client: Client, maestro: 
     assert ("Salir" in page, "Rosa Ñáñez Peña" in page) == (True, True)
     assert client.post("/api/v1/salir/").status_code == 302
     assert client.get("/api/v1/tokens/").status_code == 401
+
+
+def test_a_maestro_changes_the_token_with_one_tap(maestro: Usuario) -> None:
+    navegador = Client(enforce_csrf_checks=True)
+    viejo = token_de(maestro)
+    navegador.get("/api/v1/entrar/")
+    entrar(navegador, viejo, csrfmiddlewaretoken=navegador.cookies["csrftoken"].value)
+    page = navegador.get("/api/v1/tokens/", headers={"accept": "text/html"}).text
+    [(url, csrf)] = re.findall(
+        r'<form method="post" action="([^"]+)"><input type="hidden" name="csrfmiddlewaretoken" value="([^"]+)">'
+        r'<button class="btn btn-primary">Cambiar mi token',
+        page,
+    )
+    answer = navegador.post(url, {"csrfmiddlewaretoken": csrf}, headers={"accept": "text/html"})
+    assert answer.status_code == 201
+    [nuevo] = set(re.findall(r"mmc_[0-9a-f]{64}", answer.text))
+    assert [con(token).get("/api/v1/tokens/").status_code for token in (viejo, nuevo)] == [401, 200]
 
 
 def test_the_form_is_a_page_too(client: Client) -> None:

@@ -1,69 +1,23 @@
 """The whole way, on the real parts: HTTP, Kafka, the consumer's two lanes, PostgreSQL, Celery, SMTP."""
 
 import re
-import threading
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from uuid import uuid4
 
 import pytest
-from celery.contrib.testing.worker import start_worker
 from confluent_kafka import OFFSET_BEGINNING, Consumer, TopicPartition
-from django.db import connections
 from rest_framework.test import APIClient
 
 from deploy.embedded.mailbox import Mailbox
-from inscripciones import events, tasks
+from inscripciones import events
 from inscripciones.models import Inscripcion
-from kafka_bridge import broker, relay
-from kafka_bridge.handlers import consumers
+from kafka_bridge import broker
 from kafka_bridge.models import OutboxMessage
-from kafka_bridge.runner import run_lanes
-from mamochi_site.celery import app as celery_app
 from tests.inscripciones.datos import formulario, pagado
 from tests.stack import wait_until
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("smtp", "kafka")]
 URL = "/api/v1/inscripciones/"
 SEGUNDOS = 60.0
-
-
-@contextmanager
-def corriendo(tarea: Callable[[threading.Event], None]) -> Iterator[None]:
-    """Runs it in a thread until the block ends; raises what it raised."""
-    parar, errores = threading.Event(), []
-
-    def correr() -> None:
-        try:
-            tarea(parar)
-        except BaseException as error:  # noqa: BLE001 - raised again below, in the test's own thread
-            errores.append(error)
-        finally:
-            connections.close_all()
-
-    hilo = threading.Thread(target=correr)
-    hilo.start()
-    try:
-        yield
-    finally:
-        parar.set()
-        hilo.join(30)
-    if errores:
-        raise errores[0]
-
-
-@pytest.fixture
-def sistema(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The consumer `aprobacion`, the relay and a worker, in threads of this process."""
-    broker.create_topics(broker.declared_topics())
-    monkeypatch.setattr(tasks, "_hints_from", 0.0)
-    aprobacion = consumers["aprobacion"]
-    with (
-        start_worker(celery_app, perform_ping_check=False, shutdown_timeout=20.0),
-        corriendo(relay.run),
-        corriendo(lambda parar: run_lanes(aprobacion, stop=parar, accept_loss=False)),
-    ):
-        yield
 
 
 def todo_kafka(kafka: str) -> list[tuple[str, int, bytes]]:

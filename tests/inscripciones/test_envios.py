@@ -27,7 +27,7 @@ from rest_framework.test import APIClient
 
 from deploy.embedded.mailbox import Mail, Mailbox
 from deploy.embedded.ports import free_port
-from inscripciones import credenciales, envios, services, tasks
+from inscripciones import credenciales, emails, envios, services, tasks
 from inscripciones.models import Envio, Inscripcion, Usuario
 from mamochi_site.celery import app as celery_app
 from tests.inscripciones.datos import AHORA, evento, formulario, un_rut
@@ -37,7 +37,8 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("smtp")]
 
 
 def aprobada(**campos: Any) -> Inscripcion:
-    [fila] = services.registrar([evento(formulario(**campos))], ahora=AHORA)
+    with transaction.atomic():
+        [fila] = services.registrar([evento(formulario(**campos))], ahora=AHORA)
     return fila
 
 
@@ -237,7 +238,64 @@ def test_an_error_is_remembered_without_its_text(error: OSError, texto: str) -> 
     assert not envios._es_definitivo(error)
 
 
-# Resend, hints
+def test_a_fault_of_ours_voids_the_token_backs_off_and_logs_no_token(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    fila, ahora, tokens = aprobada(), timezone.now(), list[str]()
+
+    def falla(_envio: Envio, *, token: str) -> None:
+        tokens.append(token)
+        raise UnicodeEncodeError("ascii", token, 0, 1, token)
+
+    monkeypatch.setattr(emails, "componer", falla)
+    assert not envios.enviar(su_envio(fila).pk, ahora=ahora)
+    envio = su_envio(fila)
+    assert (envio.estado, envio.ultimo_error) == (Envio.Estado.PENDIENTE, "UnicodeEncodeError")
+    assert envio.proximo_intento == ahora + envios.FIRST_RETRY
+    assert AuthToken.objects.count() == 0
+    assert "in falla" in caplog.text
+    assert tokens[0][15:] not in caplog.text
+
+
+# Who left, resend, hints
+
+
+def test_who_left_the_guild_gets_no_credentials_that_were_owed(smtp_caido: Settings) -> None:
+    fila, usuario = aprobada(), Usuario.objects.get()
+    credenciales.dar_de_baja(usuario)
+    envio = su_envio(fila)
+    assert (envio.estado, envio.ultimo_error) == (Envio.Estado.DETENIDO, Envio.DE_BAJA)
+    assert not envios.reenviar_credenciales(fila.pk, ahora=timezone.now())
+    envios.reintentar([envio.pk], ahora=timezone.now())
+    assert not enviar(fila)
+    assert (su_envio(fila).estado, AuthToken.objects.count()) == (Envio.Estado.DETENIDO, 0)
+
+
+@pytest.mark.django_db(transaction=True)
+def test_of_two_who_ask_for_a_token_at_once_one_has_it() -> None:
+    """While the first one holds its new token uncommitted, the second waits for it."""
+    aprobada()
+    usuario, hilo = Usuario.objects.get(), ThreadPoolExecutor(1)
+
+    def otro() -> str:
+        try:
+            with transaction.atomic():
+                return credenciales.emitir(Usuario.objects.get())
+        finally:
+            connection.close()
+
+    with transaction.atomic():
+        primero = credenciales.emitir(usuario)
+        segundo = hilo.submit(otro)
+        wait_until(lambda: segundo.done() or _espera_un_candado(), timeout=15)
+    validos = [token for token in (primero, segundo.result(15)) if sirve(token)]
+    assert validos == [segundo.result()]
+
+
+def _espera_un_candado() -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT count(*) FROM pg_locks WHERE NOT granted")
+        return bool(cursor.fetchone()[0])
 
 
 def test_staff_resend_and_the_token_before_is_void(mailbox: Mailbox) -> None:
@@ -299,6 +357,13 @@ def test_smtp_down_while_fifty_are_approved(
 ) -> None:
     """Afterwards: fifty maestros, each with one mail whose token is valid; no token anywhere else."""
     caplog.set_level(logging.DEBUG)
+    hechos, emitir = list[str](), credenciales.emitir
+
+    def anotar(usuario: Usuario) -> str:
+        hechos.append(emitir(usuario))
+        return hechos[-1]
+
+    monkeypatch.setattr(credenciales, "emitir", anotar)
     monkeypatch.setattr(envios, "FIRST_RETRY", timedelta(seconds=1))
     monkeypatch.setattr(tasks, "_hints_from", 0.0)
     eventos = [evento() for _ in range(50)]
@@ -318,9 +383,11 @@ def test_smtp_down_while_fifty_are_approved(
     tokens = [token_en(mail) for evento_ in eventos for mail in mailbox.wait_for(to=evento_.email)]
     assert len(set(tokens)) == len(tokens) == AuthToken.objects.count() == 50
     assert all(map(sirve, tokens))
-    base = toda_la_base()
     for token in tokens:
         assert APIClient().get("/api/v1/tokens/", headers={"Authorization": f"Bearer {token}"}).status_code == 200
+    base = toda_la_base()
+    assert len(hechos) >= 100, "those of the attempts that failed, too"
+    for token in hechos:
         assert token[15:] not in base
         assert token[15:] not in caplog.text
         assert token[15:] not in en_cola

@@ -91,6 +91,25 @@ def test_what_is_no_name_is_refused(texto: str) -> None:
         formato.nombre(texto)
 
 
+@pytest.mark.parametrize("texto", ["www.premio-gratis.com Rosa", "premio.cl", "http://premio.cl", "Rosa x@premio.cl"])
+def test_a_name_carries_no_address_into_a_mail(texto: str) -> None:
+    with pytest.raises(ValueError, match="nombre"):
+        formato.nombre(texto)
+
+
+@pytest.mark.parametrize(
+    ("correo", "buzon"),
+    [
+        ("Rosa.N+mote@gmail.com", "rosan@gmail.com"),
+        ("rosan@googlemail.com", "rosan@gmail.com"),
+        ("rosa.n+x+y@example.cl", "rosa.n@example.cl"),
+        ("+x@example.cl", "+x@example.cl"),
+    ],
+)
+def test_aliases_are_one_mailbox(correo: str, buzon: str) -> None:
+    assert formato.buzon(correo) == buzon
+
+
 @given(st.text(max_size=40))
 def test_a_normal_form_is_its_own_normal_form(texto: str) -> None:
     for normalizar in (formato.rut, formato.telefono, formato.comuna, formato.nombre, formato.comprobante):

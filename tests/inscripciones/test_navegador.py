@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from django.apps import apps
 from django.contrib.auth.models import Group
-from django.db import connections
+from django.db import connections, transaction
 from django.utils import timezone
 from playwright.sync_api import Page, expect, sync_playwright
 from pytest_django import Settings
@@ -61,7 +61,8 @@ def entrar_al_admin(page: Page, sitio: str) -> None:
 
 def test_a_reviewer_decides_and_the_maestro_gets_in(page: Page, sitio: str, mailbox: Mailbox, tmp_path: Path) -> None:
     normal, paid = formulario(nombre="Normal"), pagado(nombre="Pagada")
-    services.registrar([evento(normal), evento(paid)], ahora=AHORA)
+    with transaction.atomic():
+        services.registrar([evento(normal), evento(paid)], ahora=AHORA)
     entrar_al_admin(page, sitio)
     filas = page.locator("#result_list tbody tr")
     expect(filas).to_have_count(2)
@@ -109,3 +110,29 @@ def test_a_reviewer_decides_and_the_maestro_gets_in(page: Page, sitio: str, mail
     telefono.get_by_role("button", name="Salir").click()
     telefono.goto(f"{sitio}/api/v1/tokens/")
     expect(telefono.locator(".response-info")).to_contain_text("401")
+
+
+@pytest.mark.usefixtures("sistema")
+def test_a_person_enrols_gets_in_gives_notice_and_changes_the_token(page: Page, sitio: str, mailbox: Mailbox) -> None:
+    """From the form to the mail by way of Kafka and the worker; then what a phone needs is one tap away."""
+    form = pagado()
+    page.goto(f"{sitio}/api/v1/inscripciones/")
+    for campo in ("nombre", "rut", "email", "telefono", "comuna", "comprobante_pago"):
+        page.fill(f"input[name={campo}]", form[campo])
+    page.check("input[name=paid]")
+    page.get_by_role("button", name="Enviar").first.click()
+    expect(page.locator(".response-info")).to_contain_text("HTTP 202")
+    [mail] = mailbox.wait_for(to=form["email"], subject="Tus credenciales de MAMOCHI", timeout=60)
+    [token] = set(re.findall(r"mmc_[0-9a-f]{64}", mail.text))
+    page.goto(f"{sitio}/api/v1/stock/avisos/")
+    page.get_by_role("link", name="Entrar").click()
+    page.get_by_label("Tu token").fill(token)
+    page.get_by_role("button", name="Entrar").click()
+    page.get_by_role("button", name="Enviar").first.click()
+    expect(page.locator(".response-info")).to_contain_text("HTTP 202")
+    page.get_by_role("link", name="Mi token").click()
+    page.get_by_role("button", name="Cambiar mi token").click()
+    expect(page.locator(".response-info")).to_contain_text("HTTP 201")
+    nuevo = re.findall(r"mmc_[0-9a-f]{64}", page.locator(".response-info").inner_text())
+    assert len(nuevo) == 1
+    assert nuevo != [token]

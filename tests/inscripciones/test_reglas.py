@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inscripciones import reglas
+from inscripciones import formato, reglas
 from inscripciones.models import Inscripcion
 from inscripciones.reglas import Conocido, Resultado, Veredicto
 from tests.inscripciones.datos import evento, formulario, pagado, un_rut
@@ -45,9 +45,11 @@ def test_a_rule_that_needs_only_the_form(regla: str, resultado: str, campos: dic
 
 def test_rules_that_need_to_know_of_others() -> None:
     form = pagado()
-    assert no_pasan(form, Conocido(por_rut={form["rut"]: uuid4()})) == {"identidad_sin_inscribir": "repite"}
-    assert no_pasan(form, Conocido(por_email={form["email"]: uuid4()})) == {"identidad_sin_inscribir": "repite"}
-    assert no_pasan(form, Conocido(comprobantes={form["comprobante_pago"]})) == {"comprobante_sin_uso": "duda"}
+    otra, clave = Inscripcion(pk=uuid4()), formato.clave_de_comprobante(form["comprobante_pago"])
+    assert no_pasan(form, Conocido(por_rut={form["rut"]: otra})) == {"identidad_sin_inscribir": "repite"}
+    assert no_pasan(form, Conocido(por_email={form["email"]: otra})) == {"identidad_sin_inscribir": "repite"}
+    assert no_pasan(form, Conocido(por_buzon={form["email"]: otra})) == {"buzon_sin_inscribir": "duda"}
+    assert no_pasan(form, Conocido(comprobantes={clave})) == {"comprobante_sin_uso": "duda"}
     assert no_pasan(form, Conocido(rechazados={form["rut"]})) == {"sin_rechazo_previo": "duda"}
 
 

@@ -11,9 +11,10 @@ import msgspec
 import pytest
 from django.contrib.admin.models import LogEntry
 from django.db import connection, transaction
+from knox.models import AuthToken
 from pytest_django import DjangoAssertNumQueries, Settings
 
-from inscripciones import services
+from inscripciones import credenciales, services
 from inscripciones.consumers import registrar_inscripciones
 from inscripciones.models import Comprobante, Envio, Inscripcion, Maestro, Usuario
 from kafka_bridge.models import OutboxMessage
@@ -30,7 +31,8 @@ def revisora() -> Usuario:
 
 def registrar(*forms: dict[str, Any], dias: int = 0) -> list[Inscripcion]:
     momento = AHORA + timedelta(days=dias)
-    return services.registrar([evento(form, time=momento) for form in forms], ahora=momento + timedelta(seconds=1))
+    with transaction.atomic():
+        return services.registrar([evento(form, time=momento) for form in forms], ahora=momento + timedelta(seconds=1))
 
 
 def publicados() -> list[dict[str, Any]]:
@@ -98,6 +100,87 @@ def test_an_identity_that_is_taken_waits_apart_and_its_holder_is_told_once_a_day
     assert avisos.all().count() == 2
 
 
+def test_a_person_says_the_same_again_after_midnight_and_nobody_is_alarmed() -> None:
+    form = formulario()
+    [titular] = registrar(form)
+    [otra] = registrar({**form, "nombre": "rosa ñáñez peña"}, dias=1)
+    assert (otra.estado, otra.unida_a) == (Estado.UNIDA, titular)
+    assert not Envio.objects.filter(tipo=Envio.Tipo.AVISO).exists()
+    [ajena] = registrar({**form, "telefono": "+56911111111"}, dias=1)
+    assert ajena.estado == Estado.REPETIDA
+    assert Envio.objects.filter(tipo=Envio.Tipo.AVISO).count() == 1
+
+
+@pytest.mark.parametrize("mismo_lote", [True, False])
+def test_who_pays_later_goes_on_as_paid(mismo_lote: bool) -> None:
+    form = formulario(nombre="Rosa")
+    pago = {**form, "paid": True, "comprobante_pago": "TRX-1", "telefono": "+56911111111"}
+    primera, segunda = registrar(form, pago) if mismo_lote else [*registrar(form), *registrar(pago)]
+    primera.refresh_from_db()
+    assert (primera.estado, primera.paid, primera.comprobante_pago) == (Estado.EN_REVISION, True, "TRX-1")
+    assert (segunda.estado, segunda.unida_a) == (Estado.UNIDA, primera)
+    assert Comprobante.objects.get().inscripcion == primera
+    assert Envio.objects.count() == 0
+
+
+def test_a_payment_that_overtakes_the_first_form_leaves_that_with_nothing_to_say() -> None:
+    form = formulario()
+    [pagada] = registrar({**form, "paid": True, "comprobante_pago": "TRX-1"})
+    [normal] = registrar(form)
+    assert (normal.estado, normal.unida_a) == (Estado.UNIDA, pagada)
+    assert not Envio.objects.filter(tipo=Envio.Tipo.AVISO).exists()
+
+
+def test_who_pays_later_with_a_used_receipt_is_in_doubt() -> None:
+    registrar(pagado(comprobante_pago="TRX-1"))
+    form = formulario(nombre="Rosa")
+    registrar(form, {**form, "paid": True, "comprobante_pago": "TRX-1"})
+    pendiente = Inscripcion.objects.get(estado=Estado.EN_REVISION)
+    dudas = [v["regla"] for v in pendiente.veredictos if v["resultado"] == "duda"]
+    assert dudas == ["comprobante_sin_uso", "nombre_completo"]
+
+
+@pytest.mark.parametrize("cambio", [{"nombre": "Ana Soto"}, {"rut": un_rut()}, {"email": "otra@example.cl"}])
+def test_another_persons_payment_promotes_nobody(cambio: dict[str, str]) -> None:
+    form = formulario(nombre="Rosa")
+    [titular] = registrar(form)
+    [otra] = registrar({**form, "paid": True, "comprobante_pago": "TRX-1", **cambio})
+    titular.refresh_from_db()
+    assert (otra.estado, titular.paid) == (Estado.REPETIDA, False)
+    assert Comprobante.objects.count() == 0
+
+
+def test_what_is_joined_to_another_is_not_decided_by_itself(revisora: Usuario) -> None:
+    form = formulario(nombre="Rosa")
+    registrar(form)
+    [unida] = registrar(form, dias=1)
+    [(_, razon)] = services.aprobar([unida.pk], por=revisora, ahora=AHORA).omitidas
+    assert razon == "ya está unida a otra"
+
+
+@pytest.mark.parametrize("otro", ["trx 000123", "TRX000123", "TRX_000123", "trx/000-123"])
+def test_a_receipt_is_the_same_however_it_is_copied(otro: str) -> None:
+    registrar(pagado(comprobante_pago="TRX-000123"))
+    [segunda] = registrar(pagado(comprobante_pago=otro))
+    assert segunda.estado == Estado.EN_REVISION
+
+
+def test_a_form_that_the_rules_refuse_does_not_use_its_receipt_up() -> None:
+    [titular] = registrar(formulario())
+    registrar(
+        pagado(rut=un_rut(76_086_428), comprobante_pago="TRX-1"), pagado(rut=titular.rut, comprobante_pago="TRX-2")
+    )
+    buenas = registrar(pagado(comprobante_pago="TRX-1"), pagado(comprobante_pago="TRX-2"))
+    assert [fila.estado for fila in buenas] == [Estado.APROBADA] * 2
+
+
+def test_a_repeated_identity_that_a_person_approves_claims_its_receipt(revisora: Usuario) -> None:
+    [titular, repetida] = registrar(formulario(nombre="Rosa", rut="12345678-5"), pagado(rut="12345678-5"))
+    services.rechazar([titular.pk], por=revisora, motivo="RUT ajeno.", ahora=AHORA)
+    services.aprobar([repetida.pk], por=revisora, ahora=AHORA)
+    assert Comprobante.objects.get().inscripcion == repetida
+
+
 def test_within_a_batch_the_first_to_claim_an_identity_has_it() -> None:
     rut = un_rut()
     assert [fila.estado for fila in registrar(formulario(rut=rut), formulario(rut=rut))] == ["aprobada", "repetida"]
@@ -106,6 +189,23 @@ def test_within_a_batch_the_first_to_claim_an_identity_has_it() -> None:
 def test_rejections_by_the_rules_cannot_flood_a_mailbox() -> None:
     registrar(*(formulario(rut=un_rut(60_000_000 + n), email="victima@example.cl") for n in range(10)))
     assert Inscripcion.objects.filter(estado=Estado.RECHAZADA).count() == 10
+    assert Envio.objects.count() == 1
+
+
+def test_rejections_by_a_person_cannot_flood_a_mailbox_whatever_the_alias(revisora: Usuario) -> None:
+    alias = ["v.ictima@gmail.com", "victima@gmail.com", "victima+7@gmail.com", "VICTIMA@googlemail.com"]
+    filas = registrar(*(formulario(nombre="Rosa", email=email.lower()) for email in alias))
+    titular = registrar(formulario())[0]
+    filas += registrar(*(formulario(rut=titular.rut, email=f"otra+{n}@example.cl") for n in range(3)))
+    Envio.objects.all().delete()
+    services.rechazar([fila.pk for fila in filas], por=revisora, motivo="No.", ahora=AHORA)
+    assert sorted(envio.inscripcion.buzon for envio in Envio.objects.all()) == ["otra@example.cl", "victima@gmail.com"]
+
+
+def test_an_alias_of_an_enrolled_mailbox_goes_to_a_person() -> None:
+    registrar(formulario(email="rosa@example.cl"))
+    alias = registrar(*(formulario(email=f"rosa+{n}@example.cl") for n in range(3)))
+    assert [fila.estado for fila in alias] == [Estado.EN_REVISION] * 3
     assert Envio.objects.count() == 1
 
 
@@ -176,6 +276,29 @@ def test_of_two_repeated_ones_only_one_is_approved(revisora: Usuario) -> None:
     assert (len(resolucion.resueltas), len(resolucion.omitidas), Maestro.objects.count()) == (1, 1, 1)
 
 
+# A mistyped address
+
+
+def test_a_corrected_address_gets_new_credentials_and_the_old_token_is_void() -> None:
+    [fila] = registrar(formulario(email="rosa@gmial.com"))
+    maestro = Maestro.objects.get()
+    credenciales.emitir(maestro.usuario)
+    Envio.objects.update(estado=Envio.Estado.ENVIADO)
+    services.corregir_correo(maestro.pk, "Rosa.N@gmail.com", ahora=AHORA)
+    fila.refresh_from_db()
+    maestro.refresh_from_db()
+    assert (fila.email, fila.buzon, maestro.email) == ("rosa.n@gmail.com", "rosan@gmail.com", "rosa.n@gmail.com")
+    assert (AuthToken.objects.count(), Envio.objects.get().estado) == (0, Envio.Estado.PENDIENTE)
+    assert publicados()[-1]["email"] == "rosa.n@gmail.com"
+
+
+def test_an_address_is_not_corrected_to_anothers() -> None:
+    _, otra = registrar(formulario(), formulario(nombre="Rosa"))
+    maestro = Maestro.objects.get()
+    with pytest.raises(ValueError, match="otra inscripción"):
+        services.corregir_correo(maestro.pk, otra.email.upper(), ahora=AHORA)
+
+
 # Two at the same time
 
 
@@ -216,6 +339,20 @@ def test_two_reviewers_at_once_decide_each_enrolment_once(revisora: Usuario) -> 
     assert resueltas == Counter(ids)
     assert LogEntry.objects.count() == OutboxMessage.objects.count() == 20
     assert Maestro.objects.count() == Inscripcion.objects.filter(estado=Estado.APROBADA).count()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_reviewer_and_a_payment_at_once_leave_one_of_both_outcomes(revisora: Usuario) -> None:
+    forms = [formulario(nombre="Rosa") for _ in range(20)]
+    filas = registrar(*forms)
+    pagos = [{**form, "paid": True, "comprobante_pago": f"TRX-{form['rut']}"} for form in forms]
+    al_mismo_tiempo(
+        lambda: services.aprobar([fila.pk for fila in reversed(filas)], por=revisora, ahora=AHORA),
+        lambda: registrar(*pagos),
+    )
+    assert Maestro.objects.count() == 20
+    for fila in Inscripcion.objects.filter(paid=True).exclude(estado=Estado.APROBADA):
+        assert fila.estado == (Estado.UNIDA if fila.unida_a and fila.unida_a.paid else Estado.REPETIDA)
 
 
 @pytest.mark.django_db(transaction=True)

@@ -87,6 +87,17 @@ def libro(maestro_id: UUID) -> dict[str, int]:
     return dict(sumas)
 
 
+def restocks_fill_to_capacity() -> None:
+    """In the order of writing, each restock brings the total to the capacity: neither more nor less."""
+    totals: Counter[tuple[UUID, str]] = Counter()
+    for line in Movimiento.objects.order_by("id"):
+        for code, amount in line.insumos.items():
+            totals[line.carro_id, code] += amount
+            if line.tipo == Movimiento.Tipo.REPOSICION:
+                assert amount > 0
+                assert totals[line.carro_id, code] == LLENO[code]
+
+
 def estados(maestro_id: UUID) -> list[tuple[str, str]]:
     """Each notice's ingredient and state, oldest first."""
     return list(Aviso.objects.filter(carro=maestro_id).order_by("id").values_list("insumo", "estado"))

@@ -5,6 +5,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import partial
 from random import Random
+from unittest.mock import patch
 from uuid import UUID, uuid4
 
 import pytest
@@ -12,7 +13,7 @@ from django.apps import apps
 from django.db import connection, transaction
 from django.utils import timezone
 
-from kafka_bridge import relay
+from kafka_bridge import relay, watermark
 from kafka_bridge.events import Event
 from kafka_bridge.handlers import consumers as declared
 from kafka_bridge.producer import publish
@@ -20,7 +21,18 @@ from kafka_bridge.runner import Runner
 from stock import consumers, seed, services
 from stock.models import Aviso, Movimiento
 from tests.stack import wait_until
-from tests.stock.guion import LLENO, aprobada, automaticos, aviso, libro, medianos, stock, venta
+from tests.stock.guion import (
+    LLENO,
+    aprobada,
+    automaticos,
+    aviso,
+    inventario_va_en,
+    libro,
+    medianos,
+    restocks_fill_to_capacity,
+    stock,
+    venta,
+)
 
 SECONDS = 30.0
 
@@ -80,8 +92,22 @@ def test_sales_and_restocks_of_the_same_carts_neither_deadlock_nor_lose(maestros
         pass
     sold = sum(len(batch) for batch in sales)
     assert Movimiento.objects.filter(tipo="venta").count() == sold
+    restocks_fill_to_capacity()
+    _settle()
+    restocks_fill_to_capacity()
+    assert not Aviso.objects.filter(estado=Aviso.Estado.ABIERTO).exists()
     for maestro_id in maestros:
         assert stock(maestro_id) == libro(maestro_id)
+        assert all(total > 0 for total in stock(maestro_id).values())
+
+
+def _settle() -> None:
+    """`inventario` is known to have counted all; the sweep and the distributors do the rest."""
+    inventario_va_en(1)
+    with patch.object(watermark, "end_offsets", lambda _topic, timeout: {0: 1}):
+        services.revisar(ahora=timezone.now())
+    with transaction.atomic():
+        consumers.reponer_carros(automaticos())
 
 
 def _notices(maestros: list[UUID], chance: Random) -> list[list[Event]]:

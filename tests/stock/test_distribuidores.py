@@ -4,6 +4,8 @@ from uuid import UUID, uuid4
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException
+from django.test import Client
+from pytest_django import DjangoCaptureOnCommitCallbacks
 
 from kafka_bridge import watermark
 from stock import consumers, services
@@ -91,6 +93,55 @@ def test_a_notice_names_what_it_wants_filled(rosa: UUID) -> None:
     assert stock(rosa) == {"mote": 1_500, "vaso": 10, "huesillo": 14, "jugo": 2_100}
 
 
+def test_a_notice_served_in_part_stays_open_for_the_rest(rosa: UUID) -> None:
+    consumers.reponer_carros([aviso(rosa, "mote", "vaso", ventas_hasta={0: 9})])
+    consumers.descontar_ventas([venta(rosa, mote=1_500, vaso=6)])
+    [parte] = repuestos()
+    assert parte.insumos == {"mote": 1_500}
+    consumers.recordar_reposiciones([parte])  # our own event, as it comes back from Kafka
+    assert ("vaso", "abierto") in estados(rosa)
+    inventario_va_en(9)
+    services.revisar(ahora=AHORA)
+    consumers.recordar_reposiciones(repuestos())
+    assert [evento.insumos for evento in repuestos()] == [{"mote": 1_500}, {"vaso": 6}]
+    assert stock(rosa)["vaso"] == 10
+    assert {estado for _, estado in estados(rosa)} == {"atendido"}
+
+
+def test_a_notice_is_decided_when_the_last_sale_before_it_is_counted(
+    rosa: UUID, django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
+) -> None:
+    consumers.descontar_ventas([venta(rosa, vaso=6)])
+    inventario_va_en(8, partition=3)
+    consumers.reponer_carros([aviso(rosa, "vaso", ventas_hasta={0: 0, 3: 9})])
+    with django_capture_on_commit_callbacks(execute=True):
+        consumers.descontar_ventas(medianos(uuid4(), 1))  # others' sales, which the notice knows nothing of
+    assert ("vaso", "abierto") in estados(rosa)
+    with django_capture_on_commit_callbacks(execute=True):
+        consumers.descontar_ventas(medianos(uuid4(), 1))
+        inventario_va_en(9, partition=3)
+    assert stock(rosa)["vaso"] == 10
+
+
+def test_a_notice_that_missed_the_last_sale_is_decided_once_it_is_stored(
+    rosa: UUID, django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
+) -> None:
+    consumers.descontar_ventas([venta(rosa, vaso=6)])
+    with django_capture_on_commit_callbacks(execute=True):
+        consumers.reponer_carros([aviso(rosa, "vaso", ventas_hasta={3: 9})])
+        inventario_va_en(9, partition=3)  # between the distributor's look and its commit
+    assert stock(rosa)["vaso"] == 10
+
+
+def test_an_ingredient_that_staff_add_is_brought_to_every_open_cart(rosa: UUID, admin_client: Client) -> None:
+    nuevo = {"codigo": "canela", "nombre": "Canela", "unidad": "g", "capacidad": "50"}
+    assert admin_client.post("/admin/stock/insumo/add/", nuevo).status_code == 302
+    services.revisar(ahora=AHORA)
+    assert [evento.insumos for evento in automaticos()] == [["canela"]]
+    consumers.reponer_carros(automaticos())
+    assert stock(rosa) == libro(rosa) == LLENO | {"canela": 50}
+
+
 def test_a_notice_that_finds_nothing_missing_is_unfounded_when_the_sales_before_it_are_counted(rosa: UUID) -> None:
     inventario_va_en(5)
     consumers.reponer_carros([aviso(rosa, "mote", ventas_hasta={0: 6}), aviso(rosa, ventas_hasta={0: 5})])
@@ -113,6 +164,16 @@ def test_a_repeated_notice_makes_the_open_one_wait_for_its_sales_too(rosa: UUID)
     services.revisar(ahora=AHORA)
     assert estados(rosa) == [("mote", "atendido"), ("mote", "repetido")]
     assert stock(rosa) == LLENO
+
+
+def test_a_repeated_notice_never_makes_the_open_one_wait_for_less(rosa: UUID) -> None:
+    consumers.reponer_carros([aviso(rosa, "mote", ventas_hasta={0: 9, 1: 3})])
+    consumers.reponer_carros(
+        [aviso(rosa, "mote", ventas_hasta={0: 5, 1: 7}), aviso(rosa, "mote", ventas_hasta={0: 6, 2: 1})]
+    )
+    assert Aviso.objects.get(estado="abierto").ventas_hasta == {"0": 9, "1": 7, "2": 1}
+    consumers.reponer_carros([aviso(rosa, "mote")])
+    assert Aviso.objects.get(estado="abierto").ventas_hasta is None  # the sweep asks where they end
 
 
 def test_a_notice_for_a_cart_that_is_not_open_yet_waits_for_it(catalogo: None) -> None:

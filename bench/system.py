@@ -1,0 +1,76 @@
+"""Our own processes beside a benchmark, as in production, and a client that speaks HTTP to them."""
+
+import http.client
+import json
+import os
+import subprocess
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from deploy.embedded.ports import HOST, free_port
+from deploy.embedded.waiting import wait_until
+from mamochi_site.stack import CHECKOUT, application_processes
+
+SETTINGS = {"REVISION_AUTOMATICA": "true", "LIMITE_INSCRIPCIONES": "", "HTTPS_ONLY": "false", "LOG_FORMAT": "json"}
+
+
+class Http:
+    """Posts over a connection a thread, kept alive."""
+
+    def __init__(self, port: int) -> None:
+        self.port = port
+        self.local = threading.local()
+
+    def post(self, path: str, body: object, token: str = "") -> Any:
+        """The decoded answer. Raises RuntimeError where it is no 202."""
+        headers = {"Content-Type": "application/json", "Connection": "keep-alive"}
+        headers |= {"Authorization": f"Bearer {token}"} if token else {}
+        try:
+            answer = self._request(path, json.dumps(body), headers)
+        except (http.client.HTTPException, ConnectionError):  # gunicorn closed it while it was idle
+            self.local.connection.close()
+            answer = self._request(path, json.dumps(body), headers)
+        content = answer.read()
+        if answer.status != 202:
+            raise RuntimeError(f"POST {path}: {answer.status} {content.decode(errors='replace')[:300]}")
+        return json.loads(content)
+
+    def _request(self, path: str, body: str, headers: dict[str, str]) -> http.client.HTTPResponse:
+        if not hasattr(self.local, "connection"):
+            self.local.connection = http.client.HTTPConnection(HOST, self.port, timeout=15)
+        self.local.connection.request("POST", f"/api/v1/{path}", body, headers)
+        answer: http.client.HTTPResponse = self.local.connection.getresponse()
+        return answer
+
+
+@contextmanager
+def running(*names: str) -> Iterator[Http]:
+    """The application's processes of these names, among them the web, until the block ends."""
+    port = free_port()
+    nowhere = subprocess.DEVNULL
+    commands, environment = application_processes(port, 1), {**os.environ, **SETTINGS}
+    processes = [
+        subprocess.Popen(commands[name], cwd=CHECKOUT, env=environment, stdout=nowhere, stderr=nowhere)  # noqa: S603
+        for name in names
+    ]
+    try:
+        wait_until(lambda: _listens(port), 60)
+        yield Http(port)
+    finally:
+        for process in processes:
+            process.terminate()
+        for process in processes:
+            process.wait(30)
+
+
+def _listens(port: int) -> bool:
+    connection = http.client.HTTPConnection(HOST, port, timeout=2)
+    try:
+        connection.request("GET", "/health/ready")
+        return connection.getresponse().status == 200
+    except OSError:
+        return False
+    finally:
+        connection.close()
