@@ -51,6 +51,7 @@ INSTALLED_APPS = [
     "django_prometheus",
     "rest_framework",
     "knox",
+    "mamochi_site.apps.AccesosConfig",  # django-axes
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "django_celery_beat",
@@ -74,6 +75,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "axes.middleware.AxesMiddleware",
     "django_prometheus.middleware.PrometheusAfterMiddleware",
 ]
 TEMPLATES = [
@@ -126,9 +128,27 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
 ]
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+SESSION_COOKIE_AGE = 14 * 86_400  # seconds: a maestro's phone. A token that is rotated or voided ends it at once
+ADMIN_SESSION_AGE = 12 * 3_600  # seconds: staff log in anew each day, whatever they were doing
 LOGIN_URL = reverse_lazy("inscripciones:entrar")
 LOGIN_REDIRECT_URL = "/api/v1/"
 LOGOUT_REDIRECT_URL = LOGIN_URL
+
+# Passwords are guessed at the administration's login only: a maestro's token has a limit of its own (LIMITE_ENTRADAS).
+# Attempts are in the database (django-axes' default handler): one count for all web processes, also after a restart, and no
+# login works without the database anyway. By name and address together: the name alone would let any stranger lock staff
+# out, the address alone a whole office behind one.
+AXES_FAILURE_LIMIT = 5
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_RESET_ON_SUCCESS = True
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # or the row of an attempt grows as long as someone hammers on it
+AXES_CLIENT_IP_CALLABLE = "inscripciones.throttling.direccion"
+AXES_LOCKOUT_CALLABLE = "mamochi_site.views.locked_out"
+AXES_DISABLE_ACCESS_LOG = True  # who logged in when: nobody asked for it
+AXES_ENABLE_ADMIN = False  # inscripciones/admin.py has the page
+AXES_VERBOSE = False
 
 # API
 REST_FRAMEWORK = {

@@ -5,11 +5,14 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
 
+from mamochi_site.views import admin_login
+
 handler400 = "mamochi_site.views.bad_request"
 handler404 = "mamochi_site.views.not_found"
 handler500 = "mamochi_site.views.server_error"
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="inscripciones:raiz")),
+    path("admin/login/", admin_login),  # before the administration's own, which it calls
     path("admin/", admin.site.urls),
     path("api/v1/", include("inscripciones.urls")),
     path("api/v1/", include("ventas.urls")),
