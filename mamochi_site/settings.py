@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import environ
+from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 from django.urls import reverse_lazy
 
@@ -65,7 +66,10 @@ MIDDLEWARE = [
     "kafka_bridge.middleware.log_requests",
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "mamochi_site.middleware.ContentSecurityPolicy",
+    "django_permissions_policy.PermissionsPolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "mamochi_site.middleware.nobody_else_sees",
     "mamochi_site.middleware.limit_body",
     "mamochi_site.middleware.only_utf8",
     "mamochi_site.middleware.impossible_values",
@@ -246,6 +250,28 @@ SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS_ONLY
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS_ONLY
 SESSION_COOKIE_HTTPONLY = True
 X_FRAME_OPTIONS = "DENY"
+
+# What a browser may do with our pages. No script but our own files (the administration: see middleware.py). Styles may stand
+# in the page, as those of unfold, the browsable API and our charts do: what they could ask for is 'self' again.
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [SELF],
+        "script-src": [SELF],
+        "style-src": [SELF, "'unsafe-inline'"],
+        "img-src": [SELF, "data:"],
+        "object-src": [NONE],
+        "base-uri": [NONE],
+        "form-action": [SELF],
+        "frame-ancestors": [NONE],
+    }
+}
+PERMISSIONS_POLICY: dict[str, list[str]] = {
+    feature: []
+    for feature in (
+        *("camera", "display-capture", "fullscreen", "geolocation", "microphone", "midi", "payment", "usb"),
+        *("accelerometer", "gyroscope", "magnetometer", "screen-wake-lock", "publickey-credentials-get"),
+    )
+}
 
 # One JSON line a request, batch and task in production; LOG_FORMAT=text for a person's eyes
 LOG_FORMAT: str = env.str("LOG_FORMAT", default="text" if DEBUG else "json")

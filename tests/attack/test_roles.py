@@ -6,7 +6,7 @@ log in first.
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from uuid import UUID, uuid4
 
@@ -90,6 +90,7 @@ GET    /admin/ventas/reportesemanal/export/         302  302  302  302  302  403
 MODELS = """
                                      revi root
 auth.Group                           -    vacd
+axes.AccessAttempt                   -    vd
 django_celery_beat.ClockedSchedule   -    vacd
 django_celery_beat.CrontabSchedule   -    vacd
 django_celery_beat.IntervalSchedule  -    vacd
@@ -120,6 +121,12 @@ ventas.ReporteSemanal                -    v
 ventas.Semana                        -    v
 ventas.Venta                         -    v
 """
+HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
 ROWS = [line.split() for line in TABLE.strip().splitlines()[1:]]
 MODEL_ROWS = [line.split() for line in MODELS.strip().splitlines()[1:]]
 BODIES = {"/api/v1/inscripciones/": formulario(), "/api/v1/ventas/": {"producto": "mediano", "cantidad": 1}}
@@ -235,7 +242,17 @@ def _status(client: APIClient, method: str, address: str, body: str) -> int:
     savepoint = transaction.savepoint()
     answer = client.generic(method, address, body, content_type="application/json")
     transaction.savepoint_rollback(savepoint)
+    _check_headers(address, answer.headers)
     return int(answer.status_code)
+
+
+def _check_headers(address: str, headers: Mapping[str, str]) -> None:
+    """Every answer tells the browser what it may do with it; only the administration may evaluate."""
+    assert {name: headers.get(name) for name in HEADERS} == HEADERS, address
+    assert "camera=()" in headers["Permissions-Policy"]
+    policy = headers["Content-Security-Policy"]
+    assert "script-src 'self'" in policy
+    assert ("'unsafe-eval'" in policy) == address.startswith("/admin/")
 
 
 def _addresses() -> Iterator[tuple[str, str]]:
