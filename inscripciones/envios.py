@@ -38,7 +38,7 @@ def enviar(envio_id: UUID, *, ahora: datetime) -> bool:
         token = credenciales.emitir(usuario) if usuario else ""
     try:
         emails.componer(envio, token=token).send()
-    except (SMTPException, OSError) as error:
+    except (SMTPException, OSError, ValueError) as error:  # ValueError: an address that no header can hold
         _fallo(envio, usuario, error, ahora)
         return False
     _abierto(envio).update(estado=Envio.Estado.ENVIADO, enviado_en=timezone.now(), ultimo_error="")
@@ -80,7 +80,7 @@ def _maestro_de(envio: Envio) -> Usuario | None:
     return Usuario.objects.get(maestro__inscripcion=envio.inscripcion_id)
 
 
-def _fallo(envio: Envio, usuario: Usuario | None, error: OSError, ahora: datetime) -> None:
+def _fallo(envio: Envio, usuario: Usuario | None, error: OSError | ValueError, ahora: datetime) -> None:
     """The token that did not arrive is void; the mail is due again later, unless the mailbox refused it for good."""
     with transaction.atomic():
         nuestro = _abierto(envio).update(
@@ -98,12 +98,14 @@ def _abierto(envio: Envio) -> models.QuerySet[Envio]:
     return Envio.objects.filter(pk=envio.pk, estado=Envio.Estado.ENVIANDO, intentos=envio.intentos)
 
 
-def _es_definitivo(error: OSError) -> bool:
-    """SMTP's 5xx for the mailbox itself; a refused sender or a login that fails is ours to mend, and is retried."""
-    return isinstance(error, SMTPRecipientsRefused) and all(code >= 500 for code, _ in error.recipients.values())
+def _es_definitivo(error: OSError | ValueError) -> bool:
+    """SMTP's 5xx for the mailbox itself, or no address; a refused sender or a login that fails is ours to mend: retried."""
+    if isinstance(error, SMTPRecipientsRefused):
+        return all(code >= 500 for code, _ in error.recipients.values())
+    return isinstance(error, ValueError)
 
 
-def resumen(error: OSError) -> str:
+def resumen(error: OSError | ValueError) -> str:
     """The error's class with SMTP's code and enhanced code (`SMTPRecipientsRefused 550 5.1.1`), never its text."""
     code, texto = 0, b""
     if isinstance(error, SMTPRecipientsRefused):

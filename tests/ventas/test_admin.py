@@ -115,7 +115,7 @@ def test_a_recipe_and_a_price_are_edited_and_a_code_is_not(admin_client: Client,
 
 
 def exportar(client: Client, formato: str) -> bytes:
-    campos = ["semana", "maestro", "cantidad_ventas", "ingresos", "ganancias"]
+    campos = ["semana", "maestro", "cantidad_ventas", "ingresos", "ganancias", "respuesta"]
     datos = {"format": formato, "resource": "", **{f"reporteresource_{campo}": "on" for campo in campos}}
     respuesta = client.post(reverse("admin:ventas_reportesemanal_export"), datos)
     assert respuesta.status_code == 200
@@ -123,13 +123,15 @@ def exportar(client: Client, formato: str) -> bytes:
 
 
 def test_reports_are_exported_without_formulas(admin_client: Client, cuenta: Callable[..., Cuenta]) -> None:
-    for nombre in ("=HYPERLINK(1)", "@SUM(1)", "+1", "-1", "Rosa Ñáñez"):
+    for nombre in ("=HYPERLINK(1)", "@SUM(1)", "+1", "-1", "\t=1", "Rosa Ñáñez"):
         una = cuenta(nombre=nombre)
         services.registrar([venta(una.maestro_id)])
     cierre.contabilizar(W47, ahora=AHORA)
+    ReporteSemanal.objects.update(respuesta="=HYPERLINK(2)")  # a mail server's words
     filas = list(csv.DictReader(io.StringIO(exportar(admin_client, "0").decode())))
-    assert {fila["maestro"] for fila in filas} == {"'=HYPERLINK(1)", "'@SUM(1)", "'+1", "'-1", "Rosa Ñáñez"}
+    assert {fila["maestro"] for fila in filas} == {"'=HYPERLINK(1)", "'@SUM(1)", "'+1", "'-1", "'\t=1", "Rosa Ñáñez"}
     assert {(fila["semana"], fila["ingresos"]) for fila in filas} == {("2026-W47", "2000")}
+    assert {fila["respuesta"] for fila in filas} == {"'=HYPERLINK(2)"}
     hoja = load_workbook(io.BytesIO(exportar(admin_client, "1"))).active  # type: ignore[no-untyped-call]
     assert hoja is not None
     celdas = [celda for fila in hoja.iter_rows(min_row=2) for celda in fila]
