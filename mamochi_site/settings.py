@@ -278,6 +278,7 @@ LOG_FORMAT: str = env.str("LOG_FORMAT", default="text" if DEBUG else "json")
 if LOG_FORMAT not in ("json", "text"):
     raise ImproperlyConfigured("LOG_FORMAT must be json or text.")
 LOGGING = logs.configure("json" if LOG_FORMAT == "json" else "text")
+LOGGING["loggers"]["axes"] = {"level": "WARNING"}  # four lines a login otherwise
 
 UNFOLD = {
     "SITE_TITLE": "MAMOCHI",
