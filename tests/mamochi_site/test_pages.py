@@ -75,3 +75,8 @@ def test_what_a_maestro_was_shown_stays_in_no_cache(maestro: Client) -> None:
     stranger = Client()
     assert stranger.get("/api/v1/", headers={"authorization": "Bearer x"}).headers["Cache-Control"] == "no-store"
     assert "Cache-Control" not in stranger.get("/api/v1/").headers
+
+
+def test_a_body_that_is_too_large_is_a_413_in_spanish_without_being_read(client: Client) -> None:
+    answer = client.post("/api/v1/inscripciones/", b"{" + b" " * 1_000_000, content_type="application/json")
+    assert (answer.status_code, answer.json()["detail"][:31]) == (413, "El cuerpo supera los 1000000 by")
