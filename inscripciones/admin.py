@@ -5,6 +5,7 @@ from datetime import timedelta
 from typing import Any, Final
 from uuid import UUID
 
+from axes.models import AccessAttempt
 from django import forms
 from django.contrib import admin, messages
 from django.contrib.admin.helpers import ACTION_CHECKBOX_NAME
@@ -455,6 +456,18 @@ class UsuarioAdmin(UserAdmin, ModelAdmin):  # type: ignore[type-arg,misc]  # as 
     change_password_form = AdminPasswordChangeForm
     list_display = ["username", "first_name", "is_staff", "is_active", "last_login"]
     list_filter = ["is_staff", "is_superuser", "is_active", "groups"]
+
+
+@admin.register(AccessAttempt)
+class IntentoAdmin(SoloLectura):
+    """Wrong passwords of late. Deleting a row opens that login again at once."""
+
+    list_display = ["attempt_time", "username", "ip_address", "failures_since_start"]
+    fields = ["attempt_time", "username", "ip_address", "user_agent", "failures_since_start"]
+    search_fields = ["username", "ip_address"]
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
+        return request.user.has_perm("axes.delete_accessattempt")
 
 
 @admin.register(Group)

@@ -42,7 +42,7 @@ def enviar(envio_id: UUID, *, ahora: datetime) -> bool:
         token = credenciales.emitir(usuario) if usuario else ""
     try:
         emails.componer(envio, token=token).send()
-    except (SMTPException, OSError) as error:
+    except (SMTPException, OSError, ValueError) as error:  # ValueError: an address that no header can hold
         _fallo(envio, usuario, error, ahora)
         return False
     except Exception as error:  # noqa: BLE001 - a fault of ours; whoever logs it whole may log the token with it
@@ -115,8 +115,10 @@ def _abierto(envio: Envio) -> models.QuerySet[Envio]:
 
 
 def _es_definitivo(error: Exception) -> bool:
-    """SMTP's 5xx for the mailbox itself; a refused sender or a login that fails is ours to mend, and is retried."""
-    return isinstance(error, SMTPRecipientsRefused) and all(code >= 500 for code, _ in error.recipients.values())
+    """SMTP's 5xx for the mailbox itself, or no address; a refused sender or a login that fails is ours to mend: retried."""
+    if isinstance(error, SMTPRecipientsRefused):
+        return all(code >= 500 for code, _ in error.recipients.values())
+    return isinstance(error, ValueError)
 
 
 def resumen(error: Exception) -> str:

@@ -1,6 +1,6 @@
 """The form of the login page."""
 
-from typing import Any
+from typing import Any, Final
 
 from django import forms
 from django.http import HttpRequest
@@ -8,6 +8,8 @@ from rest_framework.exceptions import AuthenticationFailed
 
 from inscripciones.autenticacion import TokenDeMaestro
 from inscripciones.models import Usuario
+
+MODEL_BACKEND: Final = "django.contrib.auth.backends.ModelBackend"
 
 
 class EntrarForm(forms.Form):
@@ -35,6 +37,7 @@ class EntrarForm(forms.Form):
             raise forms.ValidationError("Ese token no sirve: quizá hay uno más nuevo en tu correo.") from None
         if self.usuario.maestro_id is None:
             raise forms.ValidationError("Ese token no es de un maestro.")
+        self.usuario.backend = MODEL_BACKEND  # login() asks who vouches for the user
         return ""
 
     def get_user(self) -> Usuario | None:

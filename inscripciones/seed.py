@@ -2,9 +2,8 @@
 
 from typing import Any, Final
 
-from django.contrib.auth.management import create_permissions
-
 from inscripciones.tasks import SWEEP_SECONDS
+from kafka_bridge.groups import make_group
 
 GRUPO: Final = "Revisores"
 PERMISOS: Final = (
@@ -26,24 +25,8 @@ BARRIDO: Final = "inscripciones.tasks.barrer_envios"
 
 def sembrar(apps: Any) -> None:
     """Idempotent. `apps`: a migration's registry, or Django's. What staff changed since stays as they left it."""
-    _grupo(apps)
+    make_group(apps, "inscripciones", GRUPO, PERMISOS)
     _barrido(apps)
-
-
-def crear_permisos(apps: Any) -> None:
-    """Django makes them after all migrations: too late for a group."""
-    app_config = apps.get_app_config("inscripciones")
-    if not getattr(app_config, "models_module", None):
-        app_config.models_module = True  # a migration's app has none, and would be passed over for it
-    create_permissions(app_config, apps=apps, verbosity=0)
-
-
-def _grupo(apps: Any) -> None:
-    crear_permisos(apps)
-    grupo, nuevo = apps.get_model("auth", "Group").objects.get_or_create(name=GRUPO)
-    if nuevo:
-        permisos = apps.get_model("auth", "Permission").objects.filter(content_type__app_label="inscripciones")
-        grupo.permissions.set(permisos.filter(codename__in=PERMISOS))
 
 
 def _barrido(apps: Any) -> None:

@@ -5,15 +5,27 @@ Counts live in Django's cache, in each web process's own memory by default: N pr
 """
 
 import logging
-from ipaddress import IPv6Address, ip_address
+from ipaddress import IPv6Address, ip_address, ip_network
 from typing import Any
 
 from django.conf import settings
+from django.http import HttpRequest
 from redis.exceptions import RedisError
 from rest_framework.request import Request
-from rest_framework.throttling import SimpleRateThrottle
+from rest_framework.throttling import BaseThrottle, SimpleRateThrottle
 
 logger = logging.getLogger(__name__)
+
+
+def direccion(request: HttpRequest | Request) -> str | None:
+    """The client's address behind NUM_PROXIES, None where it is none. Of IPv6 the /64, which one client has to itself."""
+    try:
+        address = ip_address(BaseThrottle().get_ident(request))  # type: ignore[arg-type]  # it reads META only
+    except ValueError:
+        return None
+    if not isinstance(address, IPv6Address):
+        return str(address)
+    return str(address.ipv4_mapped or ip_network((address, 64), strict=False).network_address)
 
 
 class LimitePorDireccion(SimpleRateThrottle):
@@ -33,21 +45,12 @@ class LimitePorDireccion(SimpleRateThrottle):
             return True
 
     def get_cache_key(self, request: Request, view: Any) -> str:
-        return self.cache_format % {"scope": self.scope, "ident": self.get_ident(request)}
+        return self.cache_format % {"scope": self.scope, "ident": direccion(request)}
 
-    def get_ident(self, request: Request) -> str:
-        return cliente_de(super().get_ident(request))
-
-
-def cliente_de(direccion: str) -> str:
-    """The address, or of IPv6 its /64: whoever has one address of those has them all."""
-    try:
-        ip = ip_address(direccion)
-    except ValueError:  # as a proxy wrote it
-        return direccion
-    if not isinstance(ip, IPv6Address):
-        return str(ip)
-    return str(ip.ipv4_mapped or IPv6Address(int(ip) >> 64 << 64))
+    @property
+    def retry_after(self) -> str:
+        """The header's value for whoever was refused: whole seconds."""
+        return str(int(self.wait() or 1) + 1)
 
 
 class LimiteInscripciones(LimitePorDireccion):
@@ -58,7 +61,7 @@ class LimiteInscripciones(LimitePorDireccion):
 
 
 class LimiteEntradas(LimitePorDireccion):
-    """On trying a token in the login page."""
+    """On trying a token in the maestros' login page, or a password in the administration's."""
 
     scope = "entradas"
     setting = "LIMITE_ENTRADAS"

@@ -175,6 +175,5 @@ class EntrarView(LoginView):
         limite = LimiteEntradas()
         if limite.allow_request(request, self):  # type: ignore[arg-type]  # it reads only what both requests have
             return super().post(request, *args, **kwargs)
-        segundos = str(int(limite.wait() or 1) + 1)
         contexto = self.get_context_data(form=EntrarForm(request), demasiados=True)
-        return self.render_to_response(contexto, status=429, headers={"Retry-After": segundos})
+        return self.render_to_response(contexto, status=429, headers={"Retry-After": limite.retry_after})

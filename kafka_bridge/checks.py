@@ -148,6 +148,12 @@ def topics_reach_back(topics: Iterable[Topic]) -> Iterator[CheckMessage]:
                 hint="Keep them for longer than the oldest backup that you would restore: consumers replay the rest.",
                 id="kafka_bridge.W106",
             )
+        if topic.retention_ms < 0:
+            yield Caution(
+                f"{topic.name} keeps its events for ever.",
+                hint="Events may hold personal data: let them end, some time after the oldest backup that you would restore.",
+                id="kafka_bridge.W107",
+            )
 
 
 # With --tag kafka: the brokers

@@ -182,7 +182,7 @@ def _waiting(ids: Iterable[UUID]) -> list[OutboxMessage]:
 
 def _in_payload(texts: list[str]) -> RawSQL:
     sql = "EXISTS (SELECT FROM unnest(%s::text[]) id WHERE position(id::bytea IN value) > 0)"
-    return RawSQL(sql, [texts], output_field=BooleanField())  # noqa: S611 - nothing is put into the text
+    return RawSQL(sql, [texts], output_field=BooleanField())  # noqa: S611 - nothing is put into the text  # nosec B611
 
 
 def _positions() -> dict[tuple[str, str, int], int]:

@@ -3,10 +3,13 @@
 import logging
 from collections.abc import Callable
 
+from csp.constants import UNSAFE_EVAL
+from csp.middleware import CSPMiddleware, PolicyParts
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import DataError
 from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.urls import reverse
 
 from mamochi_site.views import bad_request
 
@@ -53,6 +56,30 @@ def impossible_values(get_response: GetResponse) -> GetResponse:
 
     middleware.process_exception = process_exception  # type: ignore[attr-defined]  # where Django looks for it
     return middleware
+
+
+def nobody_else_sees(get_response: GetResponse) -> GetResponse:
+    """What somebody in particular was answered stays in no cache: a phone's back button shows nothing after logging out."""
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        response = get_response(request)
+        if "Authorization" in request.headers or settings.SESSION_COOKIE_NAME in request.COOKIES:
+            response.setdefault("Cache-Control", "no-store")
+        return response
+
+    return middleware
+
+
+class ContentSecurityPolicy(CSPMiddleware):
+    """Unfold's pages hold expressions that Alpine evaluates: there, and nowhere else, that is allowed."""
+
+    def get_policy_parts(
+        self, request: HttpRequest, response: HttpResponseBase, report_only: bool = False
+    ) -> PolicyParts:
+        parts = super().get_policy_parts(request, response, report_only)
+        if request.path_info.startswith(reverse("admin:index")):
+            parts.update = {"script-src": [UNSAFE_EVAL]}
+        return parts
 
 
 def _refusal(status: int, detail: str) -> JsonResponse:

@@ -8,6 +8,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import environ
+from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 from django.urls import reverse_lazy
 
@@ -51,6 +52,7 @@ INSTALLED_APPS = [
     "django_prometheus",
     "rest_framework",
     "knox",
+    "mamochi_site.apps.AccesosConfig",  # django-axes
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "django_celery_beat",
@@ -64,7 +66,10 @@ MIDDLEWARE = [
     "kafka_bridge.middleware.log_requests",
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
     "django.middleware.security.SecurityMiddleware",
+    "mamochi_site.middleware.ContentSecurityPolicy",
+    "django_permissions_policy.PermissionsPolicyMiddleware",
     "whitenoise.middleware.WhiteNoiseMiddleware",
+    "mamochi_site.middleware.nobody_else_sees",
     "mamochi_site.middleware.limit_body",
     "mamochi_site.middleware.only_utf8",
     "mamochi_site.middleware.impossible_values",
@@ -74,6 +79,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "axes.middleware.AxesMiddleware",
     "django_prometheus.middleware.PrometheusAfterMiddleware",
 ]
 TEMPLATES = [
@@ -126,9 +132,27 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": f"django.contrib.auth.password_validation.{name}"}
     for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
 ]
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+SESSION_COOKIE_AGE = 14 * 86_400  # seconds: a maestro's phone. A token that is rotated or voided ends it at once
+ADMIN_SESSION_AGE = 12 * 3_600  # seconds: staff log in anew each day, whatever they were doing
 LOGIN_URL = reverse_lazy("inscripciones:entrar")
 LOGIN_REDIRECT_URL = "/api/v1/"
 LOGOUT_REDIRECT_URL = LOGIN_URL
+
+# Passwords are guessed at the administration's login only: a maestro's token has a limit of its own (LIMITE_ENTRADAS).
+# Attempts are in the database (django-axes' default handler): one count for all web processes, also after a restart, and no
+# login works without the database anyway. By name and address together: the name alone would let any stranger lock staff
+# out, the address alone a whole office behind one.
+AXES_FAILURE_LIMIT = 5
+AXES_COOLOFF_TIME = timedelta(minutes=15)
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_RESET_ON_SUCCESS = True
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # or the row of an attempt grows as long as someone hammers on it
+AXES_CLIENT_IP_CALLABLE = "inscripciones.throttling.direccion"
+AXES_LOCKOUT_CALLABLE = "mamochi_site.views.locked_out"
+AXES_DISABLE_ACCESS_LOG = True  # who logged in when: nobody asked for it
+AXES_ENABLE_ADMIN = False  # inscripciones/admin.py has the page
+AXES_VERBOSE = False
 
 # API
 REST_FRAMEWORK = {
@@ -231,11 +255,34 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS_ONLY
 SESSION_COOKIE_HTTPONLY = True
 X_FRAME_OPTIONS = "DENY"
 
+# What a browser may do with our pages. No script but our own files (the administration: see middleware.py). Styles may stand
+# in the page, as those of unfold, the browsable API and our charts do: what they could ask for is 'self' again.
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": [SELF],
+        "script-src": [SELF],
+        "style-src": [SELF, "'unsafe-inline'"],
+        "img-src": [SELF, "data:"],
+        "object-src": [NONE],
+        "base-uri": [NONE],
+        "form-action": [SELF],
+        "frame-ancestors": [NONE],
+    }
+}
+PERMISSIONS_POLICY: dict[str, list[str]] = {
+    feature: []
+    for feature in (
+        *("camera", "display-capture", "fullscreen", "geolocation", "microphone", "midi", "payment", "usb"),
+        *("accelerometer", "gyroscope", "magnetometer", "screen-wake-lock", "publickey-credentials-get"),
+    )
+}
+
 # One JSON line a request, batch and task in production; LOG_FORMAT=text for a person's eyes
 LOG_FORMAT: str = env.str("LOG_FORMAT", default="text" if DEBUG else "json")
 if LOG_FORMAT not in ("json", "text"):
     raise ImproperlyConfigured("LOG_FORMAT must be json or text.")
 LOGGING = logs.configure("json" if LOG_FORMAT == "json" else "text")
+LOGGING["loggers"]["axes"] = {"level": "WARNING"}  # four lines a login otherwise
 
 UNFOLD = {
     "SITE_TITLE": "MAMOCHI",

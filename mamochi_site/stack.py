@@ -161,7 +161,7 @@ def _ready(system: System) -> bool:
         if not process.running:
             raise StackError(f"{process.name} ended while starting{process.last_words()}.")
     try:
-        with urllib.request.urlopen(f"{system.url}/health/ready", timeout=2) as response:  # noqa: S310 - our own
+        with urllib.request.urlopen(f"{system.url}/health/ready", timeout=2) as response:  # noqa: S310 - our own  # nosec B310
             return bool(response.status == 200)
     except (urllib.error.URLError, OSError):
         return False

@@ -3,18 +3,21 @@
 from django.contrib import admin
 from django.urls import include, path
 from django.views.generic import RedirectView
-from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerView
+from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
+
+from mamochi_site.views import admin_login
 
 handler400 = "mamochi_site.views.bad_request"
 handler404 = "mamochi_site.views.not_found"
 handler500 = "mamochi_site.views.server_error"
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="inscripciones:raiz")),
+    path("admin/login/", admin_login),  # before the administration's own, which it calls
     path("admin/", admin.site.urls),
     path("api/v1/", include("inscripciones.urls")),
     path("api/v1/", include("ventas.urls")),
     path("api/v1/", include("stock.urls")),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
-    path("api/docs/", SpectacularSwaggerView.as_view(url_name="schema"), name="docs"),
+    path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
     path("", include("kafka_bridge.urls")),  # /health/live, /health/ready, /metrics
 ]

@@ -1,18 +1,42 @@
 """What is answered where no app does: in Spanish, as a page to a browser and as JSON to a program."""
 
 import sys
-from typing import Final
+from typing import Any, Final
 
+from django.conf import settings
+from django.contrib import admin
 from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.loader import render_to_string
 
+from inscripciones.throttling import LimiteEntradas
 from kafka_bridge.producer import RETRY_AFTER_SECONDS
 
 NO_ENCONTRADO: Final = "No encontrado: revisa la dirección."
 NO_SE_ENTIENDE: Final = "La solicitud lleva algo que no se puede leer: revisa la dirección y lo que enviaste."
 SIN_SERVICIO: Final = "El servicio no está disponible en este momento. Inténtalo de nuevo en unos segundos."
 ERROR_NUESTRO: Final = "Algo falló de nuestro lado y quedó registrado. Inténtalo de nuevo en un momento."
+DEMASIADOS: Final = "Son muchos intentos seguidos. Espera un minuto y prueba otra vez."
+BLOQUEADO: Final = (
+    "Fueron demasiadas claves equivocadas: por seguridad, ese acceso queda cerrado. Prueba otra vez en {} minutos."
+)
+
+
+def admin_login(request: HttpRequest) -> HttpResponse:
+    """The administration's login: limited per address, and its session ends with the working day."""
+    limit = LimiteEntradas()
+    if request.method == "POST" and not limit.allow_request(request, None):  # type: ignore[arg-type]  # as EntrarView
+        return _explained(request, DEMASIADOS, status=429, retry_after=limit.retry_after)
+    response = admin.site.login(request)
+    if request.method == "POST" and request.user.is_authenticated:
+        request.session.set_expiry(settings.ADMIN_SESSION_AGE)
+    return response
+
+
+def locked_out(request: HttpRequest, _response: HttpResponse, _credentials: Any) -> HttpResponse:
+    """429 for a login that django-axes has closed (AXES_*, settings)."""
+    seconds = int(settings.AXES_COOLOFF_TIME.total_seconds())
+    return _explained(request, BLOQUEADO.format(seconds // 60), status=429, retry_after=str(seconds))
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
@@ -29,13 +53,14 @@ def server_error(request: HttpRequest) -> HttpResponse:
     """500 for an error that nobody foresaw; 503 where the database is away, be it for the session alone."""
     if not isinstance(sys.exception(), OperationalError | InterfaceError):
         return _explained(request, ERROR_NUESTRO, status=500)
-    response = _explained(request, SIN_SERVICIO, status=503)
-    response.headers["Retry-After"] = str(RETRY_AFTER_SECONDS)
-    return response
+    return _explained(request, SIN_SERVICIO, status=503, retry_after=str(RETRY_AFTER_SECONDS))
 
 
-def _explained(request: HttpRequest, detail: str, *, status: int) -> HttpResponse:
+def _explained(request: HttpRequest, detail: str, *, status: int, retry_after: str = "") -> HttpResponse:
     """Rendered without the request: a context processor may be what failed."""
+    headers = {"Retry-After": retry_after} if retry_after else {}
     if "text/html" in request.headers.get("Accept", ""):
-        return HttpResponse(render_to_string("mamochi_site/error.html", {"detail": detail}), status=status)
-    return JsonResponse({"detail": detail}, status=status, json_dumps_params={"ensure_ascii": False})
+        page = render_to_string("mamochi_site/error.html", {"detail": detail})
+        return HttpResponse(page, status=status, headers=headers)
+    answer = {"detail": detail}
+    return JsonResponse(answer, status=status, headers=headers, json_dumps_params={"ensure_ascii": False})

@@ -48,14 +48,14 @@ _WRITE: Final = (
         SELECT maestro_id, line.key AS insumo, sum(line.value::bigint) AS cantidad
         FROM written, jsonb_each_text(insumos) line GROUP BY maestro_id, line.key
     )
-    """  # noqa: S608 - constants
+    """  # noqa: S608 - constants  # nosec B608
     + _MOVED
 )
 
 _MOVE: Final = (
     """
     WITH moved AS (SELECT * FROM unnest(%s::uuid[], %s::text[], %s::bigint[]) moved (maestro_id, insumo, cantidad))
-    """  # noqa: S608 - constants
+    """  # noqa: S608 - constants  # nosec B608
     + _MOVED
 )
 

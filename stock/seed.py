@@ -2,6 +2,8 @@
 
 from typing import Any, Final
 
+from kafka_bridge.groups import make_group
+
 # Enough for ten `mediano`: mote in g, huesillos in pieces, jugo in ml, cups in pieces.
 INSUMOS: Final = {
     "mote": {"nombre": "Mote", "unidad": "g", "capacidad": 1_500},
@@ -10,6 +12,11 @@ INSUMOS: Final = {
     "vaso": {"nombre": "Vaso", "unidad": "un", "capacidad": 10},
 }
 SECONDS_BETWEEN_SWEEPS: Final = 10
+GRUPO: Final = "Distribuidores"
+PERMISOS: Final = (
+    *("view_carro", "view_existencia", "view_movimiento", "view_aviso", "view_anulacion", "view_insumo"),
+    "corregir_stock",
+)
 
 
 def sembrar(apps: Any) -> None:
@@ -27,3 +34,8 @@ def sembrar(apps: Any) -> None:
             "description": "Cierra los avisos que quedaron esperando ventas y avisa lo agotado que nadie avisó.",
         },
     )
+
+
+def sembrar_grupo(apps: Any) -> None:
+    """Those who fill the carts: they see all of them, and correct what one holds."""
+    make_group(apps, "stock", GRUPO, PERMISOS)

@@ -20,7 +20,7 @@ class ResumenConGrafico(BrowsableAPIRenderer):
     ) -> dict[str, Any]:
         context: dict[str, Any] = super().get_context(data, accepted_media_type, renderer_context)
         if isinstance(data, dict) and "por_dia" in data:
-            context["description"] = mark_safe(f"{context['description']}{_grafico(data)}")  # noqa: S308 - escaped SVG
+            context["description"] = mark_safe(f"{context['description']}{_grafico(data)}")  # noqa: S308 - escaped SVG  # nosec B308, B703
         return context
 
 

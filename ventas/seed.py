@@ -6,6 +6,8 @@ from typing import Any, Final
 
 from django.apps import apps
 
+from kafka_bridge.groups import make_group
+
 INSUMOS: Final = {
     # code: (name, unit, CLP a unit)
     "mote": ("Mote", "g", Decimal("1.20")),
@@ -29,6 +31,11 @@ HORARIOS: Final = {
     CERRAR_PENDIENTES: ("ventas.tasks.cerrar_semanas", "*", "*", "*"),
     ENVIAR_REPORTES: ("ventas.tasks.enviar_reportes", "*", "*", "*"),
 }
+GRUPO: Final = "Contadores"
+PERMISOS: Final = (
+    *("view_venta", "view_anulacion", "view_cuenta", "view_semana", "view_reportesemanal", "reenviar_reporte"),
+    *("view_producto", "view_insumo", "view_receta", "change_producto", "change_insumo", "change_receta"),
+)
 
 ObtenerModelo = Callable[[str, str], Any]
 
@@ -62,3 +69,8 @@ def sembrar_horarios(modelo: ObtenerModelo = apps.get_model) -> None:
         modelo("django_celery_beat", "PeriodicTask").objects.get_or_create(
             name=nombre, defaults={"task": tarea, "crontab": crontab, "expire_seconds": SEGUNDOS_DE_VIGENCIA}
         )
+
+
+def sembrar_grupo(apps: Any) -> None:
+    """Those who keep the accounts: they read all, send a report again, and set prices and costs."""
+    make_group(apps, "ventas", GRUPO, PERMISOS)

@@ -5,7 +5,7 @@ from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.migrations.state import StateApps
 
 from inscripciones.formato import buzon, clave_de_comprobante
-from inscripciones.seed import crear_permisos
+from kafka_bridge.groups import make_permissions
 
 NUEVOS = ("anular_credenciales", "corregir_correo", "dar_de_baja_maestro", "reactivar_maestro")
 
@@ -18,11 +18,10 @@ def forwards(apps: StateApps, _schema_editor: BaseDatabaseSchemaEditor) -> None:
 
 def _mailboxes(apps: StateApps) -> None:
     model = apps.get_model("inscripciones", "Inscripcion")
-    batch = []
-    for row in model.objects.only("email").iterator(2_000):
-        row.buzon = buzon(row.email)
-        batch.append(row)
-    model.objects.bulk_update(batch, ["buzon"], batch_size=2_000)
+    while rows := list(model.objects.filter(buzon="").only("email")[:2_000]):
+        for row in rows:
+            row.buzon = buzon(row.email)
+        model.objects.bulk_update(rows, ["buzon"])
 
 
 def _receipts(apps: StateApps) -> None:
@@ -35,7 +34,7 @@ def _receipts(apps: StateApps) -> None:
 
 
 def _permissions(apps: StateApps) -> None:
-    crear_permisos(apps)
+    make_permissions(apps, "inscripciones")
     permissions = apps.get_model("auth", "Permission").objects.filter(content_type__app_label="inscripciones")
     permissions.filter(codename="reenviar_credenciales").update(name="Puede reenviar credenciales")
     old, new = permissions.get(codename="reenviar_credenciales"), permissions.filter(codename__in=NUEVOS)

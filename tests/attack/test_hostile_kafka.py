@@ -187,11 +187,16 @@ class Good:
 
 
 def produce(messages: list[Raw]) -> None:
+    """All of them are in their topics, or the test fails."""
+    delivered = Counter[bool]()
     producer = Producer({**settings.KAFKA_CLIENT_CONFIG, "acks": "all", "linger.ms": 20})
     for topic, partition, value, headers, key in messages:
-        producer.produce(topic, value, key, partition, headers=headers)
+        producer.produce(
+            topic, value, key, partition, lambda error, _: delivered.update([error is None]), headers=headers
+        )
         producer.poll(0)
     assert producer.flush(60) == 0
+    assert delivered == {True: len(messages)}
 
 
 def raw(event: Event) -> Raw:
@@ -293,6 +298,7 @@ def check_good(good: Good) -> None:
 
 def check_dead_letters(due: Counter[str]) -> None:
     letters = list(DeadLetter.objects.all())
+    print(f"{len(letters)} dead letters: {dict(Counter(letter.reason for letter in letters))}")  # noqa: T201 - for the report
     assert all(letter.reason and letter.error for letter in letters)
     undecodable = Counter(letter.consumer for letter in letters if letter.reason != DeadLetter.Reason.HANDLER)
     assert {name: undecodable[name] >= number for name, number in due.items()} == dict.fromkeys(due, True), (

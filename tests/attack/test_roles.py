@@ -6,7 +6,7 @@ log in first.
 
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from uuid import UUID, uuid4
 
@@ -16,113 +16,154 @@ from django.contrib import admin
 from django.contrib.auth.models import Group
 from django.db import transaction
 from django.db.models import Model
+from django.test import RequestFactory
 from django.utils import timezone
 from pytest_django import Settings
 from rest_framework.test import APIClient
 
 from inscripciones import credenciales, folios
 from inscripciones.models import Usuario
-from inscripciones.seed import GRUPO
+from inscripciones.seed import GRUPO as REVISORES
 from kafka_bridge import broker
+from stock.seed import GRUPO as DISTRIBUIDORES
 from tests.attack.conftest import seed_all
 from tests.attack.routes import all_views, methods_of
 from tests.inscripciones.datos import formulario
 from ventas import catalogo, semanas
 from ventas.events import VentaRegistrada
 from ventas.models import Venta
+from ventas.seed import GRUPO as CONTADORES
 
 pytestmark = pytest.mark.django_db
-ROLES = ("anonymous", "maestro", "other", "revoked", "session", "reviewer", "staff", "root")
+OUTSIDE = ("anonymous", "maestro", "other", "revoked", "session")
+STAFF = ("reviewer", "distributor", "accountant", "staff", "root")
+ROLES = (*OUTSIDE, *STAFF)
 
-# anonymous; a maestro's token; another's; a revoked one; the maestro's session; of the group Revisores; staff without any
-# permission; superuser
+# anonymous; a maestro's token; another's; a revoked one; the maestro's session; of the groups Revisores, Distribuidores and
+# Contadores; staff without any permission; superuser
 TABLE = """
-                                                    anon maes othr rvkd sess revi staf root
-GET    /                                            302  302  302  302  302  302  302  302
-GET    /api/v1/                                     200  200  200  401  200  200  200  200
-GET    /api/v1/inscripciones/                       200  200  200  401  200  200  200  200
-POST   /api/v1/inscripciones/                       202  202  202  401  202  202  202  202
-GET    /api/v1/inscripciones/{inscripcion}/         200  200  200  401  200  200  200  200
-GET    /api/v1/tokens/                              401  200  200  401  200  403  403  403
-DELETE /api/v1/tokens/                              401  204  204  401  204  403  403  403
-POST   /api/v1/tokens/rotar/                        401  201  201  401  201  403  403  403
-GET    /api/v1/entrar/                              200  200  200  200  200  200  200  200
-POST   /api/v1/salir/                               302  302  302  302  302  302  302  302
-GET    /api/v1/ventas/                              401  200  200  401  200  403  403  403
-POST   /api/v1/ventas/                              401  202  202  401  202  403  403  403
-GET    /api/v1/ventas/resumen/                      401  200  200  401  200  403  403  403
-GET    /api/v1/ventas/{venta}/                      401  200  404  401  200  403  403  403
-POST   /api/v1/ventas/{venta}/anular/               401  202  404  401  202  403  403  403
-GET    /api/v1/productos/                           401  200  200  401  200  403  403  403
-GET    /api/v1/stock/                               401  200  200  401  200  403  403  403
-GET    /api/v1/stock/movimientos/                   401  200  200  401  200  403  403  403
-GET    /api/v1/stock/avisos/                        401  200  200  401  200  403  403  403
-POST   /api/v1/stock/avisos/                        401  202  202  401  202  403  403  403
-GET    /api/schema/                                 200  200  200  401  200  200  200  200
-GET    /api/docs/                                   200  200  200  401  200  200  200  200
-GET    /api/asyncapi/                               200  200  200  200  200  200  200  200
-GET    /api/eventos/                                200  200  200  200  200  200  200  200
-GET    /health/live                                 200  200  200  200  200  200  200  200
-GET    /health/ready                                200  200  200  200  200  200  200  200
-GET    /metrics                                     200  200  200  200  200  200  200  200
-GET    /admin/                                      302  302  302  302  302  200  200  200
-GET    /admin/login/                                200  200  200  200  200  302  302  302
-GET    /admin/logout/                               302  302  302  302  302  405  405  405
-GET    /admin/search/                               302  302  302  302  302  200  200  200
-GET    /admin/password_change/                      302  302  302  302  302  200  200  200
-GET    /admin/autocomplete/                         302  302  302  302  302  403  403  403
-GET    /admin/jsi18n/                               302  302  302  302  302  200  200  200
-GET    /admin/r/1/1/                                302  302  302  302  302  404  404  404
-GET    /admin/ventas/                               302  302  302  302  302  404  404  200
-GET    /admin/nada                                  302  302  302  302  302  404  404  404
-GET    /admin/kafka_bridge/panorama/datos/          302  302  302  302  302  403  403  200
-GET    /admin/kafka_bridge/deadletter/1/reenviar/   302  302  302  302  302  403  403  404
-GET    /admin/kafka_bridge/deadletter/1/descartar/  302  302  302  302  302  403  403  404
-GET    /admin/inscripciones/inscripcion/numeros/    302  302  302  302  302  200  403  200
-GET    /admin/inscripciones/inscripcion/1/aprobar/  302  302  302  302  302  400  403  400
-GET    /admin/inscripciones/inscripcion/1/rechazar/ 302  302  302  302  302  400  403  400
-GET    /admin/inscripciones/maestro/1/corregir-correo/ 302  302  302  302  302  400 403  400
-GET    /admin/inscripciones/usuario/1/password/     302  302  302  302  302  403  403  404
-GET    /admin/stock/carro/1/corregir/               302  302  302  302  302  403  403  400
-GET    /admin/ventas/reportesemanal/export/         302  302  302  302  302  403  403  200
+                                                    anon maes othr rvkd sess revi dist cont staf root
+GET    /                                            302  302  302  302  302  302  302  302  302  302
+GET    /api/v1/                                     200  200  200  401  200  200  200  200  200  200
+GET    /api/v1/inscripciones/                       200  200  200  401  200  200  200  200  200  200
+POST   /api/v1/inscripciones/                       202  202  202  401  202  202  202  202  202  202
+GET    /api/v1/inscripciones/{inscripcion}/         200  200  200  401  200  200  200  200  200  200
+GET    /api/v1/tokens/                              401  200  200  401  200  403  403  403  403  403
+DELETE /api/v1/tokens/                              401  204  204  401  204  403  403  403  403  403
+POST   /api/v1/tokens/rotar/                        401  201  201  401  201  403  403  403  403  403
+GET    /api/v1/entrar/                              200  200  200  200  200  200  200  200  200  200
+POST   /api/v1/salir/                               302  302  302  302  302  302  302  302  302  302
+GET    /api/v1/ventas/                              401  200  200  401  200  403  403  403  403  403
+POST   /api/v1/ventas/                              401  202  202  401  202  403  403  403  403  403
+GET    /api/v1/ventas/resumen/                      401  200  200  401  200  403  403  403  403  403
+GET    /api/v1/ventas/{venta}/                      401  200  404  401  200  403  403  403  403  403
+POST   /api/v1/ventas/{venta}/anular/               401  202  404  401  202  403  403  403  403  403
+GET    /api/v1/productos/                           401  200  200  401  200  403  403  403  403  403
+GET    /api/v1/stock/                               401  200  200  401  200  403  403  403  403  403
+GET    /api/v1/stock/movimientos/                   401  200  200  401  200  403  403  403  403  403
+GET    /api/v1/stock/avisos/                        401  200  200  401  200  403  403  403  403  403
+POST   /api/v1/stock/avisos/                        401  202  202  401  202  403  403  403  403  403
+GET    /api/schema/                                 200  200  200  401  200  200  200  200  200  200
+GET    /api/docs/                                   200  200  200  401  200  200  200  200  200  200
+GET    /api/asyncapi/                               200  200  200  200  200  200  200  200  200  200
+GET    /api/eventos/                                200  200  200  200  200  200  200  200  200  200
+GET    /health/live                                 200  200  200  200  200  200  200  200  200  200
+GET    /health/ready                                200  200  200  200  200  200  200  200  200  200
+GET    /metrics                                     200  200  200  200  200  200  200  200  200  200
+GET    /admin/                                      302  302  302  302  302  200  200  200  200  200
+GET    /admin/login/                                200  200  200  200  200  302  302  302  302  302
+GET    /admin/logout/                               302  302  302  302  302  405  405  405  405  405
+GET    /admin/search/                               302  302  302  302  302  200  200  200  200  200
+GET    /admin/password_change/                      302  302  302  302  302  200  200  200  200  200
+GET    /admin/autocomplete/                         302  302  302  302  302  403  403  403  403  403
+GET    /admin/jsi18n/                               302  302  302  302  302  200  200  200  200  200
+GET    /admin/r/1/1/                                302  302  302  302  302  404  404  404  404  404
+GET    /admin/ventas/                               302  302  302  302  302  404  404  200  404  200
+GET    /admin/nada                                  302  302  302  302  302  404  404  404  404  404
+GET    /admin/kafka_bridge/panorama/datos/          302  302  302  302  302  403  403  403  403  200
+GET    /admin/kafka_bridge/deadletter/1/reenviar/   302  302  302  302  302  403  403  403  403  404
+GET    /admin/kafka_bridge/deadletter/1/descartar/  302  302  302  302  302  403  403  403  403  404
+GET    /admin/inscripciones/inscripcion/numeros/    302  302  302  302  302  200  403  403  403  200
+GET    /admin/inscripciones/inscripcion/1/aprobar/  302  302  302  302  302  400  403  403  403  400
+GET    /admin/inscripciones/inscripcion/1/rechazar/ 302  302  302  302  302  400  403  403  403  400
+GET    /admin/inscripciones/maestro/1/corregir-correo/ 302 302 302  302  302  400  403  403  403  400
+GET    /admin/inscripciones/usuario/0/password/     302  302  302  302  302  403  403  403  403  404
+GET    /admin/stock/carro/1/corregir/               302  302  302  302  302  403  400  403  403  400
+GET    /admin/ventas/reportesemanal/export/         302  302  302  302  302  403  403  200  403  200
 """
 
-# What each may do with the rows: view, add, change, delete. Staff without permissions may nothing; all others log in first.
+# What staff may do with the rows: view, add, change, delete. All others log in first.
 MODELS = """
-                                     revi root
-auth.Group                           -    vacd
-django_celery_beat.ClockedSchedule   -    vacd
-django_celery_beat.CrontabSchedule   -    vacd
-django_celery_beat.IntervalSchedule  -    vacd
-django_celery_beat.PeriodicTask      -    vacd
-django_celery_beat.SolarSchedule     -    vacd
-inscripciones.Comprobante            v    v
-inscripciones.Decision               -    v
-inscripciones.Envio                  v    v
-inscripciones.Inscripcion            v    v
-inscripciones.Maestro                v    v
-inscripciones.Usuario                -    vacd
-kafka_bridge.ConsumerOffset          -    v
-kafka_bridge.DeadLetter              -    v
-kafka_bridge.OutboxMessage           -    v
-kafka_bridge.Panorama                -    v
-kafka_bridge.Rastro                  -    v
-stock.Anulacion                      -    v
-stock.Aviso                          -    v
-stock.Carro                          -    v
-stock.Existencia                     -    v
-stock.Insumo                         -    vacd
-stock.Movimiento                     -    v
-ventas.Anulacion                     -    v
-ventas.Cuenta                        -    v
-ventas.Insumo                        -    vac
-ventas.Producto                      -    vac
-ventas.ReporteSemanal                -    v
-ventas.Semana                        -    v
-ventas.Venta                         -    v
+                                     revi dist cont staf root
+auth.Group                           -    -    -    -    vacd
+axes.AccessAttempt                   -    -    -    -    vd
+django_celery_beat.ClockedSchedule   -    -    -    -    vacd
+django_celery_beat.CrontabSchedule   -    -    -    -    vacd
+django_celery_beat.IntervalSchedule  -    -    -    -    vacd
+django_celery_beat.PeriodicTask      -    -    -    -    vacd
+django_celery_beat.SolarSchedule     -    -    -    -    vacd
+inscripciones.Comprobante            v    -    -    -    v
+inscripciones.Decision               -    -    -    -    v
+inscripciones.Envio                  v    -    -    -    v
+inscripciones.Inscripcion            v    -    -    -    v
+inscripciones.Maestro                v    -    -    -    v
+inscripciones.Usuario                -    -    -    -    vacd
+kafka_bridge.ConsumerOffset          -    -    -    -    v
+kafka_bridge.DeadLetter              -    -    -    -    v
+kafka_bridge.OutboxMessage           -    -    -    -    v
+kafka_bridge.Panorama                -    -    -    -    v
+kafka_bridge.Rastro                  -    -    -    -    v
+stock.Anulacion                      -    v    -    -    v
+stock.Aviso                          -    v    -    -    v
+stock.Carro                          -    v    -    -    v
+stock.Existencia                     -    v    -    -    v
+stock.Insumo                         -    v    -    -    vacd
+stock.Movimiento                     -    v    -    -    v
+ventas.Anulacion                     -    -    v    -    v
+ventas.Cuenta                        -    -    v    -    v
+ventas.Insumo                        -    -    vc   -    vac
+ventas.Producto                      -    -    vc   -    vac
+ventas.ReporteSemanal                -    -    v    -    v
+ventas.Semana                        -    -    v    -    v
+ventas.Venta                         -    -    v    -    v
 """
+# What staff may do with the rows they choose in a list.
+ACTIONS = """
+                                                   revi dist cont staf root
+auth.Group.delete_selected                         -    -    -    -    x
+axes.AccessAttempt.delete_selected                 -    -    -    -    x
+django_celery_beat.ClockedSchedule.delete_selected -    -    -    -    x
+django_celery_beat.CrontabSchedule.delete_selected -    -    -    -    x
+django_celery_beat.IntervalSchedule.delete_selected -    -    -    -    x
+django_celery_beat.PeriodicTask.disable_tasks      -    -    -    -    x
+django_celery_beat.PeriodicTask.enable_tasks       -    -    -    -    x
+django_celery_beat.PeriodicTask.run_tasks          -    -    -    -    x
+django_celery_beat.PeriodicTask.toggle_tasks       -    -    -    -    x
+django_celery_beat.PeriodicTask.delete_selected    -    -    -    -    x
+django_celery_beat.SolarSchedule.delete_selected   -    -    -    -    x
+inscripciones.Envio.reintentar                     x    -    -    -    x
+inscripciones.Inscripcion.aprobar_elegidas         x    -    -    -    x
+inscripciones.Inscripcion.rechazar_elegidas        x    -    -    -    x
+inscripciones.Maestro.anular                       x    -    -    -    x
+inscripciones.Maestro.dar_de_baja                  x    -    -    -    x
+inscripciones.Maestro.reactivar                    x    -    -    -    x
+inscripciones.Maestro.reenviar                     x    -    -    -    x
+inscripciones.Usuario.delete_selected              -    -    -    -    x
+kafka_bridge.DeadLetter.discard_selected           -    -    -    -    x
+kafka_bridge.DeadLetter.replay_selected            -    -    -    -    x
+stock.Insumo.delete_selected                       -    -    -    -    x
+ventas.ReporteSemanal.export_admin_action          -    -    x    -    x
+ventas.ReporteSemanal.reenviar                     -    -    x    -    x
+"""
+HEADERS = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "same-origin",
+    "Cross-Origin-Opener-Policy": "same-origin",
+}
 ROWS = [line.split() for line in TABLE.strip().splitlines()[1:]]
 MODEL_ROWS = [line.split() for line in MODELS.strip().splitlines()[1:]]
+ACTION_ROWS = [line.split() for line in ACTIONS.strip().splitlines()[1:]]
 BODIES = {"/api/v1/inscripciones/": formulario(), "/api/v1/ventas/": {"producto": "mediano", "cantidad": 1}}
 OF_A_MODEL = re.compile(r"/admin/\w+/\w+/(add/|<path:object_id>/((change|delete|history)/)?)?")
 
@@ -194,7 +235,9 @@ def world(kafka: str, settings: Settings) -> World:
         "other": with_token(a_maestro()),
         "revoked": gone,
         "session": with_session(maestro),  # after the token, which ends older sessions
-        "reviewer": with_session(staff(GRUPO)),
+        "reviewer": with_session(staff(REVISORES)),
+        "distributor": with_session(staff(DISTRIBUIDORES)),
+        "accountant": with_session(staff(CONTADORES)),
         "staff": with_session(staff()),
         "root": with_session(Usuario.objects.create_superuser(username=str(uuid4()))),
     }
@@ -220,14 +263,28 @@ def test_every_address_has_its_row() -> None:
 
 @pytest.mark.parametrize("row", MODEL_ROWS, ids=lambda row: row[0])
 def test_each_role_may_do_with_rows_what_the_table_says(world: World, row: list[str]) -> None:
-    label, reviewer, root = row
+    label, *expected = row
     found = {role: _may(client, apps.get_model(label)) for role, client in world.clients.items()}
-    expected = {**dict.fromkeys(ROLES[:5], "log in"), "reviewer": reviewer, "staff": "-", "root": root}
-    assert found == expected
+    assert found == {**dict.fromkeys(OUTSIDE, "log in"), **dict(zip(STAFF, expected, strict=True))}
 
 
 def test_every_model_of_the_administration_has_its_row() -> None:
     assert sorted(model._meta.label for model in admin.site._registry) == [label for label, *_ in MODEL_ROWS]
+
+
+def test_each_role_has_the_actions_that_the_table_says(world: World) -> None:
+    expected = {
+        role: {action for action, *may in ACTION_ROWS if may[column] == "x"} for column, role in enumerate(STAFF)
+    }
+    assert {role: _actions(world.clients[role]) for role in STAFF} == expected
+
+
+def _actions(client: APIClient) -> set[str]:
+    """Those offered in the lists that this user may open."""
+    request = RequestFactory().get("/")
+    request.user = Usuario.objects.get(pk=client.session["_auth_user_id"])
+    pages = [page for page in admin.site._registry.values() if page.has_view_permission(request)]
+    return {f"{page.model._meta.label}.{name}" for page in pages for name in page.get_actions(request)}
 
 
 def _status(client: APIClient, method: str, address: str, body: str) -> int:
@@ -236,7 +293,17 @@ def _status(client: APIClient, method: str, address: str, body: str) -> int:
     savepoint = transaction.savepoint()
     answer = client.generic(method, address, body, content_type="application/json")
     transaction.savepoint_rollback(savepoint)
+    _check_headers(address, answer.headers)
     return int(answer.status_code)
+
+
+def _check_headers(address: str, headers: Mapping[str, str]) -> None:
+    """Every answer tells the browser what it may do with it; only the administration may evaluate."""
+    assert {name: headers.get(name) for name in HEADERS} == HEADERS, address
+    assert "camera=()" in headers["Permissions-Policy"]
+    policy = headers["Content-Security-Policy"]
+    assert "script-src 'self'" in policy
+    assert ("'unsafe-eval'" in policy) == address.startswith("/admin/")
 
 
 def _addresses() -> Iterator[tuple[str, str]]:

@@ -46,3 +46,8 @@ def test_nobody_sees_another_ones_sale(system: System, anyone: Client, maestro: 
     other = enrol(system, anyone.port, paid=False)
     assert other.call("GET", f"ventas/{maestro.sent[0]}/").status == 404
     assert anyone.call("GET", "ventas/").status == 401
+
+
+def test_a_new_installation_has_the_guilds_groups(system: System) -> None:
+    sql = "SELECT name, count(*) FROM auth_group g JOIN auth_group_permissions p ON p.group_id = g.id GROUP BY name"
+    assert dict(query(system, sql)) == {"Revisores": 8, "Distribuidores": 7, "Contadores": 12}

@@ -3,10 +3,12 @@
 import json
 import re
 from collections.abc import Iterator
+from datetime import timedelta
 from typing import Any
 from uuid import uuid4
 
 import pytest
+import time_machine
 from confluent_kafka import Consumer, Message, TopicPartition
 from django.test import Client
 from django.utils import timezone
@@ -276,6 +278,14 @@ def test_someone_who_left_the_guild_has_no_use_of_the_token(maestro: Usuario) ->
     token = token_de(maestro)
     Usuario.objects.filter(pk=maestro.pk).update(is_active=False)
     assert con(token).get("/api/v1/tokens/").status_code == 401
+
+
+def test_a_token_ends_after_a_year(maestro: Usuario) -> None:
+    token = con(token_de(maestro))
+    almost, over = (timezone.now() + timedelta(days=365, minutes=minutes) for minutes in (-1, 1))
+    for moment, status in ((almost, 200), (over, 401)):
+        with time_machine.travel(moment):
+            assert token.get("/api/v1/tokens/").status_code == status
 
 
 # The login page

@@ -226,6 +226,24 @@ def test_a_mailbox_that_refuses_for_good_stops_it_for_a_person_and_its_address_i
 
 
 @pytest.mark.parametrize(
+    "otro", ["\r\nBcc: otro@example.cl", "\nBcc: otro@example.cl", ", otro@example.cl", "\r\n\r\nHola"]
+)
+def test_an_address_that_brings_a_header_along_is_stopped_and_reaches_nobody(mailbox: Mailbox, otro: str) -> None:
+    """The API refuses it; a message that a stranger writes into the topic may have it, and staff may approve that."""
+    campos = formulario()
+    fila = aprobada(**{**campos, "email": campos["email"] + otro})
+    revisora = Usuario.objects.create_user(f"revisora{fila.pk}", is_staff=True)
+    services.aprobar([fila.pk], por=revisora, motivo="", ahora=AHORA)
+    assert not enviar(fila)
+    envio = su_envio(fila)
+    assert (envio.estado, envio.intentos) == (Envio.Estado.DETENIDO, 1)
+    assert envio.ultimo_error in ("BadHeaderError", "ValueError")
+    assert not AuthToken.objects.filter(user__maestro__inscripcion=fila).exists()
+    assert not mailbox.mails(to=campos["email"])
+    assert not mailbox.mails(to="otro@example.cl")
+
+
+@pytest.mark.parametrize(
     ("error", "texto"),
     [
         (SMTPRecipientsRefused({"a@b.cl": (450, b"4.2.0 <a@b.cl> greylisted")}), "SMTPRecipientsRefused 450 4.2.0"),

@@ -133,7 +133,7 @@ POSTGRES = {"ENGINE": "django.db.backends.postgresql", "OPTIONS": {"connect_time
         (checks.client_is_ours({"acks": "1", "enable.idempotence": "false"}), ["kafka_bridge.E104"] * 2),
         (checks.mail_leaves("django.core.mail.backends.smtp.EmailBackend"), []),
         (checks.mail_leaves("django.core.mail.backends.console.EmailBackend"), ["kafka_bridge.E105"]),
-        (checks.topics_reach_back([TOPIC, replace(TOPIC, retention_ms=-1)]), []),
+        (checks.topics_reach_back([TOPIC, replace(TOPIC, retention_ms=-1)]), ["kafka_bridge.W107"]),
         (checks.topics_reach_back([replace(TOPIC, retention_ms=DAY_MS)]), ["kafka_bridge.W106"]),
     ],
 )

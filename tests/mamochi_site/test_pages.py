@@ -68,3 +68,15 @@ def test_a_body_that_cannot_be_read_is_a_400_in_spanish(client: Client) -> None:
 def test_a_form_without_its_csrf_token_is_refused_in_spanish() -> None:
     answer = Client(enforce_csrf_checks=True).post(reverse("inscripciones:entrar"), {"token": "x"})
     assert (answer.status_code, "no guarda cookies" in answer.content.decode()) == (403, True)
+
+
+def test_what_a_maestro_was_shown_stays_in_no_cache(maestro: Client) -> None:
+    assert maestro.get("/api/v1/tokens/").headers["Cache-Control"] == "no-store"
+    stranger = Client()
+    assert stranger.get("/api/v1/", headers={"authorization": "Bearer x"}).headers["Cache-Control"] == "no-store"
+    assert "Cache-Control" not in stranger.get("/api/v1/").headers
+
+
+def test_a_body_that_is_too_large_is_a_413_in_spanish_without_being_read(client: Client) -> None:
+    answer = client.post("/api/v1/inscripciones/", b"{" + b" " * 1_000_000, content_type="application/json")
+    assert (answer.status_code, answer.json()["detail"][:31]) == (413, "El cuerpo supera los 1000000 by")

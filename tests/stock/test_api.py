@@ -15,7 +15,7 @@ from rest_framework.test import APIClient
 from kafka_bridge import watermark
 from kafka_bridge.batch import read
 from kafka_bridge.events import Event
-from stock import consumers, services
+from stock import consumers, services, views
 from stock.events import STOCK, StockAgotado
 from stock.models import Aviso
 from tests.stock.guion import AHORA, LLENO, anulada, aviso, correccion, medianos, venta
@@ -98,6 +98,12 @@ def test_the_ledger_is_the_maestros_own_newest_first_and_in_pages(rosa: UUID, ap
         lines += page["results"]
     assert len(lines) == 4 + 60 + 1 + 1
     assert sum(line["cantidad"] for line in lines if line["insumo"] == "vaso") == 10 - 60 + 1 + 2
+
+
+def test_a_page_is_never_longer_than_its_limit(rosa: UUID, api: APIClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    consumers.descontar_ventas([venta(rosa, AHORA + timedelta(seconds=n), vaso=1) for n in range(9)])
+    monkeypatch.setattr(views.NewestFirst, "max_page_size", 5)
+    assert len(api.get("/api/v1/stock/movimientos/?page_size=1000000").json()["results"]) == 5
 
 
 def test_a_notice_is_in_kafka_when_202_is_answered(

@@ -134,13 +134,15 @@ def exportar(client: Client, formato: str) -> bytes:
 
 
 def test_reports_are_exported_without_formulas(admin_client: Client, cuenta: Callable[..., Cuenta]) -> None:
-    for nombre in ("=HYPERLINK(1)", "@SUM(1)", "+1", "-1", "Rosa Ñáñez"):
+    for nombre in ("=HYPERLINK(1)", "@SUM(1)", "+1", "-1", "\t=1", "Rosa Ñáñez"):
         una = cuenta(nombre=nombre)
         services.registrar([venta(una.maestro_id)])
     cierre.contabilizar(W47, ahora=AHORA)
+    ReporteSemanal.objects.update(respuesta="=HYPERLINK(2)")  # a mail server's words
     filas = list(csv.DictReader(io.StringIO(exportar(admin_client, "0").decode())))
-    assert {fila["maestro"] for fila in filas} == {"'=HYPERLINK(1)", "'@SUM(1)", "'+1", "'-1", "Rosa Ñáñez"}
+    assert {fila["maestro"] for fila in filas} == {"'=HYPERLINK(1)", "'@SUM(1)", "'+1", "'-1", "'\t=1", "Rosa Ñáñez"}
     assert {(fila["semana"], fila["ingresos"]) for fila in filas} == {("2026-W47", "2000")}
+    assert {fila["respuesta"] for fila in filas} == {"'=HYPERLINK(2)"}
     hoja = load_workbook(io.BytesIO(exportar(admin_client, "1"))).active  # type: ignore[no-untyped-call]
     assert hoja is not None
     celdas = [celda for fila in hoja.iter_rows(min_row=2) for celda in fila]

@@ -5,7 +5,7 @@ from django.db import migrations, models
 
 class Migration(migrations.Migration):
     dependencies = [
-        ("ventas", "0005_hints_expire"),
+        ("ventas", "0006_hints_expire"),
     ]
 
     operations = [

@@ -19,7 +19,7 @@ def medir_de_nuevo(apps: Any, _schema_editor: Any) -> None:
 
 
 class Migration(migrations.Migration):
-    dependencies = [("ventas", "0004_mails_on_hold")]
+    dependencies = [("ventas", "0005_contadores")]
     operations = [
         migrations.RunPython(vencer, migrations.RunPython.noop),
         migrations.RunPython(medir_de_nuevo, migrations.RunPython.noop),

@@ -1,0 +1,172 @@
+"""Guessing passwords at the administration's login: who is locked out, for how long, and whom that leaves alone."""
+
+import json
+from collections.abc import Iterator
+from datetime import timedelta
+from typing import Any
+
+import pytest
+import time_machine
+from axes.models import AccessAttempt
+from django.conf import settings as project
+from django.core.cache import cache
+from django.test import Client, RequestFactory
+from django.utils import timezone
+from pytest_django import Settings
+from rest_framework.settings import api_settings
+
+from inscripciones import credenciales
+from inscripciones.models import Usuario
+from inscripciones.throttling import direccion
+from tests.kafka_bridge.test_logs import Kept, Lines, kept, lines  # noqa: F401 - fixtures
+
+pytestmark = pytest.mark.django_db
+LOGIN = "/admin/login/"
+PASSWORD = "huesillo-con-mote"
+PAGE = {"accept": "text/html"}
+
+
+@pytest.fixture(autouse=True)
+def _quick_and_unlimited(settings: Settings) -> None:
+    cache.clear()
+    settings.LIMITE_ENTRADAS = ""
+    settings.PASSWORD_HASHERS = [
+        "django.contrib.auth.hashers.MD5PasswordHasher"
+    ]  # a hundred passwords are checked here
+
+
+@pytest.fixture(autouse=True)
+def rosa() -> Usuario:
+    return Usuario.objects.create_superuser("rosa", password=PASSWORD)
+
+
+@pytest.fixture
+def one_proxy(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    with monkeypatch.context() as patch:
+        patch.setattr(api_settings, "NUM_PROXIES", 1)
+        yield
+
+
+def log_in(password: str, name: str = "rosa", address: str = "203.0.113.7", **headers: str) -> Any:
+    form = {"username": name, "password": password}
+    return Client(REMOTE_ADDR=address).post(LOGIN, form, headers={**PAGE, **headers})
+
+
+def fail(times: int, name: str = "rosa", address: str = "203.0.113.7", **headers: str) -> list[int]:
+    return [log_in("no", name, address, **headers).status_code for _ in range(times)]
+
+
+def test_the_fifth_wrong_password_closes_that_login_and_says_until_when() -> None:
+    assert fail(5) == [200, 200, 200, 200, 429]
+    answer = log_in(PASSWORD)
+    assert (answer.status_code, answer["Retry-After"]) == (429, "900")
+    assert "Prueba otra vez en 15 minutos" in answer.text
+    assert "acceso queda cerrado" in log_in(PASSWORD, accept="application/json").json()["detail"]
+
+
+def test_it_opens_again_by_itself() -> None:
+    fail(5)
+    with time_machine.travel(timezone.now() + timedelta(minutes=15, seconds=1)):
+        assert log_in(PASSWORD).status_code == 302
+
+
+def test_hammering_on_a_closed_login_neither_prolongs_it_nor_fills_the_database() -> None:
+    fail(5)
+    before = AccessAttempt.objects.values().get()
+    assert set(fail(20)) == {429}
+    assert AccessAttempt.objects.values().get() == before
+
+
+def test_nobody_else_is_locked_out() -> None:
+    Usuario.objects.create_superuser("pedro", password=PASSWORD)
+    fail(5)
+    assert log_in(PASSWORD, "pedro").status_code == 302
+    assert log_in(PASSWORD, address="203.0.113.8").status_code == 302
+    assert log_in(PASSWORD).status_code == 429
+
+
+def test_whoever_gets_in_begins_anew() -> None:
+    fail(4)
+    assert log_in(PASSWORD).status_code == 302
+    assert fail(4) == [200] * 4
+
+
+def test_another_browser_or_invented_address_is_no_way_around() -> None:
+    for number in range(5):
+        fail(1, **{"user-agent": f"browser {number}", "x-forwarded-for": f"198.51.100.{number}"})
+    assert log_in(PASSWORD).status_code == 429
+
+
+@pytest.mark.usefixtures("one_proxy")
+def test_behind_a_proxy_the_address_is_the_one_that_it_saw() -> None:
+    proxy = "10.0.0.1"
+    fail(5, address=proxy, **{"x-forwarded-for": "198.51.100.1, 203.0.113.7"})
+    assert log_in(PASSWORD, address=proxy, **{"x-forwarded-for": "198.51.100.2, 203.0.113.7"}).status_code == 429
+    assert log_in(PASSWORD, address=proxy, **{"x-forwarded-for": "203.0.113.8"}).status_code == 302
+
+
+@pytest.mark.parametrize(
+    ("told", "counted"),
+    [
+        ("203.0.113.7", "203.0.113.7"),
+        ("::ffff:203.0.113.7", "203.0.113.7"),
+        ("2001:db8:1:2:aaaa::1", "2001:db8:1:2::"),
+        ("2001:db8:1:2:bbbb::2", "2001:db8:1:2::"),
+        ("2001:db8:1:3::1", "2001:db8:1:3::"),
+        ("", None),
+        ("nada", None),
+    ],
+)
+def test_a_client_cannot_change_its_address_within_its_network(told: str, counted: str | None) -> None:
+    assert direccion(RequestFactory(REMOTE_ADDR=told).get("/")) == counted
+
+
+def test_without_an_address_the_name_counts() -> None:
+    assert fail(5, address="") == [200, 200, 200, 200, 429]
+
+
+def test_trying_one_password_on_many_names_is_limited_per_address(settings: Settings) -> None:
+    settings.LIMITE_ENTRADAS = "3/min"
+    found = [log_in("no", f"persona-{number}") for number in range(4)]
+    assert [answer.status_code for answer in found] == [200, 200, 200, 429]
+    assert 0 < int(found[-1]["Retry-After"]) <= 61
+    assert "Espera un minuto" in found[-1].text
+
+
+def test_the_maestros_login_goes_on(rosa: Usuario) -> None:
+    maestro = Usuario.objects.create_user("m", maestro_id="0f8fad5b-d9cb-469f-a165-70867728950e")
+    token = credenciales.emitir(maestro)
+    fail(5)
+    answer = Client(REMOTE_ADDR="203.0.113.7").post("/api/v1/entrar/", {"token": token})
+    assert answer.status_code == 302
+
+
+def test_what_was_typed_is_in_no_log(lines: Lines) -> None:  # noqa: F811 - a fixture
+    fail(6, name="rosa.nanez")
+    log_in("mi-clave-secreta", name="rosa@example.cl")
+    told = json.dumps(lines, ensure_ascii=False)
+    for secret in ("rosa.nanez", "rosa@example.cl", "mi-clave-secreta", "203.0.113.7"):
+        assert secret not in told
+    assert "Locking out" in told
+    assert not AccessAttempt.objects.filter(post_data__contains="mi-clave-secreta").exists()
+
+
+def test_a_superuser_sees_who_is_locked_out_and_opens_that_login(admin_client: Client) -> None:
+    fail(5)
+    page = admin_client.get("/admin/axes/accessattempt/").text
+    for told in ("Accesos", "intentos de acceso", "Claves equivocadas", "Cuándo", "203.0.113.7"):
+        assert told in page
+    pk = AccessAttempt.objects.get().pk
+    admin_client.post(f"/admin/axes/accessattempt/{pk}/delete/", {"post": "yes"})
+    assert log_in(PASSWORD).status_code == 302
+
+
+def test_sessions_end() -> None:
+    staff, maestro = Client(), Client()
+    staff.post(LOGIN, {"username": "rosa", "password": PASSWORD})
+    user = Usuario.objects.create_user("m", maestro_id="0f8fad5b-d9cb-469f-a165-70867728950e")
+    maestro.post("/api/v1/entrar/", {"token": credenciales.emitir(user)})
+    assert staff.session.get_expiry_age() == project.ADMIN_SESSION_AGE == 12 * 3_600
+    assert maestro.session.get_expiry_age() == project.SESSION_COOKIE_AGE == 14 * 86_400
+    with time_machine.travel(timezone.now() + timedelta(hours=12, seconds=1)):
+        assert (staff.get("/admin/").status_code, maestro.get("/api/v1/tokens/").status_code) == (302, 200)
