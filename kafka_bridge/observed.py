@@ -14,6 +14,7 @@ from confluent_kafka import KafkaException, TopicPartition
 
 from kafka_bridge import logs, metrics, traceparent
 from kafka_bridge.batch import Batch, Partition, Record
+from kafka_bridge.models import DeadLetter
 
 logger = logs.logger("kafka_bridge.batch")
 
@@ -52,6 +53,14 @@ class Lane:
         self.pulse = Pulse(f"{consumer}.{lane}" if lane else consumer)
         self._began = 0.0
         self._lag: set[Partition] = set()  # what the gauge shows
+        self._count_from_zero()
+
+    def _count_from_zero(self) -> None:
+        """A counter that appears with its first burst shows no increase: Prometheus has to see the zero before."""
+        for counter in (metrics.MESSAGES, metrics.BATCHES, metrics.FENCED, metrics.OUTAGES):
+            counter.labels(self.consumer, self.lane)
+        for reason in DeadLetter.Reason.values:
+            metrics.DEAD_LETTERS.labels(self.consumer, reason)
 
     @contextmanager
     def working_on(self, records: Sequence[Record]) -> Iterator[None]:
