@@ -36,7 +36,7 @@ def log_requests(get_response: GetResponse) -> GetResponse:
 
 
 def answer_probes(get_response: GetResponse) -> GetResponse:
-    """Health and metrics whatever `Host` says and before all else: probes come by a pod's address, Prometheus by a service's name."""
+    """Health and metrics whatever `Host` says: probes come by a pod's address, Prometheus by a service's name."""
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
         try:

@@ -1,4 +1,4 @@
-"""The whole system at this moment: brokers, topics, consumers, outbox, dead letters, what the apps owe, and in words what is wrong.
+"""The whole system at this moment: brokers, topics, consumers, outbox, dead letters, what is owed, and in words what is wrong.
 
 Costs three queries and one for each thing that an app owes (duties.py), and what cluster.py asks of Kafka; without Kafka it
 takes cluster.ANSWER_SECONDS and tells the rest. The same for the admin's page, the terminal (`manage.py estado`) and /metrics.
@@ -120,7 +120,13 @@ def look(now: datetime | None = None) -> Overview:
     kafka = cluster.ask(names, [(row.topic, row.partition, row.next_offset) for row in offsets])
     dead, outbox, owed = _dead_letters(now), _outbox(now), duties.all_of(now)
     groups = [_group(consumer, lane, offsets, kafka, dead, now) for consumer, lane in _lanes()]
-    problems = [*_of_kafka(kafka), *_of_outbox(outbox, kafka), *_of_groups(groups), *_of_duties(owed), *_of_dead(groups)]
+    problems = [
+        *_of_kafka(kafka),
+        *_of_outbox(outbox, kafka),
+        *_of_groups(groups),
+        *_of_duties(owed),
+        *_of_dead(groups),
+    ]
     problems.sort(key=lambda problem: not problem.grave)
     brokers, topics = (kafka.brokers, kafka.topics) if kafka else (None, [])
     return Overview(now.timestamp(), brokers, topics, groups, outbox, owed, problems)

@@ -67,7 +67,12 @@ class PanoramaAdmin(PageAdmin):
     def context(self, request: HttpRequest) -> dict[str, Any]:
         seen = overview.recent(REMEMBERED_SECONDS)
         plot = {"labels": [], "datasets": []}  # the page's script adds to it
-        return {"refresh_ms": REFRESH_SECONDS * 1_000, **tables(seen), "figures": figures(seen), "plot": json.dumps(plot)}
+        return {
+            "refresh_ms": REFRESH_SECONDS * 1_000,
+            **tables(seen),
+            "figures": figures(seen),
+            "plot": json.dumps(plot),
+        }
 
     def data(self, request: HttpRequest) -> JsonResponse:
         """The tables again, and the figures that the page's script plots."""

@@ -33,8 +33,10 @@ def reportes(now: datetime) -> Duty:
     pendientes = Q(envio=ReporteSemanal.Envio.PENDIENTE)
     fallidos = Q(envio=ReporteSemanal.Envio.FALLIDO, semana_id__gte=(now - VIGENCIA).date())
     debido = Coalesce("proximo_intento", "creado_en")
-    found = ReporteSemanal.objects.filter(pendientes | fallidos).annotate(debido=debido).aggregate(
-        since=Min("debido", filter=pendientes & Q(debido__lte=now)), failed=Count("pk", filter=fallidos)
+    found = (
+        ReporteSemanal.objects.filter(pendientes | fallidos)
+        .annotate(debido=debido)
+        .aggregate(since=Min("debido", filter=pendientes & Q(debido__lte=now)), failed=Count("pk", filter=fallidos))
     )
     return Duty(
         work="reportes",

@@ -174,7 +174,7 @@ def test_what_kafka_does_not_say_is_a_question_mark_and_never_all_well(
     assert seen.problems[0].grave
     page = admin_client.get(PAGE).text
     assert "data-all-well" not in page
-    assert page.count('data-lag>?<') == len(seen.groups)
+    assert page.count("data-lag>?<") == len(seen.groups)
 
 
 class SilentAdmin:
