@@ -65,6 +65,10 @@ class InscripcionAprobada(Event, frozen=True):
     def key(self) -> str:
         return str(self.maestro_id)
 
+    @property
+    def cause_key(self) -> str:
+        return str(self.inscripcion_id)
+
 
 class InscripcionRechazada(Event, frozen=True):
     """The guild said no; `motivo` is the reason in Spanish, as the applicant reads it."""

@@ -11,15 +11,20 @@ from inscripciones.events import InscripcionAprobada, InscripcionRechazada, Insc
 from inscripciones.models import Envio, Inscripcion, Maestro
 from inscripciones.services import maestro_id
 from kafka_bridge.events import Event
-from kafka_bridge.tracing import Clue, Ids, Row, tracer
+from kafka_bridge.tracing import Clue, Gap, Ids, Row, tracer
 
 RECIENTES = 5_000  # forms among which the one behind an event's id is looked for
 EVENTOS = (InscripcionRecibida, InscripcionAprobada, InscripcionRechazada)
 
 
 @tracer
-def seguir(ids: Ids) -> Iterator[Clue | Row]:
+def seguir(ids: Ids) -> Iterator[Clue | Row | Gap]:
     """By the enrolment's id, the maestro's, or that of an event of a recent enrolment."""
+    if Inscripcion.objects.order_by("-recibida_en")[RECIENTES:].exists():
+        yield Gap(
+            f"los eventos de inscripciones se buscaron entre las {RECIENTES} más recientes",
+            "Busca con el id de la inscripción o el del maestro.",
+        )
     claves = ids | _de_eventos(ids) | set(Maestro.objects.filter(pk__in=ids).values_list("inscripcion_id", flat=True))
     filas = {fila.pk: fila for fila in Inscripcion.objects.filter(pk__in=claves)}
     for fila in filas.values():
@@ -41,7 +46,13 @@ def _de_eventos(ids: Ids) -> set[UUID]:
 
 def _de_inscripcion(fila: Inscripcion) -> Iterator[Clue | Row]:
     estado = f"{fila.get_estado_display()}, vía {fila.via}"
-    yield Row(what="Inscripción", state=estado, at=fila.registrada_en, url=_pagina("inscripcion", fila.pk))
+    yield Row(
+        what="Inscripción",
+        state=estado,
+        at=fila.registrada_en,
+        url=_pagina("inscripcion", fila.pk),
+        written_by=("aprobacion", InscripcionRecibida.derive_id(fila.pk)),
+    )
     priority = folios.via(fila.pk) == "paid"  # as it was sent: one that paid later travelled with the rest
     yield _pista(InscripcionRecibida, fila.pk, str(fila.pk), priority=priority, near=fila.recibida_en)
     if fila.estado == Inscripcion.Estado.APROBADA:

@@ -77,6 +77,11 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
         raise NotImplementedError(f"{type(self).__name__} needs a key")
 
     @property
+    def cause_key(self) -> str:
+        """The key of the event that this one follows from, where that is another: whose trace it goes on with."""
+        return self.key
+
+    @property
     def priority(self) -> bool:
         """Whether it goes to the priority partition, where its topic has one."""
         return False
@@ -123,7 +128,7 @@ def encode(event: Event) -> Message:
         "ce_time": event.time.astimezone(UTC).isoformat(),
         "content-type": "application/json",
     }
-    if trace := traceparent.current():
+    if trace := traceparent.current(event.cause_key):
         headers[traceparent.HEADER] = trace
     return Message(
         event_id=event.id,

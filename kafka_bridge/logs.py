@@ -112,9 +112,11 @@ def _rendered(log_format: Format) -> list[Processor]:
 
 
 def add_trace(_logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:
-    """The trace that the line belongs to, where there is one."""
+    """The trace that the line belongs to, where there is one, and those that met in it."""
     if trace_id := traceparent.current_id():
         line.setdefault("trace_id", trace_id)
+    if traces := traceparent.joined():
+        line.setdefault("traces", traces)
     return line
 
 

@@ -154,7 +154,11 @@ TASK_SECONDS: Final = _histogram(
     "mamochi_task_seconds", "Lo que tarda cada tarea.", "task", where=("worker",), buckets=SECONDS
 )
 
+for _way in ("kafka", "outbox"):
+    PUBLISHED.labels(_way)  # from zero: of a counter that appears with its first burst, Prometheus sees no increase
+
 # The whole, looked up at each scrape
+DATABASE_UP: Final = _at_scrape("mamochi_database_up", "1 si la base de datos le respondió a la web; si no, 0.")
 KAFKA_UP: Final = _at_scrape("mamochi_kafka_up", "1 si un broker respondió dentro de un segundo; si no, 0.")
 GROUP_MEMBERS: Final = _at_scrape(
     "mamochi_group_members", "Procesos que atienden cada grupo: 0 es un consumidor detenido.", "group"
@@ -173,4 +177,12 @@ OUTBOX: Final = _at_scrape("mamochi_outbox_messages", "Mensajes aceptados que es
 OUTBOX_AGE: Final = _at_scrape("mamochi_outbox_oldest_seconds", "Edad del más antiguo de ellos; 0 si no hay.")
 OPEN_DEAD_LETTERS: Final = _at_scrape(
     "mamochi_open_dead_letters", "Mensajes no procesados que esperan a una persona.", "consumer"
+)
+WORK_OVERDUE: Final = _at_scrape(
+    "mamochi_work_overdue_seconds",
+    "Hace cuánto debió hacerse lo más antiguo de cada trabajo (correos, reportes, cierre, beat); 0 si nada espera.",
+    "work",
+)
+WORK_FAILED: Final = _at_scrape(
+    "mamochi_work_failed", "Lo que una persona debe mirar de cada trabajo: no salió, o falla una y otra vez.", "work"
 )

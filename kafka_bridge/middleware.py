@@ -6,6 +6,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponseBase
+from django.urls import Resolver404, resolve
 
 from kafka_bridge import logs, traceparent
 
@@ -30,6 +31,19 @@ def log_requests(get_response: GetResponse) -> GetResponse:
             if not request.path_info.startswith(PROBES):
                 logger.info("request", **_line(request, response, published, time.perf_counter() - began))
         return response
+
+    return middleware
+
+
+def answer_probes(get_response: GetResponse) -> GetResponse:
+    """Health and metrics whatever `Host` says: probes come by a pod's address, Prometheus by a service's name."""
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        try:
+            view = resolve(request.path_info).func if request.path_info.startswith(("/health/", "/metrics")) else None
+        except Resolver404:
+            view = None
+        return view(request) if view else get_response(request)
 
     return middleware
 

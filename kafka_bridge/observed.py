@@ -4,8 +4,10 @@
 """
 
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import cache
+from itertools import islice
 from typing import Any, Final
 from uuid import UUID
 
@@ -14,8 +16,11 @@ from confluent_kafka import KafkaException, TopicPartition
 
 from kafka_bridge import logs, metrics, traceparent
 from kafka_bridge.batch import Batch, Partition, Record
+from kafka_bridge.models import DeadLetter
 
 logger = logs.logger("kafka_bridge.batch")
+
+TRACE_ENDS: Final = 35  # where a traceparent's trace id does
 
 
 class Pulse:
@@ -52,13 +57,28 @@ class Lane:
         self.pulse = Pulse(f"{consumer}.{lane}" if lane else consumer)
         self._began = 0.0
         self._lag: set[Partition] = set()  # what the gauge shows
+        self._count_from_zero()
+
+    def _count_from_zero(self) -> None:
+        """A counter that appears with its first burst shows no increase: Prometheus has to see the zero before."""
+        for counter in (metrics.MESSAGES, metrics.BATCHES, metrics.FENCED, metrics.OUTAGES):
+            counter.labels(self.consumer, self.lane)
+        for reason in DeadLetter.Reason.values:
+            metrics.DEAD_LETTERS.labels(self.consumer, reason)
 
     @contextmanager
     def working_on(self, records: Sequence[Record]) -> Iterator[None]:
-        """Goes on with the records' trace where they share one; otherwise begins one that the batch's line ties to theirs."""
+        """Goes on with the records' trace; where they have several, a trace of the batch's own begins that is tied to them."""
         self._began = time.perf_counter()
-        traces = {record.trace for record in records}
-        with traceparent.continued(traceparent.trace_id_of(traces.pop()) if len(traces) == 1 else ""):
+        headers = {
+            (record.trace or b"")[:TRACE_ENDS]: record.trace for record in records
+        }  # each event has its own span
+        traces = [traceparent.trace_id_of(header) for header in islice(headers.values(), traceparent.NAMED)]
+        if len(headers) == 1:
+            with traceparent.continued(traces[0]):
+                yield
+            return
+        with traceparent.continued(""), traceparent.met(filter(None, traces), _trace_of_key(records)):
             yield
 
     def committed(self, batch: Batch) -> None:
@@ -79,9 +99,6 @@ class Lane:
     def _line(self, records: Sequence[Record], dead: int) -> dict[str, Any]:
         line: dict[str, Any] = {"consumer": self.consumer, "lane": self.lane, "messages": len(records)}
         line |= logs.bounded(_ends(records)) | {"events": len(records) - sum(not record.event for record in records)}
-        traces = [traceparent.trace_id_of(record.trace) for record in (records[0], records[-1])]
-        if any(trace not in ("", traceparent.current_id()) for trace in traces):
-            line["traces"] = traces
         return line | ({"dead_letters": dead} if dead else {})
 
     def fenced(self) -> None:
@@ -114,3 +131,13 @@ def _ends(records: Sequence[Record]) -> list[UUID]:
     first = next((record.event.id for record in records if record.event), None)
     last = next((record.event.id for record in reversed(records) if record.event), None)
     return [] if first is None or last is None else [first, last]
+
+
+def _trace_of_key(records: Sequence[Record]) -> Callable[[str], str]:
+    """Of each key's last event, worked out only where something follows from one."""
+
+    @cache
+    def by_key() -> dict[str, str]:
+        return {record.event.key: traceparent.trace_id_of(record.trace) for record in records if record.event}
+
+    return lambda key: by_key().get(key, "")

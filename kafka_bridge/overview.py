@@ -1,57 +1,31 @@
-"""The whole system at this moment: brokers, topics, consumers, outbox, dead letters, and in words what is wrong.
+"""The whole system at this moment: brokers, topics, consumers, outbox, dead letters, what is owed, and in words what is wrong.
 
-Costs three queries and at most six questions to Kafka, whatever the number of topics and events; without Kafka it takes
-`KAFKA_SECONDS` and tells the rest. The same for the admin's page, the terminal (`manage.py estado`) and /metrics.
+Costs three queries and one for each thing that an app owes (duties.py), and what cluster.py asks of Kafka; without Kafka it
+takes cluster.ANSWER_SECONDS and tells the rest. The same for the admin's page, the terminal (`manage.py estado`) and /metrics.
 """
 
 import threading
 import time
-from collections.abc import Iterator
-from concurrent.futures import Future
+from collections.abc import Iterable, Iterator
 from datetime import UTC, datetime
-from typing import Any, Final
+from typing import Final
 
 import msgspec
-from confluent_kafka import KafkaException, TopicPartition
-from confluent_kafka.admin import ClusterMetadata, ConfigResource, OffsetSpec
 from django.db.models import Count, Min, Q
 from django.utils import timezone
 
-from kafka_bridge import broker, reader
+from kafka_bridge import cluster, duties
 from kafka_bridge.batch import Partition
+from kafka_bridge.cluster import Seen, TopicState
+from kafka_bridge.duties import Duty
 from kafka_bridge.handlers import Consumer, consumers
 from kafka_bridge.models import ConsumerOffset, DeadLetter, OutboxMessage
-from kafka_bridge.reader import Place
-from kafka_bridge.topics import PRIORITY_PARTITION, Topic
+from kafka_bridge.topics import PRIORITY_PARTITION
 
-KAFKA_SECONDS: Final = 0.8
 SLOW_SECONDS: Final = 60.0  # what waits for longer is worth a sentence
-RETENTION_SECONDS: Final = 60.0  # how long a topic's settings are remembered
-
-
-class PartitionState(msgspec.Struct, frozen=True):
-    """A partition as the brokers have it; `low` and `end` bound the offsets that are there."""
-
-    number: int
-    leader: int  # -1: none
-    replicas: int
-    in_sync: int
-    low: int
-    end: int
-
-
-class TopicState(msgspec.Struct, frozen=True):
-    """A declared topic. `retention_ms` is what the broker has, None where it did not say; `missing`: nobody created it."""
-
-    name: str
-    partitions: list[PartitionState]
-    retention_ms: int | None
-    missing: bool = False
-
-    @property
-    def messages(self) -> int:
-        """How many are there now."""
-        return sum(partition.end - partition.low for partition in self.partitions)
+ALL_WELL: Final = "Los consumidores están al día, nada espera su turno ni un correo más de lo debido."
+PAUSED_SECONDS: Final = 30.0  # a batch that takes longer is cut short (batch.TRANSACTION_TIMEOUT_MS)
+MANY_MESSAGES: Final = 1_000  # so many are worth one too, where nobody knows for how long they wait
 
 
 class Progress(msgspec.Struct, frozen=True):
@@ -65,7 +39,11 @@ class Progress(msgspec.Struct, frozen=True):
 
 
 class GroupState(msgspec.Struct, frozen=True):
-    """A consumer's lane. `members` is None where Kafka did not say. Times are ISO 8601, UTC."""
+    """A consumer's lane. What is None, Kafka did not say. Times are ISO 8601, UTC.
+
+    `still_s`: for how long none of its offsets has moved. Its waits for a server and undone batches are its process's own
+    counters (metrics.OUTAGES, FENCED).
+    """
 
     group: str
     consumer: str
@@ -76,14 +54,35 @@ class GroupState(msgspec.Struct, frozen=True):
     last_batch: str | None
     open_dead_letters: int
     recent_dead_letters: int  # of the last hour, whatever became of them
+    still_s: float = 0.0
 
     @property
-    def lag(self) -> int:
-        return sum(progress.lag or 0 for progress in self.progress)
+    def lag(self) -> int | None:
+        """None where any partition's is unknown."""
+        known = [one.lag for one in self.progress if one.lag is not None]
+        return sum(known) if len(known) == len(self.progress) else None
 
     @property
-    def waiting_s(self) -> float:
-        return max((progress.waiting_s or 0.0 for progress in self.progress), default=0.0)
+    def waiting_s(self) -> float | None:
+        """None where any partition's is unknown."""
+        known = [one.waiting_s for one in self.progress if one.waiting_s is not None]
+        return max(known, default=0.0) if len(known) == len(self.progress) else None
+
+    @property
+    def state(self) -> str:
+        """In a word, in Spanish."""
+        if self.members == 0:
+            return "detenido"
+        if self.members is None or self.lag is None:
+            return "?"
+        if self.lag == 0:
+            return "al día"
+        return "en pausa" if self.paused else "aplicando"
+
+    @property
+    def paused(self) -> bool:
+        """It has members, messages wait, and none is applied: it waits out an outage, or its partitions are paused."""
+        return bool(self.members and self.lag) and min(self.still_s, self.waiting_s or self.still_s) > PAUSED_SECONDS
 
 
 class Outbox(msgspec.Struct, frozen=True):
@@ -109,31 +108,28 @@ class Overview(msgspec.Struct, frozen=True):
     topics: list[TopicState]
     groups: list[GroupState]
     outbox: Outbox
+    duties: list[Duty]
     problems: list[Problem]
-
-
-class _Kafka(msgspec.Struct, frozen=True):
-    """What the brokers said."""
-
-    brokers: dict[int, str]
-    topics: list[TopicState]
-    members: dict[str, list[str]]  # hosts, by group
-    first_waiting: dict[Place, float]  # Unix seconds of the next message, where one waits
-    bounds: dict[Partition, tuple[int, int]]  # the oldest offset and the next one
 
 
 def look(now: datetime | None = None) -> Overview:
     """Looks at everything once. Raises django.db errors where the database does not answer."""
     now = now or timezone.now()
     offsets = list(ConsumerOffset.objects.filter(consumer__in=consumers))
-    kafka = _ask_kafka([(row.topic, row.partition, row.next_offset) for row in offsets])
-    dead = _dead_letters(now)
+    names = [_group_id(consumer, lane) for consumer, lane in _lanes()]
+    kafka = cluster.ask(names, [(row.topic, row.partition, row.next_offset) for row in offsets])
+    dead, outbox, owed = _dead_letters(now), _outbox(now), duties.all_of(now)
     groups = [_group(consumer, lane, offsets, kafka, dead, now) for consumer, lane in _lanes()]
-    outbox, topics = _outbox(now), kafka.topics if kafka else []
-    brokers = kafka.brokers if kafka else None
-    problems = [*_of_kafka(brokers, topics), *_of_outbox(outbox, brokers), *_of_groups(groups), *_of_dead(groups)]
+    problems = [
+        *_of_kafka(kafka),
+        *_of_outbox(outbox, kafka),
+        *_of_groups(groups),
+        *_of_duties(owed),
+        *_of_dead(groups),
+    ]
     problems.sort(key=lambda problem: not problem.grave)
-    return Overview(now.timestamp(), brokers, topics, groups, outbox, problems)
+    brokers, topics = (kafka.brokers, kafka.topics) if kafka else (None, [])
+    return Overview(now.timestamp(), brokers, topics, groups, outbox, owed, problems)
 
 
 class _Memory:
@@ -180,86 +176,6 @@ def _outbox(now: datetime) -> Outbox:
     return Outbox(found["count"], max(0.0, (now - oldest).total_seconds()) if oldest else 0.0)
 
 
-# Kafka's side
-
-
-def _ask_kafka(places: list[Place]) -> _Kafka | None:
-    """None where no broker answers in time. What a broker that answers leaves out is missing from the rest."""
-    deadline = time.monotonic() + KAFKA_SECONDS
-    try:
-        found = broker.admin().list_topics(timeout=KAFKA_SECONDS)
-    except KafkaException:
-        return None
-    left = max(0.1, deadline - time.monotonic())
-    members = _ask_members(left)
-    bounds = _ask_bounds(found, left)
-    topics = [_topic(topic, found, bounds, _retention().get(topic.name)) for topic in broker.declared_topics()]
-    waiting = [place for place in places if bounds.get(place[:2], (0, 0))[1] > place[2]]
-    brokers = {node.id: f"{node.host}:{node.port}" for node in found.brokers.values()}
-    first = reader.at_offsets(waiting, seconds=max(0.1, deadline - time.monotonic()))
-    since = {place: message.timestamp()[1] / 1_000 for place, message in first.items()}
-    return _Kafka(brokers, topics, members, since, bounds)
-
-
-def _ask_members(seconds: float) -> dict[str, list[str]]:
-    groups = [_group_id(consumer, lane) for consumer, lane in _lanes()]
-    futures = broker.admin().describe_consumer_groups(groups, request_timeout=seconds)
-    described = {group: _answer(future) for group, future in futures.items()}
-    return {group: [member.host for member in found.members] for group, found in described.items() if found}
-
-
-def _ask_bounds(found: ClusterMetadata, seconds: float) -> dict[Partition, tuple[int, int]]:
-    """The oldest offset and the next one, by partition; both questions under way at once."""
-    names = [topic.name for topic in broker.declared_topics() if topic.name in found.topics]
-    partitions = [TopicPartition(name, number) for name in names for number in found.topics[name].partitions]
-    if not partitions:
-        return {}
-    ask = broker.admin().list_offsets
-    lows, ends = (
-        ask(dict.fromkeys(partitions, spec), request_timeout=seconds)
-        for spec in (OffsetSpec.earliest(), OffsetSpec.latest())  # type: ignore[no-untyped-call]
-    )
-    both = {(at.topic, at.partition): (_answer(lows[at]), _answer(ends[at])) for at in partitions}
-    return {at: (low.offset, end.offset) for at, (low, end) in both.items() if low and end}
-
-
-def _answer(future: "Future[Any]") -> Any:
-    """None where the broker could not say."""
-    try:
-        return future.result()
-    except KafkaException:
-        return None
-
-
-def _topic(
-    topic: Topic, found: ClusterMetadata, bounds: dict[Partition, tuple[int, int]], retention: int | None
-) -> TopicState:
-    metadata = found.topics.get(topic.name)
-    if metadata is None or metadata.error is not None:
-        return TopicState(topic.name, [], retention, missing=True)
-    partitions = [
-        PartitionState(number, one.leader, len(one.replicas), len(one.isrs), *bounds.get((topic.name, number), (0, 0)))
-        for number, one in sorted(metadata.partitions.items())
-    ]
-    return TopicState(topic.name, partitions, retention)
-
-
-_remembered: dict[str, int] = {}
-_remembered_until = 0.0
-
-
-def _retention() -> dict[str, int]:
-    """What the brokers keep, in milliseconds by topic, asked once a minute: it is a person who changes it."""
-    global _remembered, _remembered_until  # noqa: PLW0603 - a memory is a process's own
-    if time.monotonic() > _remembered_until:
-        resources = [ConfigResource(ConfigResource.Type.TOPIC, topic.name) for topic in broker.declared_topics()]
-        futures = broker.admin().describe_configs(resources, request_timeout=KAFKA_SECONDS / 2)
-        answers = {resource.name: _answer(future) for resource, future in futures.items()}
-        _remembered = {name: int(found["retention.ms"].value) for name, found in answers.items() if found}
-        _remembered_until = time.monotonic() + RETENTION_SECONDS
-    return _remembered
-
-
 # Both sides together
 
 
@@ -271,31 +187,38 @@ def _group(  # noqa: PLR0913, PLR0917 - what was looked up, and for whom
     consumer: Consumer,
     lane: str,
     rows: list[ConsumerOffset],
-    kafka: _Kafka | None,
+    kafka: Seen | None,
     dead: dict[str, tuple[int, int]],
     now: datetime,
 ) -> GroupState:
-    ours = [row for row in rows if row.consumer == consumer.name and _is_of_lane(consumer, _at(row), lane)]
-    never_held = set(kafka.bounds if kafka else ()) - {_at(row) for row in ours}
-    progress = [_progress(row, kafka, now) for row in ours]
-    progress += [_unbegun(at, kafka.bounds[at]) for at in never_held if kafka and _is_of_lane(consumer, at, lane)]
-    hosts = kafka.members.get(_group_id(consumer, lane)) if kafka else None
+    group = _group_id(consumer, lane)
+    ours = {at: row for row in rows if row.consumer == consumer.name and _is_of_lane(consumer, (at := _at(row)), lane)}
+    known = _declared(consumer) | (kafka.bounds.keys() if kafka else set())
+    never_held = [at for at in known - ours.keys() if _is_of_lane(consumer, at, lane)]
+    progress = [*(_progress(row, kafka, now) for row in ours.values()), *(_unbegun(at, kafka) for at in never_held)]
+    hosts = kafka.members.get(group) if kafka else None
     opened, recent = dead.get(consumer.name, (0, 0))
+    moved = max((row.updated_at for row in ours.values()), default=None)
     return GroupState(
-        group=_group_id(consumer, lane),
+        group=group,
         consumer=consumer.name,
         lane=lane,
         members=None if hosts is None else len(hosts),
         hosts=sorted(set(hosts or [])),
         progress=sorted(progress, key=lambda one: (one.topic, one.partition)),
-        last_batch=max((row.updated_at.astimezone(UTC).isoformat() for row in ours), default=None),
+        last_batch=moved.astimezone(UTC).isoformat() if moved else None,
         open_dead_letters=opened,
         recent_dead_letters=recent,
+        still_s=max(0.0, (now - moved).total_seconds()) if moved else 0.0,
     )
 
 
 def _at(row: ConsumerOffset) -> Partition:
     return row.topic, row.partition
+
+
+def _declared(consumer: Consumer) -> set[Partition]:
+    return {(topic.name, number) for topic in consumer.topics for number in range(topic.partitions)}
 
 
 def _is_of_lane(consumer: Consumer, at: Partition, lane: str) -> bool:
@@ -304,16 +227,20 @@ def _is_of_lane(consumer: Consumer, at: Partition, lane: str) -> bool:
     return at[0] in lanes and own == lane
 
 
-def _unbegun(at: Partition, bounds: tuple[int, int]) -> Progress:
-    """A partition that the consumer has never held: it will begin at the oldest message."""
-    low, end = bounds
+def _unbegun(at: Partition, kafka: Seen | None) -> Progress:
+    """A partition that the consumer has never held, or whose topic was made anew: it will begin at the oldest message."""
+    if kafka is None or at not in kafka.bounds:
+        return Progress(*at, 0, None, None)
+    low, end = kafka.bounds[at]
     return Progress(*at, low, end - low, None if end > low else 0.0)
 
 
-def _progress(row: ConsumerOffset, kafka: _Kafka | None, now: datetime) -> Progress:
-    at = (row.topic, row.partition)
+def _progress(row: ConsumerOffset, kafka: Seen | None, now: datetime) -> Progress:
+    at = _at(row)
     if kafka is None or at not in kafka.bounds:
         return Progress(row.topic, row.partition, row.next_offset, None, None)
+    if kafka.uuids.get(row.topic, row.topic_uuid) != row.topic_uuid:
+        return _unbegun(at, kafka)
     lag = max(0, kafka.bounds[at][1] - row.next_offset)
     since = kafka.first_waiting.get((*at, row.next_offset))
     waiting = 0.0 if not lag else None if since is None else max(0.0, now.timestamp() - since)
@@ -323,15 +250,22 @@ def _progress(row: ConsumerOffset, kafka: _Kafka | None, now: datetime) -> Progr
 # In words
 
 
-def _of_kafka(brokers: dict[int, str] | None, topics: list[TopicState]) -> Iterator[Problem]:
-    if brokers is None:
+def _of_kafka(kafka: Seen | None) -> Iterator[Problem]:
+    if kafka is None:
         yield Problem(
             "Kafka no responde.",
             "Lo que llega se guarda en la base de datos y saldrá solo cuando vuelva; mientras tanto no se procesa. "
             "Revisa que los brokers estén corriendo y que la red los alcance.",
             grave=True,
         )
-    for topic in topics:
+        return
+    if kafka.unanswered:
+        yield Problem(
+            f"Kafka responde a medias: no dijo {'; ni '.join(kafka.unanswered)}.",
+            "Lo que lleva «?» no se sabe. Si no pasa en un minuto, un broker está congelado o sobrecargado: revísalos.",
+            grave=True,
+        )
+    for topic in kafka.topics:
         if topic.missing:
             yield Problem(f"Falta el tópico {topic.name}.", "Ejecuta manage.py create_topics.", grave=True)
         yield from _of_partitions(topic)
@@ -354,8 +288,8 @@ def _partitions(numbers: list[int]) -> str:
     return f"la partición {numbers[0]}" if len(numbers) == 1 else f"{len(numbers)} particiones"
 
 
-def _of_outbox(outbox: Outbox, brokers: dict[int, str] | None) -> Iterator[Problem]:
-    if outbox.messages and outbox.oldest_s > SLOW_SECONDS and brokers is not None:
+def _of_outbox(outbox: Outbox, kafka: Seen | None) -> Iterator[Problem]:
+    if outbox.messages and outbox.oldest_s > SLOW_SECONDS and kafka is not None:
         yield Problem(
             f"El outbox tiene {outbox.messages} mensajes; el más antiguo espera hace {duration(outbox.oldest_s)}.",
             "Kafka responde, así que falta quien los envíe: revisa que manage.py run_outbox_relay esté corriendo.",
@@ -372,12 +306,33 @@ def _of_groups(groups: list[GroupState]) -> Iterator[Problem]:
                 f"Inicia manage.py run_consumer {group.consumer}. Si se detuvo solo, su registro dice por qué.",
                 grave=True,
             )
-        elif group.members and group.waiting_s > SLOW_SECONDS:
+        elif group.paused:
             yield Problem(
-                f"«{group.group}» va atrasado: el mensaje más antiguo espera hace {duration(group.waiting_s)}.{late}",
+                f"«{group.group}» está en pausa: tiene procesos y no aplica nada hace {duration(group.still_s)}.{late}",
+                "Suele esperar a la base de datos, y sigue solo: no lo reinicies, su registro dice qué espera.",
+                grave=True,
+            )
+        elif _is_late(group):
+            wait = "no se sabe hace cuánto" if group.waiting_s is None else f"hace {duration(group.waiting_s)}"
+            yield Problem(
+                f"«{group.group}» va atrasado: el mensaje más antiguo espera {wait}.{late}",
                 "Si el atraso baja, espera. Si sube, inicia otro proceso igual; si no se mueve, mira su registro.",
                 grave=True,
             )
+
+
+def _is_late(group: GroupState) -> bool:
+    if group.waiting_s is None:
+        return (group.lag or 0) > MANY_MESSAGES
+    return group.waiting_s > SLOW_SECONDS
+
+
+def _of_duties(owed: Iterable[Duty]) -> Iterator[Problem]:
+    for duty in owed:
+        if duty.overdue_s > duty.patience_s:
+            yield Problem(f"{duty.late} hace {duration(duty.overdue_s)}.", duty.late_do, grave=True)
+        if duty.failed:
+            yield Problem(f"{duty.failed} {duty.failure}.", duty.failure_do, grave=False)
 
 
 def _of_dead(groups: list[GroupState]) -> Iterator[Problem]:

@@ -1,5 +1,6 @@
 """The admin's pages of the whole system: what is wrong and what to do, live figures, and the way of one event."""
 
+import json
 from datetime import UTC, datetime
 from typing import Any, Final
 
@@ -14,8 +15,9 @@ from django.utils.dateparse import parse_datetime
 from unfold.admin import ModelAdmin
 
 from kafka_bridge import overview, tracing
+from kafka_bridge.cluster import TopicState
 from kafka_bridge.models import Panorama, Rastro
-from kafka_bridge.overview import GroupState, Overview, TopicState, duration
+from kafka_bridge.overview import GroupState, Overview, duration
 
 REFRESH_SECONDS: Final = 2
 REMEMBERED_SECONDS: Final = 1.0  # however many people watch
@@ -64,7 +66,13 @@ class PanoramaAdmin(PageAdmin):
 
     def context(self, request: HttpRequest) -> dict[str, Any]:
         seen = overview.recent(REMEMBERED_SECONDS)
-        return {"refresh_ms": REFRESH_SECONDS * 1_000, **tables(seen), "figures": figures(seen)}
+        plot = {"labels": [], "datasets": []}  # the page's script adds to it
+        return {
+            "refresh_ms": REFRESH_SECONDS * 1_000,
+            **tables(seen),
+            "figures": figures(seen),
+            "plot": json.dumps(plot),
+        }
 
     def data(self, request: HttpRequest) -> JsonResponse:
         """The tables again, and the figures that the page's script plots."""
@@ -79,9 +87,9 @@ def figures(seen: Overview) -> dict[str, Any]:
     return {
         "at": seen.at,
         "kafka": seen.brokers is not None,
-        "lag": {group.group: group.lag for group in seen.groups} if seen.brokers is not None else {},
+        "lag": {group.group: group.lag for group in seen.groups if group.lag is not None},
         "applied": {group.group: sum(one.next_offset for one in group.progress) for group in seen.groups},
-        "ends": {topic.name: sum(partition.end for partition in topic.partitions) for topic in seen.topics},
+        "ends": {topic.name: topic.end for topic in seen.topics if topic.end is not None},
     }
 
 
@@ -89,6 +97,7 @@ def tables(seen: Overview) -> dict[str, Any]:
     """What the template of the tables shows."""
     return {
         "seen": seen,
+        "all_well": overview.ALL_WELL,
         "looked_at": timezone.localtime(datetime.fromtimestamp(seen.at, UTC)),
         "topics": [_topic_row(topic) for topic in seen.topics],
         "groups": [_group_row(group) for group in seen.groups],
@@ -103,18 +112,28 @@ def _topic_row(topic: TopicState) -> dict[str, Any]:
         "leaders": sorted({partition.leader for partition in topic.partitions}),
         "in_sync": min((partition.in_sync for partition in topic.partitions), default=0),
         "replicas": max((partition.replicas for partition in topic.partitions), default=0),
-        "retention": duration(topic.retention_ms / 1_000)
-        if topic.retention_ms and topic.retention_ms > 0
-        else "siempre",
+        "retention": _retention(topic.retention_ms),
     }
+
+
+def _retention(milliseconds: int | None) -> str:
+    if milliseconds is None:
+        return "?"
+    return "siempre" if milliseconds < 0 else duration(milliseconds / 1_000)
+
+
+def _wait(lag: int | None, seconds: float | None) -> str:
+    if lag == 0:
+        return "–"
+    return "?" if lag is None or seconds is None else duration(seconds)
 
 
 def _group_row(group: GroupState) -> dict[str, Any]:
     return {
         "group": group,
-        "waiting": duration(group.waiting_s),
+        "waiting": _wait(group.lag, group.waiting_s),
         "last_batch": parse_datetime(group.last_batch) if group.last_batch else None,
-        "progress": [(one, duration(one.waiting_s) if one.waiting_s is not None else "?") for one in group.progress],
+        "progress": [(one, _wait(one.lag, one.waiting_s)) for one in group.progress],
     }
 
 

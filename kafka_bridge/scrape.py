@@ -44,18 +44,24 @@ class WholeSystem(Collector):
         try:
             seen = overview.recent(REMEMBERED_SECONDS)
         except (DatabaseError, InterfaceError):
+            yield _gauge(metrics.DATABASE_UP, [((), 0.0)])
             return
         for declared, samples in _families(seen):
-            family = GaugeMetricFamily(declared.name, declared.explanation, labels=declared.labels)
-            for labels, value in samples:
-                family.add_metric(labels, value)
-            yield family
+            yield _gauge(declared, samples)
+
+
+def _gauge(declared: Declared, samples: Iterable[Sample]) -> GaugeMetricFamily:
+    family = GaugeMetricFamily(declared.name, declared.explanation, labels=declared.labels)
+    for labels, value in samples:
+        family.add_metric(labels, value)
+    return family
 
 
 def _families(seen: Overview) -> Iterator[tuple[Declared, list[Sample]]]:
     """Figures that Kafka alone knows are left out, not zero, while it is down."""
     partitions = [partition for topic in seen.topics for partition in topic.partitions]
     thin = sum(partition.in_sync < partition.replicas for partition in partitions)
+    yield metrics.DATABASE_UP, [((), 1.0)]
     yield metrics.KAFKA_UP, [((), float(seen.brokers is not None))]
     yield metrics.UNDER_REPLICATED, [((), float(thin))] if seen.brokers is not None else []
     yield metrics.GROUP_MEMBERS, [((g.group,), float(g.members)) for g in seen.groups if g.members is not None]
@@ -63,6 +69,9 @@ def _families(seen: Overview) -> Iterator[tuple[Declared, list[Sample]]]:
     yield metrics.OUTBOX, [((), float(seen.outbox.messages))]
     yield metrics.OUTBOX_AGE, [((), seen.outbox.oldest_s)]
     yield metrics.OPEN_DEAD_LETTERS, [((g.consumer,), float(g.open_dead_letters)) for g in seen.groups if not g.lane]
+
+    yield metrics.WORK_OVERDUE, [((duty.work,), duty.overdue_s) for duty in seen.duties]
+    yield metrics.WORK_FAILED, [((duty.work,), float(duty.failed)) for duty in seen.duties]
 
 
 def _lags(seen: Overview) -> Iterator[Sample]:

@@ -3,7 +3,7 @@
 Each app registers in its `tracers.py` a function that knows what its rows say of an id:
 
     @tracer
-    def seguir(ids: Ids) -> Iterator[Clue | Row]:
+    def seguir(ids: Ids) -> Iterator[Clue | Row | Gap]:
         ...
 
 It is asked again with the ids that came to light, of events, until there are no new ones. Nothing is stored for this: the
@@ -14,14 +14,15 @@ import time
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Any, Final, cast
+from typing import Any, Final, TypeVar, cast
 from uuid import UUID
 
 from confluent_kafka import KafkaException, TopicPartition
 from confluent_kafka import Message as KafkaMessage
 from confluent_kafka.admin import OffsetSpec
-from django.db.models import BooleanField, Q
+from django.db.models import BooleanField, Model, Q, QuerySet, Subquery
 from django.db.models.expressions import RawSQL
+from django.db.models.functions import Coalesce
 
 from kafka_bridge import broker, reader, traceparent
 from kafka_bridge.batch import REPLAY_HEADER, Partition, partition_of
@@ -30,13 +31,15 @@ from kafka_bridge.events import registered as event_types
 from kafka_bridge.handlers import consumers
 from kafka_bridge.models import ConsumerOffset, DeadLetter, OutboxMessage
 
+ASK_SECONDS: Final = 0.7  # for each question before the look itself
 KAFKA_SECONDS: Final = 1.5
-MESSAGES: Final = 20_000  # the most that are looked at in Kafka for one trace
+MESSAGES: Final = 20_000  # the most that are looked at for one trace: in Kafka, in the outbox, among the dead letters
 AROUND_SECONDS: Final = 30.0  # a row's moment and the broker's may differ by so much
 ROUNDS: Final = 3
 SHOWN: Final = 50
 
 Ids = frozenset[UUID]
+M = TypeVar("M", bound=Model)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,16 +59,28 @@ class Clue:
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """What stands in an app's tables because of it: `what` and `state` in Spanish, without personal data."""
+    """What stands in an app's tables because of it: `what` and `state` in Spanish, without personal data.
+
+    `written_by`: the consumer and the event's id, where `at` is the moment of the transaction that applied it.
+    """
 
     what: str
     state: str
     at: datetime | None
     url: str = ""
     is_mail: bool = False
+    written_by: tuple[str, UUID] | None = None
 
 
-Tracer = Callable[[Ids], Iterable[Clue | Row]]
+@dataclass(frozen=True)
+class Gap:
+    """Where the look was cut short, and what to do instead, in Spanish: nothing found does not mean that nothing is there."""
+
+    where: str
+    do: str
+
+
+Tracer = Callable[[Ids], Iterable[Clue | Row | Gap]]
 tracers: Final[list[Tracer]] = []
 
 
@@ -77,12 +92,17 @@ def tracer(function: Tracer) -> Tracer:
 
 @dataclass(frozen=True, kw_only=True)
 class Delivery:
-    """How far one consumer is with an event: applied, waiting behind `ahead` messages, or a dead letter."""
+    """How far one consumer is with an event: applied, waiting behind `ahead` messages, or a dead letter.
+
+    `at`: when it was applied or set aside; `by`: when at the latest, where only the offset tells.
+    """
 
     consumer: str
     state: str
     ahead: int = 0
     dead_letter: int | None = None  # its row
+    at: datetime | None = None
+    by: datetime | None = None
 
 
 @dataclass(kw_only=True)
@@ -97,6 +117,7 @@ class Found:
     partition: int
     offset: int | None
     stored_at: datetime | None
+    topic_uuid: str = ""  # of the topic that it lay in; empty where nobody said
     replay_for: str = ""
     deliveries: list[Delivery] = field(default_factory=list)
 
@@ -114,6 +135,7 @@ class Trace:
     rows: list[Row]
     unfound: list[Clue]
     kafka_answers: bool
+    gaps: list[Gap]
 
     @property
     def unknown(self) -> bool:
@@ -130,25 +152,34 @@ def parse(text: str) -> UUID | None:
 
 def follow(wanted: UUID) -> Trace:
     """Everything about an id, in a bounded number of queries and within KAFKA_SECONDS of Kafka. Raises django.db errors."""
-    clues, rows = _ask_apps(wanted)
+    clues, rows, gaps = _ask_apps(wanted)
     ids = {wanted, *clues}
-    letters = _dead_letters(ids)
-    waiting = _waiting(ids)
-    places = _known_places(letters)
-    messages, answers = _look_into_kafka(ids, list(clues.values()), places)
-    applied = _positions()
-    events = [*map(_of_outbox, waiting), *_of_kafka(messages), *_of_letters(letters, messages)]
+    letters, waiting, cut = _dead_letters(ids), _waiting(ids), _is_cut_short()
+    look = _look_into_kafka(ids, list(clues.values()), _known_places(letters))
+    events = [*map(_of_outbox, waiting), *_of_kafka(look), *_of_letters(letters, look)]
+    applied, written = _positions(), {row.written_by: row.at for row in rows if row.written_by}
     for event in events:
-        event.deliveries = _deliveries(event, letters, applied)
+        event.deliveries = _deliveries(event, letters, applied, written)
     seen = {event.id for event in events}
     unfound = [clue for clue in clues.values() if str(clue.id) not in seen]
     events.sort(key=lambda event: (event.time, event.offset or 0))
-    return Trace(id=wanted, events=events[:SHOWN], rows=rows, unfound=unfound, kafka_answers=answers)
+    gaps += [gap for is_cut, gap in ((cut, CUT_ROWS), (look.unread, CUT_KAFKA)) if is_cut]
+    return Trace(id=wanted, events=events[:SHOWN], rows=rows, unfound=unfound, kafka_answers=look.answers, gaps=gaps)
 
 
-def _ask_apps(wanted: UUID) -> tuple[dict[UUID, Clue], list[Row]]:
+CUT_KAFKA: Final = Gap(
+    "en Kafka hay más mensajes por aplicar de los que se alcanzan a mirar",
+    "Espera a que los consumidores se pongan al día (mira el panorama) y vuelve a preguntar: lo aplicado se encuentra por su fila.",
+)
+CUT_ROWS: Final = Gap(
+    f"solo se miró en los {MESSAGES} más nuevos del outbox y de los no procesados",
+    "Busca en «mensajes por publicar» y en «mensajes no procesados», o espera a que el outbox se vacíe.",
+)
+
+
+def _ask_apps(wanted: UUID) -> tuple[dict[UUID, Clue], list[Row], list[Gap]]:
     clues: dict[UUID, Clue] = {}
-    rows: dict[Row, None] = {}
+    others: dict[Row | Gap, None] = {}
     asked: set[UUID] = set()
     for _ in range(ROUNDS):
         ids = frozenset({wanted, *clues} - asked)
@@ -159,9 +190,10 @@ def _ask_apps(wanted: UUID) -> tuple[dict[UUID, Clue], list[Row]]:
             if isinstance(found, Clue):
                 clues.setdefault(found.id, found)
             else:
-                rows[found] = None
+                others[found] = None
     beginning = datetime.min.replace(tzinfo=UTC)
-    return clues, sorted(rows, key=lambda row: row.at or beginning)
+    rows = sorted((one for one in others if isinstance(one, Row)), key=lambda row: row.at or beginning)
+    return clues, rows, [one for one in others if isinstance(one, Gap)]
 
 
 # What the engine stores
@@ -173,11 +205,22 @@ def _dead_letters(ids: Iterable[UUID]) -> list[DeadLetter]:
     named = Q()
     for text in texts:
         named |= Q(headers__contains=[["ce_id", text]])
-    return list(DeadLetter.objects.filter(named | Q(_in_payload(texts))).order_by("pk")[:SHOWN])
+    return list(_newest(DeadLetter).filter(named | Q(_in_payload(texts))).order_by("pk")[:SHOWN])
 
 
 def _waiting(ids: Iterable[UUID]) -> list[OutboxMessage]:
-    return list(OutboxMessage.objects.filter(_in_payload(list(map(str, ids)))).order_by("pk")[:SHOWN])
+    return list(_newest(OutboxMessage).filter(_in_payload(list(map(str, ids)))).order_by("pk")[:SHOWN])
+
+
+def _newest(model: type[M]) -> "QuerySet[M]":
+    """Payloads have no index: no more than MESSAGES of them are looked at."""
+    oldest = model._default_manager.order_by("-pk").values("pk")[MESSAGES - 1 : MESSAGES]
+    return model._default_manager.filter(pk__gte=Coalesce(Subquery(oldest), 0))
+
+
+def _is_cut_short() -> bool:
+    """Whether there are more than that."""
+    return any(model._default_manager.order_by("-pk")[MESSAGES:].exists() for model in (OutboxMessage, DeadLetter))
 
 
 def _in_payload(texts: list[str]) -> RawSQL:
@@ -185,9 +228,8 @@ def _in_payload(texts: list[str]) -> RawSQL:
     return RawSQL(sql, [texts], output_field=BooleanField())  # noqa: S611 - nothing is put into the text  # nosec B611
 
 
-def _positions() -> dict[tuple[str, str, int], int]:
-    rows = ConsumerOffset.objects.values_list("consumer", "topic", "partition", "next_offset")
-    return {(consumer, topic, partition): offset for consumer, topic, partition, offset in rows}
+def _positions() -> dict[tuple[str, str, int], ConsumerOffset]:
+    return {(row.consumer, row.topic, row.partition): row for row in ConsumerOffset.objects.all()}
 
 
 def _known_places(letters: list[DeadLetter]) -> list[reader.Place]:
@@ -197,24 +239,34 @@ def _known_places(letters: list[DeadLetter]) -> list[reader.Place]:
 # What Kafka has
 
 
-def _look_into_kafka(
-    ids: Iterable[UUID], clues: list[Clue], places: list[reader.Place]
-) -> tuple[list[KafkaMessage], bool]:
-    """The messages that carry one of the ids, and whether Kafka answered."""
+@dataclass(frozen=True)
+class Look:
+    """The messages that carry one of the ids. `unread`: time or MESSAGES ran out before all that was to be read."""
+
+    messages: list[KafkaMessage]
+    uuids: dict[str, str]
+    answers: bool = True
+    unread: bool = False
+
+
+def _look_into_kafka(ids: Iterable[UUID], clues: list[Clue], places: list[reader.Place]) -> Look:
     try:
-        ranges = _ranges(clues, places)
-        return _scan(ranges, [str(one).encode() for one in ids]), True
+        topics = broker.admin().list_topics(timeout=ASK_SECONDS).topics
+        names = {topic.name for topic in broker.declared_topics()} & topics.keys()
+        partitions = [(name, number) for name in names for number in topics[name].partitions]
+        uuids = broker.topic_uuids(names, ASK_SECONDS)
+        messages, unread = _scan(_ranges(partitions, uuids, clues, places), [str(one).encode() for one in ids])
+        return Look(messages, uuids, unread=unread)
     except KafkaException:
-        return [], False
+        return Look([], {}, answers=False)
 
 
-def _ranges(clues: list[Clue], places: list[reader.Place]) -> dict[Partition, tuple[int, int]]:
+def _ranges(
+    partitions: list[Partition], uuids: dict[str, str], clues: list[Clue], places: list[reader.Place]
+) -> dict[Partition, tuple[int, int]]:
     """From where to where each partition is read: around the clues, and what some consumer has not applied yet."""
-    found = broker.admin().list_topics(timeout=KAFKA_SECONDS / 2)
-    declared = {topic.name for topic in broker.declared_topics()} & found.topics.keys()
-    partitions = [(name, number) for name in declared for number in found.topics[name].partitions]
-    ends = broker.end_offsets(partitions, KAFKA_SECONDS / 2)
-    starts = _backlog(partitions)
+    ends = broker.end_offsets(partitions, ASK_SECONDS)
+    starts = _backlog(partitions, uuids)
     for topic, partition, offset in places:
         starts.setdefault((topic, partition), []).append(offset)
     for at, offset in _near(clues, set(partitions)).items():
@@ -222,15 +274,17 @@ def _ranges(clues: list[Clue], places: list[reader.Place]) -> dict[Partition, tu
     return {at: (min(offsets), ends[at]) for at, offsets in starts.items() if at in ends and min(offsets) < ends[at]}
 
 
-def _backlog(partitions: Iterable[Partition]) -> dict[Partition, list[int]]:
-    """Where the slowest consumer of each partition is; 0 where one has never run."""
+def _backlog(partitions: Iterable[Partition], uuids: dict[str, str]) -> dict[Partition, list[int]]:
+    """Where the slowest consumer of each partition is; 0 where one has never run, or the topic was made anew since."""
     starts: dict[Partition, list[int]] = {}
     applied = _positions()
     for name, consumer in consumers.items():
         topics = {topic.name for topic in consumer.topics}
         for topic, partition in partitions:
             if topic in topics:
-                starts.setdefault((topic, partition), []).append(applied.get((name, topic, partition), 0))
+                row = applied.get((name, topic, partition))
+                offset = row.next_offset if row and row.topic_uuid == uuids[topic] else 0
+                starts.setdefault((topic, partition), []).append(offset)
     return starts
 
 
@@ -242,15 +296,15 @@ def _near(clues: list[Clue], partitions: set[Partition]) -> dict[Partition, int]
             before = clue.near.timestamp() - AROUND_SECONDS
             moments[clue.partition] = min(before, moments.get(clue.partition, before))
     wanted = {TopicPartition(*at): OffsetSpec.for_timestamp(int(1_000 * moment)) for at, moment in moments.items()}
-    futures = broker.admin().list_offsets(wanted, request_timeout=KAFKA_SECONDS / 2) if wanted else {}
+    futures = broker.admin().list_offsets(wanted, request_timeout=ASK_SECONDS) if wanted else {}
     return {(at.topic, at.partition): future.result().offset for at, future in futures.items()}
 
 
-def _scan(ranges: dict[Partition, tuple[int, int]], needles: list[bytes]) -> list[KafkaMessage]:
-    """Reads the ranges side by side until their ends, MESSAGES or KAFKA_SECONDS are reached."""
+def _scan(ranges: dict[Partition, tuple[int, int]], needles: list[bytes]) -> tuple[list[KafkaMessage], bool]:
+    """Reads the ranges side by side until their ends, MESSAGES or KAFKA_SECONDS are reached; whether some is unread."""
     hits: list[KafkaMessage] = []
     if not ranges:
-        return hits
+        return hits, False
     left, deadline = MESSAGES, time.monotonic() + KAFKA_SECONDS
     open_ones = dict(ranges)
     with reader.reading({at: start for at, (start, _) in ranges.items()}, fetch_bytes=262_144) as consumer:
@@ -259,7 +313,7 @@ def _scan(ranges: dict[Partition, tuple[int, int]], needles: list[bytes]) -> lis
             left -= len(messages)
             for message in messages:
                 _note(message, needles, hits, open_ones)
-    return hits
+    return hits, bool(open_ones)
 
 
 def _note(
@@ -279,30 +333,30 @@ def _note(
 # Put together
 
 
-def _of_kafka(messages: list[KafkaMessage]) -> Iterator[Found]:
-    for message in messages:
+def _of_kafka(look: Look) -> Iterator[Found]:
+    for message in look.messages:
         headers = {name: _text(value) for name, value in dict(message.headers() or ()).items()}
         topic, partition = partition_of(message)
         stored_at = datetime.fromtimestamp(message.timestamp()[1] / 1_000, UTC)
-        yield _found(headers, topic, partition, message.offset(), stored_at)
+        yield _found(headers, topic, partition, message.offset(), stored_at, look.uuids[topic])
 
 
 def _of_outbox(row: OutboxMessage) -> Found:
     return _found(dict(row.headers), row.topic, row.partition, None, row.created_at)
 
 
-def _of_letters(letters: list[DeadLetter], messages: list[KafkaMessage]) -> Iterator[Found]:
+def _of_letters(letters: list[DeadLetter], look: Look) -> Iterator[Found]:
     """Those whose message Kafka was not asked for, or no longer has."""
-    met = {(*partition_of(message), message.offset()) for message in messages}
+    met = {(*partition_of(message), message.offset()) for message in look.messages}
     for letter in letters:
-        place = (letter.topic, letter.partition, letter.offset)
-        if place not in met:
+        place, uuid = (letter.topic, letter.partition, letter.offset), letter.topic_uuid
+        if place not in met or look.uuids.get(letter.topic, uuid) != uuid:
             met.add(place)
-            yield _found(dict(letter.headers), letter.topic, letter.partition, letter.offset, letter.message_at)
+            yield _found(dict(letter.headers), *place, letter.message_at, uuid)
 
 
-def _found(
-    headers: dict[str, Any], topic: str, partition: int, offset: int | None, stored_at: datetime | None
+def _found(  # noqa: PLR0913, PLR0917 - what a message is made of
+    headers: dict[str, Any], topic: str, partition: int, offset: int | None, stored_at: datetime | None, uuid: str = ""
 ) -> Found:
     return Found(
         id=headers.get("ce_id", ""),
@@ -313,32 +367,40 @@ def _found(
         partition=partition,
         offset=offset,
         stored_at=stored_at,
+        topic_uuid=uuid,
         replay_for=headers.get(REPLAY_HEADER, ""),
     )
 
 
-def _deliveries(event: Found, letters: list[DeadLetter], applied: dict[tuple[str, str, int], int]) -> list[Delivery]:
+Applied = dict[tuple[str, str, int], ConsumerOffset]
+Written = dict[tuple[str, UUID] | None, datetime | None]
+
+
+def _deliveries(event: Found, letters: list[DeadLetter], applied: Applied, written: Written) -> list[Delivery]:
     kind = event_types.get(event.type)
     names = [name for name, consumer in sorted(consumers.items()) if kind in consumer.handlers]
     dead = {letter.consumer: letter for letter in letters if _is_letter_of(letter, event)}
     names = [name for name in {*names, *dead} if event.replay_for in ("", name)]
-    return [_delivery(name, event, dead.get(name), applied) for name in sorted(names)]
+    return [_delivery(name, event, dead.get(name), applied, written) for name in sorted(names)]
 
 
 def _is_letter_of(letter: DeadLetter, event: Found) -> bool:
-    return (letter.topic, letter.partition, letter.offset) == (event.topic, event.partition, event.offset)
+    same = (letter.topic, letter.partition, letter.offset) == (event.topic, event.partition, event.offset)
+    return same and event.topic_uuid in ("", letter.topic_uuid)
 
 
-def _delivery(name: str, event: Found, letter: DeadLetter | None, applied: dict[tuple[str, str, int], int]) -> Delivery:
+def _delivery(name: str, event: Found, letter: DeadLetter | None, applied: Applied, written: Written) -> Delivery:
     if letter is not None:
         state = f"no lo pudo aplicar ({letter.get_reason_display()}): {letter.get_state_display()}"
-        return Delivery(consumer=name, state=state, dead_letter=letter.pk)
+        return Delivery(consumer=name, state=state, dead_letter=letter.pk, at=letter.created_at)
     if event.offset is None:
         return Delivery(consumer=name, state="espera en el outbox a que Kafka lo reciba")
-    at = applied.get((name, event.topic, event.partition), 0)
-    if at > event.offset:
-        return Delivery(consumer=name, state="aplicado")
-    return Delivery(consumer=name, state="todavía no", ahead=event.offset - at)
+    row = applied.get((name, event.topic, event.partition))
+    next_offset = row.next_offset if row and event.topic_uuid in ("", row.topic_uuid) else 0
+    if row and next_offset > event.offset:
+        at = written.get((name, parse(event.id) or UUID(int=0)))
+        return Delivery(consumer=name, state="aplicado", at=at, by=None if at else row.updated_at)
+    return Delivery(consumer=name, state="todavía no", ahead=event.offset - next_offset)
 
 
 def _text(value: bytes | str | None) -> str:

@@ -10,4 +10,7 @@ app = Celery("mamochi")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 
-from mamochi_site import worker  # noqa: E402, F401 - connects its signals
+from mamochi_site import worker  # noqa: E402 - connects its signals
+
+app.steps["worker"].add(worker.Probe)
+app.steps["consumer"].add(worker.MainLoop)

@@ -63,6 +63,7 @@ INSTALLED_APPS = [
     "ventas",
 ]
 MIDDLEWARE = [
+    "kafka_bridge.middleware.answer_probes",
     "kafka_bridge.middleware.log_requests",
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
     "django.middleware.security.SecurityMiddleware",
@@ -198,6 +199,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 CELERY_BROKER_URL = required("CELERY_BROKER_URL", "redis://127.0.0.1:6379/0")
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
 CELERY_BEAT_MAX_LOOP_INTERVAL = 5  # seconds: how soon Beat sees an edit of its schedule
+CELERY_BEAT_SYNC_EVERY = 1  # writes down each start: by that one sees whether Beat runs (duties.py)
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_TASK_IGNORE_RESULT = True

@@ -5,19 +5,19 @@ import time
 from contextlib import ExitStack
 from typing import Any, Final
 
-from celery import Task
+from celery import Task, bootsteps
 from celery.signals import (
     before_task_publish,
-    heartbeat_sent,
     setup_logging,
     task_postrun,
     task_prerun,
     worker_process_shutdown,
-    worker_ready,
 )
 
 from kafka_bridge import traceparent
 
+TRACES: Final = "mamochi_traces"  # a task's header: the traces that met in the batch that asked for it
+BEAT_SECONDS: Final = 2.0
 _running: Final[dict[str, tuple[ExitStack, float]]] = {}  # by task id; a worker's process runs one at a time
 
 
@@ -26,22 +26,36 @@ def keep_django_logging(**_: Any) -> None:
     """Whoever connects here has Celery leave the loggers as Django's settings made them."""
 
 
-@worker_ready.connect
-def serve_metrics(**_: Any) -> None:
-    """/metrics and /health on METRICS_PORT, where that is set (as `[HOST:]PORT`)."""
-    from kafka_bridge import probe
+class Probe(bootsteps.Step):
+    """/metrics and /health on METRICS_PORT, where that is set (as `[HOST:]PORT`), before there is any broker to connect to."""
 
-    beat()
-    if where := os.environ.get("METRICS_PORT"):
-        probe.serve(probe.address(where))
+    requires = ("celery.worker.components:Pool",)
+
+    def __init__(self, parent: Any, **_: Any) -> None:
+        from kafka_bridge import metrics, probe
+
+        for task in parent.app.tasks:
+            if not task.startswith("celery."):  # from zero: see metrics.py
+                metrics.TASKS.labels(task, "SUCCESS"), metrics.TASKS.labels(task, "FAILURE")
+        if where := os.environ.get("METRICS_PORT"):
+            probe.serve(probe.address(where))
 
 
-@heartbeat_sent.connect
-def beat(**_: Any) -> None:
-    """The worker's main loop, which hands tasks out, comes round."""
-    from kafka_bridge.observed import Pulse, pulses
+class MainLoop(bootsteps.StartStopStep):
+    """The pulse of the loop that hands tasks out. Without its broker Celery leaves that loop: nothing then hangs, it waits."""
 
-    (pulses.get("worker") or Pulse("worker")).beat(working=True)
+    requires = ("celery.worker.consumer.connection:Connection",)
+
+    def start(self, parent: Any) -> None:
+        from kafka_bridge.observed import Pulse
+
+        self.pulse = Pulse("worker")
+        self.pulse.beat(working=True)
+        self.timer = parent.timer.call_repeatedly(BEAT_SECONDS, self.pulse.beat, kwargs={"working": True})
+
+    def stop(self, parent: Any) -> None:
+        self.timer.cancel()
+        self.pulse.end()
 
 
 @worker_process_shutdown.connect
@@ -57,14 +71,20 @@ def send_trace(headers: dict[str, Any], **_: Any) -> None:
     """A task goes on with the trace of what asked for it."""
     if header := traceparent.current():
         headers[traceparent.HEADER] = header
+    if traces := traceparent.joined():
+        headers[TRACES] = list(traces)
 
 
 @task_prerun.connect
 def begin(task_id: str, task: "Task[..., Any]", **_: Any) -> None:
     stack = ExitStack()
-    header = task.request.get(traceparent.HEADER) or (task.request.headers or {}).get(traceparent.HEADER)  # if eager
-    stack.enter_context(traceparent.continued(traceparent.trace_id_of(header)))
+    stack.enter_context(traceparent.continued(traceparent.trace_id_of(_header(task, traceparent.HEADER))))
+    stack.enter_context(traceparent.met(_header(task, TRACES) or ()))
     _running[task_id] = stack, time.perf_counter()
+
+
+def _header(task: "Task[..., Any]", name: str) -> Any:
+    return task.request.get(name) or (task.request.headers or {}).get(name)  # the second where it is eager
 
 
 @task_postrun.connect

@@ -5,7 +5,7 @@ from uuid import UUID
 
 from django.urls import reverse
 
-from kafka_bridge.tracing import Clue, Ids, Row, tracer
+from kafka_bridge.tracing import Clue, Gap, Ids, Row, tracer
 from ventas.events import VentaAnulada, VentaRegistrada
 from ventas.models import Anulacion, Cuenta, ReporteSemanal, Venta
 
@@ -13,8 +13,13 @@ MAESTROS = 10_000  # for whom a sale's event id is worked out from the client's 
 
 
 @tracer
-def seguir(ids: Ids) -> Iterator[Clue | Row]:
+def seguir(ids: Ids) -> Iterator[Clue | Row | Gap]:
     """By the event's id, or the sale's."""
+    if Cuenta.objects.order_by("pk")[MAESTROS:].exists():
+        yield Gap(
+            f"la venta se buscó entre las de {MAESTROS} maestros, y hay más",
+            "Busca con el id del evento: es el «first» o «last» de la línea de su petición en los registros.",
+        )
     ventas = list(Venta.objects.filter(pk__in=ids | _eventos_de(ids)))
     anulaciones = Anulacion.objects.filter(pk__in=ids | {_anulada(venta) for venta in ventas})
     for venta in ventas:
@@ -37,7 +42,8 @@ def _anulada(venta: Venta) -> UUID:
 
 
 def _de_venta(venta: Venta) -> Iterator[Clue | Row]:
-    contable = f"en la semana del {venta.semana_contable:%d-%m-%Y}"
+    anulada = ", anulada" if venta.anulada_en else ""
+    contable = f"en la semana del {venta.semana_contable:%d-%m-%Y}{anulada}"
     pagina = reverse("admin:ventas_venta_change", args=[venta.pk])
     yield Row(what="Venta en el libro", state=contable, at=venta.registrada_en, url=pagina)
     yield Clue(id=venta.pk, event=VentaRegistrada, key=str(venta.maestro_id), near=venta.registrada_en)

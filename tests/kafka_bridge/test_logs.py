@@ -2,7 +2,8 @@
 
 import json
 import logging
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from typing import Any, ClassVar
 from uuid import UUID, uuid4
 
@@ -15,8 +16,11 @@ from django.test import Client, override_settings
 from django.urls import path
 
 from deploy.embedded.waiting import wait_until
-from kafka_bridge import logs, outbox, relay, traceparent
+from inscripciones.events import InscripcionAprobada
+from kafka_bridge import logs, outbox, producer, relay, traceparent
+from kafka_bridge.events import encode
 from kafka_bridge.models import OutboxMessage
+from mamochi_site import worker
 from mamochi_site.celery import app
 from tests.kafka_bridge.conftest import SECONDS, Bench
 
@@ -125,17 +129,54 @@ def test_a_task_goes_on_with_the_trace_and_is_one_line(stack: object, kept: Kept
     assert (line["task"], line["state"], line["trace_id"]) == (say_hello.name, "SUCCESS", TRACE)
 
 
-def test_a_batch_of_many_requests_names_the_first_and_the_last_trace(site: Bench, lines: Lines) -> None:
-    traces = [f"{number:032x}" for number in range(1, 4)]
-    for trace in traces:
+def test_in_a_batch_of_several_requests_each_derived_event_goes_on_with_its_causes_trace(
+    site: Bench, lines: Lines, make_bench: Callable[..., Bench]
+) -> None:
+    """And the lines of the handler, of the batch and of the task that it asks for name them all."""
+    derived, traces = make_bench(), {str(number): f"{number:032x}" for number in range(1, 4)}
+    headers: list[dict[str, Any]] = []
+
+    def handle(events: list[Any]) -> None:
+        outbox.add(*[derived.happened(event.n, event.key) for event in events])
+        logging.getLogger("app").info("handling")
+        headers.append({})
+        worker.send_trace(headers=headers[-1])
+
+    site.consumer.handlers[site.event] = handle
+    for key, trace in traces.items():
         with traceparent.continued(trace):
-            site.publish(1, key="same")
+            producer.publish(*[site.event.now(id=uuid4(), n=int(key), name=key) for _ in range(2)])
     with site.running(site.runner()):
-        wait_until(lambda: len(site.rows()) == 3, SECONDS)
-    batches = of(lines, "batch")
-    assert sum(line["messages"] for line in batches) == 3
-    whole = [line for line in batches if line["messages"] == 3]
-    assert all(line["traces"] == [traces[0], traces[2]] and line["trace_id"] not in traces for line in whole)
+        wait_until(lambda: OutboxMessage.objects.count() == 6, SECONDS)
+    for row in OutboxMessage.objects.all():
+        carried = traceparent.trace_id_of(dict(row.headers)["traceparent"])
+        assert carried == traces[bytes(row.key).decode()]
+    several = [line for line in of(lines, "batch") if "traces" in line]
+    assert several, "the batches were all of one request: nothing is tested"
+    handled = {line["trace_id"]: line["traces"] for line in of(lines, "handling") if "traces" in line}
+    for line in several:
+        assert handled[line["trace_id"]] == line["traces"]
+        assert set(line["traces"]) <= set(traces.values())
+        assert line["trace_id"] not in traces.values()
+    assert [header[worker.TRACES] for header in headers if worker.TRACES in header] == list(handled.values())
+
+
+def test_the_many_events_of_one_request_go_on_with_its_trace(site: Bench, lines: Lines) -> None:
+    with traceparent.continued(TRACE):
+        site.publish(*range(50), key="same")
+    with site.running(site.runner()):
+        wait_until(lambda: len(site.rows()) == 50, SECONDS)
+    assert {line["trace_id"] for line in of(lines, "batch")} == {TRACE}
+
+
+def test_an_approval_goes_on_with_the_trace_of_its_form() -> None:
+    inscripcion = uuid4()
+    aprobada = InscripcionAprobada.now(
+        id=uuid4(), inscripcion_id=inscripcion, maestro_id=uuid4(), nombre="Rosa", email="rosa@example.cl",
+        aprobada_en=datetime.now(UTC),
+    )  # fmt: skip
+    with traceparent.continued(""), traceparent.met([TRACE], {str(inscripcion): TRACE}.get):  # type: ignore[arg-type]
+        assert traceparent.trace_id_of(dict(encode(aprobada).headers)["traceparent"]) == TRACE
 
 
 def test_the_trace_survives_the_outbox(bench: Bench, transactional_db: None) -> None:

@@ -6,6 +6,7 @@ import re
 import signal
 import subprocess
 import sys
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
@@ -14,15 +15,17 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from confluent_kafka.admin import AdminClient
 from django.conf import settings
 from django.core.management import call_command
-from django.test import Client
+from django.db import InterfaceError, OperationalError
+from django.test import Client, override_settings
 from prometheus_client import REGISTRY
 from prometheus_client.parser import text_string_to_metric_families
 
 from deploy.embedded.ports import free_port
 from deploy.embedded.waiting import wait_until
-from kafka_bridge import metrics, metrics_page, observed, outbox, probe
+from kafka_bridge import broker, metrics, metrics_page, observed, outbox, overview, probe, views
 from kafka_bridge.models import DeadLetter
 from kafka_bridge.observed import Pulse
 from tests.kafka_bridge.conftest import SECONDS, Bench
@@ -118,6 +121,38 @@ def test_the_web_tells_what_is_there_now(client: Client, bench: Bench) -> None:
     assert found["mamochi_group_members", (("group", "aprobacion.paid"),)] == 0
 
 
+@pytest.mark.parametrize("path", ["/health/live", "/health/ready", "/metrics"])
+def test_probes_may_come_by_any_name(client: Client, db: None, kafka: str, path: str) -> None:
+    """A pod's address, or a service's name as in deploy/prometheus: all else is refused to strangers' names."""
+    with override_settings(ALLOWED_HOSTS=["mamochi.cl"], SECURE_SSL_REDIRECT=True):
+        assert client.get(path, headers={"host": "web:8000"}).status_code == 200
+        assert client.get("/api/v1/productos/", headers={"host": "web:8000"}).status_code == 400
+
+
+def test_without_kafka_the_web_is_ready_at_once(client: Client, db: None, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The outbox accepts; and Kubernetes gives a probe one second."""
+    lonely = AdminClient({"bootstrap.servers": f"127.0.0.1:{free_port()}"}, logger=broker.client_logger)
+    monkeypatch.setattr(broker, "admin", lambda: lonely)
+    began = time.monotonic()
+    answer = client.get("/health/ready")
+    assert time.monotonic() - began < 0.6
+    assert (answer.status_code, answer.json()["kafka"]) == (200, False)
+
+
+@pytest.mark.parametrize("error", [OperationalError, InterfaceError])
+def test_without_the_database_the_web_is_not_ready_and_says_so_to_prometheus(
+    client: Client, monkeypatch: pytest.MonkeyPatch, kafka: str, error: type[Exception]
+) -> None:
+    def refuse(*_: Any) -> None:
+        raise error("gone")
+
+    monkeypatch.setattr(views.connection, "cursor", refuse)
+    monkeypatch.setattr(overview, "recent", refuse)
+    assert client.get("/health/ready").status_code == 503
+    assert client.get("/health/live").status_code == 200
+    assert samples(client.get("/metrics").text)["mamochi_database_up", ()] == 0
+
+
 def test_all_processes_of_the_web_are_counted_together(tmp_path: Path) -> None:
     """As gunicorn's workers: two processes count, a third one is asked."""
     environment = {
@@ -151,6 +186,7 @@ def test_each_metric_is_explained_and_bounded(declared: metrics.Declared) -> Non
         "state",
         "way",
         "process",
+        "work",
     }
 
 

@@ -3,24 +3,30 @@
 import json
 import time
 from collections.abc import Iterator
-from datetime import timedelta
+from concurrent.futures import Future
+from datetime import date, timedelta
 from typing import Any
+from uuid import uuid4
 
 import pytest
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
+from django.conf import settings
 from django.core.management import call_command
 from django.test import Client
 from django.utils import timezone
+from django_celery_beat.models import IntervalSchedule, PeriodicTask
 from pytest_django import DjangoAssertNumQueries
 
 from deploy.embedded.ports import free_port
 from deploy.embedded.waiting import wait_until
-from inscripciones.models import Usuario
-from kafka_bridge import broker, overview
+from inscripciones.models import Envio, Inscripcion, Usuario
+from kafka_bridge import broker, cluster, overview, panel
 from kafka_bridge.handlers import consumers
 from kafka_bridge.models import DeadLetter, OutboxMessage
-from kafka_bridge.overview import GroupState, Overview
+from kafka_bridge.overview import GroupState, Overview, Progress
 from tests.kafka_bridge.conftest import SECONDS, Bench
+from ventas.models import Semana
 
 PAGE = "/admin/kafka_bridge/panorama/"
 
@@ -34,17 +40,22 @@ def known(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Bench:
 
 
 @pytest.fixture
-def without_kafka(monkeypatch: pytest.MonkeyPatch) -> None:
+def without_kafka(known: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """Asks where nobody listens."""
-    lonely = AdminClient({"bootstrap.servers": f"127.0.0.1:{free_port()}"}, logger=broker.client_logger)
+    nowhere = f"127.0.0.1:{free_port()}"
+    lonely = AdminClient({"bootstrap.servers": nowhere}, logger=broker.client_logger)
     monkeypatch.setattr(broker, "admin", lambda: lonely)
+    monkeypatch.setitem(settings.KAFKA_CLIENT_CONFIG, "bootstrap.servers", nowhere)
 
 
 @pytest.fixture(autouse=True)
 def nothing_remembered() -> Iterator[None]:
-    overview._memory.seen, overview._remembered_until = None, 0.0
+    def forget() -> None:
+        overview._memory.seen, cluster._settings, cluster._line = None, cluster._Settings(), cluster._Line()
+
+    forget()
     yield
-    overview._memory.seen = None
+    forget()
 
 
 def group_of(seen: Overview, bench: Bench) -> GroupState:
@@ -140,10 +151,91 @@ def test_the_page_costs_as_much_with_many_messages_as_with_none(
         wait_until(lambda: len(known.rows()) == 500, SECONDS)
     known.publish(*range(500))
     overview._memory.seen = None
-    with django_assert_max_num_queries(6):  # three of the look; session, user
+    with django_assert_max_num_queries(9):  # three of the look, four duties; session, user
         data = admin_client.get(f"{PAGE}datos/").json()
     assert data["lag"][known.consumer.name] == 500
     assert known.consumer.name in data["html"]
+
+
+def test_what_kafka_does_not_say_is_a_question_mark_and_never_all_well(
+    known: Bench, monkeypatch: pytest.MonkeyPatch, admin_client: Client
+) -> None:
+    """As with a broker that hangs: topics are told, then neither offsets nor groups come in time."""
+    known.publish(1)
+    silent = SilentAdmin(broker.admin())
+    monkeypatch.setattr(broker, "admin", lambda: silent)
+    monkeypatch.setattr(cluster._Line, "find_another", lambda _: True)
+    began = time.monotonic()
+    seen = overview.look()
+    assert time.monotonic() - began < 1.2
+    assert seen.brokers
+    assert {(group.members, group.lag, group.waiting_s) for group in seen.groups} == {(None, None, None)}
+    assert "Kafka responde a medias: no dijo hasta dónde llegan" in told(seen)
+    assert seen.problems[0].grave
+    page = admin_client.get(PAGE).text
+    assert "data-all-well" not in page
+    assert page.count("data-lag>?<") == len(seen.groups)
+
+
+class SilentAdmin:
+    """Asks a real client, and is told neither offsets nor members in time; of topics' settings nothing either."""
+
+    def __init__(self, admin: AdminClient) -> None:
+        self.admin = admin
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.admin, name)
+
+    def list_offsets(self, wanted: dict[Any, Any], **_: Any) -> "dict[Any, Future[Any]]":
+        return {at: Future() for at in wanted}
+
+    def list_groups(self, **_: Any) -> Any:
+        raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
+
+    def describe_configs(self, wanted: list[Any], **_: Any) -> "dict[Any, Future[Any]]":
+        return {resource: Future() for resource in wanted}
+
+
+def test_a_failed_question_about_retention_is_asked_again(known: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    silent = SilentAdmin(broker.admin())
+    with monkeypatch.context() as patch:
+        patch.setattr(broker, "admin", lambda: silent)
+        patch.setattr(cluster._Line, "find_another", lambda _: True)
+        unknown = overview.look()
+    assert {topic["retention"] for topic in panel.tables(unknown)["topics"]} == {"?"}
+    assert "?" not in {topic["retention"] for topic in panel.tables(overview.look())["topics"]}
+
+
+@pytest.mark.parametrize(
+    ("lag", "wait", "still", "says"),
+    [(300_000, None, 1.0, "va atrasado"), (5, None, 1.0, ""), (5, 40.0, 50.0, "está en pausa"), (5, 40.0, 1.0, "")],
+)
+def test_what_is_said_of_a_consumer_that_is_behind(lag: int, wait: float | None, still: float, says: str) -> None:
+    group = GroupState(
+        group="contabilidad", consumer="contabilidad", lane="", members=1, hosts=[], last_batch=None, still_s=still,
+        open_dead_letters=0, recent_dead_letters=0, progress=[Progress("t", 0, 1, lag, wait)],
+    )  # fmt: skip
+    assert [problem.grave for problem in overview._of_groups([group]) if says in problem.what] == [True] * bool(says)
+    assert group.state == ("en pausa" if "pausa" in says else "aplicando")
+
+
+def test_mails_that_wait_for_a_dead_worker_and_a_beat_that_stands_still_are_problems(known: Bench) -> None:
+    """`known` has no mail at all; ten minutes later Beat should have started its sweeps."""
+    PeriodicTask.objects.create(
+        name="barrido", task="t", interval=IntervalSchedule.objects.create(every=60, period="seconds")
+    )
+    pedido = Inscripcion.objects.create(
+        id=uuid4(), nombre="Rosa", rut="12345678-5", email="rosa@example.cl", telefono="+56987654321", comuna="Ñuñoa",
+        estado="rechazada", recibida_en=timezone.now(), resuelta_en=timezone.now(),
+    )  # fmt: skip
+    Envio.objects.create(id=uuid4(), tipo="rechazo", inscripcion=pedido)
+    Semana.objects.create(lunes=date(2020, 1, 6), hasta=timezone.now() - timedelta(days=1))
+    text = told(overview.look(timezone.now() + timedelta(minutes=10)))
+    assert "Hay correos de inscripciones que debieron salir hace 10 min." in text
+    assert "Beat no inicia las tareas periódicas, que debían partir hace 9 min." in text
+    assert "Hay una semana sin cerrar, que terminó hace 24 h." in text
+    later = {duty.work: duty.overdue_s for duty in overview.look().duties}
+    assert later["reportes"] == 0
 
 
 def test_those_who_watch_at_once_cost_one_look(known: Bench, admin_client: Client) -> None:

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
@@ -14,14 +15,15 @@ from django.test import Client
 
 from deploy.embedded.ports import free_port
 from deploy.embedded.waiting import wait_until
-from kafka_bridge import broker, outbox, producer, traceparent, tracing
+from kafka_bridge import broker, dead_letters, outbox, producer, relay, traceparent, tracing
+from kafka_bridge.events import encode
 from kafka_bridge.handlers import consumers
-from kafka_bridge.models import DeadLetter
+from kafka_bridge.models import ConsumerOffset, DeadLetter
 from kafka_bridge.runner import Runner
 from kafka_bridge.tracing import Clue, Found, Ids, Row, Trace
 from tests.kafka_bridge.conftest import SECONDS, Bench
-from ventas.events import VentaRegistrada
-from ventas.models import Cuenta, Venta
+from ventas.events import VentaAnulada, VentaRegistrada
+from ventas.models import Anulacion, Cuenta, ReporteSemanal, Venta
 from ventas.seed import sembrar_catalogo
 
 PAGE = "/admin/kafka_bridge/rastro/"
@@ -118,13 +120,59 @@ def test_without_kafka_what_is_stored_is_told_at_once(
     assert "En el outbox desde" in page
 
 
-def test_the_look_into_kafka_is_bounded(known: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_look_into_kafka_is_bounded_and_says_so(
+    known: Bench, monkeypatch: pytest.MonkeyPatch, admin_client: Client
+) -> None:
     monkeypatch.setattr(tracing, "MESSAGES", 100)
     known.publish(*range(2_000))
     began = time.monotonic()
     trace = tracing.follow(uuid4())
     assert trace.unknown
     assert time.monotonic() - began < tracing.KAFKA_SECONDS + 1
+    assert trace.gaps == [tracing.CUT_KAFKA]
+    page = admin_client.get(PAGE, {"id": str(uuid4())}).text
+    assert "la búsqueda quedó corta" in page
+    assert "No hay nada con ese id" not in page
+
+
+def test_beyond_the_maestros_that_are_tried_the_look_is_said_to_be_short(
+    known: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("ventas.tracers.MAESTROS", 1)
+    assert not tracing.follow(uuid4()).gaps
+    for name in ("Rosa", "Juan"):
+        Cuenta.objects.create(maestro_id=uuid4(), nombre=name, email="r@example.cl", abierta_en=datetime.now(UTC))
+    [gap] = tracing.follow(uuid4()).gaps
+    assert "hay más" in gap.where
+
+
+def test_of_a_long_outbox_the_newest_are_looked_at_and_that_is_said(
+    known: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(tracing, "MESSAGES", 3)
+    events = [known.happened(n) for n in range(5)]
+    with transaction.atomic():
+        outbox.add(*events)
+    assert tracing.CUT_ROWS in tracing.follow(events[0].id).gaps
+    assert tracing.follow(events[0].id).unknown
+    assert only(tracing.follow(events[4].id)).place == ""
+
+
+def test_a_topic_made_anew_forgets_what_was_applied_of_the_one_before(known: Bench) -> None:
+    event = known.happened(1, "same")
+    producer.publish(event)
+    with known.running(known.runner()):
+        wait_until(lambda: known.rows() == [1], SECONDS)
+    DeadLetter.objects.create(
+        consumer=known.consumer.name, topic=known.topic.name, topic_uuid="another", offset=0,
+        partition=known.topic.partition_for("same", priority=False), headers=[["ce_id", str(event.id)]],
+        message_at=datetime.now(UTC), reason="handler", error="", attempts=1,
+    )  # fmt: skip
+    ConsumerOffset.objects.filter(consumer=known.consumer.name).update(topic_uuid="another")
+    states = sorted(
+        (found.topic_uuid == "another", found.deliveries[0].state) for found in tracing.follow(event.id).events
+    )
+    assert states == [(False, "todavía no"), (True, "no lo pudo aplicar (el consumidor falló): pendiente")]
 
 
 def test_a_sale_is_followed_from_the_topic_to_the_rows_by_the_id_its_maestro_got(
@@ -148,6 +196,72 @@ def test_a_sale_is_followed_from_the_topic_to_the_rows_by_the_id_its_maestro_got
     page = admin_client.get(PAGE, {"id": str(venta_id)}).text
     assert f"/admin/ventas/venta/{event.id}/change/" in page
     assert "rosa@example.cl" not in page
+    [delivery] = [one for one in only(after).deliveries if one.consumer == "contabilidad"]
+    assert delivery.by is not None  # the offset says when at the latest
+    assert event.time <= delivery.by <= datetime.now(UTC)
+    assert "aplicado, a más tardar el" in page
+
+
+@pytest.fixture
+def books(transactional_db: None, kafka: str) -> UUID:
+    """A catalogue, and a maestro with an account."""
+    call_command("create_topics", verbosity=0)
+    sembrar_catalogo()
+    maestro = uuid4()
+    Cuenta.objects.create(maestro_id=maestro, nombre="Rosa", email="rosa@example.cl", abierta_en=datetime.now(UTC))
+    return maestro
+
+
+def states_of(wanted: UUID, consumer: str = "contabilidad") -> list[str]:
+    """Of each event about it, in the order of acceptance."""
+    deliveries = [one for event in tracing.follow(wanted).events for one in event.deliveries]
+    return [one.state for one in deliveries if one.consumer == consumer]
+
+
+def test_a_sale_in_the_outbox_then_applied_voided_and_in_its_weekly_mail(books: UUID) -> None:
+    venta_id = uuid4()
+    event = sale(books, venta_id)
+    with transaction.atomic():
+        outbox.add(event)
+    assert states_of(venta_id) == ["espera en el outbox a que Kafka lo reciba"]
+    while relay.step():
+        pass
+    assert states_of(venta_id) == ["todavía no"]
+    apply(lambda: Venta.objects.filter(pk=event.id).exists())
+    void = VentaAnulada.now(id=VentaAnulada.derive_id(books, venta_id), venta_id=venta_id, maestro_id=books, motivo="")
+    producer.publish(void)
+    assert states_of(venta_id) == ["aplicado", "todavía no"]
+    apply(lambda: Anulacion.objects.filter(pk=void.id, aplicada=True).exists())
+    venta = Venta.objects.get(pk=event.id)
+    ReporteSemanal.objects.create(
+        semana_id=venta.semana_contable, maestro_id=books, cantidad_ventas=0, unidades=0, ingresos=0, ganancias=0
+    )
+    assert states_of(venta_id) == ["aplicado", "aplicado"]
+    rows = {row.what: row.state for row in tracing.follow(venta_id).rows}
+    assert rows["Venta en el libro"].endswith("anulada")
+    assert (rows["Anulación"], rows["Correo de la semana"]) == ("aplicada", "por enviar")
+
+
+def test_a_sale_that_became_a_dead_letter_then_replayed_and_one_that_was_discarded(books: UUID) -> None:
+    """By the sale's own id: its payload is all that tells it."""
+    for venta_id, resolve in ((uuid4(), "replay"), (uuid4(), "discard")):
+        event = sale(books, venta_id)
+        spoilt = replace(encode(event), value=encode(event).value.replace(b'"cantidad":1', b'"cantidad":0'))
+        assert not producer.process_producer().deliver([spoilt])
+        apply(DeadLetter.objects.filter(state="open").exists)
+        letter = DeadLetter.objects.get(state="open")
+        assert states_of(venta_id) == ["no lo pudo aplicar (no cumple su esquema): pendiente"]
+        [delivery] = [one for one in tracing.follow(venta_id).events[0].deliveries if one.dead_letter]
+        assert (delivery.dead_letter, delivery.at) == (letter.pk, letter.created_at)
+        by = dead_letters.Actor("ana", None)
+        if resolve == "replay":
+            dead_letters.replay(letter.pk, by=by, value=encode(event).value)
+            apply(lambda event=event: Venta.objects.filter(pk=event.id).exists())  # type: ignore[misc]
+            assert states_of(venta_id) == ["no lo pudo aplicar (no cumple su esquema): reenviado", "aplicado"]
+            assert [found.replay_for for found in tracing.follow(venta_id).events] == ["", "contabilidad"]
+        else:
+            dead_letters.discard_all(DeadLetter.objects.filter(pk=letter.pk), by=by, reason="de prueba", seconds=5)
+            assert states_of(venta_id) == ["no lo pudo aplicar (no cumple su esquema): descartado"]
 
 
 def sale(maestro: UUID, venta_id: UUID) -> VentaRegistrada:

@@ -52,7 +52,7 @@ def shown(seen: Overview, before: Overview) -> Group:
         )
         for problem in seen.problems
     ]
-    well = [] if wrong else [Panel("Los consumidores están al día.", title="Todo funciona", border_style="green")]
+    well = [] if wrong else [Panel(overview.ALL_WELL, title="Todo funciona", border_style="green")]
     brokers = "no responde" if seen.brokers is None else ", ".join(seen.brokers.values())
     waiting = f" (el más antiguo, hace {duration(seen.outbox.oldest_s)})" if seen.outbox.messages else ""
     line = Text(f"Kafka: {brokers} · outbox: {seen.outbox.messages}{waiting}")
@@ -61,15 +61,17 @@ def shown(seen: Overview, before: Overview) -> Group:
 
 def _groups(seen: Overview, before: Overview) -> Table:
     table = Table(
-        Column("Grupo", no_wrap=True), "Procesos", "Por aplicar", "Espera", "Por segundo", "Último lote", "Sin procesar"
+        *(Column("Grupo", no_wrap=True), "Procesos", "Estado", "Por aplicar", "Espera", "Por segundo", "Último lote"),
+        "Sin procesar",
     )
     earlier = {group.group: _applied(group) for group in before.groups}
     for group in seen.groups:
         table.add_row(
             group.group,
             "?" if group.members is None else str(group.members),
-            "?" if seen.brokers is None else str(group.lag),
-            duration(group.waiting_s) if group.lag else "-",
+            group.state,
+            "?" if group.lag is None else str(group.lag),
+            "-" if group.lag == 0 else "?" if group.waiting_s is None else duration(group.waiting_s),
             _rate(_applied(group), earlier.get(group.group, 0), seen, before),
             _clock(group.last_batch),
             "" if group.lane else str(group.open_dead_letters),
@@ -79,14 +81,14 @@ def _groups(seen: Overview, before: Overview) -> Table:
 
 def _topics(seen: Overview, before: Overview) -> Table:
     table = Table(Column("Tópico", no_wrap=True), "Particiones", "Copias al día", "Guardados", "Por segundo")
-    earlier = {topic.name: sum(one.end for one in topic.partitions) for topic in before.topics}
+    earlier = {topic.name: topic.end for topic in before.topics}
     for topic in seen.topics:
         in_sync = min((one.in_sync for one in topic.partitions), default=0)
         replicas = max((one.replicas for one in topic.partitions), default=0)
-        ends = sum(one.end for one in topic.partitions)
-        rate = _rate(ends, earlier.get(topic.name, ends), seen, before)
+        end, then = topic.end, earlier.get(topic.name)
+        rate = "?" if end is None or then is None else _rate(end, then, seen, before)
         count = "falta" if topic.missing else str(len(topic.partitions))
-        table.add_row(topic.name, count, f"{in_sync} de {replicas}", str(topic.messages), rate)
+        table.add_row(topic.name, count, f"{in_sync} de {replicas}", _known(topic.messages), rate)
     return table
 
 
@@ -97,6 +99,10 @@ def _applied(group: GroupState) -> int:
 def _rate(now: int, then: int, seen: Overview, before: Overview) -> str:
     seconds = seen.at - before.at
     return f"{(now - then) / seconds:.1f}" if seconds > 0 else "-"
+
+
+def _known(count: int | None) -> str:
+    return "?" if count is None else str(count)
 
 
 def _clock(moment: str | None) -> str:

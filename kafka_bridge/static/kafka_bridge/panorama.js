@@ -4,19 +4,11 @@
     const page = document.getElementById("panorama");
     const tables = document.getElementById("panorama-tables");
     const lost = document.getElementById("panorama-lost");
-    const plot = document.getElementById("panorama-plot");
-    const legend = document.getElementById("panorama-legend");
+    const canvas = document.querySelector("#panorama-plot canvas");
     const COLOURS = ["#2563eb", "#dc2626", "#16a34a", "#9333ea", "#ea580c", "#0891b2", "#ca8a04", "#64748b"];
     const KEPT = 900; // looks: half an hour
     const number = new Intl.NumberFormat("es-CL", { maximumFractionDigits: 1 });
     const history = [JSON.parse(document.getElementById("panorama-figures").textContent)];
-
-    function svg(name, attributes, text = "") {
-        const element = document.createElementNS("http://www.w3.org/2000/svg", name);
-        for (const [key, value] of Object.entries(attributes)) element.setAttribute(key, value);
-        element.textContent = text;
-        return element;
-    }
 
     // Over the last ten seconds or so: one look alone jumps.
     function showRates() {
@@ -33,31 +25,24 @@
         }
     }
 
+    // unfold's own chart, made from an empty one when the page has loaded.
     function draw() {
-        const known = history.filter((look) => look.kafka);
-        if (!known.length) return;
-        const groups = Object.keys(known.at(-1).lag);
-        const top = Math.max(1, ...known.flatMap((look) => Object.values(look.lag)));
-        const begin = history[0].at;
-        const span = Math.max(10, history.at(-1).at - begin);
-        const x = (at) => 40 + (750 * (at - begin)) / span;
-        const y = (lag) => 140 - (130 * lag) / top;
-        plot.replaceChildren(
-            svg("line", { x1: 40, x2: 790, y1: 140, y2: 140, stroke: "currentColor", opacity: 0.3 }),
-            svg("text", { x: 36, y: 16, "text-anchor": "end", "font-size": 11, fill: "currentColor" }, number.format(top)),
-            svg("text", { x: 36, y: 144, "text-anchor": "end", "font-size": 11, fill: "currentColor" }, "0"),
-            svg("text", { x: 790, y: 156, "text-anchor": "end", "font-size": 11, fill: "currentColor" }, `${Math.round(span)} s`),
-            ...groups.map((group, index) => svg("polyline", {
-                points: known.filter((look) => group in look.lag).map((look) => `${x(look.at)},${y(look.lag[group])}`).join(" "),
-                fill: "none", stroke: COLOURS[index % COLOURS.length], "stroke-width": 2, "data-plot": group,
-            })),
-        );
-        legend.replaceChildren(...groups.map((group, index) => {
-            const entry = document.createElement("span");
-            entry.textContent = `■ ${group}`;
-            entry.style.color = COLOURS[index % COLOURS.length];
-            return entry;
+        const chart = Chart.getChart(canvas);
+        if (!chart) return;
+        const clock = (look) => new Date(1000 * look.at).toLocaleTimeString("es-CL");
+        const groups = [...new Set(history.flatMap((look) => Object.keys(look.lag)))];
+        chart.data.labels = history.map(clock);
+        chart.data.datasets = groups.map((group, index) => ({
+            label: group,
+            data: history.map((look) => look.lag[group] ?? null), // unknown: a gap, never a zero
+            borderColor: COLOURS[index % COLOURS.length],
+            backgroundColor: COLOURS[index % COLOURS.length],
+            displayYAxis: true,
+            maxTicksXLimit: 6,
         }));
+        chart.options.plugins.legend.display = true;
+        chart.options.scales.y.beginAtZero = true;
+        chart.update("none");
     }
 
     function show({ html, ...figures }) {
@@ -88,6 +73,6 @@
         setTimeout(loop, Number(page.dataset.refreshMs));
     }
 
-    draw();
+    window.addEventListener("load", draw);
     setTimeout(loop, Number(page.dataset.refreshMs));
 })();
