@@ -12,6 +12,7 @@ from uuid import UUID, uuid4
 import pytest
 from django.apps import apps
 from django.db import connection
+from django.db import transaction
 from django.test import Client
 from pytest_django.plugin import DjangoDbBlocker
 
@@ -73,7 +74,8 @@ def target(
     with django_db_blocker.unblock():
         seed_all()
         maestro = Usuario.objects.create_user(username=str(uuid4()), maestro_id=uuid4())
-        token = credenciales.emitir(maestro)
+        with transaction.atomic():
+            token = credenciales.emitir(maestro)
         root = Usuario.objects.create_superuser(username=str(uuid4()))
         browser = Client()
         browser.force_login(root)
