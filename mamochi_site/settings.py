@@ -63,12 +63,13 @@ INSTALLED_APPS = [
     "ventas",
 ]
 MIDDLEWARE = [
-    "kafka_bridge.middleware.answer_probes",
     "kafka_bridge.middleware.log_requests",
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "mamochi_site.middleware.ContentSecurityPolicy",
     "django_permissions_policy.PermissionsPolicyMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "kafka_bridge.middleware.answer_probes",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "mamochi_site.middleware.nobody_else_sees",
     "mamochi_site.middleware.limit_body",
@@ -79,7 +80,6 @@ MIDDLEWARE = [
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
-    "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "axes.middleware.AxesMiddleware",
     "django_prometheus.middleware.PrometheusAfterMiddleware",
 ]

@@ -11,8 +11,7 @@ from uuid import UUID, uuid4
 
 import pytest
 from django.apps import apps
-from django.db import connection
-from django.db import transaction
+from django.db import connection, transaction
 from django.test import Client
 from pytest_django.plugin import DjangoDbBlocker
 
