@@ -48,7 +48,7 @@ class Server:
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
         self.asked.set()
-        await asyncio.to_thread(self.gate.wait)
+        await asyncio.to_thread(self.gate.wait, 5)
         self.served[session] += 1
         if self.served[session] > self.a_connection:
             return "421 4.7.0 Too many messages on this connection"
