@@ -311,7 +311,7 @@ SEMANAS = st.lists(
 
 
 @pytest.mark.django_db
-@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@settings(max_examples=50, deadline=None, suppress_health_check=[HealthCheck.too_slow])
 @given(comienzo=st.sampled_from(COMIENZOS), vividas=SEMANAS)
 def test_the_reports_add_up_to_the_sales(comienzo: datetime, vividas: list[tuple[list[Any], tuple[Any, ...]]]) -> None:
     with gremio(comienzo) as el:
