@@ -2,8 +2,9 @@
 
 import logging
 from collections.abc import Callable
+from typing import Final
 
-from csp.constants import UNSAFE_EVAL
+from csp.constants import HEADER, UNSAFE_EVAL
 from csp.middleware import CSPMiddleware, PolicyParts
 from django.conf import settings
 from django.core.exceptions import ValidationError
@@ -14,6 +15,8 @@ from django.urls import reverse
 from mamochi_site.views import bad_request
 
 logger = logging.getLogger(__name__)
+
+NO_PAGE: Final = "default-src 'none'; frame-ancestors 'none'"
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
@@ -71,7 +74,16 @@ def nobody_else_sees(get_response: GetResponse) -> GetResponse:
 
 
 class ContentSecurityPolicy(CSPMiddleware):
-    """Unfold's pages hold expressions that Alpine evaluates: there, and nowhere else, that is allowed."""
+    """Pages have the policy of the settings; what is none may load nothing, which a sale need not wait 0.1 ms to be told.
+
+    Unfold's pages hold expressions that Alpine evaluates: in the administration, and nowhere else, that is allowed.
+    """
+
+    def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
+        if response.get("Content-Type", "").startswith("text/html"):
+            return super().process_response(request, response)
+        response.setdefault(HEADER, NO_PAGE)
+        return response
 
     def get_policy_parts(
         self, request: HttpRequest, response: HttpResponseBase, report_only: bool = False
