@@ -100,6 +100,7 @@ def work(web: Http, restocks: Restocks, maestro: Maestro) -> tuple[list[float], 
     chance, (maestro_id, token) = random.Random(str(maestro[0])), maestro  # noqa: S311
     noticed, silent = list[float](), list[float]()
     before = len(restocks.at[maestro_id])
+    time.sleep(chance.uniform(0, 6 * SALES_A_CART / COMPRESSED))  # or all carts would be out in the same moment
     for time_out in range(TIMES_OUT):
         for _ in range(SALES_A_CART):
             time.sleep(chance.uniform(5, 7) / COMPRESSED)
