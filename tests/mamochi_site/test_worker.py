@@ -59,7 +59,7 @@ def test_a_worker_that_has_lost_its_broker_waits_and_is_not_to_be_restarted(tmp_
 
 def status(port: int, what: str) -> int:
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health/{what}", timeout=5) as answer:  # noqa: S310
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health/{what}", timeout=5) as answer:
             return int(answer.status)
     except urllib.error.HTTPError as error:
         return error.code
