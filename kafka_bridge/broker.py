@@ -28,9 +28,12 @@ def admin() -> AdminClient:
 
 @cache
 def _admin_of(_pid: int) -> AdminClient:
-    return AdminClient(
-        {**settings.KAFKA_CLIENT_CONFIG, "socket.connection.setup.timeout.ms": 2_000}, logger=client_logger
-    )
+    config: dict[str, str | int | float | bool] = {
+        **settings.KAFKA_CLIENT_CONFIG,
+        "socket.connection.setup.timeout.ms": 2_000,
+        "metadata.max.age.ms": 2_000,  # with the default a client asks a partition's former leader for many minutes
+    }
+    return AdminClient(config, logger=client_logger)
 
 
 def answers(timeout: float) -> bool:
@@ -70,7 +73,6 @@ def _wait_for_leaders(partitions: list[tuple[str, int]]) -> None:
         except KafkaException:
             if time.monotonic() > deadline:
                 raise
-        _admin_of.cache_clear()  # seen: a client that learnt of "no leader" once goes on saying so for minutes
         time.sleep(0.2)
 
 
@@ -110,7 +112,14 @@ def end_offsets(partitions: Iterable[tuple[str, int]], timeout: float = TIMEOUT_
 def _offsets(partitions: Iterable[tuple[str, int]], spec: OffsetSpec, timeout: float) -> dict[tuple[str, int], int]:
     wanted = {TopicPartition(topic, partition): spec for topic, partition in partitions}
     futures = admin().list_offsets(wanted, request_timeout=timeout) if wanted else {}
-    return {(at.topic, at.partition): future.result().offset for at, future in futures.items()}
+    return {(at.topic, at.partition): _known(at, future.result().offset) for at, future in futures.items()}
+
+
+def _known(at: TopicPartition, offset: int) -> int:
+    """librdkafka answers for a partition without a leader too, with OFFSET_INVALID and no error."""
+    if offset < 0:
+        raise KafkaException(KafkaError(KafkaError.LEADER_NOT_AVAILABLE, f"{at.topic}[{at.partition}] has no leader"))
+    return offset
 
 
 def partitions_of(topic: str, timeout: float = TIMEOUT_SECONDS) -> list[tuple[str, int]]:

@@ -4,25 +4,23 @@ One producer and one poll thread per process; a forked process makes its own (an
 """
 
 import atexit
-import logging
 import os
 import threading
 import time
 from functools import partial
 from typing import Final
 
-from confluent_kafka import KafkaError, Producer
+from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka import Message as KafkaMessage
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError
 
 from kafka_bridge import broker, logs, metrics, outbox
+from kafka_bridge.breaker import Breaker, Failure
 from kafka_bridge.events import Event, Message, encode
 
-logger = logging.getLogger(__name__)
-
 DEADLINE_MS: Final = 3_000  # shorter than a client's patience; librdkafka's own default is 300 s
-BREAKER_SECONDS: Final = 5.0
+RETRY_AFTER_SECONDS: Final = 5  # what a client is told that was answered 503
 
 
 class Unavailable(Exception):
@@ -50,12 +48,15 @@ class _Delivery:
                 )
             except BufferError:  # librdkafka's queue is full: Kafka is slower than we are
                 self._report(index, KafkaError(KafkaError._QUEUE_FULL), None)
+            except KafkaException as error:  # too large, a partition that is not there, a producer past repair
+                self._report(index, error.args[0], None)
 
-    def unacknowledged(self, seconds: float) -> list[Message]:
-        """Waits for the reports; the messages that failed, or whose fate is unknown when time is up, in their order."""
+    def failures(self, seconds: float) -> list[Failure]:
+        """Waits for the reports; what failed, in order, with its error: None where the fate is unknown when time is up."""
         self._all_reported.wait(seconds)
-        errors = self._errors.copy()
-        return [message for index, message in enumerate(self._messages) if errors.get(index, True)]
+        errors: dict[int, KafkaError | None] = self._errors.copy()
+        indexed = ((index, message, errors.get(index)) for index, message in enumerate(self._messages))
+        return [(message, error) for index, message, error in indexed if error is not None or index not in errors]
 
     def _report(self, index: int, error: KafkaError | None, _message: KafkaMessage | None) -> None:
         self._errors[index] = error
@@ -68,7 +69,8 @@ class _Process:
 
     def __init__(self) -> None:
         self.pid = os.getpid()
-        self.retry_at = 0.0  # monotonic seconds; until then Kafka is taken to be down
+        self.breaker = Breaker()
+        self.past_repair = False  # librdkafka's idempotent producer has met a fatal error: only a new one delivers
         self.producer = Producer(
             {
                 **settings.KAFKA_CLIENT_CONFIG,
@@ -89,27 +91,21 @@ class _Process:
         atexit.register(self.producer.flush, DEADLINE_MS / 1_000)
 
     def _poll(self) -> None:
-        while True:
+        while not self.past_repair:
             self.producer.poll(1.0)
 
     def deliver(self, messages: list[Message]) -> list[Message]:
-        """Sends and waits; returns what Kafka did not acknowledge. While Kafka is known to be down it does not wait."""
-        if not messages or time.monotonic() < self.retry_at:
+        """Sends and waits; returns what Kafka did not acknowledge. It does not wait for partitions known to be away."""
+        sent = self.breaker.lets_through(messages)
+        if not sent:
             return messages
-        probing, self.retry_at = bool(self.retry_at), time.monotonic() + DEADLINE_MS / 1_000 if self.retry_at else 0.0
-        delivery = _Delivery(messages)
+        began, delivery = time.monotonic(), _Delivery(sent)
         delivery.send(self.producer)
-        left = delivery.unacknowledged(DEADLINE_MS / 1_000)
-        self._learn(len(left) == len(messages), probing)
-        return left
-
-    def _learn(self, all_failed: bool, probing: bool) -> None:
-        if all_failed:
-            self.retry_at = time.monotonic() + BREAKER_SECONDS
-            logger.warning("Kafka does not acknowledge: events go to the outbox, next try in %.0f s", BREAKER_SECONDS)
-        elif probing:
-            self.retry_at = 0.0
-            logger.info("Kafka acknowledges again")
+        failures = delivery.failures(DEADLINE_MS / 1_000)
+        self.breaker.learn(sent, failures, began)
+        self.past_repair |= any(error is not None and error.fatal() for _, error in failures)
+        done = {id(message) for message in sent} - {id(message) for message, _ in failures}
+        return [message for message in messages if id(message) not in done]
 
 
 _lock = threading.Lock()
@@ -119,11 +115,13 @@ _process: _Process | None = None
 def process_producer() -> _Process:
     """The producer of this very process, made at first use: never one that a fork inherited."""
     global _process  # noqa: PLW0603 - one producer a process is the point
-    if _process is None or _process.pid != os.getpid():
+    process = _process
+    if process is None or process.pid != os.getpid() or process.past_repair:
         with _lock:
-            if _process is None or _process.pid != os.getpid():
-                _process = _Process()
-    return _process
+            process = _process
+            if process is None or process.pid != os.getpid() or process.past_repair:
+                process = _process = _Process()
+    return process
 
 
 def publish(*events: Event) -> None:

@@ -6,9 +6,12 @@ for their delivery reports and deletes what was acknowledged. NOTIFY wakes it; a
 
 import logging
 import threading
+from functools import reduce
+from operator import or_
 from typing import Final
 
 from django.db import DatabaseError, InterfaceError, connection, transaction
+from django.db.models import Q
 
 from kafka_bridge import metrics
 from kafka_bridge.errors import describe
@@ -64,7 +67,7 @@ def relay_shard(shard: int) -> bool:
     with transaction.atomic():
         if not _lock(shard):
             return False
-        rows = list(OutboxMessage.objects.filter(shard=shard).order_by("shard", "-priority", "id")[:MESSAGES_A_ROUND])
+        rows = _oldest(shard)
         sent = _acknowledged(rows)
         OutboxMessage.objects.filter(pk__in=sent).delete()
     metrics.RELAYED.inc(len(sent))
@@ -76,6 +79,15 @@ def _lock(shard: int) -> bool:
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_try_advisory_xact_lock(%s, %s)", [LOCK_CLASS, shard])
         return bool(cursor.fetchone()[0])
+
+
+def _oldest(shard: int) -> list[OutboxMessage]:
+    """The shard's first messages; those of a partition that is known to be away do not stand before the others."""
+    away = process_producer().breaker.open_partitions()
+    waiting = OutboxMessage.objects.filter(shard=shard).exclude(
+        reduce(or_, (Q(topic=topic, partition=partition) for topic, partition in away), Q(pk__in=[]))
+    )
+    return list(waiting.order_by("shard", "-priority", "id")[:MESSAGES_A_ROUND])
 
 
 def _acknowledged(rows: list[OutboxMessage]) -> list[int]:

@@ -14,9 +14,8 @@ from rest_framework.response import Response
 from rest_framework.views import exception_handler as drf_exception_handler
 
 from kafka_bridge.events import NAMESPACE
-from kafka_bridge.producer import Unavailable
+from kafka_bridge.producer import RETRY_AFTER_SECONDS, Unavailable
 
-RETRY_AFTER_SECONDS = 5
 MAX_DEPTH: Final = 20  # of a JSON body; what is deeper overflows Python's stack somewhere behind the parser
 SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")  # as JSON writes half a character; two halves may make a whole one
 

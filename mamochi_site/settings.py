@@ -96,11 +96,12 @@ WSGI_APPLICATION = "mamochi_site.wsgi.application"
 
 # Database: psycopg 3. A connection lives on and is checked before a request uses it.
 DATABASES = {"default": env.db_url_config(required("DATABASE_URL", "postgresql://mamochi@127.0.0.1:5432/mamochi"))}
-DATABASES["default"].update(
-    CONN_MAX_AGE=60,
-    CONN_HEALTH_CHECKS=True,
-    OPTIONS={"connect_timeout": 3, "application_name": "mamochi"},
-)
+DATABASES["default"].update(CONN_MAX_AGE=60, CONN_HEALTH_CHECKS=True)
+DATABASES["default"]["OPTIONS"] = {
+    "connect_timeout": 3,
+    "application_name": "mamochi",
+    **DATABASES["default"].get("OPTIONS", {}),  # of the URL: sslmode and the like
+}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # Kafka

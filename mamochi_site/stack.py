@@ -25,6 +25,7 @@ DEFAULT_PORT = 8000
 PREPARE_TIMEOUT_S = 180.0
 READY_TIMEOUT_S = 90.0
 ADMIN = "admin"
+CONSUMERS = ("aprobacion", "distribuidores", "contabilidad", "inventario")
 
 
 def manage(*arguments: str) -> list[str]:
@@ -32,10 +33,13 @@ def manage(*arguments: str) -> list[str]:
     return [sys.executable, "manage.py", *arguments]
 
 
-def application_processes(port: int) -> dict[str, list[str]]:
-    """Name and command line of each process of the application; the web listens on `port` of loopback."""
+def application_processes(port: int, consumers: int) -> dict[str, list[str]]:
+    """Name and command line of each process of the application; the web listens on `port` of loopback.
+
+    `consumers` is how many there are of each name; those after the first are called `consumer-NAME-2` and so on.
+    """
     celery = [sys.executable, "-m", "celery", "-A", "mamochi_site.celery"]
-    consumers = ("aprobacion", "distribuidores", "contabilidad", "inventario")
+    copies = ["", *(f"-{number}" for number in range(2, consumers + 1))]
     return {
         "web": [
             *(sys.executable, "-m", "gunicorn", "mamochi_site.wsgi:application", "--bind", f"{HOST}:{port}"),
@@ -43,7 +47,7 @@ def application_processes(port: int) -> dict[str, list[str]]:
             *("--config", "python:mamochi_site.gunicorn_conf"),
             "--no-control-socket",  # by default one socket in HOME, which two stacks would share
         ],
-        **{f"consumer-{name}": manage("run_consumer", name) for name in consumers},
+        **{f"consumer-{name}{copy}": manage("run_consumer", name) for copy in copies for name in CONSUMERS},
         "outbox-relay": manage("run_outbox_relay"),
         "celery-worker": [*celery, "worker", "--loglevel", "INFO", "--concurrency", "2", "--without-mingle"],
         "celery-beat": [*celery, "beat", "--loglevel", "INFO", "--pidfile="],
@@ -59,35 +63,36 @@ class System:
     admin_user: str
     admin_password: str
     environment: dict[str, str]
+    commands: dict[str, list[str]]
 
     @property
     def applications(self) -> dict[str, Process]:
         """The application's processes by name."""
-        names = application_processes(0).keys()
-        return {name: process for name, process in self.stack.processes.items() if name in names}
+        return {name: process for name, process in self.stack.processes.items() if name in self.commands}
 
 
 @contextmanager
 def running_system(
-    stack: Stack, *, port: int = DEFAULT_PORT, settings: dict[str, str] | None = None
+    stack: Stack, *, port: int = DEFAULT_PORT, settings: dict[str, str] | None = None, consumers: int = 1
 ) -> Iterator[System]:
     """Start everything, wait until the web is ready, and stop everything at the end, also on Ctrl-C.
 
     `settings` are further environment variables of the processes. Where `port` is taken, the next free one is used.
+    `consumers` is how many there are of each name.
     Raises StackError when something does not start.
     """
     with stack:
         port = next_free_port(port)
-        system = _configure(stack, port, settings or {})
+        system = _configure(stack, port, settings or {}, consumers)
         _prepare(system)
-        for name, argv in application_processes(port).items():
+        for name, argv in system.commands.items():
             stack.run(name, argv, cwd=CHECKOUT, env=system.environment | _watched(system, name))
         _note(system)
         _wait_ready(system)
         yield system
 
 
-def _configure(stack: Stack, port: int, settings: dict[str, str]) -> System:
+def _configure(stack: Stack, port: int, settings: dict[str, str], consumers: int) -> System:
     """As in production but for HTTPS, which loopback has no certificate for."""
     kept = _kept_secrets(stack.folder / "application.json")
     url = f"http://{HOST}:{port}"
@@ -104,7 +109,8 @@ def _configure(stack: Stack, port: int, settings: dict[str, str]) -> System:
         "PYTHONUNBUFFERED": "1",
         **settings,
     }
-    return System(stack, url, ADMIN, kept["admin_password"], environment)
+    commands = application_processes(port, consumers)
+    return System(stack, url, ADMIN, kept["admin_password"], environment, commands)
 
 
 def _kept_secrets(path: Path) -> dict[str, str]:

@@ -71,7 +71,7 @@ class Api:
             if self.stop.is_set():
                 raise Stopped
             try:
-                answer = self._send(method, path, body, headers)
+                answer = self.send(method, path, body, headers)
             except (OSError, http.client.HTTPException) as error:
                 problem, wait = f"{type(error).__name__}: {error}", ""
             else:
@@ -83,7 +83,7 @@ class Api:
             self._wait(wait)
         raise Refused(f"{method} {path}: {problem}, for {PATIENCE_S:g} s")
 
-    def _send(self, method: str, path: str, body: object, headers: Mapping[str, str]) -> Answer:
+    def send(self, method: str, path: str, body: object, headers: Mapping[str, str]) -> Answer:
         """One attempt. Raises OSError or HTTPException where there is no whole answer."""
         connection = http.client.HTTPConnection(self.netloc, timeout=TIMEOUT_S)
         try:

@@ -21,7 +21,7 @@ Partition = tuple[str, int]
 
 def observe(scene: Scene, mailbox: Mailbox, stop: threading.Event) -> None:
     """Keeps lag and mails on the scene up to date until told to stop; a broker that is away leaves the last picture."""
-    partitions = [(topic.name, number) for topic in declared_topics() for number in range(topic.partitions)]
+    partitions = declared_partitions()
     while not stop.wait(EVERY_S):
         scene.mails = [(mail.to, mail.subject) for mail in mailbox.mails()]
         try:
@@ -29,6 +29,11 @@ def observe(scene: Scene, mailbox: Mailbox, stop: threading.Event) -> None:
         except KafkaException:
             continue
     connection.close()
+
+
+def declared_partitions() -> list[Partition]:
+    """Every partition of every topic of ours."""
+    return [(topic.name, number) for topic in declared_topics() for number in range(topic.partitions)]
 
 
 def progress(partitions: list[Partition]) -> tuple[dict[str, int], dict[str, int]]:

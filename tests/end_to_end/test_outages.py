@@ -1,5 +1,6 @@
 """With Kafka or PostgreSQL away: what is answered 202 arrives, and nothing else is promised (design: promise 1)."""
 
+import http.client
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -47,6 +48,40 @@ def test_with_the_database_away_tokens_cannot_be_checked_and_nothing_is_half_don
     wait_until(lambda: maestro.sell().status == 202, SECONDS)
     wait_for_sales(maestro)
     assert maestro.call("GET", "ventas/resumen/").body["cantidad_ventas"] == len(maestro.sent)
+
+
+@contextmanager
+def frozen(server: Server) -> Iterator[None]:
+    """SIGSTOP: it neither answers nor refuses."""
+    server.pause()
+    try:
+        yield
+    finally:
+        server.resume()
+
+
+def test_a_database_that_hangs_is_answered_within_the_deadline(system: System, maestro: Client) -> None:
+    assert maestro.sell().status == 202  # this connection is open when the server stops
+    with frozen(system.stack.postgres):
+        began = time.monotonic()
+        answer = maestro.sell()
+        assert time.monotonic() - began < DEADLINE
+        assert answer.status == 503
+        assert int(answer.headers["retry-after"]) > 0
+    wait_until(lambda: maestro.sell().status == 202, SECONDS)
+    wait_for_sales(maestro)
+
+
+def test_a_page_whose_session_cannot_be_read_is_a_503(system: System) -> None:
+    with away(system.stack.postgres):
+        connection = http.client.HTTPConnection("127.0.0.1", int(system.url.rsplit(":", 1)[1]), timeout=DEADLINE)
+        connection.request("GET", "/admin/", headers={"Accept": "text/html", "Cookie": "sessionid=" + "a" * 32})
+        response = connection.getresponse()
+        assert response.status == 503
+        assert int(response.headers["Retry-After"]) > 0
+        assert "Inténtalo de nuevo" in response.read().decode()
+        connection.close()
+    wait_until(lambda: query(system, "SELECT 1") == [(1,)], SECONDS)
 
 
 def test_with_both_away_an_enrolment_is_refused_within_the_deadline(system: System, anyone: Client) -> None:

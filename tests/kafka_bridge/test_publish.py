@@ -3,6 +3,7 @@
 import multiprocessing
 import threading
 import time
+from dataclasses import replace
 from uuid import uuid4
 
 import pytest
@@ -16,6 +17,7 @@ from deploy.embedded.ports import free_port
 from deploy.embedded.waiting import wait_until
 from kafka_bridge import broker, outbox, producer, relay
 from kafka_bridge.batch import read
+from kafka_bridge.events import Message, encode
 from kafka_bridge.models import OutboxMessage
 from tests.kafka_bridge.conftest import SECONDS, Bench
 
@@ -37,7 +39,7 @@ def topic_numbers(bench: Bench) -> list[int]:
 
 @pytest.fixture
 def kafka_away(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Nothing listens where this process's producer connects. The topic is there first: its admin client is kept for all tests."""
+    """Nothing listens where this process's producer connects. The topic is there first: all tests share an admin client."""
     config = {**settings.KAFKA_CLIENT_CONFIG, "bootstrap.servers": f"127.0.0.1:{free_port()}"}
     monkeypatch.setattr(settings, "KAFKA_CLIENT_CONFIG", config)
     monkeypatch.setattr(producer, "_process", None)
@@ -117,6 +119,39 @@ def test_threads_share_the_producer(bench: Bench) -> None:
     for thread in threads:
         thread.join(SECONDS)
     assert sorted(topic_numbers(bench)) == list(range(32))
+
+
+def to_a_missing_partition(bench: Bench, n: int) -> Message:
+    """As of a partition that has lost all its replicas: nothing ever acknowledges it."""
+    return replace(encode(bench.happened(n)), partition=7)
+
+
+def test_a_partition_that_is_away_does_not_keep_the_others_waiting(bench: Bench) -> None:
+    outbox.add_messages([to_a_missing_partition(bench, n) for n in range(20)])
+    outbox.add(*[bench.happened(n) for n in range(100, 120)])
+    wait_until(lambda: not relay.step() and OutboxMessage.objects.count() == 20, SECONDS)
+    assert sorted(topic_numbers(bench)) == list(range(100, 120))
+    bench.publish(200)
+    assert OutboxMessage.objects.count() == 20
+
+
+def test_what_the_client_refuses_at_once_waits_in_the_outbox_and_stops_no_relay(bench: Bench) -> None:
+    with transaction.atomic():
+        outbox.add(event := bench.happened(1, key="k" * 1_100_000), bench.happened(2))  # larger than a message may be
+    relay.step()
+    assert topic_numbers(bench) == [2]
+    assert [row.event_id for row in OutboxMessage.objects.all()] == [event.id]
+    producer.publish(bench.happened(3))
+    assert sorted(topic_numbers(bench)) == [2, 3]
+
+
+def test_a_producer_past_repair_is_replaced(bench: Bench) -> None:
+    bench.publish(1, key="one")
+    process = producer.process_producer()
+    process.past_repair = True
+    bench.publish(2, key="one")
+    assert producer.process_producer() is not process
+    assert topic_numbers(bench) == [1, 2]
 
 
 def test_the_outbox_holds_what_its_transaction_committed_and_nothing_else(bench: Bench) -> None:

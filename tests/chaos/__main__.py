@@ -1,0 +1,66 @@
+"""`./dev chaos`: faults under load, then an audit of what was accepted. Exit code 1 where anything was lost or doubled."""
+
+import argparse
+import os
+import secrets
+import sys
+from pathlib import Path
+from typing import Final
+
+import django
+from rich.console import Console
+
+from deploy.embedded import Stack, StackError
+from deploy.embedded.signals import interrupt_on_termination
+from mamochi_site.stack import CHECKOUT, DEFAULT_PORT, running_system
+
+DEFAULT_FOLDER: Final = CHECKOUT / ".mamochi" / "chaos"
+SETTINGS: Final = {"REVISION_AUTOMATICA": "true", "LIMITE_INSCRIPCIONES": "", "LOG_LEVEL": "INFO"}
+CONSUMERS_EACH: Final = 2
+LINE_WIDTH: Final = 140  # where the output is no terminal
+INTERRUPTED: Final = 130
+
+
+def arguments() -> argparse.Namespace:
+    """What to run; without a seed a new one, which is printed."""
+    parser = argparse.ArgumentParser(prog="./dev chaos", description=__doc__)
+    parser.add_argument(
+        "--minutes", type=float, default=5.0, help="of faults under load (default: 5); draining comes on top"
+    )
+    parser.add_argument("--seed", type=int, help="the same faults and wishes in the same order (default: random)")
+    parser.add_argument("--brokers", type=int, choices=[1, 3], default=3, help="Kafka brokers (default: 3)")
+    parser.add_argument("--dir", type=Path, default=DEFAULT_FOLDER, help="its folder; old data in it is removed")
+    parser.add_argument("--port", type=int, default=DEFAULT_PORT, help="the web's, or the next free one")
+    options = parser.parse_args()
+    options.seed = secrets.randbelow(10**6) if options.seed is None else options.seed
+    return options
+
+
+def main() -> int:
+    """0: the audit is green; 1: it is not, or the system could not be run; 130: interrupted."""
+    options = arguments()
+    console = Console() if sys.stdout.isatty() else Console(width=LINE_WIDTH)
+    interrupt_on_termination()
+
+    def say(text: str) -> None:
+        console.print(f"  {text}", markup=False, highlight=False, soft_wrap=True)
+
+    say(f"seed {options.seed}, {options.minutes:g} minutes, {options.brokers} broker(s), data in {options.dir}")
+    try:
+        stack = Stack(options.dir, brokers=options.brokers, fresh=True, say=say, environ={})
+        with running_system(stack, port=options.port, settings=SETTINGS, consumers=CONSUMERS_EACH) as system:
+            os.environ.update(system.environment)
+            django.setup()
+            from tests.chaos.run import Run
+
+            return 0 if Run(system, options, console).play() else 1
+    except StackError as error:
+        console.print(f"./dev chaos: {error}", style="red", markup=False, soft_wrap=True)
+        return 1
+    except KeyboardInterrupt:
+        console.print("Interrupted: everything is stopped.")
+        return INTERRUPTED
+
+
+if __name__ == "__main__":
+    sys.exit(main())

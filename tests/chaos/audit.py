@@ -1,0 +1,173 @@
+"""The audit: what the clients' journal says was accepted, against what the database, the mails and the API say.
+
+Read with plain SQL beside the system, so that a mistake in its own queries does not audit itself away.
+"""
+
+import http.client
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any, Final
+
+import psycopg
+
+from mamochi_site.demo.audit import WEEK_SUBJECT, numbers_in
+from mamochi_site.demo.client import Api
+from mamochi_site.demo.maestro import CREDENTIALS_SUBJECT
+from mamochi_site.stack import System
+from tests.chaos.journal import NO_ANSWER, Journal
+from tests.chaos.load import token_of
+from tests.chaos.nemesis import Fault
+from tests.chaos.pulse import KafkaPulse
+
+LEADER_SECONDS: Final = 15.0  # until the next acknowledgement after a leader's kill
+ANSWER_SECONDS: Final = 10.0  # as long as the clients wait
+REFUSALS: Final = frozenset({NO_ANSWER, 202, 401, 404, 429, 503})  # what a client may see while things fail
+
+ROWS: Final = "SELECT venta_id::text, count(*) FROM ventas_venta GROUP BY 1"
+VOIDED: Final = (
+    "SELECT sale.venta_id::text FROM ventas_venta sale JOIN ventas_anulacion void ON void.venta = sale.id "
+    "WHERE void.aplicada AND sale.anulada_en IS NOT NULL"
+)
+COUNTED: Final = (
+    "SELECT coalesce(sum(cantidad_ventas), 0)::int, coalesce(sum(ganancias), 0)::int FROM ventas_reportesemanal"
+)
+STANDING: Final = (
+    "SELECT count(*)::int, coalesce(sum(cantidad * (precio_unitario - costo_unitario)), 0)::int "
+    "FROM ventas_venta WHERE anulada_en IS NULL"
+)
+LEDGER_OFF: Final = """
+    SELECT count(*) FROM (
+        SELECT maestro_id, line.key AS insumo, sum(line.value::bigint) AS cantidad
+        FROM stock_movimiento, jsonb_each_text(insumos) line GROUP BY 1, 2
+    ) ledger FULL JOIN stock_existencia held USING (maestro_id, insumo)
+    WHERE coalesce(ledger.cantidad, 0) <> coalesce(held.cantidad, 0)"""
+IN_THE_LEDGER: Final = "SELECT evento_id::text, count(*) FROM stock_movimiento WHERE tipo = 'venta' GROUP BY 1"
+SALES: Final = "SELECT id::text FROM ventas_venta"
+NOTICES: Final = "SELECT aviso_id::text, bool_and(estado <> 'abierto') FROM stock_aviso GROUP BY 1"
+DECIDED: Final = "SELECT id::text, estado FROM inscripciones_inscripcion"
+FORMS_A_PERSON: Final = "SELECT max(forms) FROM (SELECT count(*) forms FROM inscripciones_inscripcion GROUP BY rut) one"
+TOKENS: Final = (
+    "SELECT maestro.email, count(token.*) FROM inscripciones_maestro maestro "
+    "LEFT JOIN knox_authtoken token ON token.user_id = maestro.usuario_id GROUP BY 1"
+)
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of the audit."""
+
+    what: str
+    expected: object
+    found: object
+
+    @property
+    def ok(self) -> bool:
+        """Whether the system kept its promise."""
+        return self.expected == self.found
+
+
+class Audit:
+    """After the faults are healed and everything has drained."""
+
+    def __init__(self, system: System, journal: Journal, faults: list[Fault], kafka: KafkaPulse) -> None:
+        self.system = system
+        self.journal = journal
+        self.faults = faults
+        self.kafka = kafka
+
+    def checks(self, died: list[str]) -> list[Check]:
+        """Every check. `died`: processes that ended although nobody had killed them."""
+        with psycopg.connect(self.system.environment["DATABASE_URL"], autocommit=True) as self.database:
+            return [
+                *self._answers(),
+                *self._sales(),
+                *self._week(),
+                *self._carts(),
+                *self._enrolments(),
+                *self._engine(),
+                *self._leaders(),
+                Check("processes that ended by themselves", [], died),
+            ]
+
+    def _query(self, sql: str) -> list[Any]:
+        return self.database.execute(sql).fetchall()
+
+    def _answers(self) -> Iterator[Check]:
+        """Only those that tell a client to try again; each other one would be a lie about the request or the server."""
+        odd = {status: times for status, times in self.journal.statuses.items() if status not in REFUSALS}
+        yield Check("answers other than 202, 401, 404, 429, 503", {}, odd)
+        slowest = max(entry.took for entry in self.journal.entries)
+        yield Check(f"no request hung for {ANSWER_SECONDS:g} s", True, slowest < ANSWER_SECONDS)
+
+    def _sales(self) -> Iterator[Check]:
+        rows = dict(self._query(ROWS))
+        accepted, sent = self.journal.accepted("venta"), self.journal.sent("venta")
+        yield Check("sales accepted = those with a row", len(accepted), len(accepted & rows.keys()))
+        yield Check("sales with more than one row", 0, sum(times > 1 for times in rows.values()))
+        yield Check("sales that nobody sent", 0, len(rows.keys() - sent))
+        voided = {id_ for (id_,) in self._query(VOIDED)}
+        taken_back, asked = self.journal.accepted("anulacion"), self.journal.sent("anulacion")
+        yield Check("voids accepted = sales taken back", len(taken_back), len(taken_back & voided))
+        yield Check("sales taken back that nobody asked for", 0, len(voided - asked))
+
+    def _week(self) -> Iterator[Check]:
+        """The reports and what the mails say, against the rows that stand; CLP."""
+        standing = self._query(STANDING)[0]
+        yield Check("sales and earnings of the rows = of the reports", standing, self._query(COUNTED)[0])
+        mails = self.system.stack.mailbox.mails(subject=WEEK_SUBJECT)
+        told = {str(mail.message["Message-ID"]): numbers_in(mail.text) for mail in mails}
+        yield Check(
+            "the same, as the e-mails tell it",
+            standing,
+            (
+                sum(max(count, 0) for count, _ in told.values()),
+                sum(earned for count, earned in told.values() if count > 0),
+            ),
+        )
+        [(reports,)] = self._query("SELECT count(*) FROM ventas_reportesemanal")
+        yield Check("weekly e-mails, one Message-ID a report", reports, len(told))
+
+    def _carts(self) -> Iterator[Check]:
+        yield Check("totals of stock that are not the sum of their ledger", 0, self._query(LEDGER_OFF)[0][0])
+        lines = dict(self._query(IN_THE_LEDGER))
+        yield Check("sales in the ledger = rows", {id_ for (id_,) in self._query(SALES)} == lines.keys(), True)
+        yield Check("sales more than once in the ledger", 0, sum(times > 1 for times in lines.values()))
+        notices = dict(self._query(NOTICES))
+        accepted = self.journal.accepted("aviso")
+        yield Check("notices accepted = closed", len(accepted), sum(notices.get(id_, False) for id_ in accepted))
+
+    def _enrolments(self) -> Iterator[Check]:
+        states = dict(self._query(DECIDED))
+        accepted = self.journal.accepted("inscripcion")
+        approved = [id_ for id_ in accepted if states.get(id_) == "aprobada"]
+        yield Check("enrolments accepted = approved", len(accepted), len(approved))
+        yield Check("forms a person", 1, self._query(FORMS_A_PERSON)[0][0])
+        tokens = dict(self._query(TOKENS))
+        yield Check("tokens a maestro", {1}, set(tokens.values()))
+        yield Check("maestros whose newest mail lets them in", len(tokens), sum(map(self._gets_in, tokens)))
+        mails = self.system.stack.mailbox.mails(subject=CREDENTIALS_SUBJECT)
+        repeated = Counter(str(mail.message["Message-ID"]) for mail in mails)
+        yield Check("credentials sent twice under one Message-ID", 0, sum(times > 1 for times in repeated.values()))
+
+    def _gets_in(self, email: str) -> bool:
+        api = Api(self.system.url, self.kafka.stop)
+        api.token = token_of(self.system.stack.mailbox, email)
+        try:
+            return api.send("GET", "/api/v1/stock/", None, {}).status == 200
+        except (OSError, http.client.HTTPException):
+            return False
+
+    def _engine(self) -> Iterator[Check]:
+        yield Check(
+            "messages waiting in the outbox", 0, self._query("SELECT count(*) FROM kafka_bridge_outboxmessage")[0][0]
+        )
+        yield Check("dead letters", [], self._query("SELECT consumer, reason, error FROM kafka_bridge_deadletter"))
+
+    def _leaders(self) -> Iterator[Check]:
+        """Where there are replicas; a lone broker is away until it is back."""
+        killed = [fault for fault in self.faults if fault.name == "kill -9 leader"]
+        if len(self.system.stack.kafka.brokers) > 1 and killed:
+            waits = [self.kafka.next_after(fault.began) for fault in killed]
+            late = [wait for wait in waits if wait is None or wait > LEADER_SECONDS]
+            yield Check(f"leaders killed with no acknowledgement for {LEADER_SECONDS:g} s", [], late)

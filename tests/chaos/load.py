@@ -1,0 +1,174 @@
+"""The load: people enrol, sell, take sales back and run out, over HTTP, and retry with the same ids as a real program does."""
+
+import http.client
+import random
+import threading
+from collections.abc import Callable, Mapping
+from dataclasses import replace
+from itertools import count
+from typing import Any, Final
+from uuid import UUID
+
+from deploy.embedded.mailbox import Mailbox
+from mamochi_site.demo.client import Answer, Api
+from mamochi_site.demo.maestro import CREDENTIALS_SUBJECT, TOKEN
+from mamochi_site.demo.people import Persona, gather
+from tests.chaos.journal import NO_ANSWER, Entry, Journal
+
+VENDORS: Final = 8
+PATIENCE_S: Final = 45.0  # how long a program goes on asking for one thing
+LONGEST_PAUSE_S: Final = 3.0
+# Another attempt may fare better. 404: a sale that is accepted and not yet written; 401: a newer mail brought another token.
+NOT_YET: Final = frozenset({NO_ANSWER, 401, 404, 429, 502, 503, 504})
+PRODUCTS: Final = ("chico", "mediano", "grande")
+
+
+class Someone(threading.Thread):
+    """A client of the API, with a generator of its own so that a seed repeats what it wants to do."""
+
+    def __init__(self, url: str, mailbox: Mailbox, journal: Journal, stop: threading.Event, seed: int) -> None:
+        super().__init__(daemon=True)
+        self.api = Api(url, stop)
+        self.mailbox = mailbox
+        self.journal = journal
+        self.stop = stop
+        self.chance = random.Random(seed)  # noqa: S311 - a run that can be repeated
+
+    def insist(self, kind: str, path: str, body: object, *ids: str, key: str = "") -> Answer | None:
+        """The same POST until it has an answer that another attempt would not change; None where patience ends first."""
+        deadline = self.journal.now() + PATIENCE_S
+        headers = {"Idempotency-Key": key} if key else {}
+        while self.journal.now() < deadline and not self.stop.is_set():
+            answer = self._ask(kind, path, body, headers, ids)
+            if answer and answer.status not in NOT_YET:
+                return answer
+            self._pause(answer)
+            if answer and answer.status == 401:
+                self.read_token()
+        return None
+
+    def _ask(
+        self, kind: str, path: str, body: object, headers: Mapping[str, str], ids: tuple[str, ...]
+    ) -> Answer | None:
+        """One attempt, in the journal whatever comes of it."""
+        asked = self.journal.now()
+        try:
+            answer = self.api.send("POST", f"/api/v1/{path}", body, headers)
+        except (OSError, http.client.HTTPException):
+            answer = None
+        named = ids or ((str(answer.body["id"]),) if answer and answer.status == 202 else ())
+        status = answer.status if answer else NO_ANSWER
+        self.journal.note(Entry(asked, self.journal.now() - asked, kind, named, status))
+        return answer
+
+    def _pause(self, answer: Answer | None) -> None:
+        wanted = answer.headers.get("retry-after", "") if answer else ""
+        seconds = min(float(wanted) if wanted.isdecimal() else 0.5, LONGEST_PAUSE_S)
+        self.stop.wait(seconds * self.chance.uniform(0.5, 1.0))
+
+    def read_token(self) -> None:
+        """Whoever has a token reads it in a mail."""
+
+    def enrol(self, persona: Persona) -> None:
+        """Sends the form; a retry of the same form is the same enrolment, so its id is the server's."""
+        self.insist("inscripcion", "inscripciones/", persona.formulario())
+
+    def uuid(self) -> str:
+        return str(UUID(int=self.chance.getrandbits(128), version=4))
+
+
+class Vendor(Someone):
+    """A maestro: enrols, reads the token in the mail, and works until told to stop."""
+
+    def __init__(self, persona: Persona, *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.persona = persona
+        self.sold: list[str] = []  # accepted, and not taken back
+
+    def run(self) -> None:
+        """Ends when told to stop."""
+        self.enrol(self.persona)
+        while not self.api.token and not self.stop.wait(0.5):
+            self.read_token()
+        while not self.stop.is_set():
+            [act] = self.chance.choices(*zip(*self._habits(), strict=True))
+            act()
+            self.stop.wait(self.chance.uniform(0.3, 0.9))
+
+    def read_token(self) -> None:
+        """The one in the newest mail."""
+        self.api.token = token_of(self.mailbox, self.persona.email)
+
+    def _habits(self) -> list[tuple[Callable[[], None], float]]:
+        return [
+            (self._sell, 10),
+            (self._sell_again, 1),
+            (self._send_the_day, 2),
+            (self._take_back, 1),
+            (self._run_out, 1),
+        ]
+
+    def _sell(self) -> None:
+        self._register([self.uuid()], as_list=False)
+
+    def _sell_again(self) -> None:
+        """A program that never saw its answer, or a finger that tapped twice."""
+        if self.sold:
+            self._register([self.chance.choice(self.sold)], as_list=False)
+
+    def _send_the_day(self) -> None:
+        """A phone that was offline."""
+        self._register([self.uuid() for _ in range(self.chance.randint(2, 30))], as_list=True)
+
+    def _register(self, ids: list[str], *, as_list: bool) -> None:
+        sales = [{"id": id_, "producto": PRODUCTS[UUID(id_).int % 3], "cantidad": 1 + UUID(id_).int % 2} for id_ in ids]
+        answer = self.insist("venta", "ventas/", sales if as_list else sales[0], *ids)
+        if answer and answer.status == 202:
+            self.sold += [id_ for id_ in ids if id_ not in self.sold]
+
+    def _take_back(self) -> None:
+        if self.sold:
+            sale = self.sold.pop(self.chance.randrange(len(self.sold)))
+            self.insist("anulacion", f"ventas/{sale}/anular/", {}, sale)
+
+    def _run_out(self) -> None:
+        self.insist("aviso", "stock/avisos/", {}, key=self.uuid())
+
+
+class Newcomers(Someone):
+    """One enrolment after the other, every second one Paid."""
+
+    def __init__(self, people: "Crowd", *arguments: Any) -> None:
+        super().__init__(*arguments)
+        self.people = people
+
+    def run(self) -> None:
+        """Ends when told to stop."""
+        while not self.stop.wait(self.chance.uniform(1.0, 3.0)):
+            self.enrol(self.people.next())
+
+
+class Crowd:
+    """People whose RUT and e-mail nobody else has."""
+
+    def __init__(self, chance: random.Random) -> None:
+        self.chance = chance
+        self.numbers = count(1)
+        self.ruts: set[str] = set()
+
+    def next(self) -> Persona:
+        """Another one; every second one Paid."""
+        number = next(self.numbers)
+        [persona] = gather(1, number % 2, self.chance)
+        if persona.rut in self.ruts:
+            return self.next()
+        self.ruts.add(persona.rut)
+        receipt = f"TRX-{number:09}" if persona.paid else ""
+        return replace(persona, email=f"maestro{number}@example.cl", comprobante=receipt)
+
+
+def token_of(mailbox: Mailbox, email: str) -> str:
+    """The token in the newest credentials mail of that address; empty where none has come."""
+    mails = mailbox.mails(to=email, subject=CREDENTIALS_SUBJECT)
+    found = TOKEN.search(mails[-1].text) if mails else None
+    return found[0] if found else ""

@@ -1,0 +1,169 @@
+"""The nemesis: one fault after the other, in an order that the seed decides; each is healed before the next."""
+
+import random
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+from confluent_kafka.admin import AdminClient
+
+from deploy.embedded.kafka import Broker
+from deploy.embedded.server import Server
+from mamochi_site.stack import CONSUMERS, System
+from tests.chaos.pulse import PROBE
+
+CALM_S: Final = (3.0, 6.0)  # between two faults
+
+
+@dataclass
+class Fault:
+    """Something that was done to the system. Times are seconds since the run began; `healed` once it is over."""
+
+    name: str
+    target: str
+    began: float
+    healed: float | None = None
+
+    @property
+    def lasted(self) -> float:
+        """Seconds until everything answered again that the fault had touched."""
+        return (self.healed or self.began) - self.began
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A fault that can be done: `inflict` names what it chose and heals at the end of the block; `hold` is in seconds."""
+
+    name: str
+    inflict: Callable[[], AbstractContextManager[str]]
+    hold: tuple[float, float] = (3.0, 7.0)
+
+
+class Nemesis(threading.Thread):
+    """Works until told to stop, then heals."""
+
+    def __init__(self, system: System, stop: threading.Event, clock: Callable[[], float], seed: int) -> None:
+        super().__init__(daemon=True)
+        self.system = system
+        self.stop = stop
+        self.clock = clock
+        self.chance = random.Random(seed)  # noqa: S311 - a run that can be repeated
+        self.faults: list[Fault] = []
+        self.failure: Exception | None = None
+        self.on_fault: Callable[[Fault], None] = lambda _: None
+        self._killed: set[str] = set()
+
+    def run(self) -> None:
+        """Every plan once, in any order, then again."""
+        try:
+            while not self.stop.is_set():
+                plans = self.plans()
+                for plan in self.chance.sample(plans, len(plans)):
+                    if self.stop.wait(self.chance.uniform(*CALM_S)):
+                        return
+                    self._carry_out(plan)
+        except Exception as error:  # noqa: BLE001 - the main thread raises it
+            self.failure = error
+
+    def _carry_out(self, plan: Plan) -> None:
+        fault = Fault(plan.name, "", self.clock())
+        with plan.inflict() as fault.target:
+            self.faults.append(fault)
+            self.on_fault(fault)
+            self.stop.wait(self.chance.uniform(*plan.hold))
+        fault.healed = self.clock()
+
+    def has_killed(self, name: str) -> bool:
+        """Whether that process is down because of us."""
+        return name in self._killed
+
+    def plans(self) -> list[Plan]:
+        """Everything that it can do to the system."""
+        stack, kafka = self.system.stack, self.system.stack.kafka.brokers
+        zombie = (9.0, 12.0)  # longer than a consumer's session: others take its partitions over meanwhile
+        plans = [
+            Plan("kill -9 leader", lambda: killed(self._leader())),
+            Plan("SIGSTOP leader", lambda: paused(self._leader()), zombie),
+            Plan("kill -9 PostgreSQL", lambda: killed(stack.postgres)),
+            Plan("SIGSTOP PostgreSQL", lambda: paused(stack.postgres)),
+            Plan("kill -9 SMTP", lambda: killed(stack.mail)),
+            Plan("kill -9 Valkey", lambda: killed(stack.valkey)),
+            Plan("SIGSTOP consumer", lambda: self._process_paused(self._consumer()), zombie),
+            *(Plan(f"kill -9 {name}", partial(self._process_killed, name)) for name in APPLICATIONS),
+            *(Plan("kill -9 consumer", partial(self._consumer_killed, name)) for name in CONSUMERS),
+        ]
+        if len(kafka) > 1:
+            plans += [
+                Plan("kill -9 two brokers", lambda: killed(*self._two_brokers())),
+                Plan("SIGSTOP two brokers", lambda: paused(*self._two_brokers()), zombie),
+                Plan("kill -9 all brokers", lambda: killed(*kafka)),
+                Plan("SIGSTOP all brokers", lambda: paused(*kafka), zombie),
+            ]
+        return plans
+
+    def _leader(self) -> Broker:
+        """Of one of the probe's partitions."""
+        admin = AdminClient({"bootstrap.servers": self.system.stack.kafka.url, "log_level": 0})
+        partitions = admin.list_topics(PROBE.name, timeout=10).topics[PROBE.name].partitions
+        node = partitions[self.chance.randrange(len(partitions))].leader
+        return next(broker for broker in self.system.stack.kafka.brokers if broker.node == node)
+
+    def _two_brokers(self) -> list[Broker]:
+        return self.chance.sample(self.system.stack.kafka.brokers, 2)
+
+    def _consumer(self, name: str = "") -> str:
+        running = [process for process in self.system.applications if process.startswith(f"consumer-{name}")]
+        return self.chance.choice(sorted(running))
+
+    def _consumer_killed(self, name: str) -> AbstractContextManager[str]:
+        return self._process_killed(self._consumer(name))
+
+    @contextmanager
+    def _process_killed(self, name: str) -> Iterator[str]:
+        """As by the kernel for want of memory; the platform starts it again."""
+        self._killed.add(name)
+        self.system.stack.processes[name].kill()
+        yield name
+        self.system.stack.restart(name)
+        self._killed.discard(name)
+
+    @contextmanager
+    def _process_paused(self, name: str) -> Iterator[str]:
+        """It hangs, and comes back with what it held: another member has its partitions by then."""
+        self.system.stack.processes[name].pause()
+        yield name
+        self.system.stack.processes[name].resume()
+
+
+APPLICATIONS: Final = ("web", "outbox-relay", "celery-worker", "celery-beat")
+
+
+@contextmanager
+def killed(*servers: Server) -> Iterator[str]:
+    """kill -9, then started again on the same port and data."""
+    for server in servers:
+        server.kill()
+    yield _names(servers)
+    for server in servers:
+        server.restart(wait=False)
+    for server in servers:
+        server.wait_ready()
+
+
+@contextmanager
+def paused(*servers: Server) -> Iterator[str]:
+    """SIGSTOP: connections stay open, nothing answers."""
+    for server in servers:
+        server.pause()
+    yield _names(servers)
+    for server in servers:
+        server.resume()
+    for server in servers:
+        server.wait_ready()
+
+
+def _names(servers: tuple[Server, ...]) -> str:
+    return ", ".join(server.process_name for server in servers)

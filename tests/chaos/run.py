@@ -1,0 +1,188 @@
+"""One chaos run on a running system: load, faults, healing, draining, the week's closing, the audit."""
+
+import argparse
+import random
+import threading
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Final
+
+from confluent_kafka import KafkaException
+from django.db import DatabaseError, InterfaceError, connection
+from django.utils import timezone
+from rich.console import Console
+from rich.live import Live
+
+from deploy.embedded.waiting import wait_until
+from inscripciones.models import Envio
+from kafka_bridge import broker
+from kafka_bridge.models import OutboxMessage
+from mamochi_site.demo.observers import declared_partitions, progress
+from mamochi_site.demo.week import closing_now
+from mamochi_site.stack import System
+from stock.models import Aviso
+from tests.chaos import report
+from tests.chaos.audit import Audit
+from tests.chaos.journal import Journal
+from tests.chaos.load import VENDORS, Crowd, Newcomers, Someone, Vendor
+from tests.chaos.nemesis import Nemesis
+from tests.chaos.pulse import PROBE, KafkaPulse, RowsPulse
+from tests.chaos.report import Recovery, next_accepted, recoveries
+from ventas.models import ReporteSemanal
+
+DRAIN_S: Final = 420.0  # a mail whose worker was killed waits until its claim lapses, for three minutes
+
+
+class Run:
+    """One run on a running system."""
+
+    def __init__(self, system: System, options: argparse.Namespace, console: Console) -> None:
+        self.system, self.options, self.console = system, options, console
+        self.folder: Path = system.stack.folder
+        self.journal = Journal(self.folder / "journal.jsonl")
+        self.seconds = 60 * options.minutes
+        self.stop_faults, self.stop_load, self.stop_watching = threading.Event(), threading.Event(), threading.Event()
+        broker.create_topics([PROBE])
+        chance = random.Random(options.seed)  # noqa: S311 - a run that can be repeated
+        crowd = Crowd(random.Random(chance.getrandbits(64)))  # noqa: S311
+        clock = self.journal.now
+        self.nemesis = Nemesis(system, self.stop_faults, clock, chance.getrandbits(64))
+        self.kafka = KafkaPulse(system.stack.kafka.url, self.stop_watching, clock)
+        self.rows = RowsPulse(system.environment["DATABASE_URL"], self.stop_watching, clock)
+        shared: tuple[Any, ...] = (system.url, system.stack.mailbox, self.journal, self.stop_load)
+        vendors = [Vendor(crowd.next(), *shared, chance.getrandbits(64)) for _ in range(VENDORS)]
+        self.load: list[Someone] = [*vendors, Newcomers(crowd, *shared, chance.getrandbits(64))]
+        self.died: list[str] = []
+        self.told: dict[str, int] = {}
+
+    def play(self) -> bool:
+        """Load, faults, healing, draining, closing, audit. Whether every promise was kept."""
+        threads = [self.kafka, self.rows, *self.load, self.nemesis]
+        for thread in threads:
+            thread.start()
+        with self._shown():
+            self._faults()
+        self._heal()
+        drained = self._drain()
+        closed = drained and self._close_the_week()
+        self.stop_watching.set()
+        for watcher in (self.kafka, self.rows):
+            watcher.join(60)
+        self.journal.close()
+        return self._report() and closed
+
+    def _faults(self) -> None:
+        while self.journal.now() < self.seconds:
+            time.sleep(0.2)
+            self._look_after_processes()
+            if self.nemesis.failure:
+                raise self.nemesis.failure
+
+    def _look_after_processes(self) -> None:
+        """As a platform does: what ended by itself is started again; the audit names it."""
+        for name, process in self.system.applications.items():
+            if process.returncode is not None and not self.nemesis.has_killed(name):
+                self.died.append(f"{name} (exit code {process.returncode}){process.last_words()}")
+                self.system.stack.restart(name)
+
+    def _heal(self) -> None:
+        """The last fault ends; the load goes on until it is served again."""
+        self._say("healing")
+        self.stop_faults.set()
+        self.nemesis.join(120)
+        if self.nemesis.failure:
+            raise self.nemesis.failure
+        healed = self.journal.now()
+        self._until(lambda: self._served_since(healed), "nobody was served after the last fault")
+        self._say("stopping the load")
+        self.stop_load.set()
+        for thread in self.load:
+            thread.join(60)
+
+    def _served_since(self, moment: float) -> bool:
+        signs = (next_accepted(self.journal, moment), self.rows.next_after(moment), self.kafka.next_after(moment))
+        return None not in signs
+
+    def _drain(self) -> bool:
+        """Until nothing is on its way any more."""
+        self._say("waiting until everything that was accepted has arrived")
+        return self._until(self._nothing_waits, "what was accepted did not arrive")
+
+    def _nothing_waits(self) -> bool:
+        self._look_after_processes()
+        waiting = self._waiting()
+        if waiting != self.told:
+            self.told = waiting
+            self._say(
+                "  " + (", ".join(f"{what} {count}" for what, count in waiting.items() if count) or "nothing waits")
+            )
+        return not any(waiting.values())
+
+    def _waiting(self) -> dict[str, int]:
+        """How much of what is on its way."""
+        try:
+            lag, _ = progress(declared_partitions())
+            return {
+                "outbox": OutboxMessage.objects.count(),
+                "lag": sum(lag.values()),
+                "e-mails": Envio.objects.filter(estado__in=Envio.ABIERTOS).count(),
+                "notices": Aviso.objects.filter(estado=Aviso.Estado.ABIERTO).count(),
+            }
+        except (KafkaException, DatabaseError, InterfaceError):
+            connection.close()
+            return {"answers": 1}
+
+    def _close_the_week(self) -> bool:
+        """By Celery Beat, through its schedule's row, as on Mondays."""
+        self._say("Celery Beat closes the week")
+        due = ReporteSemanal.objects.exclude(envio=ReporteSemanal.Envio.ENVIADO)
+        with closing_now(timezone.now()):
+            return self._until(
+                lambda: ReporteSemanal.objects.exists() and not due.exists(), "the weekly e-mails were not sent"
+            )
+
+    def _until(self, condition: Callable[[], bool], otherwise: str) -> bool:
+        try:
+            return wait_until(condition, DRAIN_S, interval=1.0)
+        except TimeoutError:
+            self.console.print(f"{otherwise} within {DRAIN_S:g} s", style="bold red", highlight=False)
+            return False
+
+    def _report(self) -> bool:
+        found = self._recoveries()
+        checks = Audit(self.system, self.journal, self.nemesis.faults, self.kafka).checks(self.died)
+        for part in (report.table(found), report.by_fault(found), report.verdict(checks)):
+            self.console.print(part)
+        facts: dict[str, object] = {key: str(value) for key, value in vars(self.options).items()}
+        report.plot(self.folder / "chaos.svg", self.journal, self.nemesis.faults)
+        self._say(f"written to {report.write(self.folder, facts, found, checks)} and chaos.svg beside it")
+        broken = sum(not check.ok for check in checks)
+        text, style = (
+            (f"{broken} promises broken", "bold red") if broken else ("Nothing lost, nothing doubled.", "bold green")
+        )
+        self.console.print(text, style=style)
+        return not broken
+
+    def _recoveries(self) -> list[Recovery]:
+        return recoveries(self.nemesis.faults, self.journal, self.kafka, self.rows)
+
+    @contextmanager
+    def _shown(self) -> Iterator[None]:
+        """The live picture on a terminal, else a line a fault."""
+        if not self.console.is_terminal:
+            self.nemesis.on_fault = lambda fault: self._say(f"{fault.began:6.1f} s  {fault.name}: {fault.target}")
+            yield
+            return
+
+        def draw() -> Any:
+            return report.picture(
+                self.journal, self._recoveries(), "Faults under load", self.seconds - self.journal.now()
+            )
+
+        with Live(get_renderable=draw, console=self.console, refresh_per_second=1):
+            yield
+
+    def _say(self, text: str) -> None:
+        self.console.print(f"  {text}", markup=False, highlight=False, soft_wrap=True)
