@@ -20,8 +20,8 @@ from kafka_bridge.batch import Partition
 from kafka_bridge.reader import Place
 from kafka_bridge.topics import Topic
 
-ANSWER_SECONDS: Final = 0.6
-READ_SECONDS: Final = 0.3  # for the messages that wait, which are read when it is known where
+ANSWER_SECONDS: Final = 0.55
+READ_SECONDS: Final = 0.25  # for the messages that wait, which are read when it is known where
 SETTINGS_SECONDS: Final = 60.0  # how long a topic's settings are remembered: it is a person who changes them
 
 
@@ -120,12 +120,12 @@ class _Line:
 
     def _at(self, address: str) -> AdminClient:
         if address not in self.clients:
-            config = {**settings.KAFKA_CLIENT_CONFIG, "bootstrap.servers": address}
+            config: dict[str, str | int | float | bool] = {**settings.KAFKA_CLIENT_CONFIG, "bootstrap.servers": address}
             self.clients[address] = AdminClient(config, logger=broker.client_logger)
         return self.clients[address]
 
 
-_line: Final = _Line()
+_line = _Line()
 
 
 class _Questions:
@@ -137,8 +137,10 @@ class _Questions:
         at = [TopicPartition(*partition) for partition in partitions]
         self.cluster = admin.describe_cluster(**limit)
         self.described = admin.describe_topics(TopicCollection(names), **limit)
-        self.lows = admin.list_offsets(dict.fromkeys(at, OffsetSpec.earliest()), **limit)  # type: ignore[no-untyped-call]
-        self.ends = admin.list_offsets(dict.fromkeys(at, OffsetSpec.latest()), **limit)  # type: ignore[no-untyped-call]
+        earliest: OffsetSpec = OffsetSpec.earliest()  # type: ignore[no-untyped-call]
+        latest: OffsetSpec = OffsetSpec.latest()  # type: ignore[no-untyped-call]
+        self.lows = admin.list_offsets(dict.fromkeys(at, earliest), **limit)
+        self.ends = admin.list_offsets(dict.fromkeys(at, latest), **limit)
         # Not describe_consumer_groups: librdkafka 2.16 aborts the process where a coordinator hangs (ADR 12).
         self.members = _blocking.submit(_list_groups, admin)
         self.settings = _settings.ask(names)
@@ -253,4 +255,4 @@ class _Settings:
         return self.known
 
 
-_settings: Final = _Settings()
+_settings = _Settings()

@@ -66,7 +66,7 @@ class PanoramaAdmin(PageAdmin):
 
     def context(self, request: HttpRequest) -> dict[str, Any]:
         seen = overview.recent(REMEMBERED_SECONDS)
-        plot = {"labels": [], "datasets": []}  # the page's script adds to it
+        plot: dict[str, list[Any]] = {"labels": [], "datasets": []}  # the page's script adds to it
         return {
             "refresh_ms": REFRESH_SECONDS * 1_000,
             **tables(seen),

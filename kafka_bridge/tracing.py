@@ -169,7 +169,7 @@ def follow(wanted: UUID) -> Trace:
 
 CUT_KAFKA: Final = Gap(
     "en Kafka hay más mensajes por aplicar de los que se alcanzan a mirar",
-    "Espera a que los consumidores se pongan al día (mira el panorama) y vuelve a preguntar: lo aplicado se encuentra por su fila.",
+    "Espera a que los consumidores se pongan al día (mira el panorama) y pregunta de nuevo: lo aplicado se halla por su fila.",
 )
 CUT_ROWS: Final = Gap(
     f"solo se miró en los {MESSAGES} más nuevos del outbox y de los no procesados",
@@ -373,7 +373,7 @@ def _found(  # noqa: PLR0913, PLR0917 - what a message is made of
 
 
 Applied = dict[tuple[str, str, int], ConsumerOffset]
-Written = dict[tuple[str, UUID] | None, datetime | None]
+Written = dict[tuple[str, UUID], datetime | None]
 
 
 def _deliveries(event: Found, letters: list[DeadLetter], applied: Applied, written: Written) -> list[Delivery]:

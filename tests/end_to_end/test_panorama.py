@@ -19,6 +19,8 @@ from ventas.events import VENTAS, VentaRegistrada
 CHROMIUM = shutil.which("chromium")
 pytestmark = [pytest.mark.browser, pytest.mark.skipif(not CHROMIUM, reason="there is no Chromium here")]
 expect.set_options(timeout=30_000)
+PLOTTED = """Math.max(...Chart.getChart(document.querySelector("#panorama-plot canvas")).data.datasets
+    .find((one) => one.label === "contabilidad").data)"""
 
 
 @pytest.fixture
@@ -63,6 +65,8 @@ def test_a_stopped_consumer_is_named_and_its_lag_grows_and_shrinks(
         maestro.sell()
         expect(lag).to_have_text("3")
         expect(problem).to_contain_text("Inicia manage.py run_consumer contabilidad")
+        expect(page.locator("[data-group=contabilidad] [data-state]")).to_have_text("detenido")
+        assert page.evaluate(PLOTTED) >= 3  # unfold's chart goes on by itself
         page.screenshot(path=tmp_path / "panorama.png", full_page=True)
         follow(page, system, maestro.sent[-1])
         expect(page.locator("[data-consumer=contabilidad]")).to_contain_text("todavía no: tiene 2 mensajes delante")

@@ -13,22 +13,25 @@ from collections.abc import Iterator
 from http.server import ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
+from uuid import uuid4
 
 import pytest
 from confluent_kafka.admin import AdminClient
 from django.conf import settings
 from django.core.management import call_command
-from django.db import InterfaceError, OperationalError
+from django.db import InterfaceError, OperationalError, connection
 from django.test import Client, override_settings
 from prometheus_client import REGISTRY
 from prometheus_client.parser import text_string_to_metric_families
 
 from deploy.embedded.ports import free_port
 from deploy.embedded.waiting import wait_until
-from kafka_bridge import broker, metrics, metrics_page, observed, outbox, overview, probe, views
+from kafka_bridge import broker, metrics, metrics_page, observed, outbox, overview, probe
 from kafka_bridge.models import DeadLetter
 from kafka_bridge.observed import Pulse
+from kafka_bridge.producer import publish
 from tests.kafka_bridge.conftest import SECONDS, Bench
+from ventas.events import VentaAnulada
 
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
 
@@ -146,7 +149,7 @@ def test_without_the_database_the_web_is_not_ready_and_says_so_to_prometheus(
     def refuse(*_: Any) -> None:
         raise error("gone")
 
-    monkeypatch.setattr(views.connection, "cursor", refuse)
+    monkeypatch.setattr(connection, "cursor", refuse)
     monkeypatch.setattr(overview, "recent", refuse)
     assert client.get("/health/ready").status_code == 503
     assert client.get("/health/live").status_code == 200
@@ -239,16 +242,108 @@ def test_all_that_prometheus_would_read_of_ours_is_on_the_page() -> None:
     assert exposed <= {declared.name.removesuffix("_total") for declared in metrics.DECLARED}
 
 
+OURS = {one.name: {*one.labels} for one in metrics.DECLARED} | {
+    f"{one.name}{suffix}": {*one.labels, *(["le"] if suffix == "_bucket" else [])}
+    for one in metrics.DECLARED if one.kind == "histogram" for suffix in ("_bucket", "_sum", "_count")
+} | {"django_http_responses_total_by_status_total": {"status"}, "up": {"job", "instance"}}  # fmt: skip
+SELECTOR = re.compile(r"\b([a-z]\w*)(?:\{([^}]*)\})?(\[\w+\])?")
+NO_METRICS = {"and", "or", "unless", "by", "without", "on", "ignoring"}
+
+
+def selectors(expression: str) -> list[tuple[str, set[str], bool]]:
+    """Each metric that an expression names, the labels it is chosen by, and whether over a time."""
+    bare = re.sub(r"\b(by|without|on|ignoring) \([^)]*\)", "", expression)
+    bare = re.sub(r"\b\w+\s*\(", "(", bare)  # functions
+    found = [match.groups(default="") for match in SELECTOR.finditer(bare) if match[1] not in NO_METRICS]
+    return [(name, set(re.findall(r"(\w+)\s*[=!]", chosen)), bool(over)) for name, chosen, over in found]
+
+
 @pytest.mark.parametrize("rule", metrics_page.alerts(settings.BASE_DIR), ids=lambda rule: rule["alert"])
-def test_each_alert_asks_for_what_there_is_and_says_what_to_do(rule: dict[str, Any]) -> None:
-    used = set(NAME.findall(rule["expr"]))
+def test_each_alert_asks_for_what_there_is_by_labels_that_it_has(rule: dict[str, Any]) -> None:
+    expression, used = rule["expr"], selectors(rule["expr"])
     assert used
-    assert used <= known_names()
-    assert rule["expr"].count("(") == rule["expr"].count(")")
+    for name, chosen, _ in used:
+        assert name in OURS, f"{name} is no metric"
+        assert chosen <= OURS[name] | {"job"}
+    grouped = {label.strip() for by in re.findall(r"by \(([^)]*)\)", expression) for label in by.split(",")}
+    assert grouped <= set().union(*(OURS[name] for name, *_ in used))
+    assert not grouped or all(grouped & OURS[name] for name, *_ in used), "its sides never meet"
+    for counter in re.findall(r"(?:rate|increase|delta)\((\w+)", expression):
+        assert re.search(rf"{counter}(\{{[^}}]*\}})?\[\d+m\]", expression)
+        assert counter.endswith(("_total", "_bucket")) or f"delta({counter}" in expression
+    assert expression.count("(") == expression.count(")")
+    left = grouped or (OURS[used[0][0]] if "(" not in expression or "time()" in expression else set())
+    assert set(re.findall(r"\$labels\.(\w+)", json.dumps(rule["annotations"]))) <= left
+
+
+@pytest.mark.parametrize("rule", metrics_page.alerts(settings.BASE_DIR), ids=lambda rule: rule["alert"])
+def test_each_alert_says_what_to_do_and_when(rule: dict[str, Any]) -> None:
     assert rule["labels"]["severity"] in ("page", "ticket")
     assert len(rule["annotations"]["description"]) > 30
-    labels = set(re.findall(r"\$labels\.(\w+)", rule["annotations"]["summary"]))
-    assert labels <= {label for one in metrics.DECLARED if one.name in rule["expr"] for label in one.labels}
+    assert re.fullmatch(r"\d+m", rule.get("for", "1m"))
+
+
+def test_lag_is_added_up_once_however_many_webs_tell_it() -> None:
+    [rule] = [one for one in metrics_page.alerts(settings.BASE_DIR) if one["alert"] == "ConsumidorAtrasado"]
+    assert rule["expr"].count("sum by (consumer) (max by (consumer, topic, partition) (") == 2
+
+
+@pytest.mark.parametrize("lost", ["SitioCaido", "ProcesoCaido", "BeatDetenido", "WorkerDetenido", "SemanaSinCerrar",
+                                  "CorreosAtrasados", "CorreosQueFallan", "BaseDeDatosNoResponde"])  # fmt: skip
+def test_what_stops_without_a_word_has_an_alert(lost: str) -> None:
+    assert lost in {rule["alert"] for rule in metrics_page.alerts(settings.BASE_DIR)}
+
+
+def test_counters_are_there_at_zero_before_anything_happens() -> None:
+    """`increase()` takes a counter's first value for its beginning."""
+    lane = observed.Lane("never-run", "")
+    try:
+        labels = {"consumer": "never-run", "lane": "main"}
+        assert REGISTRY.get_sample_value("mamochi_consumer_outages_total", labels) == 0
+        for reason in DeadLetter.Reason.values:
+            labels = {"consumer": "never-run", "reason": reason}
+            assert REGISTRY.get_sample_value("mamochi_consumer_dead_letters_total", labels) == 0
+        assert REGISTRY.get_sample_value("mamochi_published_total", {"way": "outbox"}) is not None
+    finally:
+        lane.pulse.end()
+
+
+HANGS = """
+import sys, threading
+import django
+django.setup()
+from django.core.management import call_command
+from kafka_bridge import handlers, probe
+probe.HUNG_SECONDS = 2.0
+consumer = handlers.consumers["contabilidad"]
+for event in consumer.handlers:
+    consumer.handlers[event] = lambda events: threading.Event().wait()
+call_command("run_consumer", "contabilidad", metrics_port=probe.address(sys.argv[1]))
+"""
+
+
+def test_a_real_consumer_whose_handler_hangs_says_that_it_must_be_restarted(
+    transactional_db: None, kafka: str, tmp_path: Path
+) -> None:
+    """Its patience is 2 s here; nobody but it knows, for its process and its heartbeats go on."""
+    call_command("create_topics", verbosity=0)
+    name, port = connection.settings_dict["NAME"], free_port()
+    url = re.sub(r"/[^/]*$", f"/{name}", os.environ["DATABASE_URL"])
+    environment = {**os.environ, "DATABASE_URL": url, "DJANGO_SETTINGS_MODULE": "mamochi_site.settings"}
+    argv = [sys.executable, "-c", HANGS, f"127.0.0.1:{port}"]
+    with (tmp_path / "log").open("wb") as log:
+        process = subprocess.Popen(argv, cwd=settings.BASE_DIR, env=environment, stdout=log, stderr=log)  # noqa: S603
+    try:
+        wait_until(lambda: answers(port, "ready") == 200, SECONDS)
+        maestro = uuid4()
+        publish(VentaAnulada.now(id=uuid4(), venta_id=uuid4(), maestro_id=maestro, motivo=""))
+        wait_until(lambda: answers(port, "live") == 503, SECONDS)
+        assert answers(port, "ready") == 503
+        assert "contabilidad" in get(f"http://127.0.0.1:{port}/health/live")[1]
+        assert process.poll() is None
+    finally:
+        process.kill()
+        process.wait(SECONDS)
 
 
 def test_the_dashboard_shows_what_there_is() -> None:

@@ -2,9 +2,11 @@
 
 import json
 import time
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future
 from datetime import date, timedelta
+from statistics import median
 from typing import Any
 from uuid import uuid4
 
@@ -13,10 +15,11 @@ from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 from django.conf import settings
 from django.core.management import call_command
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 from django_celery_beat.models import IntervalSchedule, PeriodicTask
-from pytest_django import DjangoAssertNumQueries
 
 from deploy.embedded.ports import free_port
 from deploy.embedded.waiting import wait_until
@@ -91,7 +94,7 @@ def test_the_wait_is_that_of_the_oldest_message_not_applied(known: Bench) -> Non
         wait_until(lambda: known.rows() == [1], SECONDS)
     known.publish(2, 3, key="same")
     seen = overview.look(timezone.now() + timedelta(minutes=5))
-    assert 295 < group_of(seen, known).waiting_s < 400
+    assert 295 < (group_of(seen, known).waiting_s or 0) < 400
 
 
 def test_topics_are_told_as_the_brokers_have_them(known: Bench) -> None:
@@ -142,19 +145,55 @@ def test_without_kafka_the_page_says_so_within_a_second_and_what_the_database_kn
     assert json.loads(admin_client.get(f"{PAGE}datos/").text)["kafka"] is False
 
 
-def test_the_page_costs_as_much_with_many_messages_as_with_none(
-    known: Bench, admin_client: Client, django_assert_max_num_queries: DjangoAssertNumQueries
+class CountingAdmin:
+    """A real client that counts its questions."""
+
+    def __init__(self, admin: AdminClient) -> None:
+        self.admin, self.asked = admin, Counter[str]()
+
+    def __getattr__(self, name: str) -> Any:
+        self.asked[name] += 1
+        return getattr(self.admin, name)
+
+
+def test_the_page_costs_as_much_with_more_topics_and_messages(
+    known: Bench, make_bench: Callable[..., Bench], admin_client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    admin_client.get(PAGE)
+    def cost() -> tuple[int, Counter[str], dict[str, Any]]:
+        overview._memory.seen, cluster._settings = None, cluster._Settings()
+        counting = CountingAdmin(broker.admin())
+        monkeypatch.setattr(cluster._line, "chosen", counting)
+        with CaptureQueriesContext(connection) as queries:
+            data = admin_client.get(f"{PAGE}datos/").json()
+        return len(queries), counting.asked, data
+
+    queries, asked, _ = cost()
+    for more in [make_bench(partitions=3) for _ in range(4)]:
+        more.publish(*range(200))
+        monkeypatch.setitem(consumers, more.consumer.name, more.consumer)
     known.publish(*range(500))
     with known.running(known.runner()):
         wait_until(lambda: len(known.rows()) == 500, SECONDS)
     known.publish(*range(500))
-    overview._memory.seen = None
-    with django_assert_max_num_queries(9):  # three of the look, four duties; session, user
-        data = admin_client.get(f"{PAGE}datos/").json()
+    more_queries, more_asked, data = cost()
     assert data["lag"][known.consumer.name] == 500
-    assert known.consumer.name in data["html"]
+    assert len(data["lag"]) > 8
+    assert (more_queries, more_asked) == (queries, asked)
+    assert queries <= 9  # three of the look, four duties; session, user
+    assert sum(asked.values()) == 6
+
+
+def test_the_page_is_less_than_300_ms_of_work(known: Bench, admin_client: Client) -> None:
+    """The median of seven, in this process' own time: what others do on the machine does not count."""
+    known.publish(*range(500))
+
+    def seconds() -> float:
+        overview._memory.seen = None
+        began = time.process_time()
+        assert admin_client.get(PAGE).status_code == 200
+        return time.process_time() - began
+
+    assert median(seconds() for _ in range(7)) < 0.3
 
 
 def test_what_kafka_does_not_say_is_a_question_mark_and_never_all_well(

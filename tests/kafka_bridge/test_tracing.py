@@ -256,6 +256,7 @@ def test_a_sale_that_became_a_dead_letter_then_replayed_and_one_that_was_discard
         by = dead_letters.Actor("ana", None)
         if resolve == "replay":
             dead_letters.replay(letter.pk, by=by, value=encode(event).value)
+            assert relay.step()
             apply(lambda event=event: Venta.objects.filter(pk=event.id).exists())  # type: ignore[misc]
             assert states_of(venta_id) == ["no lo pudo aplicar (no cumple su esquema): reenviado", "aplicado"]
             assert [found.replay_for for found in tracing.follow(venta_id).events] == ["", "contabilidad"]
