@@ -450,8 +450,8 @@ def test_what_a_handler_meets_in_an_outage_is_waited_out_however_long(
 ) -> None:
     monkeypatch.setattr(runner_module, "PATIENT_ATTEMPTS", 2)
     monkeypatch.setattr(runner_module, "LONGEST_BACKOFF", 0.1)
-    monkeypatch.setattr(broker, "answers", lambda timeout: not left)  # Kafka is away for as long as the handler fails
     left = [error] * 10
+    monkeypatch.setattr(broker, "answers", lambda timeout: not left)  # Kafka is away for as long as the handler fails
 
     def fail(event: Any) -> None:
         if left:
