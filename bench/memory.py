@@ -1,43 +1,41 @@
 """A consumer's resident memory over a million sales: it must not grow with the backlog."""
 
-import gc
-import threading
-from collections.abc import Callable
-from uuid import uuid4
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 
 import psutil
+from django.db.models import Sum
 
 from bench import sink
 from bench.result import Result
-from kafka_bridge.batch import Record
-from kafka_bridge.handlers import consumers
 from kafka_bridge.models import ConsumerOffset
-from kafka_bridge.runner import Runner
+from ventas.events import VENTAS
 
-SUMMARY = "contabilidad's resident memory, sampled every 100,000 of 1,000,000 waiting sales"
+SUMMARY = "contabilidad's resident memory, in a process of its own, every 100,000 of 1,000,000 waiting sales"
 SALES, EVERY = 1_000_000, 100_000
+CHECKOUT = Path(__file__).resolve().parents[1]
 Say = Callable[[str], None]
 
 
-class Sampled(Runner):
-    """contabilidad, which notes its resident memory (MB) after each EVERY messages."""
+@contextmanager
+def contabilidad() -> Iterator[psutil.Process]:
+    """As production runs it."""
+    command = [sys.executable, "manage.py", "run_consumer", "contabilidad"]
+    process = subprocess.Popen(command, cwd=CHECKOUT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: S603
+    try:
+        yield psutil.Process(process.pid)
+    finally:
+        process.terminate()
+        process.wait(60)
 
-    seen = 0
 
-    def __init__(self, say: Say) -> None:
-        super().__init__(consumers["contabilidad"], stop=threading.Event(), group=f"bench-{uuid4()}")
-        self.say = say
-        self.samples: list[float] = []
-
-    def _apply(self, records: list[Record]) -> bool:
-        done = super()._apply(records)
-        self.seen += len(records) if done else 0
-        if self.seen // EVERY > len(self.samples):
-            self.samples.append(psutil.Process().memory_info().rss / 2**20)
-            self.say(f"{self.seen:,} sales: {self.samples[-1]:.0f} MB")
-        if self.seen >= SALES:
-            self.stop.set()
-        return done
+def applied() -> int:
+    rows = ConsumerOffset.objects.filter(consumer="contabilidad", topic=VENTAS.name)
+    return rows.aggregate(applied=Sum("next_offset"))["applied"] or 0
 
 
 def run(say: Say) -> Result:
@@ -46,8 +44,13 @@ def run(say: Say) -> Result:
     sink.fill(SALES)
     sink.empty_ledger()
     ConsumerOffset.objects.all().delete()
-    gc.freeze()  # as run_consumer does
-    runner = Sampled(say)
-    runner.run()
-    ratio = runner.samples[0] / max(runner.samples)
-    return Result("memory", SUMMARY, "MB", {"resident": runner.samples}, ratio, "first sample over the largest")
+    samples: list[float] = []
+    with contabilidad() as process:
+        while len(samples) < SALES // EVERY:
+            if applied() < EVERY * (len(samples) + 1):
+                time.sleep(0.02)
+                continue
+            samples.append(process.memory_info().rss / 2**20)  # raises where the consumer has ended
+            say(f"{EVERY * len(samples):,} sales: {samples[-1]:.0f} MB")
+    ratio = samples[0] / max(samples)
+    return Result("memory", SUMMARY, "MB", {"resident": samples}, ratio, "first sample over the largest")

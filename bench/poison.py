@@ -5,10 +5,11 @@ import threading
 import time
 from collections.abc import Callable
 from statistics import median
-from typing import Final
+from typing import Final, cast
 from uuid import uuid4
 
-from confluent_kafka import Producer
+from confluent_kafka import KafkaError, Producer
+from confluent_kafka import Message as KafkaMessage
 from django.conf import settings
 from django.db import connection
 
@@ -28,6 +29,7 @@ SALES, ONE_IN = 100_000, 1_000
 ROUNDS = 5
 POISON = "veneno"
 Say = Callable[[str], None]
+Place = tuple[int, int]  # partition, offset
 SPOILT: Final[dict[str, Callable[[bytes], bytes]]] = {
     "clean": lambda value: value,
     "0.1 % malformed": lambda value: value[:-1],
@@ -43,14 +45,22 @@ def registrar(ventas: list[VentaRegistrada]) -> None:
         raise ValueError("poison")
 
 
-def fill(kind: str) -> None:
-    """Writes the sales to the topic."""
+def fill(kind: str) -> set[Place]:
+    """Writes the sales to the topic; returns where those are that one in ONE_IN makes bad, or would."""
     raw = Producer({**settings.KAFKA_CLIENT_CONFIG, "linger.ms": 50, "acks": "all"})
+    places: set[Place] = set()
+
+    def note(_error: KafkaError | None, message: KafkaMessage) -> None:
+        places.add((cast(int, message.partition()), cast(int, message.offset())))
+
     for number, message in enumerate(sink.messages(SALES)):
-        value = message.value if number % ONE_IN else SPOILT[kind](message.value)
-        raw.produce(message.topic, value, message.key, message.partition, headers=list(message.headers))
+        spoil, report = (None, None) if number % ONE_IN else (SPOILT[kind], note)
+        value = spoil(message.value) if spoil else message.value
+        headers = list(message.headers)
+        raw.produce(message.topic, value, message.key, message.partition, headers=headers, on_delivery=report)
         raw.poll(0)
     raw.flush()
+    return places
 
 
 class Until(Runner):
@@ -86,13 +96,16 @@ def one_run(start: dict[tuple[str, int], int]) -> float:
     return SALES / (time.perf_counter() - runner.began)
 
 
-def check_outcome(kind: str) -> None:
-    """99,900 rows and 100 dead letters, or the figure means nothing."""
+def check_outcome(kind: str, places: set[Place]) -> None:
+    """99,900 rows and 100 dead letters that say where their messages lie, or the figure means nothing."""
     with connection.cursor() as cursor:
         cursor.execute("SELECT reason, count(*) FROM kafka_bridge_deadletter GROUP BY 1")
         letters = dict(cursor.fetchall())
     if Venta.objects.count() != SALES - sum(letters.values()) or letters != REASONS[kind]:
         raise RuntimeError(f"{Venta.objects.count()} rows and {letters} are not what was sent")
+    told = sorted(DeadLetter.objects.values_list("partition", "offset"))
+    if told != (sorted(places) if letters else []):
+        raise RuntimeError("the dead letters are not those that were sent")
 
 
 def run(say: Say) -> Result:
@@ -102,9 +115,9 @@ def run(say: Say) -> Result:
     for number in range(1, ROUNDS + 1):
         for kind, rates in rounds.items():
             start = broker.end_offsets(broker.partitions_of(VENTAS.name))
-            fill(kind)
+            places = fill(kind)
             rates.append(one_run(start))
-            check_outcome(kind)
+            check_outcome(kind, places)
         say(f"round {number}/{ROUNDS}: " + ", ".join(f"{kind} {rates[-1]:,.0f}/s" for kind, rates in rounds.items()))
     ratio = median(rounds["0.1 % malformed"]) / median(rounds["clean"])
     return Result("poison", SUMMARY, "messages/s", rounds, ratio, "0.1 % malformed over clean")

@@ -1,11 +1,12 @@
 """A batch of messages becomes rows: one transaction holds the rows, the dead letters and the partitions' next offsets."""
 
 import traceback
-from collections import defaultdict
+from collections import defaultdict, deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from itertools import groupby
+from itertools import takewhile
+from operator import methodcaller
 from typing import Final, NamedTuple, cast
 
 from confluent_kafka import Message as KafkaMessage
@@ -13,16 +14,20 @@ from django.db import connection, transaction
 from django.db.models.functions import Now
 
 from kafka_bridge import traceparent
-from kafka_bridge.errors import describe, is_outage, is_timeout, is_transient
+from kafka_bridge.errors import connection_is_lost, describe, is_outage, is_transient
 from kafka_bridge.events import Event, Headers, Undecodable, decode, registered
-from kafka_bridge.handlers import Consumer
+from kafka_bridge.handlers import Consumer, consumers
 from kafka_bridge.models import ConsumerOffset, DeadLetter
+from kafka_bridge.producer import Unavailable
 
 Partition = tuple[str, int]  # topic, partition
 
 TRANSACTION_TIMEOUT_MS: Final = 30_000  # below max.poll.interval.ms: a stuck owner frees its partition
 REPLAY_HEADER: Final = "mamochi_replay_for"  # names the one consumer that a replayed dead letter is for
 LONE_ATTEMPTS: Final = 2  # how often a message alone is tried before it is a dead letter
+# The client returns a list with a null pointer in it and an error besides. A call that CPython has specialised, as in any
+# loop, looks only at the list and crashes; one from C looks at the error.
+_ask_for_headers: Final = methodcaller("headers")
 
 
 class Fenced(Exception):
@@ -37,6 +42,7 @@ class Record(NamedTuple):
     """A message of Kafka's with what it decodes to: an event, or the reason why not. `replayed_for`: see REPLAY_HEADER."""
 
     message: KafkaMessage
+    headers: Headers
     partition: Partition
     offset: int
     event: Event | None
@@ -53,13 +59,17 @@ class FailureLimit:
     share: float = 0.5  # of the last `window` messages
     window: int = 1_000
 
-    def check(self, history: Sequence[bool]) -> None:
-        """Takes the outcomes of messages in their order, True for a failure. Raises TooManyDeadLetters past a limit."""
-        recent = history[-self.window :]
-        if max((len(list(run)) for failed, run in groupby(recent) if failed), default=0) > self.in_a_row:
-            raise TooManyDeadLetters(f"more than {self.in_a_row} messages in a row failed")
-        if len(recent) == self.window and sum(recent) > self.window * self.share:
-            raise TooManyDeadLetters(f"more than {self.share:.0%} of the last {self.window} messages failed")
+    def check(self, before: Sequence[bool], new: Sequence[bool]) -> None:
+        """Takes the outcomes of messages in their order, True for a failure. Raises TooManyDeadLetters if new ones exceed one."""
+        recent = deque(before, maxlen=self.window)
+        in_a_row = len(list(takewhile(bool, reversed(before))))
+        for failed in new:
+            recent.append(failed)
+            in_a_row = in_a_row + 1 if failed else 0
+            if in_a_row > self.in_a_row:
+                raise TooManyDeadLetters(f"more than {self.in_a_row} messages in a row failed")
+            if failed and len(recent) == self.window and sum(recent) > self.window * self.share:
+                raise TooManyDeadLetters(f"more than {self.share:.0%} of {self.window} messages failed")
 
 
 def partition_of(message: KafkaMessage) -> Partition:
@@ -67,17 +77,41 @@ def partition_of(message: KafkaMessage) -> Partition:
     return cast(str, message.topic()), cast(int, message.partition())
 
 
+def headers_of(message: KafkaMessage) -> Headers:
+    """The message's headers. Raises Undecodable where the name of one is not UTF-8; asked again, it then has none."""
+    try:
+        return dict(_ask_for_headers(message) or ())
+    except SystemError as error:
+        message.set_headers([])  # the client would hand out a null pointer the second time
+        raise Undecodable(DeadLetter.Reason.UNDECODABLE, "the name of a header is not UTF-8") from error
+
+
 def read(message: KafkaMessage) -> Record:
     """Decodes a message; one that cannot be decoded is a record all the same."""
-    headers = dict(message.headers() or ())
-    event, rejected = None, None
+    headers: Headers = {}
+    event, rejected, replayed_for = None, None, ""
     try:
+        headers = headers_of(message)
+        replayed_for = _replayed_for(headers)
         event = decode(headers, message.value())
     except Undecodable as error:
         rejected = error
-    replayed_for = _text(headers[REPLAY_HEADER]) if REPLAY_HEADER in headers else ""
     trace = headers.get(traceparent.HEADER)
-    return Record(message, partition_of(message), cast(int, message.offset()), event, rejected, replayed_for, trace)
+    at = partition_of(message)
+    return Record(message, headers, at, cast(int, message.offset()), event, rejected, replayed_for, trace)
+
+
+def _replayed_for(headers: Headers) -> str:
+    """Raises Undecodable where it is for a consumer that nobody knows: each would leave it to the others."""
+    name = _text(headers.get(REPLAY_HEADER))
+    if name not in consumers and REPLAY_HEADER in headers:
+        raise Undecodable(DeadLetter.Reason.UNDECODABLE, f"the header {REPLAY_HEADER} names no consumer")
+    return name
+
+
+def may_pass(error: BaseException) -> bool:
+    """Whether the batch may pass as it is if it is tried again: an outage, or a transaction that met another."""
+    return isinstance(error, Unavailable) or is_outage(error) or is_transient(error)
 
 
 def next_offsets(records: Iterable[Record]) -> dict[Partition, int]:
@@ -103,8 +137,9 @@ class Batch:
         self.consumer = consumer
         self.records = records
         self.limit = limit
-        self.patient = patient  # whether a transient error is the caller's to retry
+        self.patient = patient  # whether an error that may pass is the caller's to retry
         self.verdict = verdict  # why these records are dead letters without being tried again
+        self.lost_connection = False  # whether the database's connection ended during `apply`
         self.dead: list[DeadLetter] = []
         self._failed_in_a_row = 0
 
@@ -118,20 +153,29 @@ class Batch:
     ) -> dict[Partition, int]:
         """Rows, dead letters and offsets, all or nothing; returns the new offsets. `history`: outcomes before this batch.
 
-        Raises Fenced, TooManyDeadLetters, and database errors that are an outage or (while `patient`) transient.
+        Raises Fenced, TooManyDeadLetters, what lost the connection and (while `patient`) errors that may pass.
         """
         offsets = next_offsets(self.records)
         with transaction.atomic():
-            self._advance(held, offsets)
-            ours = [record for record in self.records if record.replayed_for in ("", self.consumer.name)]
-            self._reject(ours)
-            self._handle([record for record in ours if type(record.event) in self.consumer.handlers])
-            if self.dead:
-                self.limit.check([*history, *self.outcomes()])
-            for letter in self.dead:
-                letter.topic_uuid = topic_uuids[letter.topic]
-            DeadLetter.objects.bulk_create(self.dead, ignore_conflicts=True)
+            try:
+                self._advance(held, offsets)
+                self._handle_ours()
+                self._set_aside(topic_uuids, history)
+            finally:
+                self.lost_connection = connection_is_lost()  # asked before Django opens another
         return offsets
+
+    def _handle_ours(self) -> None:
+        ours = [record for record in self.records if record.replayed_for in ("", self.consumer.name)]
+        self._reject(ours)
+        self._handle([record for record in ours if type(record.event) in self.consumer.handlers])
+
+    def _set_aside(self, topic_uuids: dict[str, str], history: Sequence[bool]) -> None:
+        if self.dead:
+            self.limit.check(history, self.outcomes())
+        for letter in self.dead:
+            letter.topic_uuid = topic_uuids[letter.topic]
+        DeadLetter.objects.bulk_create(self.dead, ignore_conflicts=True)
 
     def _advance(self, held: dict[Partition, int], offsets: dict[Partition, int]) -> None:
         with connection.cursor() as cursor:
@@ -140,7 +184,7 @@ class Batch:
             row = ConsumerOffset.objects.filter(
                 consumer=self.consumer.name, topic=topic, partition=partition, next_offset=held[topic, partition]
             )
-            if not row.update(next_offset=offset, updated_at=Now()):
+            if not row.filter(next_offset__lt=offset).update(next_offset=offset, updated_at=Now()):
                 raise Fenced(f"{self.consumer.name}: {topic}[{partition}] is no longer at {held[topic, partition]}")
 
     def _reject(self, records: list[Record]) -> None:
@@ -168,7 +212,7 @@ class Batch:
             raise TooManyDeadLetters(f"more than {self.limit.in_a_row} messages in a row failed")
 
     def _attempt(self, records: list[Record], times: int) -> Exception | None:
-        """Runs the handlers in a savepoint; returns what a handler raised. An outage is no handler's failure and goes on up."""
+        """Runs the handlers in a savepoint; returns what a handler raised. What may be no handler's failure goes on up."""
         if self.verdict:
             return self.verdict
         for _ in range(times):
@@ -178,7 +222,7 @@ class Batch:
                     _check_deferred_constraints()
                 return None
             except Exception as error:
-                if is_outage(error) or is_timeout(error) or (self.patient and is_transient(error)):
+                if connection_is_lost() or (self.patient and may_pass(error)):
                     raise
                 failure = error
         return failure
@@ -192,16 +236,15 @@ class Batch:
             self.consumer.handlers[event_type](events)
 
     def _bury(self, record: Record, reason: str, error: Exception, attempts: int) -> None:
-        headers = dict(record.message.headers() or ())
         self.dead.append(
             DeadLetter(
                 consumer=self.consumer.name,
                 topic=record.partition[0],
                 partition=record.partition[1],
                 offset=record.offset,
-                event_type=_type_of(headers),
+                event_type=_type_of(record.headers),
                 key=record.message.key(),
-                headers=[[_printable(name), _text(value)] for name, value in headers.items()],
+                headers=[[_printable(name), _text(value)] for name, value in record.headers.items()],
                 value=record.message.value(),
                 message_at=datetime.fromtimestamp(record.message.timestamp()[1] / 1_000, UTC),
                 reason=reason,

@@ -1,4 +1,4 @@
-"""What an error means for a batch: the database is out of reach, a retry can help, or the batch holds a culprit.
+"""What an error means for a batch: the database seems out of reach, a retry can help, or the batch holds a culprit.
 
 By SQLSTATE, not by exception class: a transaction timeout and a read-only server are `InternalError`, a NUL byte is
 `DataError` (PostgreSQL, appendix A: error codes).
@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from confluent_kafka import KafkaException
-from django.db import DatabaseError, DataError, InterfaceError, ProgrammingError
+from django.db import DatabaseError, DataError, InterfaceError, ProgrammingError, connection
 
 from kafka_bridge.events import Undecodable
 
@@ -20,7 +20,7 @@ TRANSIENT_STATES: Final = ("40", "55P03", "25P04", "57014")
 
 
 def is_outage(error: BaseException) -> bool:
-    """The database or Kafka cannot be used at all: no message is to blame, waiting helps."""
+    """The database or Kafka seems out of reach: no message is to blame, unless the servers answer (ADR 9)."""
     if isinstance(error, KafkaException | InterfaceError):
         return True
     state = sqlstate(error)
@@ -29,14 +29,14 @@ def is_outage(error: BaseException) -> bool:
     return isinstance(error, DatabaseError) and state.startswith(OUTAGE_STATES)
 
 
-def is_timeout(error: BaseException) -> bool:
-    """The transaction outlasted its time, and the server ended the connection: fewer messages may fit."""
-    return isinstance(error, DatabaseError) and sqlstate(error) == "25P04"
-
-
 def is_transient(error: BaseException) -> bool:
     """The same transaction may well pass if it is tried again."""
     return isinstance(error, DatabaseError) and sqlstate(error).startswith(TRANSIENT_STATES)
+
+
+def connection_is_lost() -> bool:
+    """Whether this thread's connection has ended: in an outage, at a transaction's timeout, or by the query's own doing."""
+    return connection.connection is None or bool(connection.connection.closed)
 
 
 def sqlstate(error: BaseException) -> str:
@@ -46,7 +46,7 @@ def sqlstate(error: BaseException) -> str:
 
 def describe(error: BaseException) -> str:
     """The error and where it arose, without its message: that, PostgreSQL's DETAIL and values can carry a RUT."""
-    if isinstance(error, DatabaseError):
+    if isinstance(error, DatabaseError) and error.__cause__:  # without one it is Django's own
         diagnostics = getattr(error.__cause__, "diag", None)
         constraint = getattr(diagnostics, "constraint_name", None) or getattr(diagnostics, "column_name", None)
         return f"{type(error).__name__} {sqlstate(error)} {constraint or ''}".strip()

@@ -4,8 +4,10 @@
     def registrar_ventas(ventas: list[VentaRegistrada]) -> None:
         services.registrar(ventas)
 
-A handler runs inside the transaction that also moves the partition's offset. It takes a batch in the order of the
-partition, must not commit, and may see an event again only after a restore: rows are unique by event id.
+A handler runs inside the transaction that also moves the partition's offset. It takes a batch's events of its type in the
+order of the partition; events of another type, which came before or between, may be handled after them (a void before its
+sale), as may what was sent again. It must not commit, and may see an event again after a restore, or where a topic was made
+anew: rows are unique by event id.
 """
 
 from collections.abc import Callable

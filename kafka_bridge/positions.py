@@ -1,14 +1,24 @@
 """Where a consumer goes on: the database's offset wins over Kafka's, and must still mean the same message."""
 
 import logging
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Mapping
+from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import reduce
+from operator import or_
+from typing import Any, Final
+
+from confluent_kafka import TopicCollection
+from django.db.models import Q
 
 from kafka_bridge import broker
 from kafka_bridge.batch import Partition
-from kafka_bridge.models import ConsumerOffset
+from kafka_bridge.models import ConsumerOffset, DeadLetter
 
 logger = logging.getLogger(__name__)
+
+WATCH_SECONDS: Final = 10.0  # how long a topic made anew may stay unnoticed
 
 
 class OffsetsLost(Exception):
@@ -70,3 +80,53 @@ def _move(row: ConsumerOffset, offset: int, uuid: str) -> int:
     same = ConsumerOffset.objects.filter(pk=row.pk, next_offset=row.next_offset, topic_uuid=row.topic_uuid)
     same.update(next_offset=offset, topic_uuid=uuid)
     return offset
+
+
+def failures_before(consumer: str, claimed: Positions, window: int) -> list[bool]:
+    """Of the `window` messages before these offsets, worst partition last, whether each is a dead letter that is still open.
+
+    What a consumer knew when it stopped: one that a supervisor starts again and again must not set a topic aside bit by
+    bit. Staff who have resolved the dead letters let it go on.
+    """
+    each = window // max(1, sum(offset > 0 for offset in claimed.offsets.values()))
+    near = [
+        Q(
+            topic=at[0],
+            topic_uuid=claimed.topic_uuids[at[0]],
+            partition=at[1],
+            offset__range=(offset - each, offset - 1),
+        )
+        for at, offset in claimed.offsets.items()
+    ]
+    letters = DeadLetter.objects.filter(reduce(or_, near, Q(pk=None)), consumer=consumer, state=DeadLetter.State.OPEN)
+    dead = set(letters.values_list("topic", "partition", "offset"))
+    tails = [
+        [(*at, before) in dead for before in range(max(0, offset - each), offset)]
+        for at, offset in claimed.offsets.items()
+    ]
+    return [failed for tail in sorted(tails, key=sum) for failed in tail]
+
+
+class TopicWatch:
+    """Notices topics that are deleted and made anew while they are read: a client goes on at the old offset and says nothing.
+
+    What it read meanwhile is read again from the beginning, as is what it skipped.
+    """
+
+    def __init__(self, names: Iterable[str]) -> None:
+        self._topics = TopicCollection(list(names))
+        self._asked: dict[str, Future[Any]] = {}
+        self._ask_at = 0.0
+
+    def remade(self, known: Mapping[str, str]) -> set[str]:
+        """Those whose id is not the known one, by the latest answer. Never waits for an answer."""
+        if self._asked and all(answer.done() for answer in self._asked.values()):
+            answers, self._asked = self._asked, {}
+            there = {name: answer.result() for name, answer in answers.items() if answer.exception() is None}
+            return {
+                name for name, topic in there.items() if str(topic.topic_id) != known.get(name, str(topic.topic_id))
+            }
+        if not self._asked and time.monotonic() >= self._ask_at:
+            self._ask_at = time.monotonic() + WATCH_SECONDS
+            self._asked = broker.admin().describe_topics(self._topics, request_timeout=broker.TIMEOUT_SECONDS)
+        return set()

@@ -21,8 +21,8 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 
 from kafka_bridge import broker, positions
-from kafka_bridge.batch import Batch, FailureLimit, Fenced, Partition, Record, partition_of, read
-from kafka_bridge.errors import describe, is_outage, is_timeout, is_transient
+from kafka_bridge.batch import Batch, FailureLimit, Fenced, Partition, Record, may_pass, partition_of, read
+from kafka_bridge.errors import describe
 from kafka_bridge.handlers import Consumer
 from kafka_bridge.observed import Lane
 from kafka_bridge.topics import PRIORITY_PARTITION
@@ -30,7 +30,10 @@ from kafka_bridge.topics import PRIORITY_PARTITION
 logger = logging.getLogger(__name__)
 
 POLL_SECONDS: Final = 0.5
-PATIENT_ATTEMPTS: Final = 5  # how often a batch is tried whole when the error is transient
+BATCH_BYTES: Final = 8_000_000  # of values: a batch ends with the chunk that reaches it
+CHUNK: Final = 100  # messages
+PATIENT_ATTEMPTS: Final = 5  # how often a batch is tried whole when the error may pass
+SERVERS_SECONDS: Final = 2.0  # how long Kafka may take to show that it is there
 LONGEST_BACKOFF: Final = 10.0  # seconds
 KAFKA_CONFIG: Final[dict[str, str | int | bool]] = {
     "partition.assignment.strategy": "cooperative-sticky",
@@ -64,9 +67,9 @@ class Runner:
         self.topics = {topic.name: topic for topic in consumer.topics if not lane or topic.priority_lane == lane}
         group = ".".join(filter(None, [group or consumer.name, lane]))
         self.observed = Lane(consumer.name, lane)
-        self.kafka = KafkaConsumer(
-            {**settings.KAFKA_CLIENT_CONFIG, **KAFKA_CONFIG, "group.id": group}, logger=broker.client_logger
-        )
+        self.watch = positions.TopicWatch(self.topics)
+        config = {**settings.KAFKA_CLIENT_CONFIG, **KAFKA_CONFIG, "group.id": group, "on_commit": self._on_commit}
+        self.kafka = KafkaConsumer(config, logger=broker.client_logger)
 
     def run(self) -> None:
         """Polls and applies until told to stop, then leaves the group. Raises TooManyDeadLetters, OffsetsLost."""
@@ -83,6 +86,7 @@ class Runner:
 
     def step(self) -> bool:
         """One round: positions what was assigned, polls, applies. Returns whether a batch was applied."""
+        self._look_for_remade_topics()
         self._position()
         records = self._poll()
         self.observed.came_round(self.kafka, self.held, positioned=not self.unpositioned)
@@ -119,8 +123,10 @@ class Runner:
             return
         try:
             claimed = positions.claim(self.consumer.name, self.unpositioned, accept_loss=self.accept_loss)
+            if not self.history:
+                self.history.extend(positions.failures_before(self.consumer.name, claimed, self.limit.window))
         except (DatabaseError, InterfaceError, KafkaException) as error:
-            if not (is_outage(error) or is_transient(error)):
+            if not may_pass(error):
                 raise
             self._wait_out(error, attempt=1)
             return
@@ -146,9 +152,19 @@ class Runner:
         first = self.kafka.poll(POLL_SECONDS)
         if first is None:
             return []
-        messages = [first, *self.kafka.consume(self.max_batch - 1, 0)]
-        records = [read(message) for message in messages if self._is_good(message)]
+        records = [read(message) for message in self._more(first) if self._is_good(message)]
         return [record for record in records if record.offset >= self.held.get(record.partition, record.offset + 1)]
+
+    def _more(self, first: KafkaMessage) -> list[KafkaMessage]:
+        """What is there already, up to a batch's count or bytes; the rest stays in the client's queue."""
+        messages, size = [first], len(first)
+        while len(messages) < self.max_batch and size < BATCH_BYTES:
+            chunk = self.kafka.consume(min(CHUNK, self.max_batch - len(messages)), 0)
+            if not chunk:
+                break
+            messages += chunk
+            size += sum(map(len, chunk))
+        return messages
 
     def _is_good(self, message: KafkaMessage) -> bool:
         error = message.error()
@@ -162,6 +178,10 @@ class Runner:
             logger.warning("%s: %s", self.consumer.name, error)
         return False
 
+    def _look_for_remade_topics(self) -> None:
+        remade = self.watch.remade(self.topic_uuids)
+        self._reposition([partition for partition in self.held if partition[0] in remade])
+
     def _reposition(self, partitions: Iterable[Partition]) -> None:
         """Stops a partition until its offset is read again."""
         ours = [partition for partition in partitions if self.held.pop(partition, None) is not None]
@@ -172,44 +192,62 @@ class Runner:
 
     def _apply(self, records: list[Record]) -> bool:
         """Applies a batch, waiting out outages; True when it is committed, False when it must be read again."""
-        verdict = None
+        verdict, failures = None, 0  # failures in a row with all servers there
         for attempt in count(1):
-            patient = attempt < PATIENT_ATTEMPTS
+            patient = failures < PATIENT_ATTEMPTS
             batch = Batch(self.consumer, records, limit=self.limit, patient=patient, verdict=verdict)
             try:
-                self._committed(batch, batch.apply(self.held, self.topic_uuids, self.history))
-                return True
+                offsets = batch.apply(self.held, self.topic_uuids, self.history)
             except Fenced as fenced:
                 logger.warning("%s: reading the offset again", fenced)
                 self.observed.fenced()
                 break
             except Exception as error:
-                if not (is_outage(error) or is_transient(error)):
+                lost = batch.lost_connection
+                if not (lost or may_pass(error)):
                     raise
                 self._wait_out(error, attempt)
-                if not self._may_repeat(records, error):
+                failures = failures + 1 if _servers_answer() else 0
+                if not self._may_repeat(records, halve=lost and failures > 0):
                     break
-                verdict = None if patient or not is_timeout(error) else error
+                verdict = error if lost and failures >= PATIENT_ATTEMPTS else None
+            else:
+                self._committed(batch, offsets)
+                return True
         self._reposition({record.partition for record in records})
         return False
 
-    def _may_repeat(self, records: list[Record], error: Exception) -> bool:
-        """Whether this very batch can be tried again. Otherwise whoever holds its partitions reads them from the rows."""
-        if is_timeout(error) and len(records) > 1:
-            self.max_batch = len(records) // 2  # fewer fit into a transaction's time; grows again with each success
+    def _may_repeat(self, records: list[Record], *, halve: bool) -> bool:
+        """Whether this very batch can be tried again. Otherwise whoever holds its partitions reads them from the rows.
+
+        What loses a connection, as a transaction does that outlasts its time, cannot be looked for in savepoints.
+        """
+        if halve and len(records) > 1:
+            self.max_batch = len(records) // 2  # grows again with each success
             return False
         return not self.stop.is_set() and all(record.partition in self.held for record in records)
 
     def _committed(self, batch: Batch, offsets: dict[Partition, int]) -> None:
+        """The database has it: nothing from here on may try the batch again."""
         self.history.extend(batch.outcomes())
         self.max_batch = min(self.consumer.max_batch, 2 * self.max_batch)
         self.held.update(offsets)
         if batch.dead:
             logger.error("%s: %d dead letters, see the admin", self.consumer.name, len(batch.dead))
         self.observed.committed(batch)
-        self.kafka.commit(
-            offsets=[TopicPartition(*partition, offset) for partition, offset in offsets.items()], asynchronous=True
-        )
+        self._tell_kafka(offsets)
+
+    def _tell_kafka(self, offsets: dict[Partition, int]) -> None:
+        """For lag tools and autoscalers only (ADR 1)."""
+        places = [TopicPartition(*partition, offset) for partition, offset in offsets.items()]
+        try:
+            self.kafka.commit(offsets=places, asynchronous=True)
+        except KafkaException as error:
+            logger.warning("%s: Kafka does not take the offsets: %s", self.consumer.name, error)
+
+    def _on_commit(self, error: KafkaError | None, places: list[TopicPartition]) -> None:
+        for failure in filter(None, [error, *(at.error for at in places)]):
+            logger.warning("%s: Kafka does not take an offset: %s", self.consumer.name, failure)
 
     def _wait_out(self, error: BaseException, attempt: int) -> None:
         """Backs off with jitter, paused but polling, so that the group keeps us; then with a new connection."""
@@ -220,9 +258,19 @@ class Runner:
         paused = [TopicPartition(*partition) for partition in self.held]
         self.kafka.pause(paused)
         stray = self.kafka.poll(delay)
-        if stray is not None and stray.error() is None:
+        if stray is not None and self._is_good(stray):
             self._reposition([partition_of(stray)])
         self.kafka.resume([at for at in paused if (at.topic, at.partition) in self.held])
+
+
+def _servers_answer() -> bool:
+    """Whether database and Kafka are there, whatever the last batch met."""
+    try:
+        with connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+    except (DatabaseError, InterfaceError):
+        return False
+    return broker.answers(SERVERS_SECONDS)
 
 
 def _names(partitions: Iterable[Partition]) -> str:

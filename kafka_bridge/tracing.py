@@ -25,8 +25,8 @@ from django.db.models.expressions import RawSQL
 from django.db.models.functions import Coalesce
 
 from kafka_bridge import broker, reader, traceparent
-from kafka_bridge.batch import REPLAY_HEADER, Partition, partition_of
-from kafka_bridge.events import Event
+from kafka_bridge.batch import REPLAY_HEADER, Partition, headers_of, partition_of
+from kafka_bridge.events import Event, Headers, Undecodable
 from kafka_bridge.events import registered as event_types
 from kafka_bridge.handlers import consumers
 from kafka_bridge.models import ConsumerOffset, DeadLetter, OutboxMessage
@@ -323,7 +323,7 @@ def _note(
     if message.error() is not None:  # the partition's end, or it is gone
         open_ones.pop(at, None)
         return
-    value, event_id = message.value() or b"", dict(message.headers() or ()).get("ce_id")
+    value, event_id = message.value() or b"", _headers_of(message).get("ce_id")
     if any(needle == event_id or needle in value for needle in needles):
         hits.append(message)
     if at in open_ones and cast(int, message.offset()) + 1 >= open_ones[at][1]:
@@ -335,10 +335,18 @@ def _note(
 
 def _of_kafka(look: Look) -> Iterator[Found]:
     for message in look.messages:
-        headers = {name: _text(value) for name, value in dict(message.headers() or ()).items()}
+        headers = {name: _text(value) for name, value in _headers_of(message).items()}
         topic, partition = partition_of(message)
         stored_at = datetime.fromtimestamp(message.timestamp()[1] / 1_000, UTC)
         yield _found(headers, topic, partition, message.offset(), stored_at, look.uuids[topic])
+
+
+def _headers_of(message: KafkaMessage) -> Headers:
+    """None where they cannot be read: a stranger's message is shown by its place."""
+    try:
+        return headers_of(message)
+    except Undecodable:
+        return {}
 
 
 def _of_outbox(row: OutboxMessage) -> Found:

@@ -1,16 +1,28 @@
 """The runner's promises: counted once, poison isolated, outages waited out (design: promises 2 and 3)."""
 
-from collections.abc import Callable
+import ctypes
+import re
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
 
 import pytest
-from confluent_kafka import TopicPartition
+from confluent_kafka import Consumer as KafkaConsumer
+from confluent_kafka import KafkaError, KafkaException, Message, Producer, TopicPartition
 from confluent_kafka.admin import AdminClient
+from django.conf import settings
+from django.core.management import CommandError, call_command
 from django.db import connection
+from django.utils import timezone
 
 from deploy.embedded.waiting import wait_until
-from kafka_bridge import batch, broker
+from kafka_bridge import batch, broker, positions, producer, reader, tracing
 from kafka_bridge import runner as runner_module
-from kafka_bridge.batch import Batch, FailureLimit, Fenced, Record, TooManyDeadLetters
+from kafka_bridge.batch import REPLAY_HEADER, Batch, FailureLimit, Fenced, Record, TooManyDeadLetters
+from kafka_bridge.events import encode
+from kafka_bridge.handlers import consumers
 from kafka_bridge.models import ConsumerOffset, DeadLetter
 from kafka_bridge.runner import Runner
 from tests.kafka_bridge.conftest import SECONDS, Bench, is_there
@@ -196,8 +208,6 @@ def remake(bench: Bench) -> None:
 
 def test_each_lane_applies_its_own_partition_and_no_other(make_bench: Callable[..., Bench], table: None) -> None:
     bench = make_bench(partitions=3, lane="paid")
-    from kafka_bridge import producer
-
     events = [bench.event.now(id=bench.event.derive_id(n), n=n, name=str(n), urgent=n < 5) for n in range(40)]
     producer.publish(*events)
     with bench.running(bench.runner(lane="paid")):
@@ -208,3 +218,318 @@ def test_each_lane_applies_its_own_partition_and_no_other(make_bench: Callable[.
         wait_until(lambda: len(bench.rows()) >= 40, SECONDS)
     assert sorted(bench.rows()) == list(range(40))
     assert ConsumerOffset.objects.filter(consumer=bench.consumer.name).count() == 3
+
+
+# What no client sends
+
+
+def send_header_named(bench: Bench, name: bytes) -> None:
+    """Through librdkafka itself: the Python client takes text only."""
+    client = ctypes.CDLL(re.findall(r"/\S*librdkafka\S*", Path("/proc/self/maps").read_text())[0])
+    client.rd_kafka_conf_new.restype = client.rd_kafka_new.restype = ctypes.c_void_p
+    config, error = ctypes.c_void_p(client.rd_kafka_conf_new()), ctypes.create_string_buffer(512)
+    servers, size, topic = settings.KAFKA_BOOTSTRAP_SERVERS.encode(), ctypes.c_size_t, bench.topic.name.encode()
+    client.rd_kafka_conf_set(config, b"bootstrap.servers", servers, error, size(512))
+    producer = ctypes.c_void_p(client.rd_kafka_new(0, config, error, size(512)))
+    partition = bench.topic.partition_for("one", priority=False)
+    # Tag by tag (rd_kafka_vtype_t): 1 topic, 3 partition, 7 flags (2: copy the value), 4 value, 9 header, 0 the end
+    tagged = (1, topic, 3, partition, 7, 2, 4, b"{}", size(2), 9, b"before", b"x", size(1), 9, name, b"x", size(1), 0)
+    assert client.rd_kafka_producev(producer, *tagged) == 0
+    assert client.rd_kafka_flush(producer, 30_000) == 0
+    client.rd_kafka_destroy(producer)
+
+
+def test_a_header_whose_name_is_not_utf8_is_a_dead_letter_and_is_asked_for_once(bench: Bench) -> None:
+    bench.publish(*range(100), key="one")  # a call made so often is made in another way
+    send_header_named(bench, b"\xff\xfe")
+    bench.publish(100, key="one")
+    with bench.running(bench.runner()):
+        wait_until(lambda: len(bench.rows()) == 101 and DeadLetter.objects.exists(), SECONDS)
+    letter = DeadLetter.objects.get()
+    assert (letter.reason, letter.headers, bytes(letter.value or b"")) == ("undecodable", [], b"{}")
+    assert letter.error == "Undecodable: the name of a header is not UTF-8"
+    place = (letter.topic, letter.partition, letter.offset)
+    message = reader.at_offsets([place], seconds=SECONDS)[place]
+    for _ in range(2):  # the second time the client's own answer would be a null pointer
+        assert tracing._headers_of(message) == {}
+
+
+def test_a_replay_for_a_consumer_that_nobody_knows_is_a_dead_letter(bench: Bench) -> None:
+    message = encode(bench.happened(1))
+    bench.send_raw(message.value, [*message.headers, (REPLAY_HEADER, b"retirado")])
+    bench.publish(2)
+    with bench.running(bench.runner()):
+        wait_until(lambda: bench.rows() == [2] and DeadLetter.objects.exists(), SECONDS)
+    letter = DeadLetter.objects.get()
+    assert (letter.reason, letter.error) == (
+        "undecodable",
+        "Undecodable: the header mamochi_replay_for names no consumer",
+    )
+
+
+def test_a_batch_ends_with_the_chunk_that_makes_it_large(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner_module, "BATCH_BYTES", 50_000)
+    monkeypatch.setattr(runner_module, "CHUNK", 10)
+    for n in range(100):
+        bench.send_raw(b"x" * 10_000, [("ce_type", b"")], bench.topic.partition_for(str(n % 2), priority=False))
+    runner = bench.runner()
+    runner.limit = FailureLimit(in_a_row=1_000, share=1.0)
+    sizes = sizes_of_batches(runner)
+    with bench.running(runner):
+        wait_until(lambda: DeadLetter.objects.count() == 100, SECONDS)
+    assert max(sizes) <= 150_000  # the bound and one chunk
+    assert len(sizes) < 50
+
+
+def sizes_of_batches(runner: Runner) -> list[int]:
+    """Bytes of each batch's values, as they are applied."""
+    sizes: list[int] = []
+    apply = runner._apply
+
+    def weigh(records: list[Record]) -> bool:
+        sizes.append(sum(len(record.message) for record in records))
+        return apply(records)
+
+    runner._apply = weigh  # type: ignore[method-assign]
+    return sizes
+
+
+# The limit
+
+
+LIMIT = FailureLimit(in_a_row=3, share=0.5, window=10)
+
+
+@pytest.mark.parametrize(
+    ("before", "new", "stops"),
+    [
+        ("", "xxx.", ""),
+        ("", "xxxx" + "." * 50, "in a row"),  # at the head of a batch longer than the window
+        ("..xx", "xx", "in a row"),
+        ("xxxx......", "..x.", ""),  # an old run is no new one
+        ("", "x." * 5, ""),
+        ("", "xx." * 4 + "." * 50, "50%"),
+        ("xx.xx.xx.", ".........", ""),
+    ],
+)
+def test_the_limit_looks_at_every_new_outcome(before: str, new: str, stops: str) -> None:
+    def check() -> None:
+        LIMIT.check([failed == "x" for failed in before], [failed == "x" for failed in new])
+
+    if stops:
+        with pytest.raises(TooManyDeadLetters, match=stops):
+            check()
+    else:
+        check()
+
+
+def lives(bench: Bench, number: int) -> None:
+    """A supervisor that starts the consumer again and again."""
+    for _ in range(number):
+        runner = bench.runner()
+        runner.limit = FailureLimit(in_a_row=5)
+        with pytest.raises(TooManyDeadLetters, match="more than 5 messages in a row"):
+            runner.run()
+
+
+def test_a_restart_does_not_forget_the_failures_before_it(make_bench: Callable[..., Bench], table: None) -> None:
+    bench = make_bench(max_batch=1)
+    bench.poison = set(range(30))
+    bench.publish(*range(40), key="one")
+    lives(bench, 3)
+    assert DeadLetter.objects.count() == 5
+    DeadLetter.objects.update(state="discarded", resolved_at=timezone.now())  # staff have looked at them
+    lives(bench, 1)
+    assert DeadLetter.objects.count() == 10
+
+
+@pytest.mark.parametrize(
+    ("spoil", "told"),
+    [
+        (lambda n: n < 150, "more than 100 messages in a row failed"),
+        (lambda n: n % 10 < 6, "more than 50% of 1000 messages failed"),
+    ],
+)
+def test_undecodables_past_a_limit_stop_the_command_with_what_to_do(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, spoil: Callable[[int], bool], told: str
+) -> None:
+    monkeypatch.setitem(consumers, bench.consumer.name, bench.consumer)
+    good = [encode(bench.happened(n)) for n in range(1_200)]
+    with raw_producer() as raw:
+        for n, message in enumerate(good):
+            raw.produce(
+                bench.topic.name, b"{" if spoil(n) else message.value, partition=0, headers=list(message.headers)
+            )
+    with own_signals(), pytest.raises(CommandError, match=told) as stopped:
+        call_command("run_consumer", bench.consumer.name)
+    assert stopped.value.returncode == 3
+    assert "mend the cause" in str(stopped.value)
+    assert "discard" in str(stopped.value)
+    letters = DeadLetter.objects.count()
+    with own_signals(), pytest.raises(CommandError, match="stopped"):
+        call_command("run_consumer", bench.consumer.name)
+    assert DeadLetter.objects.count() == letters  # nothing more is set aside
+
+
+@contextmanager
+def raw_producer() -> Iterator[Producer]:
+    producer = Producer({"bootstrap.servers": settings.KAFKA_BOOTSTRAP_SERVERS, "acks": "all", "linger.ms": 20})
+    yield producer
+    assert producer.flush(SECONDS) == 0
+
+
+@contextmanager
+def own_signals() -> Iterator[None]:
+    """The command takes SIGTERM and SIGINT; the tests want them back."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+# What looks like an outage
+
+
+def dies(event: Any) -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+
+
+def saves_nothing(event: Any) -> None:
+    ConsumerOffset(pk=-1).save(update_fields=["next_offset"])
+
+
+def uses_a_closed_cursor(event: Any) -> None:
+    with connection.cursor() as cursor:
+        pass
+    cursor.execute("SELECT 1")
+
+
+def fails_in_kafka(event: Any) -> None:
+    raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
+
+
+@pytest.mark.parametrize(
+    ("poison", "error"),
+    [
+        (dies, "OperationalError 57P01"),
+        (saves_nothing, "DatabaseError in "),
+        (uses_a_closed_cursor, "InterfaceError"),
+        (fails_in_kafka, "KafkaException"),
+    ],
+)
+def test_what_looks_like_an_outage_while_all_servers_answer_is_poison(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, poison: Callable[[Any], None], error: str
+) -> None:
+    monkeypatch.setattr(runner_module, "PATIENT_ATTEMPTS", 2)
+    spoil(bench, {3}, poison)
+    bench.publish(*range(8), key="one")
+    with bench.running(bench.runner()):
+        wait_until(lambda: len(bench.rows()) == 7, SECONDS)
+    assert bench.rows() == [0, 1, 2, 4, 5, 6, 7]
+    assert DeadLetter.objects.get().error.startswith(error)
+
+
+def spoil(bench: Bench, numbers: set[int], poison: Callable[[Any], None]) -> None:
+    def handle(events: list[Any]) -> None:
+        bench.handle(events)
+        for event in events:
+            if event.n in numbers:
+                poison(event)
+
+    bench.consumer.handlers[bench.event] = handle
+
+
+@pytest.mark.parametrize(
+    "error", [producer.Unavailable("both down"), KafkaException(KafkaError(KafkaError._ALL_BROKERS_DOWN))]
+)
+def test_what_a_handler_meets_in_an_outage_is_waited_out_however_long(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, error: Exception
+) -> None:
+    monkeypatch.setattr(runner_module, "PATIENT_ATTEMPTS", 2)
+    monkeypatch.setattr(runner_module, "LONGEST_BACKOFF", 0.1)
+    left = [error] * 10
+    monkeypatch.setattr(broker, "answers", lambda timeout: not left)  # Kafka is away for as long as the handler fails
+
+    def fail(event: Any) -> None:
+        if left:
+            raise left.pop()
+
+    spoil(bench, {1}, fail)
+    bench.publish(*range(3), key="one")
+    with bench.running(bench.runner()):
+        wait_until(lambda: len(bench.rows()) == 3, SECONDS)
+    assert bench.rows() == [0, 1, 2]
+    assert not DeadLetter.objects.exists()
+
+
+# Kafka's offset is only told
+
+
+class Instead:
+    """A Kafka consumer with some of its methods replaced: those of the client itself cannot be patched."""
+
+    def __init__(self, kafka: KafkaConsumer, **methods: Callable[..., Any]) -> None:
+        self.kafka = kafka
+        self.__dict__.update(methods)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.kafka, name)
+
+
+def refuse(**_options: Any) -> None:
+    raise KafkaException(KafkaError(KafkaError._STATE))
+
+
+def test_a_commit_that_kafka_refuses_applies_nothing_again(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
+    bench.publish(*range(5), key="one")
+    runner = bench.runner()
+    records = poll_until_records(runner)
+    runner.kafka = Instead(runner.kafka, commit=refuse)  # type: ignore[assignment]
+    assert runner._apply(records)
+    assert bench.rows() == [0, 1, 2, 3, 4]
+    assert "does not take the offsets" in caplog.text
+    runner._on_commit(None, [TopicPartition(bench.topic.name, 0, 1)])
+    assert "does not take an offset" not in caplog.text
+    runner._on_commit(KafkaError(KafkaError.ILLEGAL_GENERATION), [])
+    assert "does not take an offset" in caplog.text
+    runner.kafka.close()
+
+
+def test_an_offset_only_moves_forward(bench: Bench) -> None:
+    bench.publish(1, 2, 3, key="one")
+    runner = bench.runner()
+    records = poll_until_records(runner)
+    assert runner._apply(records)
+    with pytest.raises(Fenced):  # what we hold is what the batch leads to
+        Batch(bench.consumer, records, limit=FailureLimit(), patient=True).apply(runner.held, runner.topic_uuids, [])
+    assert bench.rows() == [1, 2, 3]
+    runner.kafka.close()
+
+
+def test_an_error_that_comes_while_an_outage_is_waited_out_is_not_lost(bench: Bench) -> None:
+    bench.publish(1, 2, 3, key="one")
+    runner = bench.runner()
+    poll_until_records(runner)
+    at = (bench.topic.name, bench.topic.partition_for("one", priority=False))
+    broker.admin().delete_records([TopicPartition(*at, 3)])[TopicPartition(*at)].result()
+    runner.kafka.seek(TopicPartition(*at, 0))  # which Kafka no longer has
+    strays: list[Message] = []
+    wait_until(lambda: strays.extend(filter(None, [runner.kafka.poll(0.1)])) or bool(strays), SECONDS)  # type: ignore[func-returns-value]
+    runner.kafka = Instead(runner.kafka, poll=lambda _seconds: strays[-1])  # type: ignore[assignment]
+    runner._wait_out(KafkaException(KafkaError(KafkaError._TIMED_OUT)), attempt=1)
+    assert strays[-1].error() is not None
+    assert at in runner.unpositioned
+    runner.kafka.close()
+
+
+def test_a_topic_made_anew_while_it_is_read_is_noticed(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(positions, "WATCH_SECONDS", 0.2)
+    bench.publish(1, 2, 3, key="one")
+    with bench.running(bench.runner()):
+        wait_until(lambda: len(bench.rows()) == 3, SECONDS)
+        remake(bench)
+        bench.publish(*range(10, 20), key="one")  # three of them lie below the offset that we are at
+        wait_until(lambda: {*range(10, 20)} <= {*bench.rows()}, SECONDS)

@@ -1,21 +1,27 @@
 """`manage.py replay_dead_letters`: what the admin does to one or to some thousands, for any number of them."""
 
-from argparse import ArgumentParser
-from typing import Any
+import re
+from argparse import ArgumentParser, ArgumentTypeError
+from datetime import timedelta
+from pathlib import Path
+from typing import Any, Final
 
 from django.contrib.auth import get_user_model
 from django.core.management.base import BaseCommand, CommandError
 from django.db.models import QuerySet
+from django.utils import timezone
 
 from kafka_bridge import dead_letters
-from kafka_bridge.dead_letters import Actor, Summary
+from kafka_bridge.dead_letters import Actor, AlreadyResolved, NotReplayable, Summary
 from kafka_bridge.models import DeadLetter
+
+UNITS: Final = {"m": "minutes", "h": "hours", "d": "days"}
 
 
 class Command(BaseCommand):
     help = (
-        "Replays open dead letters through the outbox, each to the consumer that failed and under its own event id. "
-        "Mend the cause first, and try one: a consumer whose every message fails stops."
+        "Replays open dead letters through the outbox, each to the consumer that failed and under its own event id, or "
+        "discards them. Mend the cause first, and try one: a consumer whose every message fails stops."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -23,22 +29,40 @@ class Command(BaseCommand):
         parser.add_argument("--type", dest="event_type", help="only events of this type")
         parser.add_argument("--reason", choices=DeadLetter.Reason.values, help="only those with this reason")
         parser.add_argument(
+            "--newer-than", type=age, metavar="AGE", help="only those set aside since then: 30m, 12h, 7d"
+        )
+        parser.add_argument("--older-than", type=age, metavar="AGE", help="only those set aside before")
+        parser.add_argument(
             "--ids", nargs="+", type=int, metavar="ID", help="only these, by the id in the admin's address"
         )
-        parser.add_argument("--user", help="on whose behalf: leaves an audit entry in the admin for each")
+        parser.add_argument("--correction", type=Path, metavar="FILE", help="replay the one of --ids with this payload")
+        parser.add_argument(
+            "--as-type", default="", help="its event type, where the message names none that is declared"
+        )
+        parser.add_argument("--discard", metavar="REASON", help="discard them for good; the reason is kept on each")
+        parser.add_argument("--user", help="on whose behalf: each leaves an audit entry in the admin, under this name")
         parser.add_argument("--dry-run", action="store_true", help="count and validate, change nothing")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        _check(options)
         letters = _chosen(options)
         if options["dry_run"]:
-            summary = dead_letters.check_all(letters, progress=self._progress)
-        else:
-            summary = dead_letters.replay_all(letters, by=_actor(options["user"]), progress=self._progress)
-        self._report(summary, "would be replayed" if options["dry_run"] else "replayed")
-        if summary.refused:
-            raise CommandError(
-                f"{summary.refused.total()} stay open because they do not fit their event's class: correct them in the admin."
-            )
+            return self._report(dead_letters.check_all(letters, progress=self._progress), "would be replayed")
+        actor = _actor(options["user"])
+        if options["correction"]:
+            return self._correct(options, actor)
+        if options["discard"]:
+            return self._report(dead_letters.discard_all(letters, by=actor, reason=options["discard"]), "discarded")
+        return self._report(dead_letters.replay_all(letters, by=actor, progress=self._progress), "replayed")
+
+    def _correct(self, options: dict[str, Any], actor: Actor) -> None:
+        [pk] = options["ids"]
+        try:
+            value = options["correction"].read_bytes()
+            dead_letters.replay(pk, by=actor, value=value, event_type=options["as_type"])
+        except (OSError, NotReplayable, AlreadyResolved, DeadLetter.DoesNotExist) as error:
+            raise CommandError(f"{pk} is not replayed: {error}") from error
+        self.stdout.write("1 dead letter corrected and replayed")
 
     def _progress(self, done: int, of: int) -> None:
         self.stderr.write(f"{done} of {of}", ending="\n" if done == of else "\r")
@@ -49,20 +73,45 @@ class Command(BaseCommand):
             self.stdout.write(f"{summary.resolved_before} were resolved by someone else in the meantime")
         for explanation, count in summary.refused.most_common(20):
             self.stdout.write(f"{count} refused: {explanation}")
+        if summary.refused:
+            raise CommandError(
+                f"{summary.refused.total()} stay open because they do not fit their event's class: correct them first."
+            )
+
+
+def age(text: str) -> timedelta:
+    """Minutes, hours or days: 30m, 12h, 7d."""
+    found = re.fullmatch(r"(\d{1,5})([mhd])", text)
+    if not found:
+        raise ArgumentTypeError("a number of minutes, hours or days, as in 30m, 12h or 7d")
+    return timedelta(**{UNITS[found[2]]: int(found[1])})
+
+
+def _check(options: dict[str, Any]) -> None:
+    if options["correction"] and len(options["ids"] or ()) != 1:
+        raise CommandError("--correction is for one dead letter: name it with --ids.")
+    if options["correction"] and (options["discard"] or options["dry_run"]):
+        raise CommandError("--correction goes with neither --discard nor --dry-run.")
+    if options["as_type"] and not options["correction"]:
+        raise CommandError("--as-type goes with --correction.")
+    if options["discard"] is not None and (not options["discard"].strip() or options["dry_run"]):
+        raise CommandError("--discard takes a reason, and no --dry-run.")
 
 
 def _chosen(options: dict[str, Any]) -> QuerySet[DeadLetter]:
     chosen = {name: options[name] for name in ("consumer", "event_type", "reason") if options[name]}
     if options["ids"]:
         chosen["pk__in"] = options["ids"]
+    if options["newer_than"]:
+        chosen["created_at__gte"] = timezone.now() - options["newer_than"]
+    if options["older_than"]:
+        chosen["created_at__lt"] = timezone.now() - options["older_than"]
     return DeadLetter.objects.filter(**chosen)
 
 
 def _actor(username: str | None) -> Actor:
-    """Raises CommandError where there is no such user."""
-    if not username:
-        return Actor("manage.py replay_dead_letters")
-    user = get_user_model().objects.filter(username=username).first()
+    """Raises CommandError where there is no such user: without one there would be no audit entry."""
+    user = get_user_model().objects.filter(username=username or "").first()
     if user is None:
-        raise CommandError(f"There is no user {username!r}.")
+        raise CommandError(f"There is no user {username!r}." if username else "Say on whose behalf: --user.")
     return Actor(user.get_username(), user.pk)

@@ -40,8 +40,9 @@ class Command(BaseCommand):
             run_lanes(consumers[options["name"]], stop=stop, accept_loss=options["accept_loss"])
         except TooManyDeadLetters as error:
             raise CommandError(
-                f"{options['name']} stopped: {error}, so the cause is not in the messages. Nothing more was set aside. "
-                "See its last dead letters in the admin and its log, mend the cause, then start it again.",
+                f"{options['name']} stopped: {error}, so the cause is hardly in the messages. Nothing more was set aside. "
+                "See its last dead letters in the admin and its log, mend the cause, then start it again. Those that are "
+                "pending still count: where the messages are to blame after all, replay or discard them first.",
                 returncode=3,
             ) from error
         except OffsetsLost as error:
