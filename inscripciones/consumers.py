@@ -3,8 +3,9 @@
 from django.utils import timezone
 
 from inscripciones import services
-from inscripciones.events import InscripcionAprobada, InscripcionRechazada, InscripcionRecibida
+from inscripciones.events import CorreoCorregido, InscripcionAprobada, InscripcionRechazada, InscripcionRecibida
 from kafka_bridge.handlers import handles
+from kafka_bridge.replay import is_history
 
 
 @handles(InscripcionRecibida, consumer="aprobacion", max_batch=20)
@@ -23,3 +24,10 @@ def recordar_aprobadas(aprobadas: list[InscripcionAprobada]) -> None:
 def recordar_rechazadas(rechazadas: list[InscripcionRechazada]) -> None:
     """Rejections: known already, except those that a restored database lost."""
     services.recordar(rechazadas)
+
+
+@handles(CorreoCorregido, consumer="aprobacion", max_batch=20)
+def recordar_correos(corregidos: list[CorreoCorregido]) -> None:
+    """Corrected addresses: known already, except those that a restored database lost."""
+    if is_history(corregidos[0].time):
+        services.recordar_correos({uno.maestro_id: uno.email for uno in corregidos})

@@ -3,7 +3,7 @@
 Every function here changes rows and queues events (outbox) in one transaction, so both happen or neither.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -272,13 +272,21 @@ def corregir_correo(maestro_id: UUID, correo: str, *, ahora: datetime) -> None:
     _lock_identities([f"email|{correo}", f"buzon|{formato.buzon(correo)}"])
     if Inscripcion.objects.filter(email=correo, estado__in=Inscripcion.VIVAS).exists():
         raise ValueError("Ese correo es de otra inscripción, pendiente o aprobada, o es el que ya tenía.")
-    Maestro.objects.filter(pk=maestro_id).update(email=correo)
-    Inscripcion.objects.filter(maestro=maestro_id).update(email=correo, buzon=formato.buzon(correo))
-    outbox.add(
-        CorreoCorregido.now(id=CorreoCorregido.derive_id(maestro_id, ahora), maestro_id=maestro_id, email=correo)
-    )
+    recordar_correos({maestro_id: correo})
+    causa = CorreoCorregido.derive_id(maestro_id, ahora)
+    outbox.add(CorreoCorregido(id=causa, time=ahora, maestro_id=maestro_id, email=correo))
     envios.reenviar_credenciales(maestro.inscripcion_id, ahora=ahora)
     credenciales.revocar(maestro.usuario)
+
+
+def recordar_correos(correos: Mapping[UUID, str]) -> None:
+    """The address of each of these maestros, also of the enrolment that made them."""
+    maestros = list(Maestro.objects.select_related("inscripcion").filter(pk__in=correos))
+    for maestro in maestros:
+        maestro.email = maestro.inscripcion.email = correos[maestro.pk]
+        maestro.inscripcion.buzon = formato.buzon(maestro.email)
+    Maestro.objects.bulk_update(maestros, ["email"])
+    Inscripcion.objects.bulk_update([maestro.inscripcion for maestro in maestros], ["email", "buzon"])
 
 
 # What both share

@@ -1,6 +1,6 @@
 """Contabilidad: sales, voids and new maestros into the accounts."""
 
-from inscripciones.events import InscripcionAprobada
+from inscripciones.events import CorreoCorregido, InscripcionAprobada
 from kafka_bridge.handlers import handles
 from ventas import services
 from ventas.events import VentaAnulada, VentaRegistrada
@@ -26,3 +26,9 @@ def abrir_cuentas(aprobadas: list[InscripcionAprobada]) -> None:
         Cuenta(maestro_id=una.maestro_id, nombre=una.nombre, email=una.email, abierta_en=una.aprobada_en)
         for una in aprobadas
     )
+
+
+@handles(CorreoCorregido, consumer="contabilidad")
+def corregir_correos(corregidos: list[CorreoCorregido]) -> None:
+    """Weekly e-mails go to the address that the guild corrected, not to the stranger's that was mistyped."""
+    services.corregir_correos((uno.maestro_id, uno.email, uno.time) for uno in corregidos)

@@ -79,12 +79,16 @@ def costo_de(receta: Iterable[Receta]) -> int:
 
 
 class Cuenta(models.Model):
-    """A maestro as the accounts know them: whom to write the week to. From InscripcionAprobada."""
+    """A maestro as the accounts know them: whom to write the week to. From InscripcionAprobada and CorreoCorregido.
+
+    `correo_desde`: since when the address holds, so that an older correction changes nothing.
+    """
 
     maestro_id = models.UUIDField("id de maestro", primary_key=True, editable=False)
     nombre = models.CharField("nombre", max_length=200)
     email = models.EmailField("correo")
     abierta_en = models.DateTimeField("abierta")
+    correo_desde = models.DateTimeField("correo desde", null=True, editable=False)
 
     class Meta:
         verbose_name = "cuenta"

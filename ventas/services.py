@@ -4,7 +4,7 @@ Everything here runs in the caller's transaction (the consumer's) and may see an
 """
 
 from collections.abc import Iterable, Sequence
-from datetime import date
+from datetime import date, datetime
 from typing import Final
 from uuid import UUID
 
@@ -66,6 +66,23 @@ def anular(anulaciones: Sequence[VentaAnulada]) -> None:
 def abrir_cuentas(cuentas: Iterable[Cuenta]) -> None:
     """Adds the maestros that the accounts do not know yet."""
     Cuenta.objects.bulk_create(cuentas, ignore_conflicts=True)
+
+
+_CORREGIR: Final = """
+    UPDATE ventas_cuenta SET email = nueva.email, correo_desde = nueva.desde
+    FROM (
+        SELECT DISTINCT ON (maestro_id) * FROM unnest(%s::uuid[], %s::text[], %s::timestamptz[])
+            dada (maestro_id, email, desde) ORDER BY maestro_id, desde DESC
+    ) nueva
+    WHERE ventas_cuenta.maestro_id = nueva.maestro_id
+        AND (ventas_cuenta.correo_desde IS NULL OR ventas_cuenta.correo_desde < nueva.desde)"""
+
+
+def corregir_correos(correcciones: Iterable[tuple[UUID, str, datetime]]) -> None:
+    """Writes to the right address from now on: of each maestro the newest (maestro, address, since when) holds."""
+    columnas = [list(columna) for columna in zip(*correcciones, strict=True)]
+    with connection.cursor() as cursor:
+        cursor.execute(_CORREGIR, columnas)
 
 
 def semanas_contables(de_venta: Iterable[date]) -> dict[date, date]:

@@ -10,9 +10,10 @@ from django.db import connection
 from pytest_django import DjangoAssertNumQueries, Settings
 
 from inscripciones import services
-from inscripciones.consumers import recordar_aprobadas, recordar_rechazadas, registrar_inscripciones
-from inscripciones.events import InscripcionAprobada, InscripcionRechazada, InscripcionRecibida
+from inscripciones.consumers import recordar_aprobadas, recordar_correos, recordar_rechazadas, registrar_inscripciones
+from inscripciones.events import CorreoCorregido, InscripcionAprobada, InscripcionRechazada, InscripcionRecibida
 from inscripciones.models import Decision, Envio, Inscripcion, Maestro, Usuario
+from kafka_bridge import replay
 from kafka_bridge.models import OutboxMessage
 from tests.inscripciones.datos import AHORA, evento, formulario
 
@@ -83,3 +84,24 @@ def test_in_normal_running_a_decision_is_known_and_changes_nothing(
     recordar_rechazadas(rechazadas)
     assert estado_de_todo() == antes
     assert Decision.objects.count() == 0
+
+
+def test_a_corrected_address_comes_back_and_in_normal_running_changes_nothing(
+    django_assert_num_queries: DjangoAssertNumQueries,
+) -> None:
+    aprobadas, _ = decididas([evento(formulario()) for _ in range(2)])
+    maestro = aprobadas[0].maestro_id
+    corregido = CorreoCorregido.now(
+        id=CorreoCorregido.derive_id(maestro, AHORA), maestro_id=maestro, email="rosa.n@gmail.com"
+    )
+    with django_assert_num_queries(1):
+        recordar_correos([corregido])
+    assert not Maestro.objects.filter(email=corregido.email).exists()
+    replay.begin()
+    recordar_correos([corregido])
+    fila = Inscripcion.objects.get(maestro=maestro)
+    assert (Maestro.objects.get(pk=maestro).email, fila.email, fila.buzon) == (
+        "rosa.n@gmail.com",
+        "rosa.n@gmail.com",
+        "rosan@gmail.com",
+    )

@@ -1,7 +1,7 @@
 """The ledger: each sale once, in the week that is open for it."""
 
 from datetime import UTC, date, datetime, timedelta
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from django.db import transaction
@@ -9,7 +9,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from tests.ventas.conftest import AHORA, anulacion, venta
 from ventas import cierre, reports, services
-from ventas.models import Anulacion, Semana, Venta
+from ventas.models import Anulacion, Cuenta, Semana, Venta
 
 W46, W47, W48 = date(2026, 11, 9), date(2026, 11, 16), date(2026, 11, 23)
 pytestmark = pytest.mark.django_db
@@ -149,3 +149,25 @@ def test_sums_do_not_overflow(maestro_id: UUID) -> None:
 def test_the_summary_of_everybody_is_the_sum_of_all(maestro_id: UUID) -> None:
     registrar(venta(maestro_id), venta(UUID(int=7), cantidad=2))
     assert reports.resumen(W47).unidades == 3
+
+
+def test_the_newest_correction_of_an_address_holds_whatever_comes_first(
+    maestro_id: UUID, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    otro, tarde = uuid4(), AHORA + timedelta(hours=2)
+    services.abrir_cuentas(
+        Cuenta(maestro_id=uno, nombre="Rosa", email="rosa@gmial.com", abierta_en=AHORA) for uno in (maestro_id, otro)
+    )
+    with django_assert_num_queries(1):
+        services.corregir_correos(
+            [
+                (maestro_id, "rosa@gmail.com", tarde),
+                (maestro_id, "rosa@gmal.com", AHORA + timedelta(hours=1)),
+                (otro, "otra@example.cl", AHORA),
+            ]
+        )
+    services.corregir_correos([(maestro_id, "rosa@gmal.com", AHORA + timedelta(hours=1))])  # delivered again
+    assert dict(Cuenta.objects.values_list("maestro_id", "email")) == {
+        maestro_id: "rosa@gmail.com",
+        otro: "otra@example.cl",
+    }
