@@ -201,6 +201,7 @@ def read_until(parent: subprocess.Popen[str], words: str) -> None:
 Start = Callable[[dict[str, str]], subprocess.Popen[str]]
 
 
+@pytest.mark.chaos
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells children that their parent died")
 def test_what_a_killed_stack_leaves_is_ended_by_the_next(start_parent: Start, tmp_path: Path) -> None:
     parent = start_parent(only("DATABASE_URL"))
@@ -249,6 +250,7 @@ def test_a_signal_in_the_middle_of_a_start_leaves_nothing(
     assert not (tmp_path / "stack.json").exists()
 
 
+@pytest.mark.chaos
 def test_three_brokers_survive_the_death_of_one(tmp_path: Path) -> None:
     with Stack(tmp_path, environ=only("KAFKA_BOOTSTRAP_SERVERS"), brokers=3, durable=False) as own:
         create_topic(own, "sales", replicas=3)

@@ -49,6 +49,7 @@ def log_in(web: dict[str, str], admin: dict[str, str]) -> str:
     return str(opener.open(web["admin"] + "login/", urlencode(form).encode()).url)
 
 
+@pytest.mark.chaos
 def test_it_serves_until_ctrl_c_and_leaves_nothing(up: subprocess.Popen[str], tmp_path: Path) -> None:
     assert up.stdout is not None
     said = []

@@ -5,11 +5,14 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
+
 from deploy.embedded.server import Server
 from deploy.embedded.waiting import wait_until
 from mamochi_site.stack import System
 from tests.end_to_end.conftest import SECONDS, Client, query, wait_for_sales
 
+pytestmark = pytest.mark.chaos
 DEADLINE = 10.0  # seconds in which any answer must be there
 
 

@@ -83,6 +83,7 @@ def test_a_stopped_consumer_is_named_and_its_lag_grows_and_shrinks(
     page.screenshot(path=tmp_path / "rastro.png", full_page=True)
 
 
+@pytest.mark.chaos
 def test_with_the_broker_down_the_page_opens_and_a_sale_is_seen_waiting(
     page: Page, system: System, maestro: Client
 ) -> None:

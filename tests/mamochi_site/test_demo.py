@@ -87,6 +87,7 @@ def assert_nothing_left(folder: Path, record: dict[str, Any]) -> None:
     assert not (folder / "stack.json").exists()
 
 
+@pytest.mark.chaos
 def test_it_plays_the_scenario_and_its_audit_is_green(tmp_path: Path) -> None:
     with demo(tmp_path, "--picture", str(tmp_path / "demo.svg")) as process:
         record = record_once(tmp_path, process, "web")
@@ -98,6 +99,7 @@ def test_it_plays_the_scenario_and_its_audit_is_green(tmp_path: Path) -> None:
     assert_nothing_left(tmp_path, record)
 
 
+@pytest.mark.chaos
 @pytest.mark.parametrize("moment", ["postgres", "celery-beat"])
 def test_ctrl_c_in_the_middle_leaves_nothing_behind(tmp_path: Path, moment: str) -> None:
     with demo(tmp_path) as process:
