@@ -16,6 +16,7 @@ from mamochi_site.stack import CONSUMERS, System
 from tests.chaos.pulse import PROBE
 
 CALM_S: Final = (3.0, 6.0)  # between two faults
+READY_S: Final = 240.0
 
 
 @dataclass
@@ -149,8 +150,7 @@ def killed(*servers: Server) -> Iterator[str]:
     yield _names(servers)
     for server in servers:
         server.restart(wait=False)
-    for server in servers:
-        server.wait_ready()
+    _await(servers)
 
 
 @contextmanager
@@ -161,8 +161,13 @@ def paused(*servers: Server) -> Iterator[str]:
     yield _names(servers)
     for server in servers:
         server.resume()
+    _await(servers)
+
+
+def _await(servers: tuple[Server, ...]) -> None:
+    """A quorum that lost its majority elects anew, and has to wait until it believes its own dead: longer on a busy machine."""
     for server in servers:
-        server.wait_ready()
+        server.process.wait_ready(server.ready, READY_S)
 
 
 def _names(servers: tuple[Server, ...]) -> str:
