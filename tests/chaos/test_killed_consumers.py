@@ -111,7 +111,7 @@ def publish_sales(count: int, maestros: list[UUID], stop: threading.Event) -> No
         producer.produce(message.topic, message.value, message.key, message.partition, headers=list(message.headers))
         if number % 1_000 == 0:
             producer.flush()
-            stop.wait(2.0)
+            stop.wait(1.5)
     assert producer.flush(60) == 0
 
 
