@@ -6,12 +6,11 @@ Read with plain SQL beside the system, so that a mistake in its own queries does
 import http.client
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any, Final
 
 import psycopg
 
-from mamochi_site.demo.audit import WEEK_SUBJECT, numbers_in
+from mamochi_site.demo.audit import WEEK_SUBJECT, Check, numbers_in
 from mamochi_site.demo.client import Api
 from mamochi_site.demo.maestro import CREDENTIALS_SUBJECT
 from mamochi_site.stack import System
@@ -51,20 +50,6 @@ TOKENS: Final = (
     "SELECT maestro.email, count(token.*) FROM inscripciones_maestro maestro "
     "LEFT JOIN knox_authtoken token ON token.user_id = maestro.usuario_id GROUP BY 1"
 )
-
-
-@dataclass(frozen=True)
-class Check:
-    """One line of the audit."""
-
-    what: str
-    expected: object
-    found: object
-
-    @property
-    def ok(self) -> bool:
-        """Whether the system kept its promise."""
-        return self.expected == self.found
 
 
 class Audit:
