@@ -4,6 +4,7 @@ import gc
 import threading
 import time
 from collections.abc import Callable
+from random import Random
 from statistics import median
 from typing import Final, cast
 from uuid import uuid4
@@ -24,7 +25,7 @@ from ventas import services
 from ventas.events import VENTAS, VentaRegistrada
 from ventas.models import Venta
 
-SUMMARY = "contabilidad's rows per second with 0.1 % malformed (and with 0.1 % that fail late) among 100,000 sales, against none"
+SUMMARY = "contabilidad's rows per second with 0.1 % malformed, and with 0.1 % that fail late, among 100,000 sales, against none"
 SALES, ONE_IN = 100_000, 1_000
 ROUNDS = 5
 POISON = "veneno"
@@ -48,13 +49,14 @@ def registrar(ventas: list[VentaRegistrada]) -> None:
 def fill(kind: str) -> set[Place]:
     """Writes the sales to the topic; returns where those are that one in ONE_IN makes bad, or would."""
     raw = Producer({**settings.KAFKA_CLIENT_CONFIG, "linger.ms": 50, "acks": "all"})
+    bad = set(Random(1).sample(range(SALES), SALES // ONE_IN))  # noqa: S311 - the same ones in each run
     places: set[Place] = set()
 
     def note(_error: KafkaError | None, message: KafkaMessage) -> None:
         places.add((cast(int, message.partition()), cast(int, message.offset())))
 
     for number, message in enumerate(sink.messages(SALES)):
-        spoil, report = (None, None) if number % ONE_IN else (SPOILT[kind], note)
+        spoil, report = (SPOILT[kind], note) if number in bad else (None, None)
         value = spoil(message.value) if spoil else message.value
         headers = list(message.headers)
         raw.produce(message.topic, value, message.key, message.partition, headers=headers, on_delivery=report)
@@ -119,5 +121,6 @@ def run(say: Say) -> Result:
             rates.append(one_run(start))
             check_outcome(kind, places)
         say(f"round {number}/{ROUNDS}: " + ", ".join(f"{kind} {rates[-1]:,.0f}/s" for kind, rates in rounds.items()))
-    ratio = median(rounds["0.1 % malformed"]) / median(rounds["clean"])
-    return Result("poison", SUMMARY, "messages/s", rounds, ratio, "0.1 % malformed over clean")
+    clean = median(rounds["clean"])
+    ratio = min(median(rates) / clean for rates in rounds.values())
+    return Result("poison", SUMMARY, "messages/s", rounds, ratio, "the slower poisoned run over clean")

@@ -3,7 +3,7 @@
 import traceback
 from collections import defaultdict, deque
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import takewhile
 from operator import methodcaller
@@ -24,7 +24,6 @@ Partition = tuple[str, int]  # topic, partition
 
 TRANSACTION_TIMEOUT_MS: Final = 30_000  # below max.poll.interval.ms: a stuck owner frees its partition
 REPLAY_HEADER: Final = "mamochi_replay_for"  # names the one consumer that a replayed dead letter is for
-LONE_ATTEMPTS: Final = 2  # how often a message alone is tried before it is a dead letter
 # The client returns a list with a null pointer in it and an error besides. A call that CPython has specialised, as in any
 # loop, looks only at the list and crashes; one from C looks at the error.
 _ask_for_headers: Final = methodcaller("headers")
@@ -70,6 +69,29 @@ class FailureLimit:
                 raise TooManyDeadLetters(f"more than {self.in_a_row} messages in a row failed")
             if failed and len(recent) == self.window and sum(recent) > self.window * self.share:
                 raise TooManyDeadLetters(f"more than {self.share:.0%} of {self.window} messages failed")
+
+
+@dataclass
+class GroupSize:
+    """How many records are tried at once: a whole batch while all is well, fewer the closer together the culprits stand.
+
+    Kept from batch to batch, so that steady poison does not cost the work of a whole batch each time.
+    """
+
+    most: int
+    records: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.records = self.most
+
+    def passed(self, tried: int) -> None:
+        """Grows, unless there were too few to tell."""
+        if tried >= self.records:
+            self.records = min(self.most, self.records + max(1, self.records // 5))
+
+    def failed(self) -> None:
+        """Shrinks more than a success grows it: an attempt that fails is work for nothing."""
+        self.records = max(1, self.records // 2)
 
 
 def partition_of(message: KafkaMessage) -> Partition:
@@ -125,18 +147,20 @@ def next_offsets(records: Iterable[Record]) -> dict[Partition, int]:
 class Batch:
     """One consumer's records and the transaction that applies them."""
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - the records, and what the runner knows of those before
         self,
         consumer: Consumer,
         records: list[Record],
         *,
         limit: FailureLimit,
+        group_size: GroupSize,
         patient: bool,
         verdict: Exception | None = None,
     ) -> None:
         self.consumer = consumer
         self.records = records
         self.limit = limit
+        self.group_size = group_size
         self.patient = patient  # whether an error that may pass is the caller's to retry
         self.verdict = verdict  # why these records are dead letters without being tried again
         self.lost_connection = False  # whether the database's connection ended during `apply`
@@ -193,39 +217,53 @@ class Batch:
                 self._bury(record, record.rejected.reason, record.rejected, attempts=1)
 
     def _handle(self, records: list[Record]) -> None:
-        """Applies the records; on failure halves them until the culprits stand alone: O(k log n) attempts for k of them."""
-        error = self._attempt(records, LONE_ATTEMPTS if len(records) == 1 else 1) if records else None
-        if error is None:
-            self._failed_in_a_row = 0
-        elif len(records) == 1:
-            self._bury(records[0], DeadLetter.Reason.HANDLER, error, attempts=LONE_ATTEMPTS)
+        """Applies the records in their order, a group at a time; of one that fails, what stands before its culprit."""
+        done = 0
+        while done < len(records):
+            group = records[done : done + self.group_size.records]
+            if self._attempt(group):
+                self.group_size.failed()
+                done += self._isolate(group)
+            else:
+                self.group_size.passed(len(group))
+                done += len(group)
+
+    def _isolate(self, group: list[Record]) -> int:
+        """Narrows a group that failed down to its first culprit, in O(log n) attempts; buries that. Returns how many are done."""
+        good, bad, failures = 0, len(group), 1  # the first culprit is in group[good:bad], what stands before is applied
+        error: Exception | None = None  # of group[good:bad], where that was tried
+        while good < bad and not (error and bad - good == 1):
+            middle = good + max(1, (bad - good) // 2)
+            error = self._attempt(group[good:middle])
+            if error:
+                bad, failures = middle, failures + 1
+            else:
+                good = middle
+        if error:
+            self._bury(group[good], DeadLetter.Reason.HANDLER, error, attempts=failures)
             self._give_up_early()
-        else:
-            middle = len(records) // 2
-            self._handle(records[:middle])
-            self._handle(records[middle:])
+        return bad
 
     def _give_up_early(self) -> None:
-        """When everything fails, halving 2,000 messages down to each one would only take long."""
+        """When everything fails, looking for each culprit of 2,000 messages would only take long."""
         self._failed_in_a_row += 1
         if self._failed_in_a_row > self.limit.in_a_row:
             raise TooManyDeadLetters(f"more than {self.limit.in_a_row} messages in a row failed")
 
-    def _attempt(self, records: list[Record], times: int) -> Exception | None:
+    def _attempt(self, records: list[Record]) -> Exception | None:
         """Runs the handlers in a savepoint; returns what a handler raised. What may be no handler's failure goes on up."""
         if self.verdict:
             return self.verdict
-        for _ in range(times):
-            try:
-                with transaction.atomic():
-                    self._dispatch(records)
-                    _check_deferred_constraints()
-                return None
-            except Exception as error:
-                if connection_is_lost() or (self.patient and may_pass(error)):
-                    raise
-                failure = error
-        return failure
+        try:
+            with transaction.atomic():
+                self._dispatch(records)
+                _check_deferred_constraints()
+        except Exception as error:
+            if connection_is_lost() or (self.patient and may_pass(error)):
+                raise
+            return error
+        self._failed_in_a_row = 0
+        return None
 
     def _dispatch(self, records: list[Record]) -> None:
         by_type: dict[type[Event], list[Event]] = defaultdict(list)

@@ -21,7 +21,7 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 
 from kafka_bridge import broker, positions
-from kafka_bridge.batch import Batch, FailureLimit, Fenced, Partition, Record, may_pass, partition_of, read
+from kafka_bridge.batch import Batch, FailureLimit, Fenced, GroupSize, Partition, Record, may_pass, partition_of, read
 from kafka_bridge.errors import describe
 from kafka_bridge.handlers import Consumer
 from kafka_bridge.observed import Lane
@@ -60,6 +60,7 @@ class Runner:
         self.accept_loss = accept_loss
         self.max_batch = consumer.max_batch
         self.limit = FailureLimit()
+        self.group_size = GroupSize(consumer.max_batch)
         self.history: deque[bool] = deque(maxlen=self.limit.window)  # of each message, whether it failed
         self.held: dict[Partition, int] = {}  # the next offset of each partition, as we last read or wrote it
         self.unpositioned: set[Partition] = set()  # assigned and paused until its offset is read
@@ -195,7 +196,14 @@ class Runner:
         verdict, failures = None, 0  # failures in a row with all servers there
         for attempt in count(1):
             patient = failures < PATIENT_ATTEMPTS
-            batch = Batch(self.consumer, records, limit=self.limit, patient=patient, verdict=verdict)
+            batch = Batch(
+                self.consumer,
+                records,
+                limit=self.limit,
+                group_size=self.group_size,
+                patient=patient,
+                verdict=verdict,
+            )
             try:
                 offsets = batch.apply(self.held, self.topic_uuids, self.history)
             except Fenced as fenced:

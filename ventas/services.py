@@ -3,14 +3,13 @@
 Everything here runs in the caller's transaction (the consumer's) and may see an event again after a restore.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from datetime import date, datetime
 from typing import Final
 from uuid import UUID
 
 from django.db import connection, transaction
-from django.db.models import BooleanField, Max
-from django.db.models.expressions import RawSQL
+from django.db.models import Max
 from django.db.utils import IntegrityError
 from psycopg.errors import UniqueViolation
 
@@ -34,6 +33,7 @@ COLUMNAS: Final = {
 }
 COPY: Final = f"COPY ventas_venta ({', '.join(COLUMNAS)}) FROM STDIN (FORMAT BINARY)"
 BLOQUEAR: Final = "SELECT estado FROM ventas_semana WHERE lunes = ANY(%s) ORDER BY lunes FOR SHARE"
+ESPERAN: Final = "SELECT id, venta, anulada_en FROM ventas_anulacion WHERE NOT aplicada AND venta = ANY(%s::uuid[])"
 Fila = tuple[object, ...]
 
 
@@ -90,11 +90,12 @@ def semanas_contables(de_venta: Iterable[date]) -> dict[date, date]:
 
     Holds those weeks FOR SHARE: they cannot close before the caller's transaction ends. Needs a transaction.
     """
-    while True:
+    contables = {lunes: lunes for lunes in de_venta}
+    while not _retener(set(contables.values())):
         abierta = _primera_abierta()
-        contables = {lunes: max(lunes, abierta) for lunes in de_venta}
-        if _retener(sorted(set(contables.values()))):
-            return contables
+        contables = {lunes: max(lunes, abierta) for lunes in contables}
+        Semana.objects.bulk_create(map(Semana.nueva, sorted(set(contables.values()))), ignore_conflicts=True)
+    return contables
 
 
 def _primera_abierta() -> date:
@@ -103,15 +104,12 @@ def _primera_abierta() -> date:
     return ultima + semanas.SEMANA if ultima else date.min
 
 
-def _retener(lunes: list[date]) -> bool:
-    """Locks the weeks for sharing; False, after making what was missing, where one is not there or has closed meanwhile."""
+def _retener(lunes: Collection[date]) -> bool:
+    """Locks the weeks for sharing; False where one is not there, or has closed."""
     with connection.cursor() as cursor:
-        cursor.execute(BLOQUEAR, [lunes])
+        cursor.execute(BLOQUEAR, [list(lunes)])
         estados = [estado for (estado,) in cursor.fetchall()]
-    if len(estados) < len(lunes):
-        Semana.objects.bulk_create(map(Semana.nueva, lunes), ignore_conflicts=True)
-        return False
-    return Semana.Estado.CERRADA not in estados
+    return len(estados) == len(lunes) and Semana.Estado.CERRADA not in estados
 
 
 def _fila(venta: VentaRegistrada, dia: date, semana_contable: date) -> Fila:
@@ -151,15 +149,15 @@ def _copiar(filas: list[Fila]) -> None:
 
 def aplicar_anulaciones(ventas: list[UUID]) -> None:
     """Takes back those of these sales (event ids) that a waiting void names: in their own week, or in the open one."""
-    # One array instead of a parameter a sale: Django's `__in` took a third of a batch's time.
-    nombradas = RawSQL("venta = ANY(%s)", [ventas], output_field=BooleanField())
-    esperan = {anulacion.venta: anulacion for anulacion in Anulacion.objects.filter(nombradas, aplicada=False)}
+    with connection.cursor() as cursor:
+        cursor.execute(ESPERAN, [f"{{{','.join([venta.hex for venta in ventas])}}}"])  # half the time of a list
+        esperan = {venta: (anulacion, anulada_en) for anulacion, venta, anulada_en in cursor.fetchall()}
     anuladas = list(Venta.objects.filter(id__in=list(esperan))) if esperan else []
     if not anuladas:
         return
     contables = semanas_contables({venta.semana_contable for venta in anuladas})
     for venta in anuladas:
-        venta.anulada_en = esperan[venta.id].anulada_en
+        venta.anulada_en = esperan[venta.id][1]
         venta.semana_anulacion = contables[venta.semana_contable]
     Venta.objects.bulk_update(sorted(anuladas, key=lambda venta: venta.id), ["anulada_en", "semana_anulacion"])
-    Anulacion.objects.filter(id__in=[esperan[venta.id].id for venta in anuladas]).update(aplicada=True)
+    Anulacion.objects.filter(id__in=[esperan[venta.id][0] for venta in anuladas]).update(aplicada=True)

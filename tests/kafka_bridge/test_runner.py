@@ -16,11 +16,13 @@ from django.conf import settings
 from django.core.management import CommandError, call_command
 from django.db import connection
 from django.utils import timezone
+from hypothesis import given
+from hypothesis import strategies as st
 
 from deploy.embedded.waiting import wait_until
 from kafka_bridge import batch, broker, positions, producer, reader, tracing
 from kafka_bridge import runner as runner_module
-from kafka_bridge.batch import REPLAY_HEADER, Batch, FailureLimit, Fenced, Record, TooManyDeadLetters
+from kafka_bridge.batch import REPLAY_HEADER, Batch, FailureLimit, Fenced, GroupSize, Record, TooManyDeadLetters
 from kafka_bridge.events import encode
 from kafka_bridge.handlers import consumers
 from kafka_bridge.models import ConsumerOffset, DeadLetter
@@ -40,6 +42,10 @@ def poll_until_records(runner: Runner) -> list[Record]:
 
     wait_until(step, SECONDS)
     return found
+
+
+def one_batch(bench: Bench, records: list[Record]) -> Batch:
+    return Batch(bench.consumer, records, limit=FailureLimit(), group_size=GroupSize(len(records)), patient=True)
 
 
 def test_every_event_becomes_a_row_and_the_offset_row_says_so(bench: Bench) -> None:
@@ -78,7 +84,7 @@ def test_a_redelivered_batch_is_fenced_and_leaves_no_second_row(bench: Bench) ->
     held = dict(runner.held)
     assert runner._apply(records)
     with pytest.raises(Fenced):
-        Batch(bench.consumer, records, limit=FailureLimit(), patient=True).apply(held, runner.topic_uuids, [])
+        one_batch(bench, records).apply(held, runner.topic_uuids, [])
     assert sorted(bench.rows()) == [1, 2, 3]
     runner.kafka.close()
 
@@ -114,7 +120,28 @@ def test_a_foreign_key_that_fails_only_at_commit_is_found(bench: Bench) -> None:
         wait_until(lambda: len(bench.rows()) == 99, SECONDS)
     letter = DeadLetter.objects.get()
     assert letter.error.startswith("IntegrityError 23503 bench_row_parent_fkey")
+    assert letter.attempts >= 2, "with others, and alone"
     assert bench.attempts <= 20  # O(log n)
+
+
+def test_culprits_that_stand_close_are_looked_for_in_small_groups(bench: Bench) -> None:
+    bench.poison = set(range(0, 200, 10))
+    bench.publish(*range(400), key="one")
+    runner = bench.runner()
+    with bench.running(runner):
+        wait_until(lambda: len(bench.rows()) == 380, SECONDS)
+    assert bench.rows() == [n for n in range(400) if n not in bench.poison]
+    assert {letter.offset for letter in DeadLetter.objects.all()} == bench.poison
+    assert bench.attempts <= 20 * 8, "as often as groups of ten need it, not as those of 400 would"
+    assert runner.group_size.records > 20, "it grows again where all is well"
+
+
+@given(st.integers(1, 5_000), st.lists(st.tuples(st.booleans(), st.integers(1, 5_000)), max_size=50))
+def test_a_group_is_never_empty_nor_more_than_a_batch(most: int, attempts: list[tuple[bool, int]]) -> None:
+    size = GroupSize(most)
+    for passed, tried in attempts:
+        size.passed(min(tried, size.records)) if passed else size.failed()
+        assert 1 <= size.records <= most
 
 
 @pytest.mark.parametrize(
@@ -504,7 +531,7 @@ def test_an_offset_only_moves_forward(bench: Bench) -> None:
     records = poll_until_records(runner)
     assert runner._apply(records)
     with pytest.raises(Fenced):  # what we hold is what the batch leads to
-        Batch(bench.consumer, records, limit=FailureLimit(), patient=True).apply(runner.held, runner.topic_uuids, [])
+        one_batch(bench, records).apply(runner.held, runner.topic_uuids, [])
     assert bench.rows() == [1, 2, 3]
     runner.kafka.close()
 
