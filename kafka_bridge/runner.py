@@ -1,13 +1,11 @@
 """The runner of a consumer: poll, decode, one database transaction per batch, then Kafka's offset.
 
-One thread and one Kafka consumer a lane. Where a topic has a priority lane, each lane subscribes with a group of its own
-and leaves the other's partitions paused: neither waits for the other (ADR 3).
+One process (lanes.py) and one Kafka consumer a lane. Where a topic has a priority lane, each lane subscribes with a group of
+its own and leaves the other's partitions paused: neither waits for the other (ADR 3).
 """
 
-import gc
 import logging
 import random
-import sys
 import threading
 from collections import deque
 from collections.abc import Iterable
@@ -283,31 +281,3 @@ def _servers_answer() -> bool:
 
 def _names(partitions: Iterable[Partition]) -> str:
     return ", ".join(f"{topic}[{partition}]" for topic, partition in sorted(partitions)) or "nothing"
-
-
-def run_lanes(consumer: Consumer, *, stop: threading.Event, accept_loss: bool) -> None:
-    """Runs the main lane here and each priority lane in a thread; what ends one ends all. Raises what a lane raised."""
-    failures: list[BaseException] = []
-    if consumer.lanes:
-        sys.setswitchinterval(0.0005)  # seconds: a lane that computes would keep the other waiting for the GIL for 5 ms
-    gc.freeze()  # Django and the apps live as long as we do: collecting only what batches leave is 1.5 times as fast
-
-    def lane_thread(lane: str) -> None:
-        try:
-            Runner(consumer, stop=stop, lane=lane, accept_loss=accept_loss).run()
-        except BaseException as error:  # noqa: BLE001 - handed to the main thread below
-            failures.append(error)
-        finally:
-            stop.set()
-
-    threads = [threading.Thread(target=lane_thread, args=[lane], name=f"lane-{lane}") for lane in consumer.lanes]
-    for thread in threads:
-        thread.start()
-    try:
-        Runner(consumer, stop=stop, accept_loss=accept_loss).run()
-    finally:
-        stop.set()
-        for thread in threads:
-            thread.join()
-    if failures:
-        raise failures[0]

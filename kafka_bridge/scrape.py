@@ -1,7 +1,9 @@
-"""The web's /metrics: its processes together, django-prometheus' figures, and the whole system as it is now."""
+"""/metrics: what a process and those beside it count; the web's, with django-prometheus' figures and the whole system now."""
 
+import operator
 import os
 from collections.abc import Iterable, Iterator
+from itertools import chain
 from typing import Final
 
 from django.db import DatabaseError, InterfaceError
@@ -9,6 +11,7 @@ from prometheus_client import REGISTRY, CollectorRegistry, Metric, generate_late
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
+from prometheus_client.samples import Sample as PrometheusSample
 
 from kafka_bridge import metrics, overview
 from kafka_bridge.metrics import Declared
@@ -18,13 +21,46 @@ REMEMBERED_SECONDS: Final = 5.0  # several Prometheus servers, or a person, cost
 Sample = tuple[tuple[str, ...], float]
 
 
+beside: Final[dict[str, list[Metric]]] = {}  # what the processes beside this one last told, by name (lanes.py)
+
+
 def own_registry() -> CollectorRegistry:
-    """What this process counts; with PROMETHEUS_MULTIPROC_DIR, what all processes that share the folder count."""
-    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+    """What this process counts and those beside it; with PROMETHEUS_MULTIPROC_DIR, all that share the folder."""
+    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ and not beside:
         return REGISTRY
     registry = CollectorRegistry()
-    MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:  # those beside it are among them
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    else:
+        registry.register(_Together())
     return registry
+
+
+class _Together(Collector):
+    """This process and those beside it. Each name is one family, and each of its labels one sample, as Prometheus demands."""
+
+    def describe(self) -> Iterable[Metric]:
+        return []
+
+    def collect(self) -> Iterator[Metric]:
+        alike: dict[str, list[Metric]] = {}
+        for family in chain(REGISTRY.collect(), *list(beside.values())):
+            alike.setdefault(family.name, []).append(family)
+        for families in alike.values():
+            yield families[0] if len(families) == 1 else _one_of(families)
+
+
+def _one_of(families: list[Metric]) -> Metric:
+    """What several processes count with the same labels is added up; of gauges and of beginnings, the latest counts."""
+    first, merged = families[0], dict[tuple[str, tuple[tuple[str, str], ...]], PrometheusSample]()
+    for sample in chain.from_iterable(family.samples for family in families):
+        at = sample.name, tuple(sorted(sample.labels.items()))
+        other = merged.get(at)
+        both = max if first.type == "gauge" or sample.name.endswith("_created") else operator.add
+        merged[at] = sample if other is None else sample._replace(value=both(other.value, sample.value))
+    one = Metric(first.name, first.documentation, first.type, first.unit)
+    one.samples = list(merged.values())
+    return one
 
 
 def page() -> bytes:

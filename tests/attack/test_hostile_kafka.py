@@ -26,9 +26,9 @@ from inscripciones.models import Inscripcion, Maestro, Usuario
 from kafka_bridge import broker
 from kafka_bridge.asyncapi import example_of
 from kafka_bridge.events import Event, encode, registered
-from kafka_bridge.handlers import consumers
+from kafka_bridge.handlers import Consumer, consumers
 from kafka_bridge.models import ConsumerOffset, DeadLetter
-from kafka_bridge.runner import run_lanes
+from kafka_bridge.runner import Runner
 from stock import services as stock_services
 from stock.models import Aviso, Carro
 from tests.attack.conftest import seed_all
@@ -219,17 +219,18 @@ def start_where_the_topics_end() -> None:
 
 @contextmanager
 def all_consumers() -> Iterator[threading.Event]:
-    """As `run_consumer` runs each of the four, lanes included. What ends one is raised at the end."""
+    """Each lane of the four in a thread. What ends one ends all, and is raised at the end."""
     stop, failures = threading.Event(), list[BaseException]()
 
-    def run(name: str) -> None:
+    def run(consumer: Consumer, lane: str) -> None:
         try:
-            run_lanes(consumers[name], stop=stop, accept_loss=False)
+            Runner(consumer, stop=stop, lane=lane).run()
         except BaseException as error:  # noqa: BLE001 - raised below
             failures.append(error)
             stop.set()
 
-    threads = [threading.Thread(target=run, args=[name]) for name in consumers]
+    lanes = [(consumer, lane) for consumer in consumers.values() for lane in ["", *consumer.lanes]]
+    threads = [threading.Thread(target=run, args=of) for of in lanes]
     for thread in threads:
         thread.start()
     try:

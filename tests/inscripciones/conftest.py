@@ -13,7 +13,7 @@ from pytest_django import Settings
 from inscripciones import tasks
 from kafka_bridge import broker, relay
 from kafka_bridge.handlers import consumers
-from kafka_bridge.runner import run_lanes
+from kafka_bridge.runner import Runner
 from mamochi_site.celery import app as celery_app
 
 
@@ -59,13 +59,14 @@ def corriendo(tarea: Callable[[threading.Event], None]) -> Iterator[None]:
 
 @pytest.fixture
 def sistema(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """The consumer `aprobacion`, the relay and a worker, in threads of this process."""
+    """Both lanes of the consumer `aprobacion`, the relay and a worker, in threads of this process."""
     broker.create_topics(broker.declared_topics())
     monkeypatch.setattr(tasks, "_hints_from", 0.0)
     aprobacion = consumers["aprobacion"]
     with (
         start_worker(celery_app, perform_ping_check=False, shutdown_timeout=20.0),
         corriendo(relay.run),
-        corriendo(lambda parar: run_lanes(aprobacion, stop=parar, accept_loss=False)),
+        corriendo(lambda parar: Runner(aprobacion, stop=parar).run()),
+        corriendo(lambda parar: Runner(aprobacion, stop=parar, lane="paid").run()),
     ):
         yield

@@ -35,6 +35,9 @@ class Bench:
     slow: set[int] = field(default_factory=set)  # numbers that keep the transaction busy for a second each
     attempts: int = 0
 
+    def __post_init__(self) -> None:
+        self.consumer.handlers[self.event] = self.handle
+
     def happened(self, n: int, key: str = "") -> Any:
         return self.event.now(id=uuid4(), n=n, name=key or str(n))
 
@@ -126,6 +129,25 @@ def table(transactional_db: None) -> Iterator[None]:
         cursor.execute("DROP TABLE bench_row, bench_parent")
 
 
+def happened_on(own_topic: Topic, own_type: str) -> type[Event]:
+    class Happened(Event, frozen=True):
+        type: ClassVar[str] = own_type
+        topic: ClassVar[Topic] = own_topic
+        n: int
+        name: str
+        urgent: bool = False
+
+        @property
+        def key(self) -> str:
+            return self.name
+
+        @property
+        def priority(self) -> bool:
+            return self.urgent
+
+    return Happened
+
+
 @pytest.fixture
 def make_bench(kafka: str) -> Iterator[Callable[..., Bench]]:
     made: list[str] = []
@@ -133,29 +155,12 @@ def make_bench(kafka: str) -> Iterator[Callable[..., Bench]]:
     def make(*, partitions: int = 2, lane: str = "", max_batch: int = 500) -> Bench:
         name = f"bench.{uuid4()}"
         own_topic = Topic(name=name, partitions=partitions, priority_lane=lane)
-
-        class Happened(Event, frozen=True):
-            type: ClassVar[str] = f"mamochi.bench.happened-{uuid4()}.v1"
-            topic: ClassVar[Topic] = own_topic
-            n: int
-            name: str
-            urgent: bool = False
-
-            @property
-            def key(self) -> str:
-                return self.name
-
-            @property
-            def priority(self) -> bool:
-                return self.urgent
-
-        made.append(Happened.type)
+        event = happened_on(own_topic, f"mamochi.bench.happened-{uuid4()}.v1")
+        made.append(event.type)
         broker.create_topics([own_topic])
         wait_until(lambda: is_there(own_topic), SECONDS)
         consumer = Consumer(f"bench-{uuid4()}", max_batch)
-        bench = Bench(own_topic, Happened, consumer)
-        consumer.handlers[Happened] = bench.handle
-        return bench
+        return Bench(own_topic, event, consumer)
 
     yield make
     for event_type in made:

@@ -1,19 +1,22 @@
 """`manage.py run_consumer NAME`: runs one consumer until SIGTERM or Ctrl-C."""
 
+import gc
 import inspect
 import os
 import signal
 import threading
 from argparse import ArgumentParser
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from kafka_bridge import probe
+from kafka_bridge import lanes, probe
 from kafka_bridge.batch import TooManyDeadLetters
-from kafka_bridge.handlers import consumers
+from kafka_bridge.handlers import Consumer, consumers
 from kafka_bridge.positions import OffsetsLost
-from kafka_bridge.runner import run_lanes
+from kafka_bridge.runner import Runner
 
 
 class Command(BaseCommand):
@@ -31,22 +34,11 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         if options["list"]:
-            return self._explain()
+            self._explain()
+            return
         if options["name"] not in consumers:
             raise CommandError(f"Name one of: {', '.join(sorted(consumers))}. --list explains them.")
-        stop = stop_on_signals()
-        serve_metrics(options["metrics_port"])
-        try:
-            run_lanes(consumers[options["name"]], stop=stop, accept_loss=options["accept_loss"])
-        except TooManyDeadLetters as error:
-            raise CommandError(
-                f"{options['name']} stopped: {error}, so the cause is hardly in the messages. Nothing more was set aside. "
-                "See its last dead letters in the admin and its log, mend the cause, then start it again. Those that are "
-                "pending still count: where the messages are to blame after all, replay or discard them first.",
-                returncode=3,
-            ) from error
-        except OffsetsLost as error:
-            raise CommandError(str(error), returncode=4) from error
+        _run(consumers[options["name"]], options["metrics_port"], accept_loss=options["accept_loss"])
 
     def _explain(self) -> None:
         for name, consumer in sorted(consumers.items()):
@@ -54,6 +46,35 @@ class Command(BaseCommand):
             for event, handler in consumer.handlers.items():
                 summary = (inspect.getdoc(handler) or "").split("\n")[0]
                 self.stdout.write(f"  {event.topic.name}: {event.type}\n      {summary}")
+
+
+def _run(consumer: Consumer, metrics_port: tuple[str, int] | None, *, accept_loss: bool) -> None:
+    stop = stop_on_signals()
+    gc.freeze()  # Django and the apps live as long as we do: collecting only what batches leave is 1.5 times as fast
+
+    def work(lane: str) -> None:
+        with explained(consumer.name):
+            Runner(consumer, stop=stop, lane=lane, accept_loss=accept_loss).run()
+
+    with lanes.beside(consumer, work, stop):
+        serve_metrics(metrics_port)
+        work("")
+
+
+@contextmanager
+def explained(name: str) -> Iterator[None]:
+    """Raises CommandError, with what to do and an exit code, for what ends a consumer on purpose."""
+    try:
+        yield
+    except TooManyDeadLetters as error:
+        raise CommandError(
+            f"{name} stopped: {error}, so the cause is hardly in the messages. Nothing more was set aside. "
+            "See its last dead letters in the admin and its log, mend the cause, then start it again. Those that are "
+            "pending still count: where the messages are to blame after all, replay or discard them first.",
+            returncode=3,
+        ) from error
+    except OffsetsLost as error:
+        raise CommandError(str(error), returncode=4) from error
 
 
 def add_metrics_port(parser: ArgumentParser) -> None:
