@@ -17,8 +17,9 @@ Escrita por `manage.py metrics_page`: no se edita a mano. Se declara en `kafka_b
 
 Quién las expone: la web en `/metrics`, con todos sus procesos juntos (`PROMETHEUS_MULTIPROC_DIR`), además de las de
 django-prometheus; consumidores, relay y worker en el puerto de `METRICS_PORT` (`[HOST:]PUERTO`; sin él, en ninguno), que
-también responde `/health/live` (503: reiníciame) y `/health/ready` (503: espérame). Ninguna etiqueta es un id ni un dato
-personal. Las de «la web, al preguntar» miran el sistema entero en ese momento: con varias webs, usa `max`.
+también responde `/health/live` (503: reiníciame) y `/health/ready` (503: espérame); `aprobacion`, por sus dos procesos.
+Ninguna etiqueta es un id ni un dato personal. Las de «la web, al preguntar» miran el sistema entero en ese momento: con
+varias webs, usa `max`.
 """
 
 

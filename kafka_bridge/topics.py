@@ -13,7 +13,7 @@ class Topic:
     """A topic as it is declared in an app's `events.py`; `manage.py create_topics` makes it so on the broker.
 
     With a `priority_lane` (its name), partition 0 belongs to events with `priority` alone: no key ever hashes into it,
-    and a lane of its own consumes it (runner.py).
+    and a lane of its own consumes it (lanes.py).
     `retention_ms` must exceed the age of the oldest backup that one would restore (design: Restore).
     """
 

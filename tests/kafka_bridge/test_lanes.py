@@ -26,12 +26,14 @@ from tests.kafka_bridge.conftest import SECONDS, Bench
 from tests.kafka_bridge.test_metrics import answers, get
 
 PATIENCE = 8.0  # seconds that a loop may hang here, instead of a minute
+GRACE = 5.0  # and take to end, instead of half of one
+SLOW = range(100, 120)  # a second each
 PROGRAM = f"""
 import os, sys, threading
 import django, psutil
 django.setup()
 from django.core.management import execute_from_command_line
-from kafka_bridge import handlers, probe
+from kafka_bridge import handlers, lanes, probe
 from kafka_bridge.topics import Topic
 from tests.kafka_bridge.conftest import Bench, happened_on
 
@@ -39,11 +41,11 @@ def tell() -> None:
     print(f"forks with {{threading.active_count()}} thread and {{psutil.Process().net_connections()}}", file=sys.stderr)
 
 os.register_at_fork(before=tell)
-probe.HUNG_SECONDS = {PATIENCE}
+probe.HUNG_SECONDS, lanes.GRACE_SECONDS = {PATIENCE}, {GRACE}
 topic = Topic(name=sys.argv[1], partitions=2, priority_lane="paid")
 consumer = handlers.Consumer(sys.argv[3], 20)
 handlers.consumers[consumer.name] = consumer
-Bench(topic, happened_on(topic, sys.argv[2]), consumer)
+Bench(topic, happened_on(topic, sys.argv[2]), consumer, slow=set({SLOW}))
 execute_from_command_line(["manage.py", "run_consumer", consumer.name, "--metrics-port", sys.argv[4]])
 """
 
@@ -177,13 +179,38 @@ def test_a_lane_that_is_killed_ends_the_consumer_which_says_so(start: Callable[.
 
 
 @pytest.mark.chaos
-def test_no_lane_outlives_a_consumer_that_is_killed(start: Callable[..., Running]) -> None:
+@pytest.mark.parametrize("busy", [False, True])
+def test_no_lane_outlives_a_consumer_that_is_killed(start: Callable[..., Running], busy: bool) -> None:
     running = start()
     paid = running.paid
+    if busy:
+        running.publish(*SLOW, urgent=True)
+        wait_until(sleeps, SECONDS)
     running.process.kill()
-    wait_until(lambda: not paid.is_running(), 10)
-    assert "gave back" in running.log.read_text()  # what it had begun is done, and its group knows
-    assert "Traceback" not in running.log.read_text()
+    wait_until(lambda: not paid.is_running(), 2 * GRACE)
+    said = running.log.read_text()
+    assert ("gave back" in said) is not busy  # its group knows, unless it hangs: that is not waited for
+    assert "Traceback" not in said
+
+
+def sleeps() -> bool:
+    """Whether a handler is busy with what is slow."""
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "SELECT 1 FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%%' AND datname = current_database()"
+        )
+        return cursor.fetchone() is not None
+
+
+@pytest.mark.chaos
+def test_a_lane_that_does_not_end_in_time_is_killed(start: Callable[..., Running]) -> None:
+    running = start()
+    paid = running.paid
+    paid.suspend()
+    running.process.terminate()
+    code, said = running.ends()
+    assert (code, paid.is_running()) == (1, False), said
+    assert f"{running.bench.consumer.name}.paid did not end within 5 s" in said
 
 
 @pytest.mark.chaos
@@ -203,6 +230,9 @@ def test_a_lane_that_hangs_is_not_ready_at_once_and_to_be_restarted_when_it_goes
     paid.resume()
     wait_until(lambda: answers(running.port, "ready") == answers(running.port, "live") == 200, SECONDS)
     wait_until(lambda: running.bench.rows() == [2, 1], SECONDS)
+    running.publish(*SLOW, urgent=True)  # its process goes on telling: that its loop does not come round
+    wait_until(lambda: answers(running.port, "live") == 503, SECONDS)
+    wait_until(lambda: answers(running.port, "ready") == answers(running.port, "live") == 200, SECONDS)
     os.killpg(running.process.pid, signal.SIGINT)  # Ctrl-C
     code, said = running.ends()
     assert (code, paid.is_running(), "Traceback" in said) == (0, False, False), said
