@@ -218,18 +218,20 @@ def test_a_lane_that_hangs_is_not_ready_at_once_and_to_be_restarted_when_it_goes
     start: Callable[..., Running],
 ) -> None:
     running = start()
-    paid = running.paid
+    paid, name = running.paid, running.bench.consumer.name
+    running.publish(0, urgent=True)
+    wait_until(lambda: running.counted() == {"main": 0, "paid": 1} and answers(running.port, "ready") == 200, SECONDS)
     paid.suspend()
-    wait_until(lambda: answers(running.port, "ready") == 503, PATIENCE)
+    wait_until(lambda: f'"{name}.paid": false' in get(f"http://127.0.0.1:{running.port}/health/ready")[1], PATIENCE)
     assert answers(running.port, "live") == 200
     running.publish(1, urgent=True)
     running.publish(2, urgent=False)
-    wait_until(lambda: running.bench.rows() == [2], SECONDS)  # the main lane does not wait for it
+    wait_until(lambda: running.bench.rows() == [0, 2], SECONDS)  # the main lane does not wait for it
     wait_until(lambda: answers(running.port, "live") == 503, SECONDS)
-    assert f"{running.bench.consumer.name}.paid" in get(f"http://127.0.0.1:{running.port}/health/live")[1]
+    assert f"{name}.paid" in get(f"http://127.0.0.1:{running.port}/health/live")[1]
     paid.resume()
     wait_until(lambda: answers(running.port, "ready") == answers(running.port, "live") == 200, SECONDS)
-    wait_until(lambda: running.bench.rows() == [2, 1], SECONDS)
+    wait_until(lambda: running.bench.rows() == [0, 2, 1], SECONDS)
     running.publish(*SLOW, urgent=True)  # its process goes on telling: that its loop does not come round
     wait_until(lambda: answers(running.port, "live") == 503, SECONDS)
     wait_until(lambda: answers(running.port, "ready") == answers(running.port, "live") == 200, SECONDS)
