@@ -27,10 +27,10 @@ from kafka_bridge.observed import Pulse, pulses
 
 logger = logging.getLogger(__name__)
 
-TELL_SECONDS: Final = 1.0  # how often a lane tells; also how soon it is told to stop, or of its parent's death
+TELL_SECONDS: Final = 1.0  # how often a lane tells of itself
 LOOK_SECONDS: Final = 0.2  # how soon a main lane that has ended or was told to stop ends the others
 SILENT_SECONDS: Final = 3.0  # a lane that tells nothing for so long is not ready
-GRACE_SECONDS: Final = 30.0  # what a lane may take to end; Kubernetes gives a pod as long
+GRACE_SECONDS: Final = 20.0  # what a lane may take to end; Kubernetes gives a whole pod 30
 FORK: Final = multiprocessing.get_context("fork")
 
 Work = Callable[[str], None]  # runs the lane of that name; raises CommandError with what a person must know
@@ -73,7 +73,7 @@ class _Lane:
         self.channel, its_end = FORK.Pipe()
         ours = [self.channel, *(other.channel for other in others)]
         # Safe: nothing of ours has a thread yet, so no lock is held, and nothing a connection. (numpy, where a tool brought
-        # it, has idle threads, and sees to forks itself.) A fork starts in 10 ms and shares the memory of Django.
+        # it, has idle threads, and sees to forks itself.) A fork shares Django's memory and need not import it.
         self.process = FORK.Process(target=_child, args=[run, its_end, ours, stop], name=name, daemon=True)
         self.process.start()
         its_end.close()

@@ -26,7 +26,7 @@ from tests.kafka_bridge.conftest import SECONDS, Bench
 from tests.kafka_bridge.test_metrics import answers, get
 
 PATIENCE = 8.0  # seconds that a loop may hang here, instead of a minute
-GRACE = 5.0  # and take to end, instead of half of one
+GRACE = 5.0  # and take to end, instead of 20
 SLOW = range(100, 120)  # a second each
 PROGRAM = f"""
 import os, sys, threading
