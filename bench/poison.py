@@ -25,25 +25,33 @@ from ventas import services
 from ventas.events import VENTAS, VentaRegistrada
 from ventas.models import Venta
 
-SUMMARY = "contabilidad's rows per second with 0.1 % malformed, and with 0.1 % that fail late, among 100,000 sales, against none"
+SUMMARY = "contabilidad's rows per second with one sale in a thousand poisoned, in three ways, against none"
 SALES, ONE_IN = 100_000, 1_000
 ROUNDS = 5
-POISON = "veneno"
+POISON, HIDDEN = "veneno", "oculto"
+MALFORMED, LATE, UNSEEN = "0.1 % malformed", "0.1 % fail late", "0.1 % fail unseen"
 Say = Callable[[str], None]
 Place = tuple[int, int]  # partition, offset
 SPOILT: Final[dict[str, Callable[[bytes], bytes]]] = {
     "clean": lambda value: value,
-    "0.1 % malformed": lambda value: value[:-1],
-    "0.1 % fail late": lambda value: value.replace(b'"mediano"', f'"{POISON}"'.encode()),
+    MALFORMED: lambda value: value[:-1],
+    LATE: lambda value: value.replace(b'"mediano"', f'"{POISON}"'.encode()),
+    UNSEEN: lambda value: value.replace(b'"mediano"', f'"{HIDDEN}"'.encode()),
 }
-REASONS: Final = {"clean": {}, "0.1 % malformed": {"undecodable": 100}, "0.1 % fail late": {"handler": 100}}
+REASONS: Final = {"clean": {}, MALFORMED: {"undecodable": 100}, LATE: {"handler": 100}, UNSEEN: {"handler": 100}}
 
 
 def registrar(ventas: list[VentaRegistrada]) -> None:
-    """As production does it; then it fails where a sale is poisoned, so that all the work must be undone."""
+    """As production does it; then it fails where a sale is poisoned, so that all the work must be undone.
+
+    Either at that sale, as code that looks at one event after the other; or without a hint, as a constraint does at COMMIT.
+    """
     services.registrar(ventas)
-    if any(venta.producto == POISON for venta in ventas):
-        raise ValueError("poison")
+    for venta in ventas:
+        if venta.producto == POISON:
+            raise ValueError(POISON)
+    if any([venta.producto == HIDDEN for venta in ventas]):  # noqa: C419 - looks at all
+        raise ValueError(HIDDEN)
 
 
 def fill(kind: str) -> set[Place]:
@@ -121,6 +129,12 @@ def run(say: Say) -> Result:
             rates.append(one_run(start))
             check_outcome(kind, places)
         say(f"round {number}/{ROUNDS}: " + ", ".join(f"{kind} {rates[-1]:,.0f}/s" for kind, rates in rounds.items()))
-    clean = median(rounds["clean"])
-    ratio = min(median(rates) / clean for rates in rounds.values())
-    return Result("poison", SUMMARY, "messages/s", rounds, ratio, "the slower poisoned run over clean")
+    slowest = min(median(rounds[MALFORMED]), median(rounds[LATE]))
+    return Result(
+        "poison",
+        SUMMARY,
+        "messages/s",
+        rounds,
+        slowest / median(rounds["clean"]),
+        f"the slower of {MALFORMED} and {LATE}, over clean",
+    )

@@ -2,7 +2,7 @@
 
 import traceback
 from collections import defaultdict, deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from itertools import takewhile
@@ -94,6 +94,29 @@ class GroupSize:
         self.records = max(1, self.records // 2)
 
 
+class Watched(list[Event]):
+    """Events for a handler, which remember the one that it looked at last: where it fails, that is the first suspect."""
+
+    _at: int | None = None
+
+    def __iter__(self) -> Iterator[Event]:
+        for self._at, event in enumerate(super().__iter__()):
+            yield event
+        self._at = None
+
+    @property
+    def suspect(self) -> Event | None:
+        """None where the handler has looked at all."""
+        return None if self._at is None else self[self._at]
+
+
+class Failure(NamedTuple):
+    """Why an attempt failed, and the event that the handler was at, where it was at one."""
+
+    error: Exception
+    suspect: Event | None = None
+
+
 def partition_of(message: KafkaMessage) -> Partition:
     """The topic and partition of a message; the client's types would allow None, which only an unsent one has."""
     return cast(str, message.topic()), cast(int, message.partition())
@@ -166,6 +189,7 @@ class Batch:
         self.lost_connection = False  # whether the database's connection ended during `apply`
         self.dead: list[DeadLetter] = []
         self._failed_in_a_row = 0
+        self._handed = Watched()  # to the handler that runs, or ran last
 
     def outcomes(self) -> list[bool]:
         """Of each message in its order, whether it became a dead letter."""
@@ -221,27 +245,29 @@ class Batch:
         done = 0
         while done < len(records):
             group = records[done : done + self.group_size.records]
-            if self._attempt(group):
+            failure = self._attempt(group)
+            if failure:
                 self.group_size.failed()
-                done += self._isolate(group)
+                done += self._isolate(group, failure.suspect)
             else:
                 self.group_size.passed(len(group))
                 done += len(group)
 
-    def _isolate(self, group: list[Record]) -> int:
-        """Narrows a group that failed down to its first culprit, in O(log n) attempts; buries that. Returns how many are done."""
-        good, bad, failures = 0, len(group), 1  # the first culprit is in group[good:bad], what stands before is applied
-        error: Exception | None = None  # of group[good:bad], where that was tried
-        while good < bad and not (error and bad - good == 1):
-            middle = good + max(1, (bad - good) // 2)
-            error = self._attempt(group[good:middle])
-            if error:
-                bad, failures = middle, failures + 1
-            else:
+    def _isolate(self, group: list[Record], suspect: Event | None) -> int:
+        """Finds the first culprit of a group that failed, in O(log n) attempts, and buries it. Returns how many are done."""
+        good, bad, failures = 0, len(group), 1  # it is in group[good:bad]; what stands before is applied
+        while good < bad:
+            middle = _cut(group, good, bad, suspect)
+            again = self._attempt(group[good:middle])
+            failures += again is not None
+            if again is None:
                 good = middle
-        if error:
-            self._bury(group[good], DeadLetter.Reason.HANDLER, error, attempts=failures)
-            self._give_up_early()
+            elif middle - good == 1:
+                self._bury(group[good], DeadLetter.Reason.HANDLER, again.error, attempts=failures)
+                self._give_up_early()
+                return middle
+            else:
+                bad, suspect = middle, None  # a wrong one: from here on by halves
         return bad
 
     def _give_up_early(self) -> None:
@@ -250,10 +276,10 @@ class Batch:
         if self._failed_in_a_row > self.limit.in_a_row:
             raise TooManyDeadLetters(f"more than {self.limit.in_a_row} messages in a row failed")
 
-    def _attempt(self, records: list[Record]) -> Exception | None:
+    def _attempt(self, records: list[Record]) -> Failure | None:
         """Runs the handlers in a savepoint; returns what a handler raised. What may be no handler's failure goes on up."""
         if self.verdict:
-            return self.verdict
+            return Failure(self.verdict)
         try:
             with transaction.atomic():
                 self._dispatch(records)
@@ -261,17 +287,17 @@ class Batch:
         except Exception as error:
             if connection_is_lost() or (self.patient and may_pass(error)):
                 raise
-            return error
+            return Failure(error, self._handed.suspect)
         self._failed_in_a_row = 0
         return None
 
     def _dispatch(self, records: list[Record]) -> None:
-        by_type: dict[type[Event], list[Event]] = defaultdict(list)
+        by_type: dict[type[Event], Watched] = defaultdict(Watched)
         for record in records:
             if record.event is not None:
                 by_type[type(record.event)].append(record.event)
-        for event_type, events in by_type.items():
-            self.consumer.handlers[event_type](events)
+        for event_type, self._handed in by_type.items():
+            self.consumer.handlers[event_type](self._handed)
 
     def _bury(self, record: Record, reason: str, error: Exception, attempts: int) -> None:
         self.dead.append(
@@ -291,6 +317,13 @@ class Batch:
                 attempts=attempts,
             )
         )
+
+
+def _cut(group: list[Record], good: int, bad: int, suspect: Event | None) -> int:
+    """Where to cut group[good:bad] in two: before the suspect, or behind it where it comes first; else in the middle."""
+    places = (place for place in range(good, bad) if group[place].event is suspect)
+    at = next(places, None) if suspect else None
+    return good + max(1, (bad - good) // 2) if at is None else max(at, good + 1)
 
 
 def _check_deferred_constraints() -> None:

@@ -108,8 +108,8 @@ def test_a_poisoned_event_that_staff_replay_reaches_only_the_consumer_that_faile
     consumed.publish(*range(10), key="one")
     bystander = Consumer(f"bystander-{uuid4()}", 500)
     seen: list[int] = []
-    bystander.handlers[consumed.event] = lambda events: seen.extend(event.n for event in events)
     other = Bench(consumed.topic, consumed.event, bystander)
+    bystander.handlers[consumed.event] = lambda events: seen.extend(event.n for event in events)
     with consumed.running(consumed.runner(), other.runner()):
         wait_until(lambda: len(consumed.rows()) == 9 and len(seen) == 10, SECONDS)
         consumed.poison = set()

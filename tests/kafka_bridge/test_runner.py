@@ -136,6 +136,34 @@ def test_culprits_that_stand_close_are_looked_for_in_small_groups(bench: Bench) 
     assert runner.group_size.records > 20, "it grows again where all is well"
 
 
+def test_the_event_that_a_handler_was_at_is_tried_first(bench: Bench) -> None:
+    bench.poison = {300}
+    bench.publish(*range(400), key="one")
+    with bench.running(bench.runner()):
+        wait_until(lambda: len(bench.rows()) == 399, SECONDS)
+    assert bench.attempts <= 5, "all, those before it, it alone, those behind it"
+    assert (letter := DeadLetter.objects.get()).offset == 300
+    assert letter.attempts == 2
+
+
+@pytest.mark.parametrize("wrong", [0.0, 0.5, 1.0], ids=["first", "middle", "last"])
+def test_a_handler_that_was_at_another_event_costs_attempts_and_no_event(bench: Bench, wrong: float) -> None:
+    def fail_elsewhere(events: list[Any]) -> None:
+        bench.handle(events)
+        guilty = any([event.n == 300 for event in events])  # noqa: C419 - looks at all
+        for place, _ in enumerate(events):
+            if guilty and place == int(wrong * (len(events) - 1)):
+                raise ValueError("300")
+
+    bench.consumer.handlers[bench.event] = fail_elsewhere
+    bench.publish(*range(400), key="one")
+    with bench.running(bench.runner()):
+        wait_until(lambda: len(bench.rows()) == 399, SECONDS)
+    assert bench.rows() == [n for n in range(400) if n != 300]
+    assert DeadLetter.objects.get().offset == 300
+    assert bench.attempts <= 30  # still O(log n)
+
+
 @given(st.integers(1, 5_000), st.lists(st.tuples(st.booleans(), st.integers(1, 5_000)), max_size=50))
 def test_a_group_is_never_empty_nor_more_than_a_batch(most: int, attempts: list[tuple[bool, int]]) -> None:
     size = GroupSize(most)
