@@ -8,10 +8,11 @@ from concurrent.futures import Future
 from functools import cache
 from typing import Final
 
-from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
-from confluent_kafka.admin import AdminClient, NewTopic, OffsetSpec
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka.admin import AdminClient, NewTopic
 from django.conf import settings
 
+from kafka_bridge.breaker import Partition
 from kafka_bridge.events import registered
 from kafka_bridge.topics import Topic
 
@@ -28,12 +29,21 @@ def admin() -> AdminClient:
 
 @cache
 def _admin_of(_pid: int) -> AdminClient:
-    config: dict[str, str | int | float | bool] = {
+    return AdminClient(_config(), logger=client_logger)
+
+
+@cache
+def _asking_consumer(_pid: int) -> Consumer:
+    """It never joins a group."""
+    return Consumer({**_config(), "group.id": "mamochi-watermarks"}, logger=client_logger)
+
+
+def _config() -> dict[str, str | int | float | bool]:
+    return {
         **settings.KAFKA_CLIENT_CONFIG,
         "socket.connection.setup.timeout.ms": 2_000,
         "metadata.max.age.ms": 2_000,  # with the default a client asks a partition's former leader for many minutes
     }
-    return AdminClient(config, logger=client_logger)
 
 
 def answers(timeout: float) -> bool:
@@ -97,29 +107,32 @@ def topic_uuids(names: Iterable[str], timeout: float = TIMEOUT_SECONDS) -> dict[
     return {name: str(future.result().topic_id) for name, future in futures.items()}
 
 
-def low_watermarks(
-    partitions: Iterable[tuple[str, int]], timeout: float = TIMEOUT_SECONDS
-) -> dict[tuple[str, int], int]:
+def low_watermarks(partitions: Iterable[Partition], timeout: float = TIMEOUT_SECONDS) -> dict[Partition, int]:
     """The oldest offset that is still there, by (topic, partition). Raises KafkaException."""
-    return _offsets(partitions, OffsetSpec.earliest(), timeout)
+    return {at: low for at, (low, _) in _watermarks(partitions, timeout).items()}
 
 
-def end_offsets(partitions: Iterable[tuple[str, int]], timeout: float = TIMEOUT_SECONDS) -> dict[tuple[str, int], int]:
+def end_offsets(partitions: Iterable[Partition], timeout: float = TIMEOUT_SECONDS) -> dict[Partition, int]:
     """The offset that the next message will have, by (topic, partition). Raises KafkaException."""
-    return _offsets(partitions, OffsetSpec.latest(), timeout)
+    return {at: end for at, (_, end) in _watermarks(partitions, timeout).items()}
 
 
-def _offsets(partitions: Iterable[tuple[str, int]], spec: OffsetSpec, timeout: float) -> dict[tuple[str, int], int]:
-    wanted = {TopicPartition(topic, partition): spec for topic, partition in partitions}
-    futures = admin().list_offsets(wanted, request_timeout=timeout) if wanted else {}
-    return {(at.topic, at.partition): _known(at, future.result().offset) for at, future in futures.items()}
+def _watermarks(partitions: Iterable[Partition], timeout: float) -> dict[Partition, tuple[int, int]]:
+    """The low and the high watermark of each, a millisecond or two a partition.
+
+    By a consumer: an admin client asks a leader that is gone again and again without a pause, and takes a whole core for it
+    until the time is over (librdkafka 2.16); with no controller it then answers -1001 without an error.
+    """
+    deadline = time.monotonic() + timeout
+    return {at: _watermark(at, deadline) for at in partitions}
 
 
-def _known(at: TopicPartition, offset: int) -> int:
-    """librdkafka answers for a partition without a leader too, with OFFSET_INVALID and no error."""
-    if offset < 0:
-        raise KafkaException(KafkaError(KafkaError.LEADER_NOT_AVAILABLE, f"{at.topic}[{at.partition}] has no leader"))
-    return offset
+def _watermark(at: Partition, deadline: float) -> tuple[int, int]:
+    left = max(0.001, deadline - time.monotonic())
+    found = _asking_consumer(os.getpid()).get_watermark_offsets(TopicPartition(*at), timeout=left)
+    if found is None:
+        raise KafkaException(KafkaError(KafkaError._TIMED_OUT, f"{at[0]}[{at[1]}] did not say where it ends"))
+    return found
 
 
 def partitions_of(topic: str, timeout: float = TIMEOUT_SECONDS) -> list[tuple[str, int]]:
