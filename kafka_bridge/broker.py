@@ -2,6 +2,7 @@
 
 import logging
 import os
+import socket
 import time
 from collections.abc import Iterable
 from concurrent.futures import Future
@@ -19,6 +20,8 @@ from kafka_bridge.topics import Topic
 client_logger = logging.getLogger("kafka_bridge.librdkafka")  # what the C library says of its connections
 
 TIMEOUT_SECONDS: Final = 10.0
+UUIDS_SECONDS: Final = 3.0
+CONNECT_SECONDS: Final = 1.0
 LEADERS_SECONDS: Final = 60.0  # how long a new topic may take on brokers that have just started
 
 
@@ -101,10 +104,27 @@ def _was_created(future: "Future[None]") -> bool:
     return True
 
 
-def topic_uuids(names: Iterable[str], timeout: float = TIMEOUT_SECONDS) -> dict[str, str]:
+def topic_uuids(names: Iterable[str], timeout: float = UUIDS_SECONDS) -> dict[str, str]:
     """The broker's id of each topic: a topic deleted and made anew has another. Raises KafkaException."""
+    _find_controller(timeout)
     futures = admin().describe_topics(TopicCollection(list(names)), request_timeout=timeout)
     return {name: str(future.result().topic_id) for name, future in futures.items()}
+
+
+def _find_controller(timeout: float) -> None:
+    """Raises KafkaException where nobody listens there.
+
+    An admin client goes on asking the controller that it first heard of, and one that is gone without a pause, a whole core
+    for as long as it may (librdkafka 2.16). All metadata tells it of another.
+    """
+    known = admin().list_topics(timeout=timeout)
+    controller = known.brokers.get(known.controller_id)
+    if controller is None:
+        raise KafkaException(KafkaError(KafkaError.BROKER_NOT_AVAILABLE, "no controller is known"))
+    try:
+        socket.create_connection((controller.host, controller.port), CONNECT_SECONDS).close()
+    except OSError as error:
+        raise KafkaException(KafkaError(KafkaError._TRANSPORT, f"broker {controller.id}: {error}")) from error
 
 
 def low_watermarks(partitions: Iterable[Partition], timeout: float = TIMEOUT_SECONDS) -> dict[Partition, int]:

@@ -3,13 +3,12 @@
 import logging
 import time
 from collections.abc import Iterable, Mapping
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
-from typing import Any, Final
+from typing import Final
 
-from confluent_kafka import TopicCollection
 from django.db.models import Q
 
 from kafka_bridge import broker
@@ -19,6 +18,8 @@ from kafka_bridge.models import ConsumerOffset, DeadLetter
 logger = logging.getLogger(__name__)
 
 WATCH_SECONDS: Final = 10.0  # how long a topic made anew may stay unnoticed
+
+_asking: Final = ThreadPoolExecutor(1, "topic-watch")
 
 
 class OffsetsLost(Exception):
@@ -114,19 +115,17 @@ class TopicWatch:
     """
 
     def __init__(self, names: Iterable[str]) -> None:
-        self._topics = TopicCollection(list(names))
-        self._asked: dict[str, Future[Any]] = {}
+        self._names = list(names)
+        self._asked: Future[dict[str, str]] | None = None
         self._ask_at = 0.0
 
     def remade(self, known: Mapping[str, str]) -> set[str]:
         """Those whose id is not the known one, by the latest answer. Never waits for an answer."""
-        if self._asked and all(answer.done() for answer in self._asked.values()):
-            answers, self._asked = self._asked, {}
-            there = {name: answer.result() for name, answer in answers.items() if answer.exception() is None}
-            return {
-                name for name, topic in there.items() if str(topic.topic_id) != known.get(name, str(topic.topic_id))
-            }
+        if self._asked and self._asked.done():
+            answer, self._asked = self._asked, None
+            uuids = {} if answer.exception() else answer.result()  # asked again soon
+            return {name for name, uuid in uuids.items() if uuid != known.get(name, uuid)}
         if not self._asked and time.monotonic() >= self._ask_at:
             self._ask_at = time.monotonic() + WATCH_SECONDS
-            self._asked = broker.admin().describe_topics(self._topics, request_timeout=broker.TIMEOUT_SECONDS)
+            self._asked = _asking.submit(broker.topic_uuids, self._names)
         return set()

@@ -1,8 +1,9 @@
 """Questions to the brokers while some of them are gone."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 from confluent_kafka import KafkaException
@@ -30,26 +31,32 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
 
 
 @pytest.mark.chaos
-def test_a_question_whose_leader_is_gone_waits_instead_of_spinning_and_is_answered_after_its_return(
+def test_questions_to_brokers_that_are_gone_wait_instead_of_spinning_and_are_answered_after_their_return(
     cluster: Stack,
 ) -> None:
     broker.create_topics([Topic(name="preguntas", partitions=6)])
     assert broker.end_offsets(PARTITIONS) == dict.fromkeys(PARTITIONS, 0)
-    for gone in cluster.kafka.brokers[:2]:
-        gone.kill()
+    ids = broker.topic_uuids(["preguntas"])
+    cluster.kafka.brokers[0].kill()
+    wait_until(
+        lambda: answers(lambda: broker.topic_uuids(["preguntas"])) == ids, 30, what="another controller is found"
+    )
+    cluster.kafka.brokers[1].kill()
     began, used = time.monotonic(), time.process_time()
     for ask in (broker.end_offsets, broker.low_watermarks):
         with pytest.raises(KafkaException):
             ask(PARTITIONS, 3.0)
-    assert time.monotonic() - began < 8
-    assert time.process_time() - used < 1, "an admin client takes a whole core"
+    for _ in range(10):
+        answers(lambda: broker.topic_uuids(["preguntas"]))  # of the one that is left, or an error
+    assert time.monotonic() - began < 20
+    assert time.process_time() - used < 2, "an admin client takes a whole core"
     for gone in cluster.kafka.brokers[:2]:
         gone.restart(wait=False)
-    wait_until(all_answer, 90)
+    wait_until(lambda: answers(lambda: broker.end_offsets(PARTITIONS, 5.0)) == dict.fromkeys(PARTITIONS, 0), 90)
 
 
-def all_answer() -> bool:
+def answers(ask: Callable[[], Any]) -> Any:
     try:
-        return broker.end_offsets(PARTITIONS, 5.0) == dict.fromkeys(PARTITIONS, 0)
+        return ask()
     except KafkaException:
-        return False
+        return None
