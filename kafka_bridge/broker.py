@@ -5,8 +5,8 @@ import os
 import socket
 import time
 from collections.abc import Iterable
-from concurrent.futures import Future
-from functools import cache
+from concurrent.futures import Future, ThreadPoolExecutor
+from functools import cache, partial
 from typing import Final
 
 from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollection, TopicPartition
@@ -22,6 +22,8 @@ client_logger = logging.getLogger("kafka_bridge.librdkafka")  # what the C libra
 TIMEOUT_SECONDS: Final = 10.0
 UUIDS_SECONDS: Final = 3.0
 CONNECT_SECONDS: Final = 1.0
+
+_questions: Final = ThreadPoolExecutor(8, "watermarks")
 LEADERS_SECONDS: Final = 60.0  # how long a new topic may take on brokers that have just started
 
 
@@ -138,13 +140,14 @@ def end_offsets(partitions: Iterable[Partition], timeout: float = TIMEOUT_SECOND
 
 
 def _watermarks(partitions: Iterable[Partition], timeout: float) -> dict[Partition, tuple[int, int]]:
-    """The low and the high watermark of each, a millisecond or two a partition.
+    """The low and the high watermark of each, all asked at once.
 
     By a consumer: an admin client asks a leader that is gone again and again without a pause, and takes a whole core for it
     until the time is over (librdkafka 2.16); with no controller it then answers -1001 without an error.
     """
-    deadline = time.monotonic() + timeout
-    return {at: _watermark(at, deadline) for at in partitions}
+    asked = list(partitions)
+    found = _questions.map(partial(_watermark, deadline=time.monotonic() + timeout), asked)
+    return dict(zip(asked, found, strict=True))
 
 
 def _watermark(at: Partition, deadline: float) -> tuple[int, int]:
