@@ -50,7 +50,7 @@ def registrar(ventas: list[VentaRegistrada]) -> None:
     for venta in ventas:
         if venta.producto == POISON:
             raise ValueError(POISON)
-    if any([venta.producto == HIDDEN for venta in ventas]):  # noqa: C419 - looks at all
+    if HIDDEN in {venta.producto for venta in ventas}:  # has looked at all
         raise ValueError(HIDDEN)
 
 
