@@ -19,8 +19,7 @@ from kafka_bridge.events import Event, Headers, Undecodable, decode, registered
 from kafka_bridge.handlers import Consumer, consumers
 from kafka_bridge.models import ConsumerOffset, DeadLetter
 from kafka_bridge.producer import Unavailable
-
-Partition = tuple[str, int]  # topic, partition
+from kafka_bridge.topics import Partition
 
 TRANSACTION_TIMEOUT_MS: Final = 30_000  # below max.poll.interval.ms: a stuck owner frees its partition
 REPLAY_HEADER: Final = "mamochi_replay_for"  # names the one consumer that a replayed dead letter is for

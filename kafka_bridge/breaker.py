@@ -7,10 +7,10 @@ from typing import Final
 from confluent_kafka import KafkaError
 
 from kafka_bridge.events import Message
+from kafka_bridge.topics import Partition
 
 logger = logging.getLogger(__name__)
 
-Partition = tuple[str, int]  # topic, partition
 Failure = tuple[Message, KafkaError | None]  # without an error: its fate is unknown
 
 BREAKER_SECONDS: Final = 5.0

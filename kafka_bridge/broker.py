@@ -13,9 +13,8 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, TopicCollectio
 from confluent_kafka.admin import AdminClient, NewTopic
 from django.conf import settings
 
-from kafka_bridge.breaker import Partition
 from kafka_bridge.events import registered
-from kafka_bridge.topics import Topic
+from kafka_bridge.topics import Partition, Topic
 
 client_logger = logging.getLogger("kafka_bridge.librdkafka")  # what the C library says of its connections
 

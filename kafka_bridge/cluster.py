@@ -16,9 +16,8 @@ from confluent_kafka.admin import AdminClient, ConfigResource, OffsetSpec
 from django.conf import settings
 
 from kafka_bridge import broker, reader
-from kafka_bridge.batch import Partition
 from kafka_bridge.reader import Place
-from kafka_bridge.topics import Topic
+from kafka_bridge.topics import Partition, Topic
 
 ANSWER_SECONDS: Final = 0.55
 READ_SECONDS: Final = 0.25  # for the messages that wait, which are read when it is known where

@@ -15,8 +15,9 @@ from confluent_kafka import Consumer as KafkaConsumer
 from confluent_kafka import KafkaException, TopicPartition
 
 from kafka_bridge import logs, metrics, traceparent
-from kafka_bridge.batch import Batch, Partition, Record
+from kafka_bridge.batch import Batch, Record
 from kafka_bridge.models import DeadLetter
+from kafka_bridge.topics import Partition
 
 logger = logs.logger("kafka_bridge.batch")
 

@@ -15,12 +15,11 @@ from django.db.models import Count, Min, Q
 from django.utils import timezone
 
 from kafka_bridge import cluster, duties
-from kafka_bridge.batch import Partition
 from kafka_bridge.cluster import Seen, TopicState
 from kafka_bridge.duties import Duty
 from kafka_bridge.handlers import Consumer, consumers
 from kafka_bridge.models import ConsumerOffset, DeadLetter, OutboxMessage
-from kafka_bridge.topics import PRIORITY_PARTITION
+from kafka_bridge.topics import PRIORITY_PARTITION, Partition
 
 SLOW_SECONDS: Final = 60.0  # what waits for longer is worth a sentence
 ALL_WELL: Final = "Los consumidores están al día, nada espera su turno ni un correo más de lo debido."

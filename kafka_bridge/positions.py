@@ -12,8 +12,8 @@ from typing import Final
 from django.db.models import Q
 
 from kafka_bridge import broker
-from kafka_bridge.batch import Partition
 from kafka_bridge.models import ConsumerOffset, DeadLetter
+from kafka_bridge.topics import Partition
 
 logger = logging.getLogger(__name__)
 

@@ -11,7 +11,8 @@ from confluent_kafka import Message as KafkaMessage
 from django.conf import settings
 
 from kafka_bridge import broker
-from kafka_bridge.batch import Partition, partition_of
+from kafka_bridge.batch import partition_of
+from kafka_bridge.topics import Partition
 
 Place = tuple[str, int, int]  # topic, partition, offset
 

@@ -19,11 +19,11 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 
 from kafka_bridge import broker, positions
-from kafka_bridge.batch import Batch, FailureLimit, Fenced, GroupSize, Partition, Record, may_pass, partition_of, read
+from kafka_bridge.batch import Batch, FailureLimit, Fenced, GroupSize, Record, may_pass, partition_of, read
 from kafka_bridge.errors import describe
 from kafka_bridge.handlers import Consumer
 from kafka_bridge.observed import Lane
-from kafka_bridge.topics import PRIORITY_PARTITION
+from kafka_bridge.topics import PRIORITY_PARTITION, Partition
 
 logger = logging.getLogger(__name__)
 

@@ -7,6 +7,8 @@ from zlib import crc32
 PRIORITY_PARTITION: Final = 0
 DAY_MS: Final = 86_400_000
 
+Partition = tuple[str, int]  # topic, partition
+
 
 @dataclass(frozen=True, kw_only=True)
 class Topic:

@@ -25,11 +25,12 @@ from django.db.models.expressions import RawSQL
 from django.db.models.functions import Coalesce
 
 from kafka_bridge import broker, reader, traceparent
-from kafka_bridge.batch import REPLAY_HEADER, Partition, headers_of, partition_of
+from kafka_bridge.batch import REPLAY_HEADER, headers_of, partition_of
 from kafka_bridge.events import Event, Headers, Undecodable
 from kafka_bridge.events import registered as event_types
 from kafka_bridge.handlers import consumers
 from kafka_bridge.models import ConsumerOffset, DeadLetter, OutboxMessage
+from kafka_bridge.topics import Partition
 
 ASK_SECONDS: Final = 0.7  # for each question before the look itself
 KAFKA_SECONDS: Final = 1.5

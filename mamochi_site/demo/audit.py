@@ -16,14 +16,13 @@ from inscripciones.models import Maestro as MaestroRow
 from kafka_bridge import broker
 from kafka_bridge.batch import read
 from kafka_bridge.models import DeadLetter, OutboxMessage
-from kafka_bridge.topics import PRIORITY_PARTITION
+from kafka_bridge.topics import PRIORITY_PARTITION, Partition
 from mamochi_site.demo.maestro import CREDENTIALS_SUBJECT
 from mamochi_site.demo.scene import Puesto, Scene
 from ventas.models import Producto, Venta, costo_de
 from ventas.templatetags.pesos import pesos
 
 WEEK_SUBJECT: Final = "Tu semana en MAMOCHI"
-Partition = tuple[str, int]
 Amounts = Counter[str]  # by ingredient code, in the ingredient's unit
 
 

@@ -15,8 +15,9 @@ from rich.console import Console
 from rich.live import Live
 
 from kafka_bridge.models import OutboxMessage
+from kafka_bridge.topics import Partition
 from mamochi_site.demo import dashboard, people
-from mamochi_site.demo.audit import WEEK_SUBJECT, Partition, audit, ends, numbers_in, week_mails
+from mamochi_site.demo.audit import WEEK_SUBJECT, audit, ends, numbers_in, week_mails
 from mamochi_site.demo.client import Api, Refused
 from mamochi_site.demo.maestro import Maestro
 from mamochi_site.demo.observers import observe

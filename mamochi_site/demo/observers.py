@@ -12,11 +12,10 @@ from kafka_bridge import broker
 from kafka_bridge.broker import declared_topics
 from kafka_bridge.handlers import consumers
 from kafka_bridge.models import ConsumerOffset
-from kafka_bridge.topics import PRIORITY_PARTITION, Topic
+from kafka_bridge.topics import PRIORITY_PARTITION, Partition, Topic
 from mamochi_site.demo.scene import Scene
 
 EVERY_S: Final = 0.5
-Partition = tuple[str, int]
 
 
 def observe(scene: Scene, mailbox: Mailbox, stop: threading.Event) -> None:

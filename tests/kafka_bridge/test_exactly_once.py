@@ -18,11 +18,12 @@ from hypothesis import strategies as st
 from deploy.embedded.waiting import wait_until
 from kafka_bridge import positions, producer
 from kafka_bridge import runner as runner_module
-from kafka_bridge.batch import Batch, Partition, Record
+from kafka_bridge.batch import Batch, Record
 from kafka_bridge.events import registered
 from kafka_bridge.models import DeadLetter
 from kafka_bridge.positions import Positions
 from kafka_bridge.runner import Runner
+from kafka_bridge.topics import Partition
 from tests.kafka_bridge.conftest import SECONDS, Bench
 
 KINDS = ["good", "good", "other type", "other type", "poison", "orphan", "undecodable"]
