@@ -1,10 +1,12 @@
-"""The health of a real worker: without its broker it waits, and nobody should restart it."""
+"""A real worker whose broker goes away: it waits, nobody should restart it, and it goes on by itself."""
 
 import os
 import subprocess
 import sys
 import urllib.error
 import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -15,53 +17,98 @@ from deploy.embedded.ports import free_port
 from deploy.embedded.waiting import wait_until
 
 SECONDS = 60.0
-IMPATIENT = """
-import django, sys
+WORKER = """
+import sys, time, django
 django.setup()
 from kafka_bridge import probe
 probe.HUNG_SECONDS = 4.0
-from celery.__main__ import main
-sys.argv = ["celery", "-A", "mamochi_site.celery", "worker", "--concurrency", "1", "--without-mingle", "--loglevel", "INFO"]
-main()
+from mamochi_site.celery import app
+
+@app.task(name="lenta")
+def lenta(which):
+    print(which, "is at work", flush=True)
+    time.sleep(8)
+
+if sys.argv[1:]:
+    app.send_task("lenta", sys.argv[1:])
+else:
+    app.worker_main(["worker", "--concurrency", "2", "--without-mingle", "--loglevel", "INFO"])
 """
+pytestmark = [pytest.mark.chaos, pytest.mark.usefixtures("db")]
 
 
-@pytest.mark.chaos
-@pytest.mark.usefixtures("db")
-def test_a_worker_that_has_lost_its_broker_waits_and_is_not_to_be_restarted(tmp_path: Path) -> None:
+@pytest.fixture
+def own(tmp_path: Path) -> Iterator[Stack]:
+    """A broker of this test's own, for Celery."""
+    others = {name: os.environ[name] for name in ("DATABASE_URL", "KAFKA_BOOTSTRAP_SERVERS", "EMAIL_URL")}
+    with Stack(tmp_path / "valkey", durable=False, environ=others) as stack:
+        yield stack
+
+
+def test_a_worker_that_has_lost_its_broker_waits_and_is_not_to_be_restarted(own: Stack, tmp_path: Path) -> None:
     """Its patience is 4 s here; Celery's third try comes after 6."""
-    port, others = free_port(), ("DATABASE_URL", "KAFKA_BOOTSTRAP_SERVERS", "EMAIL_URL")
-    log = tmp_path / "log"
-    with Stack(tmp_path / "valkey", durable=False, environ={name: os.environ[name] for name in others}) as stack:
-        environment = {
-            **os.environ,
-            **stack.environment(),
-            "DJANGO_SETTINGS_MODULE": "mamochi_site.settings",
-            "METRICS_PORT": f"127.0.0.1:{port}",
-        }
+    with running_worker(own, tmp_path) as worker:
+        own.processes["valkey"].stop(timeout=5)
+        wait_until(lambda: "(2/100)" in worker.log.read_text(), SECONDS)
+        assert (worker.status("live"), worker.status("ready")) == (200, 503), worker.log.read_text()[-2_000:]
+        wait_until(lambda: "(3/100)" in worker.log.read_text(), SECONDS)
+        assert (worker.status("live"), worker.status("ready")) == (200, 503), worker.log.read_text()[-2_000:]
+        own.restart("valkey")
+        wait_until(lambda: worker.status("ready") == 200, SECONDS)
+
+
+def test_a_worker_that_loses_its_broker_during_a_task_goes_on_by_itself(own: Stack, tmp_path: Path) -> None:
+    """Celery 5.7.0 ends with an AttributeError: it closes a connection twice, and a message is not acknowledged."""
+    with running_worker(own, tmp_path) as worker:
+        worker.is_given("the first task")
+        own.processes["valkey"].kill()
+        wait_until(lambda: "Cannot connect" in worker.log.read_text() or not worker.running, SECONDS)
+        assert worker.running, worker.log.read_text()[-2_000:]
+        own.restart("valkey")
+        wait_until(lambda: worker.status("ready") == 200, SECONDS)
+        worker.is_given("another")
+
+
+COMMAND = [sys.executable, "-c", WORKER]
+
+
+class Worker:
+    """A worker's process, what it writes, and what it answers."""
+
+    def __init__(self, environment: dict[str, str], log: Path) -> None:
+        self.port, self.log = free_port(), log
+        self.environment = environment | {"METRICS_PORT": f"127.0.0.1:{self.port}"}
         with log.open("wb") as file:
-            worker = subprocess.Popen(  # noqa: S603
-                [sys.executable, "-c", IMPATIENT], cwd=settings.BASE_DIR, env=environment, stdout=file, stderr=file
+            self.process = subprocess.Popen(  # noqa: S603
+                COMMAND, cwd=settings.BASE_DIR, env=self.environment, stdout=file, stderr=file
             )
+
+    @property
+    def running(self) -> bool:
+        return self.process.poll() is None
+
+    def is_given(self, task: str) -> None:
+        """Returns when it works at it."""
+        subprocess.run([*COMMAND, task], cwd=settings.BASE_DIR, env=self.environment, check=True)  # noqa: S603
+        wait_until(lambda: f"{task} is at work" in self.log.read_text(), SECONDS)
+
+    def status(self, what: str) -> int:
         try:
-            wait_until(lambda: status(port, "ready") == 200, SECONDS)
-            stack.processes["valkey"].stop(timeout=5)
-            wait_until(lambda: "(2/100)" in log.read_text(), SECONDS)
-            assert (status(port, "live"), status(port, "ready")) == (200, 503), log.read_text()[-2_000:]
-            wait_until(lambda: "(3/100)" in log.read_text(), SECONDS)
-            assert (status(port, "live"), status(port, "ready")) == (200, 503), log.read_text()[-2_000:]
-            stack.restart("valkey")
-            wait_until(lambda: status(port, "ready") == 200, SECONDS)
-        finally:
-            worker.terminate()
-            worker.wait(SECONDS)
+            with urllib.request.urlopen(f"http://127.0.0.1:{self.port}/health/{what}", timeout=5) as answer:
+                return int(answer.status)
+        except urllib.error.HTTPError as error:
+            return error.code
+        except OSError:
+            return 0
 
 
-def status(port: int, what: str) -> int:
+@contextmanager
+def running_worker(stack: Stack, tmp_path: Path) -> Iterator[Worker]:
+    environment = {**os.environ, **stack.environment(), "DJANGO_SETTINGS_MODULE": "mamochi_site.settings"}
+    worker = Worker(environment, tmp_path / "log")
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health/{what}", timeout=5) as answer:
-            return int(answer.status)
-    except urllib.error.HTTPError as error:
-        return error.code
-    except OSError:
-        return 0
+        wait_until(lambda: worker.status("ready") == 200, SECONDS)
+        yield worker
+    finally:
+        worker.process.terminate()
+        worker.process.wait(SECONDS)
