@@ -14,7 +14,6 @@ import json
 from collections import defaultdict
 from collections.abc import Collection, Iterable
 from datetime import datetime
-from functools import partial
 from typing import Final, NamedTuple
 from uuid import UUID
 
@@ -365,9 +364,10 @@ def _cargas(maestros: Collection[UUID]) -> dict[UUID, dict[str, Carga]]:
 def _decidir_al_confirmar(ahora: datetime) -> None:
     """Once the transaction's offsets and notices are there to see: whoever comes second, sales or notice, decides.
 
-    What fails there is logged, and left to the sweep: the batch itself is done.
+    What fails there is logged, and left to the sweep: the batch itself is done. (No `partial`: Django's log line asks for the
+    function's name, and a partial has none.)
     """
-    transaction.on_commit(partial(decidir_contados, ahora=ahora), robust=True)
+    transaction.on_commit(lambda: decidir_contados(ahora=ahora), robust=True)
 
 
 def decidir_contados(*, ahora: datetime) -> None:

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from email import message_from_bytes, policy
 from email.message import EmailMessage
+from functools import cached_property
 from pathlib import Path
 
 from deploy.embedded.waiting import wait_until
@@ -15,12 +16,12 @@ class Mail:
     path: Path
     message: EmailMessage
 
-    @property
+    @cached_property
     def to(self) -> str:
         """The header To, as written."""
         return str(self.message["to"])
 
-    @property
+    @cached_property
     def subject(self) -> str:
         """The header Subject, decoded."""
         return str(self.message["subject"])

@@ -11,6 +11,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self, TextIO, TypedDict
@@ -115,9 +116,9 @@ class Stack:
         """stack.json: there while the stack runs, readable by its owner only."""
         return self.folder / "stack.json"
 
-    @property
+    @cached_property
     def mailbox(self) -> Mailbox:
-        """The mails that the SMTP sink received."""
+        """The mails that the SMTP sink received; it parses each once."""
         return Mailbox(self.mail.mailbox)
 
     @property

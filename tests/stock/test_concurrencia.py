@@ -47,6 +47,23 @@ def maestros(transactional_db: None) -> list[UUID]:
     return ids
 
 
+def test_a_database_that_goes_right_after_the_commit_does_not_end_the_consumer(
+    maestros: list[UUID], caplog: pytest.LogCaptureFixture
+) -> None:
+    """The batch is done; what would have been decided then is the sweep's."""
+    with transaction.atomic():
+        transaction.on_commit(_lose_the_connection, robust=True)
+        consumers.descontar_ventas(medianos(maestros[0], 1))
+    assert [record.message for record in caplog.records if "decidir" in record.message]
+    connection.close()
+    assert stock(maestros[0])["mote"] == LLENO["mote"] - 150
+
+
+def _lose_the_connection() -> None:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_terminate_backend(pg_backend_pid())")
+
+
 @contextmanager
 def _together(*jobs: Callable[[], None]) -> Iterator[None]:
     """Runs jobs in threads with connections of their own; what one raises is raised at the end of the block."""
