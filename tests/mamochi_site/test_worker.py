@@ -27,7 +27,7 @@ from mamochi_site.celery import app
 @app.task(name="lenta")
 def lenta(which):
     print(which, "is at work", flush=True)
-    time.sleep(8)
+    time.sleep(8)  # a task at work, long enough to lose the broker meanwhile
 
 if sys.argv[1:]:
     app.send_task("lenta", sys.argv[1:])
