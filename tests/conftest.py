@@ -20,3 +20,21 @@ def patient_publishing() -> Iterator[None]:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(producer, "DEADLINE_MS", 30_000)
         yield
+
+
+@pytest.fixture
+def from_the_topics_ends(kafka: str, transactional_db: None) -> None:
+    """All consumers start behind what other tests have left in the topics: runs of poison, which would stop them, too."""
+    from kafka_bridge import broker
+    from kafka_bridge.handlers import consumers
+    from kafka_bridge.models import ConsumerOffset
+
+    broker.create_topics(broker.declared_topics())
+    uuids = broker.topic_uuids([topic.name for topic in broker.declared_topics()])
+    ends = broker.end_offsets([at for name in uuids for at in broker.partitions_of(name)])
+    ConsumerOffset.objects.bulk_create(
+        ConsumerOffset(consumer=name, topic=at[0], partition=at[1], next_offset=end, topic_uuid=uuids[at[0]])
+        for name, consumer in consumers.items()
+        for at, end in ends.items()
+        if at[0] in {topic.name for topic in consumer.topics}
+    )

@@ -40,6 +40,9 @@ from ventas.models import Cuenta, Semana, Venta
 
 pytestmark = pytest.mark.django_db(transaction=True)
 SECONDS = 200.0
+MAESTROS = (
+    300  # so many that good messages reach each partition; one with bad ones only stops its consumer, as it should
+)
 Headers = list[tuple[str, str | bytes | None]]
 Raw = tuple[str, int, bytes | None, Headers, bytes | None]  # topic, partition, value, headers, key
 
@@ -130,31 +133,20 @@ class Good:
     """Events as the applications send them, each with its trace in the tables."""
 
     def __init__(self) -> None:
-        self.maestros = [uuid4() for _ in range(20)]
+        self.maestros = [uuid4() for _ in range(MAESTROS)]
         self.forms: list[UUID] = []
         self.sales: list[UUID] = []
         self.notices: list[UUID] = []
 
     def opening(self) -> list[Event]:
-        now = datetime.now(UTC)
-        return [
-            InscripcionAprobada.now(
-                id=uuid4(),
-                inscripcion_id=uuid4(),
-                maestro_id=id_,
-                nombre="Rosa",
-                email=f"{id_}@example.cl",
-                aprobada_en=now,
-            )
-            for id_ in self.maestros
-        ]
+        return [approval(id_) for id_ in self.maestros]
 
     def one(self, chance: random.Random, topic: str) -> Event:
         made: dict[str, Callable[[random.Random], Event]] = {
             "mamochi.inscripciones": self._form,
             "mamochi.stock": self._notice,
             "mamochi.ventas": self._sale,
-            "mamochi.maestros": lambda chance: chance.choice(self.opening()),
+            "mamochi.maestros": lambda chance: approval(chance.choice(self.maestros)),
         }
         return made[topic](chance)
 
@@ -186,6 +178,17 @@ class Good:
         return sale
 
 
+def approval(maestro_id: UUID) -> InscripcionAprobada:
+    return InscripcionAprobada.now(
+        id=uuid4(),
+        inscripcion_id=uuid4(),
+        maestro_id=maestro_id,
+        nombre="Rosa",
+        email=f"{maestro_id}@example.cl",
+        aprobada_en=datetime.now(UTC),
+    )
+
+
 def produce(messages: list[Raw]) -> None:
     """All of them are in their topics, or the test fails."""
     delivered = Counter[bool]()
@@ -202,19 +205,6 @@ def produce(messages: list[Raw]) -> None:
 def raw(event: Event) -> Raw:
     message = encode(event)
     return message.topic, message.partition, message.value, list(message.headers), message.key
-
-
-def start_where_the_topics_end() -> None:
-    """What other tests left in them is none of ours."""
-    names = [topic.name for topic in broker.declared_topics()]
-    uuids = broker.topic_uuids(names)
-    ends = broker.end_offsets([at for name in names for at in broker.partitions_of(name)])
-    ConsumerOffset.objects.bulk_create(
-        ConsumerOffset(consumer=name, topic=at[0], partition=at[1], next_offset=end, topic_uuid=uuids[at[0]])
-        for name, consumer in consumers.items()
-        for at, end in ends.items()
-        if at[0] in {topic.name for topic in consumer.topics}
-    )
 
 
 @contextmanager
@@ -266,19 +256,18 @@ def attack(count: int, seed: int) -> tuple[Good, list[Raw]]:
     made = [hostile(chance) for _ in range(count)]
     friendly = [raw(good.one(chance, message[0])) for message, _ in made for _ in range(2)]
     everything = [*(message for message, _ in made), *friendly]
-    chance.shuffle(everything)  # a run of bad ones only would stop the consumer, as it should
+    chance.shuffle(everything)
     produce(everything)
     return good, [message for message, bad in made if bad]
 
 
+@pytest.mark.usefixtures("from_the_topics_ends")
 @pytest.mark.parametrize("count", [150, pytest.param(5_000, marks=pytest.mark.chaos)])
 def test_consumers_survive_hostile_messages_and_apply_the_good_ones(
-    kafka: str, settings: Settings, client: Client, count: int
+    settings: Settings, client: Client, count: int
 ) -> None:
     settings.REVISION_AUTOMATICA = True
-    broker.create_topics(broker.declared_topics())
     seed_all()
-    start_where_the_topics_end()
     good, bad = attack(count, seed=20261123)
     with all_consumers() as stop:
         wait_until_all_is_read(stop)

@@ -27,7 +27,11 @@ from ventas import seed, semanas, services
 from ventas.models import Cuenta, ReporteSemanal, Semana
 
 __all__ = ["topics"]  # a fixture
-pytestmark = [pytest.mark.chaos, pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("topics")]
+pytestmark = [
+    pytest.mark.chaos,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("topics", "from_the_topics_ends"),
+]
 CHECKOUT = Path(__file__).resolve().parents[2]
 MAESTROS = 2_000
 KILLS = 10
@@ -129,7 +133,7 @@ def test_a_closing_that_is_killed_ten_times_sends_each_mail_once(
         for process in processes:
             process.kill()
 
-    with contabilidad_corriendo():  # what other tests have left in the topics
+    with contabilidad_corriendo():  # or the week would not close
         beat_every_second()
         with report_in_the_way(vencida):
             start()

@@ -86,7 +86,9 @@ class Member:
 
 
 @pytest.fixture
-def consumers(effect: None, environment: dict[str, str], tmp_path: Path) -> Iterator[list[Member]]:
+def consumers(
+    effect: None, from_the_topics_ends: None, environment: dict[str, str], tmp_path: Path
+) -> Iterator[list[Member]]:
     """Two of `contabilidad`; the test starts a killed one again."""
     running = [start(environment, tmp_path) for _ in range(2)]
     yield running
@@ -124,8 +126,7 @@ def applied_up_to_the_end() -> bool:
 def test_two_consumers_killed_fifty_times_count_every_sale_once(
     consumers: list[Member], environment: dict[str, str], tmp_path: Path
 ) -> None:
-    broker.create_topics(broker.declared_topics())
-    maestros = [uuid4() for _ in range(200)]  # other tests' sales may be in the topic too
+    maestros = [uuid4() for _ in range(200)]
     before = broker.end_offsets(broker.partitions_of("mamochi.ventas"))
     seed = secrets.randbelow(10**6)
     print(f"seed {seed}")  # noqa: T201 - to repeat a failure
