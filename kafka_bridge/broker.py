@@ -4,7 +4,7 @@ import logging
 import os
 import socket
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from functools import cache, partial
 from typing import Final
@@ -155,6 +155,16 @@ def _watermark(at: Partition, deadline: float) -> tuple[int, int]:
     if found is None:
         raise KafkaException(KafkaError(KafkaError._TIMED_OUT, f"{at[0]}[{at[1]}] did not say where it ends"))
     return found
+
+
+def offsets_at(moments: Mapping[Partition, float], timeout: float = TIMEOUT_SECONDS) -> dict[Partition, int]:
+    """The first offset that was stored at or after a moment (Unix seconds), -1 where none was. Raises KafkaException."""
+    asked = [TopicPartition(*at, int(1_000 * moment)) for at, moment in moments.items()]
+    found = _asking_consumer(os.getpid()).offsets_for_times(asked, timeout=timeout) if asked else []
+    for at in found:
+        if at.error:
+            raise KafkaException(at.error)
+    return {(at.topic, at.partition): at.offset for at in found}
 
 
 def partitions_of(topic: str, timeout: float = TIMEOUT_SECONDS) -> list[tuple[str, int]]:

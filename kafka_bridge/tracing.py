@@ -17,9 +17,8 @@ from datetime import UTC, datetime
 from typing import Any, Final, TypeVar, cast
 from uuid import UUID
 
-from confluent_kafka import KafkaException, TopicPartition
+from confluent_kafka import KafkaException
 from confluent_kafka import Message as KafkaMessage
-from confluent_kafka.admin import OffsetSpec
 from django.db.models import BooleanField, Model, Q, QuerySet, Subquery
 from django.db.models.expressions import RawSQL
 from django.db.models.functions import Coalesce
@@ -296,9 +295,7 @@ def _near(clues: list[Clue], partitions: set[Partition]) -> dict[Partition, int]
         if clue.near is not None and clue.partition in partitions:
             before = clue.near.timestamp() - AROUND_SECONDS
             moments[clue.partition] = min(before, moments.get(clue.partition, before))
-    wanted = {TopicPartition(*at): OffsetSpec.for_timestamp(int(1_000 * moment)) for at, moment in moments.items()}
-    futures = broker.admin().list_offsets(wanted, request_timeout=ASK_SECONDS) if wanted else {}
-    return {(at.topic, at.partition): future.result().offset for at, future in futures.items()}
+    return broker.offsets_at(moments, ASK_SECONDS)
 
 
 def _scan(ranges: dict[Partition, tuple[int, int]], needles: list[bytes]) -> tuple[list[KafkaMessage], bool]:

@@ -13,7 +13,7 @@ from django.conf import settings
 from deploy.embedded import Stack
 from deploy.embedded.waiting import wait_until
 from kafka_bridge import broker
-from kafka_bridge.topics import Topic
+from kafka_bridge.topics import Partition, Topic
 
 PARTITIONS = [("preguntas", number) for number in range(6)]
 
@@ -43,7 +43,7 @@ def test_questions_to_brokers_that_are_gone_wait_instead_of_spinning_and_are_ans
         lambda: answers(lambda: broker.topic_uuids(["preguntas"])) == ids, 30, what="another controller is found"
     )
     cluster.kafka.brokers[1].kill()
-    for ask in (broker.end_offsets, broker.low_watermarks):
+    for ask in (broker.end_offsets, broker.low_watermarks, offsets_now):
         with waiting_idly(), pytest.raises(KafkaException):
             ask(PARTITIONS, 3.0)
     with waiting_idly():
@@ -52,6 +52,10 @@ def test_questions_to_brokers_that_are_gone_wait_instead_of_spinning_and_are_ans
     for gone in cluster.kafka.brokers[:2]:
         gone.restart(wait=False)
     wait_until(lambda: answers(lambda: broker.end_offsets(PARTITIONS, 5.0)) == dict.fromkeys(PARTITIONS, 0), 90)
+
+
+def offsets_now(partitions: list[Partition], timeout: float) -> dict[Partition, int]:
+    return broker.offsets_at(dict.fromkeys(partitions, time.time()), timeout)
 
 
 def answers(ask: Callable[[], Any]) -> Any:
