@@ -13,12 +13,16 @@ def django_db_modify_db_settings(stack: Stack) -> None:
 
 
 @pytest.fixture(scope="session", autouse=True)
-def patient_publishing() -> Iterator[None]:
-    """On a busy machine an acknowledgement may take long; in production the event would wait in the outbox, for the relay."""
-    from kafka_bridge import producer
+def patience() -> Iterator[None]:
+    """More with an acknowledgement, which may take long on a busy machine: in production the event would wait in the outbox.
+
+    Less in a consumer's round without a message: hundreds of tests wait for one, to be positioned and to stop.
+    """
+    from kafka_bridge import producer, runner
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(producer, "DEADLINE_MS", 30_000)
+        patch.setattr(runner, "POLL_SECONDS", 0.05)
         yield
 
 
