@@ -30,6 +30,7 @@ from kafka_bridge.models import ConsumerOffset, DeadLetter, OutboxMessage
 
 SECONDS_A_REQUEST: Final = 15.0  # what is left after that takes another click, or the command
 LONGEST_SHOWN: Final = 50_000  # characters of a payload on the page
+MONOSPACED: Final = "font-family: ui-monospace, Menlo, Consolas, monospace"  # unfold's style sheet has no class for it
 REASON_LENGTH: Final = 500
 
 
@@ -119,7 +120,7 @@ class CorrectionForm(forms.Form):
     payload = forms.CharField(
         label="Contenido (JSON)",
         strip=False,
-        widget=UnfoldAdminTextareaWidget(attrs={"rows": 24, "spellcheck": "false", "class": "font-mono"}),
+        widget=UnfoldAdminTextareaWidget(attrs={"rows": 24, "spellcheck": "false", "style": MONOSPACED}),
         help_text="El id del evento no se cambia: si ya se aplicó, reenviarlo no lo cuenta otra vez.",
     )
 
@@ -160,8 +161,8 @@ class DiscardForm(forms.Form):
 class DeadLetterAdmin(ReadOnlyAdmin):
     """Messages that a consumer could not apply: correct, replay or discard them."""
 
-    list_display = ["since", "consumer", "event_type", "reason", "error_line", "state", "coordinates"]
-    list_display_links = ["since", "error_line"]
+    list_display = ["since", "consumer", "kind", "reason", "why", "state", "coordinates"]
+    list_display_links = ["since", "why"]
     list_filter = [
         StateFilter,
         ("consumer", admin.AllValuesFieldListFilter),
@@ -176,7 +177,7 @@ class DeadLetterAdmin(ReadOnlyAdmin):
     actions = ["replay_selected", "discard_selected"]
     actions_detail = ["correct_and_replay", "discard_one"]  # type: ignore[assignment]  # unfold says: empty tuple
     fieldsets = [
-        ("Qué pasó", {"fields": ["consumer", "reason", "error", "attempts", "created_at", "trace"]}),
+        ("Qué pasó", {"fields": ["consumer", "reason", "why", "error", "attempts", "created_at", "trace"]}),
         ("El mensaje", {"fields": ["event_type", "payload", "key_text", "headers_text", "coordinates", "message_at"]}),
         ("Qué se hizo", {"fields": ["state", "resolved_at", "resolved_by", "discard_reason", "corrected_payload"]}),
     ]
@@ -210,11 +211,16 @@ class DeadLetterAdmin(ReadOnlyAdmin):
     def since(self, letter: DeadLetter) -> str:
         return f"{timezone.localtime(letter.created_at):%d-%m-%Y %H:%M}"
 
-    @admin.display(description="error")
-    def error_line(self, letter: DeadLetter) -> str:
-        return letter.error.split("\n")[0][:100]
+    @admin.display(description="tipo de evento", ordering="event_type")
+    def kind(self, letter: DeadLetter) -> str:
+        """Without the parts that its topic says too."""
+        return ".".join(letter.event_type.split(".")[-2:])
 
-    @admin.display(description="tópico[partición] @ offset")
+    @admin.display(description="por qué")
+    def why(self, letter: DeadLetter) -> str:
+        return dead_letters.why(letter)
+
+    @admin.display(description="tópico y offset")
     def coordinates(self, letter: DeadLetter) -> str:
         return f"{letter.topic}[{letter.partition}] @ {letter.offset}"
 
@@ -229,8 +235,8 @@ class DeadLetterAdmin(ReadOnlyAdmin):
         return _preformatted(dead_letters.as_text(letter.corrected_value)) if letter.corrected_value else "-"
 
     @admin.display(description="clave")
-    def key_text(self, letter: DeadLetter) -> str:
-        return dead_letters.as_text(letter.key)
+    def key_text(self, letter: DeadLetter) -> SafeString:
+        return _preformatted(dead_letters.as_text(letter.key))
 
     @admin.display(description="cabeceras")
     def headers_text(self, letter: DeadLetter) -> SafeString:
@@ -250,7 +256,7 @@ class DeadLetterAdmin(ReadOnlyAdmin):
         form = CorrectionForm(letter, request.POST or None)
         if form.is_valid() and (answer := self._replayed(request, letter, form)):
             return answer
-        context = {"form": form, "letter": letter, "subtitle": str(letter)}
+        context = {"form": form, "letter": letter, "why": dead_letters.why(letter), "subtitle": str(letter)}
         return self._page(request, "correct.html", "Corregir y reenviar", context)
 
     def _replayed(self, request: HttpRequest, letter: DeadLetter, form: CorrectionForm) -> HttpResponse | None:
@@ -351,4 +357,6 @@ def _types_of(consumer: str) -> list[str]:
 
 def _preformatted(text: str) -> SafeString:
     shown = text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}\n… ({len(text)} caracteres)"
-    return format_html('<pre class="font-mono overflow-x-auto whitespace-pre-wrap break-all">{}</pre>', shown)
+    return format_html(
+        '<pre style="{}">{}</pre>', f"{MONOSPACED}; white-space: pre-wrap; overflow-wrap: anywhere", shown
+    )

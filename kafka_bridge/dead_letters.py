@@ -142,6 +142,13 @@ def _check_consumer(letter: DeadLetter, event: Event) -> None:
         raise NotReplayable(f"El consumidor «{letter.consumer}» no procesa eventos del tipo {event.type}.")
 
 
+_OF_THE_MESSAGE: Final = (
+    (r"not JSON", "El contenido no es JSON válido en UTF-8."),
+    (r"the header ce_type is missing", "Falta la cabecera ce_type, que dice de qué tipo es el evento."),
+    (r"no event is declared with the type (.+)", "El tipo de evento {} no está declarado en esta versión del sistema."),
+    (r"the name of a header is not UTF-8", "El nombre de una cabecera no está en UTF-8."),
+    (r"the header (\w+) names no consumer", "La cabecera {} no nombra a ningún consumidor."),
+)
 _EXPLANATIONS: Final = (
     (r"Object missing required field `(?P<field>\w+)`", "falta este campo obligatorio"),
     (r"Invalid UUID", "no es un UUID"),
@@ -168,10 +175,17 @@ _TYPE_NAMES: Final = {
 }
 
 
+def why(letter: DeadLetter) -> str:
+    """The error for a person: in Spanish, or, where a handler failed, which exception and where."""
+    first = letter.error.split("\n")[0]
+    return first if letter.reason == DeadLetter.Reason.HANDLER else explain(first.removeprefix("Undecodable: "))
+
+
 def explain(error: str) -> str:
-    """A decoding error of msgspec's in Spanish, naming the field. msgspec's own words where none of ours fit."""
-    if error.startswith("not JSON"):
-        return "El contenido no es JSON válido en UTF-8."
+    """What an Undecodable says, in Spanish, naming the field. msgspec's own words where none of ours fit."""
+    for pattern, spanish in _OF_THE_MESSAGE:
+        if match := re.match(pattern, error):
+            return spanish.format(*match.groups())
     problem, _, place = error.partition(" - at ")
     path = place.rpartition(" in ")[2]  # of "`key` in `$.insumos`" where a dict's key is wrong
     for pattern, spanish in _EXPLANATIONS:

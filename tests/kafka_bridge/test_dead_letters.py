@@ -24,7 +24,8 @@ from deploy.embedded.waiting import wait_until
 from kafka_bridge import dead_letters, relay
 from kafka_bridge.batch import REPLAY_HEADER
 from kafka_bridge.dead_letters import Actor, AlreadyResolved, NotReplayable
-from kafka_bridge.events import encode
+from kafka_bridge.errors import describe
+from kafka_bridge.events import Undecodable, decode, encode
 from kafka_bridge.handlers import Consumer, consumers
 from kafka_bridge.models import ConsumerOffset, DeadLetter, OutboxMessage
 from tests.kafka_bridge.conftest import SECONDS, Bench
@@ -200,6 +201,29 @@ def test_what_does_not_fit_the_class_stays_open_and_the_error_names_the_field(
     assert not OutboxMessage.objects.exists()
 
 
+@pytest.mark.parametrize(
+    ("headers", "value", "explanation"),
+    [
+        ({}, b"{}", "Falta la cabecera ce_type, que dice de qué tipo es el evento."),
+        ({"ce_type": b"a.b.v1"}, b"{}", "El tipo de evento 'a.b.v1' no está declarado en esta versión del sistema."),
+        ({"ce_type": b"the bench's"}, b"\xff", "El contenido no es JSON válido en UTF-8."),
+        ({"ce_type": b"the bench's"}, b'{"n": "x"}', "«n»: se esperaba un número entero y llegó un texto."),
+    ],
+)
+def test_staff_read_in_spanish_why_a_message_is_no_event(
+    consumed: Bench, make_letter: MakeLetter, headers: dict[str, bytes], value: bytes, explanation: str
+) -> None:
+    own = {name: consumed.event.type.encode() if "bench" in text.decode() else text for name, text in headers.items()}
+    with pytest.raises(Undecodable) as refused:
+        decode(own, value)
+    letter = make_letter(value, reason=refused.value.reason, error=describe(refused.value))
+    assert dead_letters.why(letter) == explanation
+
+
+def test_of_a_handlers_error_staff_see_what_failed_and_where(make_letter: MakeLetter) -> None:
+    assert dead_letters.why(make_letter(error="IntegrityError 23505 one_sale\nmore")) == "IntegrityError 23505 one_sale"
+
+
 def test_a_missing_field_is_named(make_letter: MakeLetter) -> None:
     with pytest.raises(NotReplayable, match="«n»: falta este campo obligatorio"):
         dead_letters.replay(make_letter(b'{"id": "%s"}' % str(uuid4()).encode()).pk, by=STAFF)
@@ -364,6 +388,12 @@ def test_an_undecodable_one_has_its_pages_and_its_broken_line_named(staff: Clien
 
 
 # The admin's actions and who may
+
+
+def test_why_is_in_spanish_in_the_list_and_on_both_pages(staff: Client, make_letter: MakeLetter) -> None:
+    letter = make_letter(reason="schema", error="Undecodable: Expected `int`, got `str` - at `$.n`")
+    for url in (LIST, page(letter), page(letter, "correct_and_replay")):
+        assert "«n»: se esperaba un número entero y llegó un texto." in staff.get(url).content.decode()
 
 
 def test_staff_correct_and_replay(staff: Client, consumed: Bench, make_letter: MakeLetter) -> None:

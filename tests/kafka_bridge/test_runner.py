@@ -20,7 +20,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deploy.embedded.waiting import wait_until
-from kafka_bridge import batch, broker, positions, producer, reader, tracing
+from kafka_bridge import batch, broker, dead_letters, positions, producer, reader, tracing
 from kafka_bridge import runner as runner_module
 from kafka_bridge.batch import REPLAY_HEADER, Batch, FailureLimit, Fenced, GroupSize, Record, TooManyDeadLetters
 from kafka_bridge.events import encode
@@ -303,6 +303,7 @@ def test_a_header_whose_name_is_not_utf8_is_a_dead_letter_and_is_asked_for_once(
     letter = DeadLetter.objects.get()
     assert (letter.reason, letter.headers, bytes(letter.value or b"")) == ("undecodable", [], b"{}")
     assert letter.error == "Undecodable: the name of a header is not UTF-8"
+    assert dead_letters.why(letter) == "El nombre de una cabecera no está en UTF-8."
     place = (letter.topic, letter.partition, letter.offset)
     message = reader.at_offsets([place], seconds=SECONDS)[place]
     for _ in range(2):  # the second time the client's own answer would be a null pointer
@@ -320,6 +321,7 @@ def test_a_replay_for_a_consumer_that_nobody_knows_is_a_dead_letter(bench: Bench
         "undecodable",
         "Undecodable: the header mamochi_replay_for names no consumer",
     )
+    assert dead_letters.why(letter) == "La cabecera mamochi_replay_for no nombra a ningún consumidor."
 
 
 def test_a_batch_ends_with_the_chunk_that_makes_it_large(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

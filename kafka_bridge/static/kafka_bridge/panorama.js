@@ -8,6 +8,7 @@
     const COLOURS = ["#2563eb", "#dc2626", "#16a34a", "#9333ea", "#ea580c", "#0891b2", "#ca8a04", "#64748b"];
     const KEPT = 900; // looks: half an hour
     const number = new Intl.NumberFormat("es-CL", { maximumFractionDigits: 1 });
+    const time = new Intl.DateTimeFormat("es-CL", { timeStyle: "medium", hourCycle: "h23", timeZone: page.dataset.timeZone });
     const history = [JSON.parse(document.getElementById("panorama-figures").textContent)];
 
     // Over the last ten seconds or so: one look alone jumps.
@@ -29,7 +30,7 @@
     function draw() {
         const chart = Chart.getChart(canvas);
         if (!chart) return;
-        const clock = (look) => new Date(1000 * look.at).toLocaleTimeString("es-CL");
+        const clock = (look) => time.format(new Date(1000 * look.at));
         const groups = [...new Set(history.flatMap((look) => Object.keys(look.lag)))];
         chart.data.labels = history.map(clock);
         chart.data.datasets = groups.map((group, index) => ({

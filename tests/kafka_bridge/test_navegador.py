@@ -1,0 +1,80 @@
+"""In a browser: the pages about Kafka fit a phone, where staff look first when something fails."""
+
+import shutil
+from collections.abc import Iterator
+from datetime import datetime
+from uuid import uuid4
+from zoneinfo import ZoneInfo
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.db import connections
+from django.test import Client
+from django.utils import timezone
+from playwright.sync_api import Page, sync_playwright
+from pytest_django import Settings
+from pytest_django.live_server_helper import LiveServer
+
+from kafka_bridge.models import DeadLetter
+
+CHROMIUM = shutil.which("chromium")
+pytestmark = [
+    pytest.mark.browser,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.skipif(not CHROMIUM, reason="there is no Chromium here"),
+]
+WIDTH = 390
+TRACEBACK = 'File "/srv/kafka_bridge/batch.py", line 140, in read\n' + "    event = " + "decode_" * 30
+
+
+@pytest.fixture
+def telefono(monkeypatch: pytest.MonkeyPatch, live_server: LiveServer, settings: Settings) -> Iterator[Page]:
+    """A phone on which an administrator is logged in."""
+    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")  # Playwright keeps an event loop in this thread
+    settings.STORAGES = {
+        **settings.STORAGES,
+        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    }
+    client = Client()
+    client.force_login(get_user_model().objects.create_superuser("jefa"))
+    session = {"name": "sessionid", "value": client.cookies["sessionid"].value, "url": live_server.url}
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+        page = browser.new_page(
+            base_url=live_server.url, locale="es-CL", timezone_id="UTC", viewport={"width": WIDTH, "height": 844}
+        )
+        page.context.add_cookies([session])  # type: ignore[list-item]
+        yield page
+        connections.close_all()  # those of this thread while it has an event loop are others than pytest-django's
+        browser.close()
+
+
+def test_the_pages_about_kafka_fit_a_phone(telefono: Page) -> None:
+    letter = DeadLetter.objects.create(
+        consumer="contabilidad",
+        topic="mamochi.ventas",
+        partition=3,
+        offset=17,
+        event_type="mamochi.ventas.venta-registrada.v1",
+        key=b"k" * 200,
+        headers=[["ce_type", "mamochi.ventas.venta-registrada.v1"], ["traceparent", "0" * 200]],
+        value=b'{"id": "%s", "producto": "%s"}' % (str(uuid4()).encode(), b"mediano" * 40),
+        message_at=timezone.now(),
+        reason=DeadLetter.Reason.SCHEMA,
+        error="Undecodable: Expected `int`, got `str` - at `$.cantidad`",
+        traceback=TRACEBACK,
+        attempts=1,
+    )
+    one = f"deadletter/{letter.pk}"
+    for path in ("deadletter/", f"{one}/change/", f"{one}/reenviar/", "panorama/", f"rastro/?id={uuid4()}"):
+        answer = telefono.goto(f"/admin/kafka_bridge/{path}")
+        assert answer is not None
+        assert answer.ok, path
+        assert telefono.evaluate("document.documentElement.scrollWidth") == WIDTH, path
+
+
+def test_the_plots_clock_is_the_guilds_wherever_the_browser_is(telefono: Page) -> None:
+    telefono.goto("/admin/kafka_bridge/panorama/")
+    shown = telefono.evaluate("Chart.getChart(document.querySelector('#panorama-plot canvas')).data.labels[0]")
+    seen = telefono.evaluate("JSON.parse(document.getElementById('panorama-figures').textContent).at")
+    assert shown == f"{datetime.fromtimestamp(seen, ZoneInfo('America/Santiago')):%H:%M:%S}"
