@@ -1,18 +1,17 @@
 """In a browser, on the whole system: pages work under their content security policy, and what an attacker slips in does not."""
 
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import pytest
 from django.contrib import admin
-from playwright.sync_api import Browser, ConsoleMessage, Page, expect, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 
 from mamochi_site.stack import System
+from tests.chromium import BROWSER_TEST, chromium
 from tests.end_to_end.conftest import Client, wait_for_sales
 
-CHROMIUM = shutil.which("chromium")
-pytestmark = [pytest.mark.browser, pytest.mark.skipif(not CHROMIUM, reason="there is no Chromium here")]
+pytestmark = BROWSER_TEST
 PUBLIC = ("/api/v1/", "/api/v1/inscripciones/", "/api/v1/entrar/", "/api/eventos/", "/admin/login/", "/nada/")
 OF_A_MAESTRO = ("ventas/", "ventas/resumen/", "stock/", "stock/movimientos/", "stock/avisos/", "productos/", "tokens/")
 MAIN = [
@@ -50,10 +49,8 @@ def watch(browser: Browser, system: System) -> Watched:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with chromium() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture

@@ -1,23 +1,22 @@
 """In a browser, on the whole system: who is stopped, how far behind, what without Kafka, and the way of a sale."""
 
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 from uuid import uuid4
 
 import pytest
 from confluent_kafka import Producer
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 
 from deploy.embedded.waiting import wait_until
 from mamochi_site.stack import System
+from tests.chromium import BROWSER_TEST, chromium
 from tests.end_to_end.conftest import SECONDS, Client, query, wait_for_sales
 from tests.end_to_end.test_outages import away
 from ventas.events import VENTAS, VentaRegistrada
 
-CHROMIUM = shutil.which("chromium")
-pytestmark = [pytest.mark.browser, pytest.mark.skipif(not CHROMIUM, reason="there is no Chromium here")]
+pytestmark = BROWSER_TEST
 expect.set_options(timeout=30_000)
 PLOTTED = """Math.max(...Chart.getChart(document.querySelector("#panorama-plot canvas")).data.datasets
     .find((one) => one.label === "contabilidad").data)"""
@@ -26,15 +25,13 @@ PLOTTED = """Math.max(...Chart.getChart(document.querySelector("#panorama-plot c
 @pytest.fixture
 def page(system: System) -> Iterator[Page]:
     """Logged in as the admin."""
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with chromium() as browser:
         page = browser.new_page(locale="es-CL", viewport={"width": 1280, "height": 1000})
         page.goto(f"{system.url}/admin/")
         page.fill("input[name=username]", system.admin_user)
         page.fill("input[name=password]", system.admin_password)
         page.click("button[type=submit]")
         yield page
-        browser.close()
 
 
 def panorama(page: Page, system: System) -> None:

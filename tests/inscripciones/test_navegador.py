@@ -1,7 +1,6 @@
 """In a browser: a reviewer decides, and the maestro who was approved uses the token that the mail brought."""
 
 import re
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -10,7 +9,7 @@ from django.apps import apps
 from django.contrib.auth.models import Group
 from django.db import connections, transaction
 from django.utils import timezone
-from playwright.sync_api import Page, expect, sync_playwright
+from playwright.sync_api import Page, expect
 from pytest_django import Settings
 from pytest_django.live_server_helper import LiveServer
 
@@ -18,25 +17,22 @@ from deploy.embedded.mailbox import Mailbox
 from inscripciones import envios, services
 from inscripciones.models import Envio, Usuario
 from inscripciones.seed import GRUPO, sembrar
+from tests.chromium import BROWSER_TEST, chromium
 from tests.inscripciones.datos import AHORA, evento, formulario, pagado
 
-CHROMIUM = shutil.which("chromium")
 pytestmark = [
-    pytest.mark.browser,
+    *BROWSER_TEST,
     pytest.mark.django_db(transaction=True),
     pytest.mark.usefixtures("smtp"),
-    pytest.mark.skipif(not CHROMIUM, reason="there is no Chromium here"),
 ]
 
 
 @pytest.fixture
 def page(monkeypatch: pytest.MonkeyPatch) -> Iterator[Page]:
     monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")  # Playwright keeps an event loop in this thread
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with chromium() as browser:
         yield browser.new_page(locale="es-CL", viewport={"width": 1280, "height": 900})
         connections.close_all()  # those of this thread while it has an event loop are others than pytest-django's
-        browser.close()
 
 
 @pytest.fixture

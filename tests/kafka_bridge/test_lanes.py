@@ -231,9 +231,8 @@ def test_a_lane_that_hangs_is_not_ready_at_once_and_to_be_restarted_when_it_goes
     assert f"{name}.paid" in get(f"http://127.0.0.1:{running.port}/health/live")[1]
     paid.resume()
     wait_until(lambda: running.bench.rows() == [0, 2, 1], SECONDS)
-    wait_until(
-        lambda: running.counted() == {"main": 1, "paid": 2}, SECONDS
-    )  # told since: what came first was of before
+    # Told since. What came first was of before the hang's end, and could be too old a moment later.
+    wait_until(lambda: running.counted() == {"main": 1, "paid": 2}, SECONDS)
     wait_until(lambda: answers(running.port, "ready") == answers(running.port, "live") == 200, SECONDS)
     running.publish(*SLOW, urgent=True)  # its process goes on telling: that its loop does not come round
     wait_until(lambda: answers(running.port, "live") == 503, SECONDS)

@@ -1,6 +1,5 @@
 """In a browser: the pages about Kafka fit a phone, where staff look first when something fails."""
 
-import shutil
 from collections.abc import Iterator
 from datetime import datetime
 from uuid import uuid4
@@ -11,18 +10,14 @@ from django.contrib.auth import get_user_model
 from django.db import connections
 from django.test import Client
 from django.utils import timezone
-from playwright.sync_api import Page, sync_playwright
+from playwright.sync_api import Page
 from pytest_django import Settings
 from pytest_django.live_server_helper import LiveServer
 
 from kafka_bridge.models import DeadLetter
+from tests.chromium import BROWSER_TEST, chromium
 
-CHROMIUM = shutil.which("chromium")
-pytestmark = [
-    pytest.mark.browser,
-    pytest.mark.django_db(transaction=True),
-    pytest.mark.skipif(not CHROMIUM, reason="there is no Chromium here"),
-]
+pytestmark = [*BROWSER_TEST, pytest.mark.django_db(transaction=True)]
 WIDTH = 390
 TRACEBACK = 'File "/srv/kafka_bridge/batch.py", line 140, in read\n' + "    event = " + "decode_" * 30
 
@@ -37,16 +32,14 @@ def telefono(monkeypatch: pytest.MonkeyPatch, live_server: LiveServer, settings:
     }
     client = Client()
     client.force_login(get_user_model().objects.create_superuser("jefa"))
-    session = {"name": "sessionid", "value": client.cookies["sessionid"].value, "url": live_server.url}
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    session = client.cookies["sessionid"].value
+    with chromium() as browser:
         page = browser.new_page(
             base_url=live_server.url, locale="es-CL", timezone_id="UTC", viewport={"width": WIDTH, "height": 844}
         )
-        page.context.add_cookies([session])  # type: ignore[list-item]
+        page.context.add_cookies([{"name": "sessionid", "value": session, "url": live_server.url}])
         yield page
         connections.close_all()  # those of this thread while it has an event loop are others than pytest-django's
-        browser.close()
 
 
 def test_the_pages_about_kafka_fit_a_phone(telefono: Page) -> None:

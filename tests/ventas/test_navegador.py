@@ -1,7 +1,6 @@
 """In a browser: the weekly mail on a phone. `PICTURES=docs` keeps its picture there."""
 
 import os
-import shutil
 from collections.abc import Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -9,14 +8,14 @@ from uuid import UUID
 
 import pytest
 from django.core.mail import EmailMultiAlternatives
-from playwright.sync_api import Page, Request, sync_playwright
+from playwright.sync_api import Page, Request
 
+from tests.chromium import BROWSER_TEST, chromium
 from ventas import emails, semanas
 from ventas.models import Cuenta, ReporteSemanal
 from ventas.reports import Dia, Resumen
 
-CHROMIUM = shutil.which("chromium")
-pytestmark = [pytest.mark.browser, pytest.mark.skipif(not CHROMIUM, reason="there is no Chromium here")]
+pytestmark = BROWSER_TEST
 W47 = date(2026, 11, 16)
 VENTAS = [14, 11, 0, 19, 27, 41, 33]
 NOMBRES = {
@@ -28,10 +27,8 @@ NOMBRES = {
 
 @pytest.fixture
 def telefono() -> Iterator[Page]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with chromium() as browser:
         yield browser.new_page(locale="es-CL", viewport={"width": 360, "height": 780}, device_scale_factor=2)
-        browser.close()
 
 
 def semana() -> EmailMultiAlternatives:

@@ -1,0 +1,26 @@
+"""Debian's Chromium, for the tests that look at pages as people do."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+import pytest
+from playwright.sync_api import Browser, sync_playwright
+
+CHROMIUM: Final = shutil.which("chromium")
+# Skipped on a machine without it; in CI, which installs it, never: there a test without it fails.
+BROWSER_TEST: Final = [
+    pytest.mark.browser,
+    pytest.mark.skipif(not (CHROMIUM or "CI" in os.environ), reason="there is no Chromium here: apt install chromium"),
+]
+
+
+@contextmanager
+def chromium() -> Iterator[Browser]:
+    """Started for the block. Playwright keeps an event loop in this thread meanwhile."""
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM or "chromium", args=["--no-sandbox"])
+        yield browser
+        browser.close()
