@@ -9,8 +9,8 @@ import psutil
 from django.db import connection
 
 from bench.result import Result
-from ventas import cierre
 from ventas.models import ReporteSemanal, Semana
+from ventas.semanas import cierre
 
 SUMMARY = "closing a week (10,000 reports of 1,000,000 sales) against the bare SQL aggregate over the same rows"
 SALES = 1_000_000

@@ -12,10 +12,10 @@ from django.db import connection
 
 from bench import sink
 from bench.result import Result
-from kafka_bridge.batch import Record
-from kafka_bridge.handlers import consumers
+from kafka_bridge.consuming.handlers import consumers
+from kafka_bridge.consuming.record import Record
+from kafka_bridge.consuming.runner import Runner
 from kafka_bridge.models import ConsumerOffset
-from kafka_bridge.runner import Runner
 from stock.seed import sembrar
 
 SUMMARY = "inventario's sales per second against contabilidad's, from the same topic"

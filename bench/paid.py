@@ -16,11 +16,13 @@ from stdnum.cl.rut import calc_check_digit
 from bench.result import RESULTS, Result
 from bench.system import Http, running
 from deploy.embedded.waiting import wait_until
-from inscripciones import folios
+from inscripciones import ids
 from inscripciones.events import INSCRIPCIONES, InscripcionRecibida
-from kafka_bridge import broker, producer, watermark
-from kafka_bridge.events import encode
-from kafka_bridge.topics import PRIORITY_PARTITION
+from kafka_bridge.brokers import topic_admin
+from kafka_bridge.consuming import progress
+from kafka_bridge.events.codec import encode
+from kafka_bridge.events.topics import PRIORITY_PARTITION
+from kafka_bridge.publishing import producer
 
 SUMMARY = "Paid's p99 from POST to decision with 20,000 normal enrolments waiting, against an empty queue"
 PAID, NORMAL, ROUNDS = 1_000, 20_000, 5
@@ -47,7 +49,7 @@ def form_of_another(*, paid: bool) -> dict[str, object]:
 
 def enrolment(*, paid: bool) -> InscripcionRecibida:
     form = form_of_another(paid=paid)
-    inscripcion_id = folios.emitir(form, dia=timezone.localdate())
+    inscripcion_id = ids.emitir(form, dia=timezone.localdate())
     event_id = InscripcionRecibida.derive_id(inscripcion_id)
     return InscripcionRecibida.now(id=event_id, inscripcion_id=inscripcion_id, **form)
 
@@ -98,8 +100,8 @@ def fill_normal_lane(count: int = NORMAL) -> list[UUID]:
 
 
 def normal_waiting() -> int:
-    ends = watermark.end_offsets(INSCRIPCIONES.name)
-    lacking = watermark.behind("aprobacion", INSCRIPCIONES.name, ends, watermark.topic_uuid(INSCRIPCIONES.name))
+    ends = progress.end_offsets(INSCRIPCIONES.name)
+    lacking = progress.behind("aprobacion", INSCRIPCIONES.name, ends, progress.topic_uuid(INSCRIPCIONES.name))
     return sum(messages for partition, messages in lacking.items() if partition != PRIORITY_PARTITION)
 
 
@@ -139,7 +141,7 @@ def run(say: Say) -> Result:
 
     Raises RuntimeError where the normal lane moved slower than LEAST_SHARE of its rate alone.
     """
-    broker.create_topics(broker.declared_topics())
+    topic_admin.create_topics(topic_admin.declared_topics())
     with running("web", "consumer-aprobacion") as web:
         producer.publish(warm_up := enrolment(paid=True), enrolment(paid=False))
         wait_until(lambda: decided(warm_up.inscripcion_id), 60)

@@ -16,9 +16,10 @@ from rest_framework.test import APIClient
 
 from bench.result import Result
 from inscripciones.models import Usuario
-from ventas import paginacion, reports, semanas
+from ventas.api import pagination
 from ventas.events import VentaRegistrada
 from ventas.models import Semana, Venta
+from ventas.semanas import calendario, reports
 
 SUMMARY = "plans and times of the accounts' queries over 10,000,000 sales of 10,000 maestros (docs/adr/0011)"
 WEEKS, SALES_A_WEEK, MAESTROS = 10, 1_000_000, 10_000
@@ -54,14 +55,19 @@ WHERE mod(hashtext(id::text), 500) = 0
 def fill(say: Say) -> None:
     """Week by week, as it grows in production."""
     for number in range(WEEKS):
-        monday = MONDAY + number * semanas.SEMANA
-        parameters = {"maestros": MAESTROS, "sales": SALES_A_WEEK, "monday": monday, "begin": semanas.comienzo(monday)}
+        monday = MONDAY + number * calendario.SEMANA
+        parameters = {
+            "maestros": MAESTROS,
+            "sales": SALES_A_WEEK,
+            "monday": monday,
+            "begin": calendario.comienzo(monday),
+        }
         with connection.cursor() as cursor:
             cursor.execute(FILL, parameters)
         Semana.nueva(monday).save()
         say(f"{(number + 1) * SALES_A_WEEK:,} sales")
     with connection.cursor() as cursor:
-        cursor.execute(ACCOUNTS, [semanas.comienzo(MONDAY), MAESTROS])
+        cursor.execute(ACCOUNTS, [calendario.comienzo(MONDAY), MAESTROS])
         cursor.execute(VOID)
         cursor.execute("VACUUM ANALYZE ventas_venta")
 
@@ -87,26 +93,26 @@ def questions() -> dict[str, Question]:
     maestro.force_authenticate(Usuario.objects.create_user(username="busiest", maestro_id=BUSIEST))
     staff = Client()
     staff.force_login(Usuario.objects.create_superuser(username="staff"))
-    ventas, last = reverse("ventas:venta-list"), MONDAY + (WEEKS - 1) * semanas.SEMANA
+    ventas, last = reverse("ventas:venta-list"), MONDAY + (WEEKS - 1) * calendario.SEMANA
     suyas = Venta.objects.filter(maestro_id=BUSIEST).order_by("-vendida_en", "-id")
     between = {"desde": MONDAY.isoformat(), "hasta": last.isoformat()}
-    cursor = paginacion._cursor(suyas[DEPTH])
+    cursor = pagination._cursor(suyas[DEPTH])
     una = suyas[DEPTH + 1]
     Venta.objects.filter(pk=una.pk).update(id=VentaRegistrada.derive_id(BUSIEST, una.venta_id))  # as if by an event
     detalle = reverse("ventas:venta-detail", args=[una.venta_id])
     return {
         "first page by date": lambda: maestro.get(ventas, between, **HTTPS),
-        f"page {DEPTH // paginacion.TAMANO} by date": lambda: maestro.get(
+        f"page {DEPTH // pagination.TAMANO} by date": lambda: maestro.get(
             ventas, between | {"cursor": cursor}, **HTTPS
         ),
         "one day": lambda: maestro.get(ventas, {"desde": last.isoformat(), "hasta": last.isoformat()}, **HTTPS),
         "one sale": lambda: maestro.get(detalle, **HTTPS),
         "summary of a week": lambda: maestro.get(
-            reverse("ventas:venta-resumen"), {"semana": semanas.codigo(last)}, **HTTPS
+            reverse("ventas:venta-resumen"), {"semana": calendario.codigo(last)}, **HTTPS
         ),
         "closing's aggregate": lambda: reports.escribir(Semana.objects.get(pk=last)),
         "ledger in the admin": lambda: staff.get(
-            reverse("admin:ventas_venta_changelist"), {"semana": semanas.codigo(last)}, **HTTPS
+            reverse("admin:ventas_venta_changelist"), {"semana": calendario.codigo(last)}, **HTTPS
         ),
     }
 

@@ -16,12 +16,12 @@ from django.db import connection
 
 from bench import sink
 from bench.result import Result
-from kafka_bridge import broker
-from kafka_bridge.batch import Record
-from kafka_bridge.handlers import Consumer, consumers
+from kafka_bridge.brokers import topic_admin, watermarks
+from kafka_bridge.consuming.handlers import Consumer, consumers
+from kafka_bridge.consuming.record import Record
+from kafka_bridge.consuming.runner import Runner
 from kafka_bridge.models import ConsumerOffset, DeadLetter
-from kafka_bridge.runner import Runner
-from ventas import services
+from ventas import libro
 from ventas.events import VENTAS, VentaRegistrada
 from ventas.models import Venta
 
@@ -46,7 +46,7 @@ def registrar(ventas: list[VentaRegistrada]) -> None:
 
     Either at that sale, as code that looks at one event after the other; or without a hint, as a constraint does at COMMIT.
     """
-    services.registrar(ventas)
+    libro.registrar(ventas)
     for venta in ventas:
         if venta.producto == POISON:
             raise ValueError(POISON)
@@ -94,7 +94,7 @@ def one_run(start: dict[tuple[str, int], int]) -> float:
     sink.empty_ledger()
     DeadLetter.objects.all().delete()
     ConsumerOffset.objects.all().delete()
-    uuid = broker.topic_uuids([VENTAS.name])[VENTAS.name]
+    uuid = topic_admin.topic_uuids([VENTAS.name])[VENTAS.name]
     ConsumerOffset.objects.bulk_create(
         ConsumerOffset(consumer="contabilidad", topic=topic, partition=partition, next_offset=offset, topic_uuid=uuid)
         for (topic, partition), offset in start.items()
@@ -124,7 +124,7 @@ def run(say: Say) -> Result:
     gc.freeze()  # as run_consumer does
     for number in range(1, ROUNDS + 1):
         for kind, rates in rounds.items():
-            start = broker.end_offsets(broker.partitions_of(VENTAS.name))
+            start = watermarks.end_offsets(topic_admin.partitions_of(VENTAS.name))
             places = fill(kind)
             rates.append(one_run(start))
             check_outcome(kind, places)

@@ -26,8 +26,9 @@ from deploy.embedded.waiting import wait_until
 from inscripciones import credenciales
 from inscripciones.events import InscripcionAprobada
 from inscripciones.models import Usuario
-from kafka_bridge import broker, producer
-from kafka_bridge.topics import Topic
+from kafka_bridge.brokers import topic_admin
+from kafka_bridge.events.topics import Topic
+from kafka_bridge.publishing import producer
 from stock.models import Existencia
 
 SUMMARY = "p99 from the 202 of a maestro's notice to the filled cart, against a bare Kafka round trip"
@@ -120,7 +121,7 @@ class RoundTrips:
 
     def __init__(self) -> None:
         self.topic = f"bench.{uuid4()}"
-        broker.create_topics([Topic(name=self.topic, partitions=1)])
+        topic_admin.create_topics([Topic(name=self.topic, partitions=1)])
         self.producer = Producer({**settings.KAFKA_CLIENT_CONFIG, "acks": "all", "linger.ms": 2})
         self.consumer = KafkaConsumer(
             {

@@ -14,14 +14,14 @@ from django.conf import settings
 from django.db import connection
 
 from bench.result import Result
-from kafka_bridge.batch import Record
-from kafka_bridge.events import Message, decode, encode
-from kafka_bridge.handlers import consumers
+from kafka_bridge.consuming.handlers import consumers
+from kafka_bridge.consuming.record import Record
+from kafka_bridge.consuming.runner import Runner
+from kafka_bridge.events.codec import Message, decode, encode
 from kafka_bridge.models import ConsumerOffset
-from kafka_bridge.runner import Runner
-from ventas import services
+from ventas import libro
 from ventas.events import VENTAS, VentaRegistrada
-from ventas.semanas import dia_en_chile, lunes_de
+from ventas.semanas.calendario import dia_en_chile, lunes_de
 
 SUMMARY = "contabilidad's rows per second against a bare loop that consumes, decodes and COPYs, and against plain COPY"
 SALES = 100_000
@@ -122,8 +122,8 @@ def copy(sales: list[VentaRegistrada]) -> None:
     rows = []
     for event in sales:
         day = dia_en_chile(event.vendida_en)
-        rows.append(services._fila(event, day, lunes_de(day)))
-    services._copiar(rows)
+        rows.append(libro._fila(event, day, lunes_de(day)))
+    libro._copiar(rows)
 
 
 def with_copy_alone() -> float:

@@ -11,7 +11,7 @@ from typing import Any
 
 from deploy.embedded.ports import HOST, free_port
 from deploy.embedded.waiting import wait_until
-from mamochi_site.stack import CHECKOUT, application_processes
+from mamochi_site.local.system import CHECKOUT, application_processes
 
 SETTINGS = {"REVISION_AUTOMATICA": "true", "LIMITE_INSCRIPCIONES": "", "HTTPS_ONLY": "false", "LOG_FORMAT": "json"}
 

@@ -12,7 +12,7 @@ from typing import Final
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 
-from inscripciones import formato
+from inscripciones import normalizacion
 from inscripciones.events import InscripcionRecibida
 from inscripciones.models import Inscripcion
 
@@ -81,7 +81,7 @@ def _pasa_si(condicion: bool, otro: Resultado, razon: str) -> tuple[Resultado, s
 
 
 def rut_valido(form: InscripcionRecibida, _: Conocido) -> tuple[Resultado, str]:
-    return _pasa_si(_normal(formato.rut, form.rut), Resultado.INFRINGE, "El RUT no es válido.")
+    return _pasa_si(_normal(normalizacion.rut, form.rut), Resultado.INFRINGE, "El RUT no es válido.")
 
 
 def rut_de_persona(form: InscripcionRecibida, _: Conocido) -> tuple[Resultado, str]:
@@ -95,15 +95,15 @@ def correo_valido(form: InscripcionRecibida, _: Conocido) -> tuple[Resultado, st
 
 
 def comuna_oficial(form: InscripcionRecibida, _: Conocido) -> tuple[Resultado, str]:
-    return _pasa_si(_normal(formato.comuna, form.comuna), Resultado.INFRINGE, "La comuna no existe en Chile.")
+    return _pasa_si(_normal(normalizacion.comuna, form.comuna), Resultado.INFRINGE, "La comuna no existe en Chile.")
 
 
 def telefono_chileno(form: InscripcionRecibida, _: Conocido) -> tuple[Resultado, str]:
-    return _pasa_si(_normal(formato.telefono, form.telefono), Resultado.INFRINGE, "El teléfono no es de Chile.")
+    return _pasa_si(_normal(normalizacion.telefono, form.telefono), Resultado.INFRINGE, "El teléfono no es de Chile.")
 
 
 def pago_con_comprobante(form: InscripcionRecibida, _: Conocido) -> tuple[Resultado, str]:
-    tiene = bool(formato.clave_de_comprobante(form.comprobante_pago)) or not form.paid
+    tiene = bool(normalizacion.clave_de_comprobante(form.comprobante_pago)) or not form.paid
     return _pasa_si(tiene, Resultado.INFRINGE, "Dice que está pagada y no trae comprobante de pago.")
 
 
@@ -113,12 +113,12 @@ def identidad_sin_inscribir(form: InscripcionRecibida, conocido: Conocido) -> tu
 
 
 def buzon_sin_inscribir(form: InscripcionRecibida, conocido: Conocido) -> tuple[Resultado, str]:
-    alias = form.email not in conocido.por_email and formato.buzon(form.email) in conocido.por_buzon
+    alias = form.email not in conocido.por_email and normalizacion.buzon(form.email) in conocido.por_buzon
     return _pasa_si(not alias, Resultado.DUDA, "El correo es un alias del de otra inscripción, pendiente o aprobada.")
 
 
 def comprobante_sin_uso(form: InscripcionRecibida, conocido: Conocido) -> tuple[Resultado, str]:
-    usado = form.paid and formato.clave_de_comprobante(form.comprobante_pago) in conocido.comprobantes
+    usado = form.paid and normalizacion.clave_de_comprobante(form.comprobante_pago) in conocido.comprobantes
     return _pasa_si(not usado, Resultado.DUDA, "Otra inscripción ya usó este comprobante de pago.")
 
 
@@ -184,4 +184,4 @@ def _es_correo(texto: str) -> bool:
         validate_email(texto)
     except ValidationError:
         return False
-    return texto == formato.email(texto)
+    return texto == normalizacion.email(texto)

@@ -2,8 +2,8 @@
 
 from typing import Any, Final
 
+from gremio.permissions import make_group
 from inscripciones.tasks import SWEEP_SECONDS
-from kafka_bridge.groups import make_group
 
 GRUPO: Final = "Revisores"
 PERMISOS: Final = (

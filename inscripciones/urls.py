@@ -4,7 +4,7 @@ from django.contrib.auth.views import LogoutView
 from django.urls import include, path
 from rest_framework.routers import SimpleRouter
 
-from inscripciones import views
+from inscripciones.api import views
 
 app_name = "inscripciones"
 router = SimpleRouter(use_regex_path=False)

@@ -10,7 +10,7 @@ class KafkaBridgeConfig(AppConfig):
     verbose_name = "Kafka"
 
     def ready(self) -> None:
-        autodiscover_modules("events", "consumers", "tracers", "duties")
+        autodiscover_modules("events", "consumers", "monitoring")
         from kafka_bridge.checks import check_deployment, check_events
 
         checks.register(check_events, "events")

@@ -14,12 +14,13 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error
 from django.core.checks import Warning as Caution
 
-from kafka_bridge import broker
-from kafka_bridge.events import Event, registered
-from kafka_bridge.topics import DAY_MS, Topic
+from kafka_bridge import conf
+from kafka_bridge.brokers import client, topic_admin
+from kafka_bridge.events.event import Event, registered
+from kafka_bridge.events.topics import DAY_MS, Topic
 
 KAFKA_TAG: Final = "kafka"
-TYPE_PATTERN: Final = re.compile(r"mamochi\.[a-z][a-z0-9-]*\.[a-z][a-z0-9-]*\.v[1-9][0-9]*")
+TYPE_PATTERN: Final = re.compile(re.escape(conf.PREFIX) + r"\.[a-z][a-z0-9-]*\.[a-z][a-z0-9-]*\.v[1-9][0-9]*")
 OWN_OPTIONS: Final = {"acks", "request.required.acks", "enable.idempotence", "enable.auto.commit", "auto.offset.reset"}
 MAIL_NOBODY_GETS: Final = ("console", "dummy", "locmem", "filebased")
 SHORTEST_RETENTION_MS: Final = 14 * DAY_MS  # a week, its closing and a backup of the week before
@@ -47,7 +48,7 @@ def _rules(event: type[Event]) -> Iterator[tuple[str, str]]:
     named = TYPE_PATTERN.fullmatch(event.type)
     yield (
         "" if named else f"has the type {event.type!r}, which is no name for one.",
-        "Name it mamochi.<area>.<what-happened>.v<N>, in lower case with hyphens.",
+        f"Name it {conf.PREFIX}.<area>.<what-happened>.v<N>, in lower case with hyphens.",
     )
     yield (
         "has no key." if event.key is Event.key else "",
@@ -162,7 +163,7 @@ def topics_reach_back(topics: Iterable[Topic]) -> Iterator[CheckMessage]:
 def check_brokers(**_options: Any) -> list[CheckMessage]:
     """What `check --tag kafka` finds out about the declared topics."""
     try:
-        return list(topics_are_as_declared(broker.declared_topics()))
+        return list(topics_are_as_declared(topic_admin.declared_topics()))
     except KafkaException as error:
         hint = "Is KAFKA_BOOTSTRAP_SERVERS right, and are the brokers up?"
         return [Error(f"Kafka does not answer: {error.args[0].str()}.", hint=hint, id="kafka_bridge.E201")]
@@ -170,7 +171,7 @@ def check_brokers(**_options: Any) -> list[CheckMessage]:
 
 def topics_are_as_declared(topics: Iterable[Topic]) -> Iterator[CheckMessage]:
     """Raises KafkaException where no broker answers."""
-    metadata = broker.admin().list_topics(timeout=broker.TIMEOUT_SECONDS)
+    metadata = client.admin().list_topics(timeout=client.TIMEOUT_SECONDS)
     wanted = list(topics)
     there = [topic for topic in wanted if topic.name in metadata.topics]
     for topic in wanted:
@@ -186,7 +187,7 @@ def topics_are_as_declared(topics: Iterable[Topic]) -> Iterator[CheckMessage]:
 
 def _configs(topics: list[Topic]) -> dict[str, dict[str, str]]:
     resources = [ConfigResource(ConfigResource.Type.TOPIC, topic.name) for topic in topics]
-    futures = broker.admin().describe_configs(resources, request_timeout=broker.TIMEOUT_SECONDS) if resources else {}
+    futures = client.admin().describe_configs(resources, request_timeout=client.TIMEOUT_SECONDS) if resources else {}
     return {
         resource.name: {name: entry.value for name, entry in future.result().items()}
         for resource, future in futures.items()
@@ -198,7 +199,7 @@ def _replicas(topics: list[Topic]) -> dict[str, int]:
     if not topics:
         return {}
     names = TopicCollection([topic.name for topic in topics])
-    futures = broker.admin().describe_topics(names, request_timeout=broker.TIMEOUT_SECONDS)
+    futures = client.admin().describe_topics(names, request_timeout=client.TIMEOUT_SECONDS)
     return {name: min(len(at.replicas) for at in future.result().partitions) for name, future in futures.items()}
 
 

@@ -11,7 +11,7 @@ from typing import Final
 from confluent_kafka import KafkaException
 from django.db import DatabaseError, DataError, InterfaceError, ProgrammingError, connection
 
-from kafka_bridge.events import Undecodable
+from kafka_bridge.exceptions import Undecodable
 
 # Connection exception; insufficient resources; operator intervention (shutdown, crash); system error; read-only server.
 OUTAGE_STATES: Final = ("08", "53", "57P", "58", "25006")

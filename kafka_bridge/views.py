@@ -7,7 +7,9 @@ from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from prometheus_client import CONTENT_TYPE_LATEST
 
-from kafka_bridge import asyncapi, broker, scrape
+from kafka_bridge.brokers import client
+from kafka_bridge.docs import asyncapi
+from kafka_bridge.monitoring import scrape
 
 KAFKA_SECONDS: Final = 0.2  # only told, and Kubernetes waits for one second by default
 
@@ -19,7 +21,7 @@ def live(_request: HttpRequest) -> HttpResponse:
 
 def ready(_request: HttpRequest) -> HttpResponse:
     """200 while events can be accepted: Kafka or the database's outbox takes them, and tokens can be checked."""
-    parts = {"base_de_datos": _database_answers(), "kafka": broker.answers(timeout=KAFKA_SECONDS)}
+    parts = {"base_de_datos": _database_answers(), "kafka": client.answers(timeout=KAFKA_SECONDS)}
     ok = parts["base_de_datos"]  # without Kafka the outbox still accepts
     return JsonResponse({"listo": ok, **parts}, status=200 if ok else 503, headers={} if ok else {"Retry-After": "5"})
 

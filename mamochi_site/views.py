@@ -9,8 +9,8 @@ from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.loader import render_to_string
 
-from inscripciones.throttling import LimiteEntradas
-from kafka_bridge.producer import RETRY_AFTER_SECONDS
+from inscripciones.api.throttling import LimiteEntradas
+from kafka_bridge.publishing.producer import RETRY_AFTER_SECONDS
 
 NO_ENCONTRADO: Final = "No encontrado: revisa la dirección."
 NO_SE_ENTIENDE: Final = "La solicitud lleva algo que no se puede leer: revisa la dirección y lo que enviaste."

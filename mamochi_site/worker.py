@@ -14,7 +14,7 @@ from celery.signals import (
     worker_process_shutdown,
 )
 
-from kafka_bridge import traceparent
+from kafka_bridge.telemetry import traceparent
 
 TRACES: Final = "mamochi_traces"  # a task's header: the traces that met in the batch that asked for it
 BEAT_SECONDS: Final = 2.0
@@ -32,7 +32,7 @@ class Probe(bootsteps.Step):
     requires = ("celery.worker.components:Pool",)
 
     def __init__(self, parent: Any, **_: Any) -> None:
-        from kafka_bridge import metrics, probe
+        from kafka_bridge.telemetry import metrics, probe
 
         for task in parent.app.tasks:
             if not task.startswith("celery."):  # from zero: see metrics.py
@@ -47,7 +47,7 @@ class MainLoop(bootsteps.StartStopStep):
     requires = ("celery.worker.consumer.connection:Connection",)
 
     def start(self, parent: Any) -> None:
-        from kafka_bridge.observed import Pulse
+        from kafka_bridge.telemetry.pulse import Pulse
 
         self.pulse = Pulse("worker")
         self.pulse.beat(working=True)
@@ -89,7 +89,7 @@ def _header(task: "Task[..., Any]", name: str) -> Any:
 
 @task_postrun.connect
 def end(task_id: str, task: "Task[..., Any]", state: str | None = None, **_: Any) -> None:
-    from kafka_bridge import logs, metrics
+    from kafka_bridge.telemetry import logs, metrics
 
     stack, began = _running.pop(task_id)
     with stack:

@@ -4,9 +4,9 @@ import os
 
 from django.core.wsgi import get_wsgi_application
 
-from mamochi_site import patience
+from mamochi_site import db_timeout
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mamochi_site.settings")
 
 application = get_wsgi_application()
-patience.install()
+db_timeout.install()

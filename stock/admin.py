@@ -19,8 +19,8 @@ from unfold.admin import ModelAdmin
 from unfold.decorators import action, display
 from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
-from stock import reports, services
-from stock.formato import con_unidad, miles
+from gremio.formats import con_unidad, miles
+from stock import inventario, reports
 from stock.models import Anulacion, Aviso, Carro, Existencia, Insumo, Movimiento
 
 PROXIMOS: Final = 8
@@ -58,7 +58,7 @@ class InsumoAdmin(ModelAdmin):
     def save_model(self, request: HttpRequest, obj: Model, form: Any, change: bool) -> None:
         super().save_model(request, obj, form, change)
         if not change:
-            services.estrenar(obj.pk)
+            inventario.estrenar(obj.pk)
 
     @admin.display(description="capacidad del carro", ordering="capacidad")
     def capacidad_(self, insumo: Insumo) -> str:
@@ -160,10 +160,10 @@ class CarroAdmin(SoloLectura):
         if not form.is_valid():
             return self._pedir_correccion(request, carro, form)
         datos = form.cleaned_data
-        correccion = services.Correccion(
+        correccion = inventario.Correccion(
             datos["evento_id"], carro.pk, datos["insumo"].pk, datos["cantidad"], datos["motivo"]
         )
-        services.corregir(correccion, ahora=timezone.now())
+        inventario.corregir(correccion, ahora=timezone.now())
         self.log_change(request, carro, f"Corrigió {datos['cantidad']:+} de {datos['insumo']}: {datos['motivo']}")
         self.message_user(request, f"Stock de {carro} corregido.", messages.SUCCESS)
         return redirect("admin:stock_carro_change", object_id)

@@ -5,8 +5,9 @@ from uuid import UUID
 
 import msgspec
 
-from kafka_bridge.events import Amount, Code, Event, Instant
-from kafka_bridge.topics import Topic
+from gremio.types import Amount, Code
+from kafka_bridge.events.event import Event, Instant
+from kafka_bridge.events.topics import Topic
 
 STOCK = Topic(name="mamochi.stock", partitions=3)
 

@@ -12,7 +12,7 @@ from django.db.models import Count
 from django.db.models.functions import TruncDate
 from django.utils import timezone
 
-from stock.formato import con_unidad
+from gremio.formats import con_unidad
 from stock.libro import Llave
 from stock.models import Carro, Existencia, Insumo, Movimiento
 

@@ -2,7 +2,7 @@
 
 from typing import Any, Final
 
-from kafka_bridge.groups import make_group
+from gremio.permissions import make_group
 
 # Enough for ten `mediano`: mote in g, huesillos in pieces, jugo in ml, cups in pieces.
 INSUMOS: Final = {

@@ -3,10 +3,10 @@
 from celery import shared_task
 from django.utils import timezone
 
-from stock import services
+from stock import reposicion
 
 
 @shared_task
 def revisar_avisos() -> None:
     """Decides notices that waited for sales to be counted, and raises those that nobody raised."""
-    services.revisar(ahora=timezone.now())
+    reposicion.revisar(ahora=timezone.now())

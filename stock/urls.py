@@ -2,10 +2,9 @@
 
 from rest_framework.routers import SimpleRouter
 
-from stock import views
+from stock.api import views
 
 app_name = "stock"
-
 router = SimpleRouter()
 router.register("stock/avisos", views.AvisoViewSet, basename="aviso")
 router.register("stock/movimientos", views.MovimientoViewSet, basename="movimiento")

@@ -18,7 +18,8 @@ def patience() -> Iterator[None]:
 
     Less in a consumer's round without a message: hundreds of tests wait for one, to be positioned and to stop.
     """
-    from kafka_bridge import producer, runner
+    from kafka_bridge.consuming import runner
+    from kafka_bridge.publishing import producer
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(producer, "DEADLINE_MS", 30_000)
@@ -29,13 +30,13 @@ def patience() -> Iterator[None]:
 @pytest.fixture
 def from_the_topics_ends(kafka: str, transactional_db: None) -> None:
     """All consumers start behind what other tests have left in the topics: runs of poison, which would stop them, too."""
-    from kafka_bridge import broker
-    from kafka_bridge.handlers import consumers
+    from kafka_bridge.brokers import topic_admin, watermarks
+    from kafka_bridge.consuming.handlers import consumers
     from kafka_bridge.models import ConsumerOffset
 
-    broker.create_topics(broker.declared_topics())
-    uuids = broker.topic_uuids([topic.name for topic in broker.declared_topics()])
-    ends = broker.end_offsets([at for name in uuids for at in broker.partitions_of(name)])
+    topic_admin.create_topics(topic_admin.declared_topics())
+    uuids = topic_admin.topic_uuids([topic.name for topic in topic_admin.declared_topics()])
+    ends = watermarks.end_offsets([at for name in uuids for at in topic_admin.partitions_of(name)])
     ConsumerOffset.objects.bulk_create(
         ConsumerOffset(consumer=name, topic=at[0], partition=at[1], next_offset=end, topic_uuid=uuids[at[0]])
         for name, consumer in consumers.items()

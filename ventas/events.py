@@ -5,8 +5,9 @@ from uuid import UUID
 
 import msgspec
 
-from kafka_bridge.events import Amount, Code, Event, Instant, Text
-from kafka_bridge.topics import Topic
+from gremio.types import Amount, Code
+from kafka_bridge.events.event import Event, Instant, Text
+from kafka_bridge.events.topics import Topic
 
 VENTAS = Topic(name="mamochi.ventas", partitions=6)
 MAX_UNIDADES: Final = 1_000  # of one sale

@@ -13,7 +13,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from ventas import semanas
+from ventas.semanas import calendario
 
 CODIGO_VALIDO = RegexValidator(r"^[a-z0-9_-]+$", "Solo minúsculas, números y guiones.")
 
@@ -134,16 +134,16 @@ class Semana(models.Model):
         ]
 
     def __str__(self) -> str:
-        return semanas.codigo(self.lunes)
+        return calendario.codigo(self.lunes)
 
     @classmethod
     def nueva(cls, lunes: date) -> "Semana":
         """An open week, unsaved, that ends when the calendar says."""
-        return cls(lunes=lunes, hasta=semanas.limites(lunes)[1])
+        return cls(lunes=lunes, hasta=calendario.limites(lunes)[1])
 
     @property
     def desde(self) -> datetime:
-        return semanas.limites(self.lunes)[0]
+        return calendario.limites(self.lunes)[0]
 
     @property
     def cerrada(self) -> bool:
@@ -263,4 +263,4 @@ class ReporteSemanal(models.Model):
         indexes = [models.Index(fields=["id"], name="reports_to_send", condition=Q(envio="pendiente"))]
 
     def __str__(self) -> str:
-        return f"{semanas.codigo(self.semana_id)}: {self.cantidad_ventas} ventas"
+        return f"{calendario.codigo(self.semana_id)}: {self.cantidad_ventas} ventas"

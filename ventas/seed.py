@@ -6,7 +6,7 @@ from typing import Any, Final
 
 from django.apps import apps
 
-from kafka_bridge.groups import make_group
+from gremio.permissions import make_group
 
 INSUMOS: Final = {
     # code: (name, unit, CLP a unit)

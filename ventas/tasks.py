@@ -8,7 +8,7 @@ from celery import Task, shared_task
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
-from ventas import cierre, envios, semanas
+from ventas.semanas import calendario, cierre, envios
 
 logger = logging.getLogger(__name__)
 
@@ -24,7 +24,7 @@ def cerrar_semanas(self: "Task[..., int]", semana: str = "", hasta: str = "") ->
     tried again every few seconds for a minute, then by Beat's next round. Returns how many of them are closed.
     """
     ahora = timezone.now()
-    explicita = {semanas.lunes_de_codigo(semana): _momento(hasta)} if semana else {}
+    explicita = {calendario.lunes_de_codigo(semana): _momento(hasta)} if semana else {}
     por_cerrar = dict.fromkeys(cierre.semanas_vencidas(ahora=ahora)) | explicita
     cerradas = [cierre.cerrar_semana(lunes, ahora=ahora, hasta=por_cerrar[lunes]) for lunes in sorted(por_cerrar)]
     if any(cerradas):
@@ -39,7 +39,7 @@ def _momento(texto: str) -> datetime | None:
     if not texto:
         return None
     momento = datetime.fromisoformat(texto)
-    return momento if momento.tzinfo else momento.replace(tzinfo=semanas.CHILE)
+    return momento if momento.tzinfo else momento.replace(tzinfo=calendario.CHILE)
 
 
 def insinuar_envio() -> None:

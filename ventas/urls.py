@@ -3,7 +3,7 @@
 from django.urls import path
 from rest_framework.routers import SimpleRouter
 
-from ventas.views import ProductosView, VentaViewSet
+from ventas.api.views import ProductosView, VentaViewSet
 
 app_name = "ventas"
 router = SimpleRouter()

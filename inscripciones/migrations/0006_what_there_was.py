@@ -4,8 +4,8 @@ from django.db import migrations
 from django.db.backends.base.schema import BaseDatabaseSchemaEditor
 from django.db.migrations.state import StateApps
 
-from inscripciones.formato import buzon, clave_de_comprobante
-from kafka_bridge.groups import make_permissions
+from gremio.permissions import make_permissions
+from inscripciones.normalizacion import buzon, clave_de_comprobante
 
 NUEVOS = ("anular_credenciales", "corregir_correo", "dar_de_baja_maestro", "reactivar_maestro")
 

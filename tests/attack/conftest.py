@@ -19,7 +19,7 @@ from deploy.embedded.ports import HOST, next_free_port
 from inscripciones import credenciales
 from inscripciones import seed as inscripciones_seed
 from inscripciones.models import Usuario
-from kafka_bridge import broker
+from kafka_bridge.brokers import topic_admin
 from stock import seed as stock_seed
 from tests.attack.wire import Answer, request_bytes, send
 from tests.stack import wait_until
@@ -68,7 +68,7 @@ class Target:
 def target(
     kafka: str, django_db_setup: None, django_db_blocker: DjangoDbBlocker, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[Target]:
-    broker.create_topics(broker.declared_topics())
+    topic_admin.create_topics(topic_admin.declared_topics())
     log = tmp_path_factory.mktemp("web") / "gunicorn.log"
     with django_db_blocker.unblock():
         seed_all()

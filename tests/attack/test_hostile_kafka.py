@@ -23,20 +23,21 @@ from pytest_django import Settings
 
 from inscripciones.events import InscripcionAprobada
 from inscripciones.models import Inscripcion, Maestro, Usuario
-from kafka_bridge import broker
-from kafka_bridge.asyncapi import example_of
-from kafka_bridge.events import Event, encode, registered
-from kafka_bridge.handlers import Consumer, consumers
+from kafka_bridge.brokers import topic_admin, watermarks
+from kafka_bridge.consuming.handlers import Consumer, consumers
+from kafka_bridge.consuming.runner import Runner
+from kafka_bridge.docs.asyncapi import example_of
+from kafka_bridge.events.codec import encode
+from kafka_bridge.events.event import Event, registered
 from kafka_bridge.models import ConsumerOffset, DeadLetter
-from kafka_bridge.runner import Runner
-from stock import services as stock_services
+from stock import reposicion as stock_services
 from stock.models import Aviso, Carro
 from tests.attack.conftest import seed_all
 from tests.inscripciones.datos import evento, formulario, pagado
 from tests.stack import wait_until
-from ventas import reports, semanas
 from ventas.events import VentaRegistrada
 from ventas.models import Cuenta, Semana, Venta
+from ventas.semanas import calendario, reports
 
 pytestmark = pytest.mark.django_db(transaction=True)
 SECONDS = 200.0
@@ -234,7 +235,9 @@ def all_consumers() -> Iterator[threading.Event]:
 
 
 def wait_until_all_is_read(stop: threading.Event) -> None:
-    ends = broker.end_offsets([at for topic in broker.declared_topics() for at in broker.partitions_of(topic.name)])
+    ends = watermarks.end_offsets(
+        [at for topic in topic_admin.declared_topics() for at in topic_admin.partitions_of(topic.name)]
+    )
 
     def read() -> bool:
         rows = ConsumerOffset.objects.all()
@@ -306,7 +309,7 @@ def check_what_comes_after(good: Good) -> None:
     now = timezone.now()
     stock_services.revisar(ahora=now)
     assert Semana.objects.count() < 10
-    week = semanas.semana_de(now)
+    week = calendario.semana_de(now)
     assert reports.resumen(week).cantidad_ventas >= len(good.sales)
     assert sum(own.cantidad_ventas for own in reports.resumenes(week, good.maestros).values()) == len(good.sales)
 

@@ -16,8 +16,8 @@ from pytest_django import Settings
 from rest_framework.settings import api_settings
 
 from inscripciones import credenciales
+from inscripciones.api.throttling import direccion
 from inscripciones.models import Usuario
-from inscripciones.throttling import direccion
 from tests.kafka_bridge.test_logs import Kept, Lines, kept, lines  # noqa: F401 - fixtures
 
 pytestmark = pytest.mark.django_db

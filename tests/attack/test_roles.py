@@ -21,19 +21,20 @@ from django.utils import timezone
 from pytest_django import Settings
 from rest_framework.test import APIClient
 
-from inscripciones import credenciales, folios
+from inscripciones import credenciales, ids
 from inscripciones.models import Usuario
 from inscripciones.seed import GRUPO as REVISORES
-from kafka_bridge import broker
+from kafka_bridge.brokers import topic_admin
 from mamochi_site.middleware import NO_PAGE
 from stock.seed import GRUPO as DISTRIBUIDORES
 from tests.attack.conftest import seed_all
 from tests.attack.routes import all_views, methods_of
 from tests.inscripciones.datos import formulario
-from ventas import catalogo, semanas
+from ventas.api import catalogo
 from ventas.events import VentaRegistrada
 from ventas.models import Venta
 from ventas.seed import GRUPO as CONTADORES
+from ventas.semanas import calendario
 
 pytestmark = pytest.mark.django_db
 OUTSIDE = ("anonymous", "maestro", "other", "revoked", "session")
@@ -211,9 +212,9 @@ def a_sale_of(maestro_id: UUID) -> UUID:
         precio_unitario=2_000,
         costo_unitario=610,
         vendida_en=now,
-        dia=semanas.dia_en_chile(now),
+        dia=calendario.dia_en_chile(now),
         registrada_en=now,
-        semana_contable=semanas.semana_de(now),
+        semana_contable=calendario.semana_de(now),
     )
     return venta_id
 
@@ -221,7 +222,7 @@ def a_sale_of(maestro_id: UUID) -> UUID:
 @pytest.fixture
 def world(kafka: str, settings: Settings) -> World:
     settings.LIMITE_INSCRIPCIONES = settings.LIMITE_ENTRADAS = ""
-    broker.create_topics(broker.declared_topics())
+    topic_admin.create_topics(topic_admin.declared_topics())
     seed_all()
     catalogo.olvidar()
     maestro = a_maestro()
@@ -242,7 +243,7 @@ def world(kafka: str, settings: Settings) -> World:
         "staff": with_session(staff()),
         "root": with_session(Usuario.objects.create_superuser(username=str(uuid4()))),
     }
-    return World(a_sale_of(maestro.maestro_id), folios.emitir(formulario(), dia=timezone.localdate()), clients)
+    return World(a_sale_of(maestro.maestro_id), ids.emitir(formulario(), dia=timezone.localdate()), clients)
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: " ".join(row[:2]))

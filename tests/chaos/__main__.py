@@ -12,7 +12,7 @@ from rich.console import Console
 
 from deploy.embedded import Stack, StackError
 from deploy.embedded.signals import interrupt_on_termination
-from mamochi_site.stack import CHECKOUT, DEFAULT_PORT, running_system
+from mamochi_site.local.system import CHECKOUT, DEFAULT_PORT, running_system
 
 DEFAULT_FOLDER: Final = CHECKOUT / ".mamochi" / "chaos"
 SETTINGS: Final = {"REVISION_AUTOMATICA": "true", "LIMITE_INSCRIPCIONES": "", "LOG_LEVEL": "INFO"}

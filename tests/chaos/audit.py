@@ -10,10 +10,10 @@ from typing import Any, Final
 
 import psycopg
 
-from mamochi_site.demo.audit import WEEK_SUBJECT, Check, numbers_in
-from mamochi_site.demo.client import Api
-from mamochi_site.demo.maestro import CREDENTIALS_SUBJECT
-from mamochi_site.stack import System
+from mamochi_site.local.demo.audit import WEEK_SUBJECT, Check, numbers_in
+from mamochi_site.local.demo.client import Api
+from mamochi_site.local.demo.maestro import CREDENTIALS_SUBJECT
+from mamochi_site.local.system import System
 from tests.chaos.journal import NO_ANSWER, Journal
 from tests.chaos.load import token_of
 from tests.chaos.nemesis import Fault

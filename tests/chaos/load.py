@@ -10,9 +10,9 @@ from typing import Any, Final
 from uuid import UUID
 
 from deploy.embedded.mailbox import Mailbox
-from mamochi_site.demo.client import Answer, Api
-from mamochi_site.demo.maestro import CREDENTIALS_SUBJECT, TOKEN
-from mamochi_site.demo.people import Persona, gather
+from mamochi_site.local.demo.client import Answer, Api
+from mamochi_site.local.demo.maestro import CREDENTIALS_SUBJECT, TOKEN
+from mamochi_site.local.demo.people import Persona, gather
 from tests.chaos.journal import NO_ANSWER, Entry, Journal
 
 VENDORS: Final = 8

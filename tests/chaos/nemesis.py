@@ -12,7 +12,7 @@ from confluent_kafka.admin import AdminClient
 
 from deploy.embedded.kafka import Broker
 from deploy.embedded.server import Server
-from mamochi_site.stack import CONSUMERS, System
+from mamochi_site.local.system import CONSUMERS, System
 from tests.chaos.pulse import PROBE
 
 CALM_S: Final = (3.0, 6.0)  # between two faults

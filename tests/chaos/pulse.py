@@ -12,7 +12,7 @@ import psycopg
 from confluent_kafka import KafkaError, Producer
 from confluent_kafka import Message as KafkaMessage
 
-from kafka_bridge.topics import Topic
+from kafka_bridge.events.topics import Topic
 
 PROBE: Final = Topic(name="chaos.probe", partitions=3)  # as every topic of ours: three replicas, two must have a record
 EVERY_S: Final = 0.2

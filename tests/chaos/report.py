@@ -13,7 +13,7 @@ from rich.panel import Panel
 from rich.table import Table
 from rich.text import Text
 
-from mamochi_site.demo.audit import Check
+from mamochi_site.local.demo.audit import Check
 from tests.chaos.journal import NO_ANSWER, Entry, Journal
 from tests.chaos.nemesis import Fault
 from tests.chaos.pulse import KafkaPulse, RowsPulse

@@ -17,11 +17,11 @@ from rich.live import Live
 
 from deploy.embedded.waiting import wait_until
 from inscripciones.models import Envio
-from kafka_bridge import broker
+from kafka_bridge.brokers import topic_admin
 from kafka_bridge.models import OutboxMessage
-from mamochi_site.demo.observers import declared_partitions, progress
-from mamochi_site.demo.week import closing_now
-from mamochi_site.stack import System
+from mamochi_site.local.demo.observers import declared_partitions, progress
+from mamochi_site.local.demo.week import closing_now
+from mamochi_site.local.system import System
 from stock.models import Aviso
 from tests.chaos import report
 from tests.chaos.audit import Audit
@@ -44,7 +44,7 @@ class Run:
         self.journal = Journal(self.folder / "journal.jsonl")
         self.seconds = 60 * options.minutes
         self.stop_faults, self.stop_load, self.stop_watching = threading.Event(), threading.Event(), threading.Event()
-        broker.create_topics([PROBE])
+        topic_admin.create_topics([PROBE])
         chance = random.Random(options.seed)  # noqa: S311 - a run that can be repeated
         crowd = Crowd(random.Random(chance.getrandbits(64)))  # noqa: S311
         clock = self.journal.now

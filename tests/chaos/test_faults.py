@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from mamochi_site.stack import CHECKOUT
+from mamochi_site.local.system import CHECKOUT
 
 pytestmark = pytest.mark.chaos
 SECONDS = 900.0

@@ -26,8 +26,9 @@ from deploy.embedded.waiting import wait_until
 from inscripciones import envios
 from inscripciones.events import INSCRIPCIONES, InscripcionAprobada
 from inscripciones.models import Envio, Inscripcion, Maestro
-from kafka_bridge import broker, producer
+from kafka_bridge.brokers import topic_admin
 from kafka_bridge.models import OutboxMessage
+from kafka_bridge.publishing import producer
 
 pytestmark = [pytest.mark.chaos, pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("kafka", "smtp")]
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -58,7 +59,7 @@ class Member:
 @pytest.fixture
 def members(tmp_path: Path) -> Iterator[list[Member]]:
     """Two of `aprobacion`, each with partitions; no worker takes the hints that they leave."""
-    broker.create_topics(broker.declared_topics())
+    topic_admin.create_topics(topic_admin.declared_topics())
     running = [start(tmp_path) for _ in range(2)]
     wait_until(lambda: all(one.told("aprobacion: assigned mamochi") for one in running), SECONDS, interval=0.2)
     yield running

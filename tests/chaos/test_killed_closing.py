@@ -23,8 +23,9 @@ from deploy.embedded.mailbox import Mailbox
 from deploy.embedded.processes import Process
 from deploy.embedded.waiting import wait_until
 from tests.ventas.conftest import contabilidad_corriendo, topics, venta
-from ventas import seed, semanas, services
+from ventas import libro, seed
 from ventas.models import Cuenta, ReporteSemanal, Semana
+from ventas.semanas import calendario
 
 __all__ = ["topics"]  # a fixture
 pytestmark = [
@@ -56,17 +57,15 @@ def environment() -> dict[str, str]:
 @pytest.fixture
 def vencida() -> Semana:
     """Last week, with a sale of every second maestro."""
-    lunes = semanas.semana_de(timezone.now()) - semanas.SEMANA
+    lunes = calendario.semana_de(timezone.now()) - calendario.SEMANA
     semana = Semana.nueva(lunes)
     domain = f"{uuid4().hex}.example.cl"
     cuentas = [
         Cuenta(maestro_id=uuid4(), nombre=f"Maestra {n}", email=f"m{n}@{domain}", abierta_en=semana.desde)
         for n in range(MAESTROS)
     ]
-    services.abrir_cuentas(cuentas)
-    services.registrar(
-        [venta(cuenta.maestro_id, vendida_en=semana.desde + timedelta(days=2)) for cuenta in cuentas[::2]]
-    )
+    libro.abrir_cuentas(cuentas)
+    libro.registrar([venta(cuenta.maestro_id, vendida_en=semana.desde + timedelta(days=2)) for cuenta in cuentas[::2]])
     return semana
 
 
@@ -155,7 +154,7 @@ def test_a_closing_that_is_killed_ten_times_sends_each_mail_once(
         suyos = ReporteSemanal.objects.filter(semana=vencida.lunes, maestro_id__in=Cuenta.objects.values("maestro_id"))
         wait_until(lambda: suyos.filter(envio=ReporteSemanal.Envio.ENVIADO).count() == MAESTROS, SECONDS)
     ids = Counter(str(mail.message["Message-ID"]) for mail in mailbox.mails(subject="Tu semana en MAMOCHI"))
-    own = {id_: times for id_, times in ids.items() if semanas.codigo(vencida.lunes) in id_}
+    own = {id_: times for id_, times in ids.items() if calendario.codigo(vencida.lunes) in id_}
     assert len(own) == suyos.count() == MAESTROS
     repeated = sum(own.values()) - MAESTROS
     print(f"{KILLS} kills, {repeated} mails repeated between SMTP's 250 and the commit")  # noqa: T201

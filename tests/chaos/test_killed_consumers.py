@@ -22,8 +22,8 @@ from django.db import connection
 
 from bench.sink import sale
 from deploy.embedded.waiting import wait_until
-from kafka_bridge import broker
-from kafka_bridge.events import encode
+from kafka_bridge.brokers import topic_admin, watermarks
+from kafka_bridge.events.codec import encode
 from kafka_bridge.models import ConsumerOffset, DeadLetter
 from ventas.models import Venta
 
@@ -118,7 +118,7 @@ def publish_sales(count: int, maestros: list[UUID], stop: threading.Event) -> No
 
 
 def applied_up_to_the_end() -> bool:
-    ends = broker.end_offsets(broker.partitions_of("mamochi.ventas"))
+    ends = watermarks.end_offsets(topic_admin.partitions_of("mamochi.ventas"))
     rows = ConsumerOffset.objects.filter(consumer="contabilidad", topic="mamochi.ventas")
     return {(row.topic, row.partition): row.next_offset for row in rows} == ends
 
@@ -127,7 +127,7 @@ def test_two_consumers_killed_fifty_times_count_every_sale_once(
     consumers: list[Member], environment: dict[str, str], tmp_path: Path
 ) -> None:
     maestros = [uuid4() for _ in range(200)]
-    before = broker.end_offsets(broker.partitions_of("mamochi.ventas"))
+    before = watermarks.end_offsets(topic_admin.partitions_of("mamochi.ventas"))
     seed = secrets.randbelow(10**6)
     print(f"seed {seed}")  # noqa: T201 - to repeat a failure
     chance, stop, exits = random.Random(seed), threading.Event(), Counter[int]()  # noqa: S311
@@ -143,7 +143,7 @@ def test_two_consumers_killed_fifty_times_count_every_sale_once(
     publisher.join(SECONDS)
     wait_until(applied_up_to_the_end, SECONDS, interval=1.0)
     assert exits == {-signal.SIGKILL: KILLS}
-    accepted = sum(broker.end_offsets(list(before)).values()) - sum(before.values())
+    accepted = sum(watermarks.end_offsets(list(before)).values()) - sum(before.values())
     assert Venta.objects.filter(maestro_id__in=maestros).count() == accepted == SALES
     with connection.cursor() as cursor:
         cursor.execute("SELECT count(*) FROM effect WHERE maestro_id = ANY(%s)", [maestros])

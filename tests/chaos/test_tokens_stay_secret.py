@@ -23,7 +23,7 @@ from deploy.embedded import Stack
 from deploy.embedded.ports import free_port
 from deploy.embedded.postgres import BINARIES
 from deploy.embedded.waiting import wait_until
-from mamochi_site.stack import System, running_system
+from mamochi_site.local.system import System, running_system
 from tests.end_to_end.conftest import TOKEN, Client, query
 from tests.inscripciones.datos import formulario, pagado
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from deploy import audit
+from scripts import audit
 
 LOCKED = "django==5.2.1 --hash=sha256:" + "0" * 64 + "\nsix==1.17.0 --hash=sha256:" + "1" * 64 + "\n"
 KNOWN = {

@@ -15,8 +15,8 @@ import pytest
 
 from deploy.embedded import Stack
 from deploy.embedded.waiting import wait_until
-from mamochi_site.demo.people import Persona, gather
-from mamochi_site.stack import System, running_system
+from mamochi_site.local.demo.people import Persona, gather
+from mamochi_site.local.system import System, running_system
 
 SECONDS = 60.0
 TOKEN = re.compile(r"mmc_\w+")

@@ -7,7 +7,7 @@ import pytest
 from django.contrib import admin
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 
-from mamochi_site.stack import System
+from mamochi_site.local.system import System
 from tests.chromium import BROWSER_TEST, chromium
 from tests.end_to_end.conftest import Client, wait_for_sales
 

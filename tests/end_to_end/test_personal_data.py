@@ -18,8 +18,8 @@ import pytest
 from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 
 from inscripciones.events import InscripcionRecibida
-from mamochi_site.demo.people import Persona, gather
-from mamochi_site.stack import System
+from mamochi_site.local.demo.people import Persona, gather
+from mamochi_site.local.system import System
 from tests.end_to_end.conftest import SECONDS, Client, enrol, query, wait_for_sales
 from tests.stack import wait_until
 

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from deploy.embedded.waiting import wait_until
-from mamochi_site.demo.people import gather
-from mamochi_site.stack import System
+from mamochi_site.local.demo.people import gather
+from mamochi_site.local.system import System
 from tests.end_to_end.conftest import SECONDS, Client, enrol, query, wait_for_sales
 
 

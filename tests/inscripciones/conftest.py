@@ -11,9 +11,10 @@ from django.db import connections
 from pytest_django import Settings
 
 from inscripciones import tasks
-from kafka_bridge import broker, relay
-from kafka_bridge.handlers import consumers
-from kafka_bridge.runner import Runner
+from kafka_bridge.brokers import topic_admin
+from kafka_bridge.consuming.handlers import consumers
+from kafka_bridge.consuming.runner import Runner
+from kafka_bridge.publishing import relay
 from mamochi_site.celery import app as celery_app
 
 
@@ -60,7 +61,7 @@ def corriendo(tarea: Callable[[threading.Event], None]) -> Iterator[None]:
 @pytest.fixture
 def sistema(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Both lanes of the consumer `aprobacion`, the relay and a worker, in threads of this process."""
-    broker.create_topics(broker.declared_topics())
+    topic_admin.create_topics(topic_admin.declared_topics())
     monkeypatch.setattr(tasks, "_hints_from", 0.0)
     aprobacion = consumers["aprobacion"]
     with (

@@ -8,7 +8,7 @@ from uuid import UUID
 from django.utils import timezone
 from stdnum.cl.rut import calc_check_digit
 
-from inscripciones import folios
+from inscripciones import ids
 from inscripciones.events import InscripcionRecibida
 
 _numeros = count(11_000_000)
@@ -42,6 +42,6 @@ def pagado(**campos: Any) -> dict[str, Any]:
 
 def evento(campos: dict[str, Any] | None = None, *, time: datetime = AHORA) -> InscripcionRecibida:
     campos = campos or formulario()
-    inscripcion_id: UUID = folios.emitir(campos, dia=timezone.localdate(time))
+    inscripcion_id: UUID = ids.emitir(campos, dia=timezone.localdate(time))
     event_id = InscripcionRecibida.derive_id(inscripcion_id)
     return InscripcionRecibida(id=event_id, time=time, inscripcion_id=inscripcion_id, **campos)

@@ -12,7 +12,7 @@ from django.utils import timezone
 from knox.models import AuthToken
 from pytest_django import DjangoAssertNumQueries, Settings
 
-from inscripciones import credenciales, numeros, services
+from inscripciones import credenciales, recepcion, reports, revision
 from inscripciones.models import Envio, Inscripcion, Maestro, Usuario
 from inscripciones.seed import GRUPO, sembrar
 from tests.inscripciones.datos import AHORA, evento, formulario, pagado
@@ -45,7 +45,7 @@ def revisora(client: Client) -> Usuario:
 
 
 def registrar(*forms: dict[str, Any]) -> list[Inscripcion]:
-    return services.registrar(
+    return recepcion.registrar(
         [evento(form, time=AHORA + timedelta(minutes=n)) for n, form in enumerate(forms)],
         ahora=AHORA + timedelta(hours=1),
     )
@@ -141,7 +141,7 @@ def test_deciding_one_from_its_page_and_its_history(client: Client, revisora: Us
 
 def test_the_second_reviewer_is_told(client: Client, revisora: Usuario) -> None:
     [fila] = registrar(dudosa(nombre="Rosita"))
-    services.rechazar([fila.pk], por=persona("otro"), motivo="No.", ahora=AHORA)
+    revision.rechazar([fila.pk], por=persona("otro"), motivo="No.", ahora=AHORA)
     page = decidir(client, "aprobar_elegidas", fila, confirmado="1", motivo="")
     assert Maestro.objects.count() == 0
     assert "Ninguna estaba por decidir: no se hizo nada. Rosita: ya está rechazada" in page.text
@@ -262,15 +262,15 @@ def test_the_numbers_count_by_chilean_day_and_lane() -> None:
     normal, pago = formulario(), pagado()
     registrar(normal, pago, pagado())
     registrar({**pago, "nombre": pago["nombre"].upper()})  # joined to the first: no other enrolment
-    dias = numeros.por_dia(hasta=timezone.localdate(AHORA), dias=3)
+    dias = reports.por_dia(hasta=timezone.localdate(AHORA), dias=3)
     assert [(dia.paid, dia.normal) for dia in dias] == [(0, 0), (0, 0), (2, 1)]
 
 
 def test_the_numbers_tell_the_wait_by_lane_and_by_whom(client: Client, revisora: Usuario) -> None:
     registrar(formulario(), pagado())
     [fila] = registrar(dudosa())
-    services.aprobar([fila.pk], por=revisora, ahora=AHORA + timedelta(days=2))
-    esperas = [(e.via, e.quien, e.cuantas, e.mediana) for e in numeros.esperas(desde=AHORA)]
+    revision.aprobar([fila.pk], por=revisora, ahora=AHORA + timedelta(days=2))
+    esperas = [(e.via, e.quien, e.cuantas, e.mediana) for e in reports.esperas(desde=AHORA)]
     assert esperas == [
         ("Normal", "una persona", 1, 172800.0),
         ("Paid", "las reglas", 1, 3540.0),

@@ -15,10 +15,11 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries, Settings
 from rest_framework.test import APIClient
 
-from inscripciones import credenciales, services
+from inscripciones import credenciales, recepcion, revision
 from inscripciones.events import INSCRIPCIONES, InscripcionRecibida
 from inscripciones.models import Inscripcion, Usuario
-from kafka_bridge import broker, events
+from kafka_bridge.brokers import topic_admin
+from kafka_bridge.events import codec
 from tests.inscripciones.datos import AHORA, evento, formulario, pagado, un_rut
 from tests.stack import wait_until
 
@@ -37,7 +38,7 @@ ROSA = {
 
 @pytest.fixture(scope="module")
 def topico(kafka: str) -> None:
-    broker.create_topics([INSCRIPCIONES])
+    topic_admin.create_topics([INSCRIPCIONES])
 
 
 @pytest.fixture
@@ -47,7 +48,7 @@ def api() -> APIClient:
 
 @pytest.fixture
 def maestro() -> Usuario:
-    [fila] = services.registrar([evento()], ahora=AHORA)
+    [fila] = recepcion.registrar([evento()], ahora=AHORA)
     return Usuario.objects.get(maestro__inscripcion=fila)
 
 
@@ -85,7 +86,7 @@ class Topico:
 
 
 def _event(message: Message) -> InscripcionRecibida:
-    event = events.decode(dict(message.headers() or ()), message.value())
+    event = codec.decode(dict(message.headers() or ()), message.value())
     assert isinstance(event, InscripcionRecibida)
     return event
 
@@ -215,7 +216,7 @@ def test_an_id_that_was_never_issued_is_not_found(
 
 
 def test_following_after_the_decision(api: APIClient, django_assert_num_queries: DjangoAssertNumQueries) -> None:
-    [fila] = services.registrar([evento(formulario(rut=un_rut(76_000_001)))], ahora=timezone.now())
+    [fila] = recepcion.registrar([evento(formulario(rut=un_rut(76_000_001)))], ahora=timezone.now())
     with django_assert_num_queries(1):
         datos = api.get(f"{URL}{fila.pk}/").json()
     assert (datos["estado"], datos["motivo"]) == ("rechazada", fila.motivo)
@@ -226,7 +227,7 @@ def test_following_after_the_decision(api: APIClient, django_assert_num_queries:
 def test_a_taken_identity_looks_to_a_stranger_like_any_that_waits(api: APIClient, settings: Settings) -> None:
     settings.REVISION_AUTOMATICA = False
     titular = formulario()
-    filas = services.registrar(
+    filas = recepcion.registrar(
         [evento(f) for f in (titular, formulario(rut=titular["rut"]), formulario())], ahora=AHORA
     )
     respuestas = [api.get(f"{URL}{fila.pk}/").json() for fila in filas]
@@ -239,10 +240,10 @@ def test_a_taken_identity_looks_to_a_stranger_like_any_that_waits(api: APIClient
 def test_a_persons_forms_share_their_fate(api: APIClient, settings: Settings) -> None:
     settings.REVISION_AUTOMATICA = False
     form = formulario()
-    primera, pago = services.registrar(
+    primera, pago = recepcion.registrar(
         [evento(form), evento({**form, "paid": True, "comprobante_pago": "T-1"})], ahora=AHORA
     )
-    services.rechazar([primera.pk], por=Usuario.objects.create_user("revisora"), motivo="No vende mote.", ahora=AHORA)
+    revision.rechazar([primera.pk], por=Usuario.objects.create_user("revisora"), motivo="No vende mote.", ahora=AHORA)
     for fila in (primera, pago):
         datos = api.get(f"{URL}{fila.pk}/").json()
         assert (datos["via"], datos["estado"], datos["motivo"]) == ("paid", "rechazada", "No vende mote.")
@@ -265,7 +266,7 @@ def test_a_maestro_rotates_the_token_and_the_old_one_is_void(maestro: Usuario) -
 
 
 def test_a_maestro_sees_and_revokes_only_their_own(maestro: Usuario) -> None:
-    [otra] = services.registrar([evento()], ahora=AHORA)
+    [otra] = recepcion.registrar([evento()], ahora=AHORA)
     ajeno = token_de(Usuario.objects.get(maestro__inscripcion=otra))
     token = token_de(maestro)
     [visible] = con(token).get("/api/v1/tokens/").json()

@@ -10,7 +10,7 @@ from rest_framework.test import APIClient
 from deploy.embedded.mailbox import Mailbox
 from inscripciones import events
 from inscripciones.models import Inscripcion
-from kafka_bridge import broker
+from kafka_bridge.brokers import watermarks
 from kafka_bridge.models import OutboxMessage
 from tests.inscripciones.datos import formulario, pagado
 from tests.stack import wait_until
@@ -29,7 +29,7 @@ def todo_kafka(kafka: str) -> list[tuple[str, int, bytes]]:
     ]
     consumer = Consumer({"bootstrap.servers": kafka, "group.id": str(uuid4()), "enable.auto.commit": False})
     consumer.assign(lugares)
-    total = sum(broker.end_offsets([(lugar.topic, lugar.partition) for lugar in lugares]).values())
+    total = sum(watermarks.end_offsets([(lugar.topic, lugar.partition) for lugar in lugares]).values())
     messages: list[tuple[str, int, bytes]] = []
 
     def todos() -> bool:

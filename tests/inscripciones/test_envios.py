@@ -27,7 +27,7 @@ from rest_framework.test import APIClient
 
 from deploy.embedded.mailbox import Mail, Mailbox
 from deploy.embedded.ports import free_port
-from inscripciones import credenciales, emails, envios, services, tasks
+from inscripciones import credenciales, emails, envios, recepcion, revision, tasks
 from inscripciones.models import Envio, Inscripcion, Usuario
 from mamochi_site.celery import app as celery_app
 from tests.inscripciones.datos import AHORA, evento, formulario, un_rut
@@ -38,7 +38,7 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("smtp")]
 
 def aprobada(**campos: Any) -> Inscripcion:
     with transaction.atomic():
-        [fila] = services.registrar([evento(formulario(**campos))], ahora=AHORA)
+        [fila] = recepcion.registrar([evento(formulario(**campos))], ahora=AHORA)
     return fila
 
 
@@ -233,7 +233,7 @@ def test_an_address_that_brings_a_header_along_is_stopped_and_reaches_nobody(mai
     campos = formulario()
     fila = aprobada(**{**campos, "email": campos["email"] + otro})
     revisora = Usuario.objects.create_user(f"revisora{fila.pk}", is_staff=True)
-    services.aprobar([fila.pk], por=revisora, motivo="", ahora=AHORA)
+    revision.aprobar([fila.pk], por=revisora, motivo="", ahora=AHORA)
     assert not enviar(fila)
     envio = su_envio(fila)
     assert (envio.estado, envio.intentos) == (Envio.Estado.DETENIDO, 1)
@@ -386,7 +386,7 @@ def test_smtp_down_while_fifty_are_approved(
     monkeypatch.setattr(tasks, "_hints_from", 0.0)
     eventos = [evento() for _ in range(50)]
     with transaction.atomic():
-        services.registrar(eventos, ahora=timezone.now())
+        recepcion.registrar(eventos, ahora=timezone.now())
     with start_worker(celery_app, perform_ping_check=False, shutdown_timeout=20.0):
         wait_until(lambda: Envio.objects.filter(intentos__gte=1, estado="pendiente").count() == 50, timeout=30)
         en_cola = todo_valkey()

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inscripciones import formato
+from inscripciones import normalizacion
 from tests.inscripciones.datos import un_rut
 
 NUMEROS = st.integers(1_000_000, 99_999_999)
@@ -21,7 +21,7 @@ NUMEROS = st.integers(1_000_000, 99_999_999)
 def test_a_rut_has_one_normal_form_whatever_its_punctuation(numero: int, escrito: str) -> None:
     cuerpo, digito = un_rut(numero).split("-")
     texto = escrito.format(cuerpo[:-6], cuerpo[-6:-3], cuerpo[-3:], digito.lower())
-    assert formato.rut(texto) == f"{cuerpo}-{digito}"
+    assert normalizacion.rut(texto) == f"{cuerpo}-{digito}"
 
 
 @given(NUMEROS, st.sampled_from("0123456789K"))
@@ -29,7 +29,7 @@ def test_a_rut_with_another_check_digit_is_refused(numero: int, digito: str) -> 
     cuerpo, bueno = un_rut(numero).split("-")
     if digito != bueno:
         with pytest.raises(ValueError, match="dígito verificador"):
-            formato.rut(f"{cuerpo}-{digito}")
+            normalizacion.rut(f"{cuerpo}-{digito}")
 
 
 @pytest.mark.parametrize(
@@ -37,7 +37,7 @@ def test_a_rut_with_another_check_digit_is_refused(numero: int, digito: str) -> 
 )
 def test_what_is_no_rut_is_refused(texto: str) -> None:
     with pytest.raises(ValueError, match="RUT"):
-        formato.rut(texto)
+        normalizacion.rut(texto)
 
 
 @pytest.mark.parametrize(
@@ -53,7 +53,7 @@ def test_what_is_no_rut_is_refused(texto: str) -> None:
     ],
 )
 def test_a_telephone_has_one_normal_form(texto: str) -> None:
-    assert formato.telefono(texto) == "+56987654321"
+    assert normalizacion.telefono(texto) == "+56987654321"
 
 
 @pytest.mark.parametrize(
@@ -61,40 +61,40 @@ def test_a_telephone_has_one_normal_form(texto: str) -> None:
 )
 def test_what_is_no_chilean_telephone_is_refused(texto: str) -> None:
     with pytest.raises(ValueError, match="teléfono"):
-        formato.telefono(texto)
+        normalizacion.telefono(texto)
 
 
 def test_there_are_346_comunas() -> None:
-    assert len(formato.comunas()) == 346
+    assert len(normalizacion.comunas()) == 346
 
 
-@pytest.mark.parametrize("nombre", formato.comunas())
+@pytest.mark.parametrize("nombre", normalizacion.comunas())
 def test_a_comuna_is_found_without_case_or_accents(nombre: str) -> None:
     sin_acentos = unicodedata.normalize("NFKD", nombre).encode("ascii", "ignore").decode()
-    assert formato.comuna(nombre) == formato.comuna(f" {sin_acentos.upper()} ") == nombre
+    assert normalizacion.comuna(nombre) == normalizacion.comuna(f" {sin_acentos.upper()} ") == nombre
 
 
 @pytest.mark.parametrize("texto", ["", "Macondo", "Buenos Aires", "123"])
 def test_what_is_no_comuna_is_refused(texto: str) -> None:
     with pytest.raises(ValueError, match="comuna"):
-        formato.comuna(texto)
+        normalizacion.comuna(texto)
 
 
 @pytest.mark.parametrize("nombre", ["Rosa Ñáñez Peña", "María-José O'Higgins", "Ana", "Søren Ó Briain Jr."])
 def test_names_keep_their_accents(nombre: str) -> None:
-    assert formato.nombre(f"  {unicodedata.normalize('NFD', nombre)}\n ") == nombre
+    assert normalizacion.nombre(f"  {unicodedata.normalize('NFD', nombre)}\n ") == nombre
 
 
 @pytest.mark.parametrize("texto", ["", "7", "123 456", "<b>Rosa</b>", "rosa_peña", "a@b.cl", "Rosa\x07Peña"])
 def test_what_is_no_name_is_refused(texto: str) -> None:
     with pytest.raises(ValueError, match="nombre"):
-        formato.nombre(texto)
+        normalizacion.nombre(texto)
 
 
 @pytest.mark.parametrize("texto", ["www.premio-gratis.com Rosa", "premio.cl", "http://premio.cl", "Rosa x@premio.cl"])
 def test_a_name_carries_no_address_into_a_mail(texto: str) -> None:
     with pytest.raises(ValueError, match="nombre"):
-        formato.nombre(texto)
+        normalizacion.nombre(texto)
 
 
 @pytest.mark.parametrize(
@@ -107,12 +107,18 @@ def test_a_name_carries_no_address_into_a_mail(texto: str) -> None:
     ],
 )
 def test_aliases_are_one_mailbox(correo: str, buzon: str) -> None:
-    assert formato.buzon(correo) == buzon
+    assert normalizacion.buzon(correo) == buzon
 
 
 @given(st.text(max_size=40))
 def test_a_normal_form_is_its_own_normal_form(texto: str) -> None:
-    for normalizar in (formato.rut, formato.telefono, formato.comuna, formato.nombre, formato.comprobante):
+    for normalizar in (
+        normalizacion.rut,
+        normalizacion.telefono,
+        normalizacion.comuna,
+        normalizacion.nombre,
+        normalizacion.comprobante,
+    ):
         try:
             normal = normalizar(texto)
         except ValueError:

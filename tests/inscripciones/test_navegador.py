@@ -14,7 +14,7 @@ from pytest_django import Settings
 from pytest_django.live_server_helper import LiveServer
 
 from deploy.embedded.mailbox import Mailbox
-from inscripciones import envios, services
+from inscripciones import envios, recepcion
 from inscripciones.models import Envio, Usuario
 from inscripciones.seed import GRUPO, sembrar
 from tests.chromium import BROWSER_TEST, chromium
@@ -58,7 +58,7 @@ def entrar_al_admin(page: Page, sitio: str) -> None:
 def test_a_reviewer_decides_and_the_maestro_gets_in(page: Page, sitio: str, mailbox: Mailbox, tmp_path: Path) -> None:
     normal, paid = formulario(nombre="Normal"), pagado(nombre="Pagada")
     with transaction.atomic():
-        services.registrar([evento(normal), evento(paid)], ahora=AHORA)
+        recepcion.registrar([evento(normal), evento(paid)], ahora=AHORA)
     entrar_al_admin(page, sitio)
     filas = page.locator("#result_list tbody tr")
     expect(filas).to_have_count(2)

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inscripciones import formato, reglas
+from inscripciones import normalizacion, reglas
 from inscripciones.models import Inscripcion
 from inscripciones.reglas import Conocido, Resultado, Veredicto
 from tests.inscripciones.datos import evento, formulario, pagado, un_rut
@@ -45,7 +45,7 @@ def test_a_rule_that_needs_only_the_form(regla: str, resultado: str, campos: dic
 
 def test_rules_that_need_to_know_of_others() -> None:
     form = pagado()
-    otra, clave = Inscripcion(pk=uuid4()), formato.clave_de_comprobante(form["comprobante_pago"])
+    otra, clave = Inscripcion(pk=uuid4()), normalizacion.clave_de_comprobante(form["comprobante_pago"])
     assert no_pasan(form, Conocido(por_rut={form["rut"]: otra})) == {"identidad_sin_inscribir": "repite"}
     assert no_pasan(form, Conocido(por_email={form["email"]: otra})) == {"identidad_sin_inscribir": "repite"}
     assert no_pasan(form, Conocido(por_buzon={form["email"]: otra})) == {"buzon_sin_inscribir": "duda"}

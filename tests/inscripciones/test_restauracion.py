@@ -9,11 +9,11 @@ from django.apps import apps
 from django.db import connection
 from pytest_django import DjangoAssertNumQueries, Settings
 
-from inscripciones import services
+from inscripciones import recepcion, revision
 from inscripciones.consumers import recordar_aprobadas, recordar_correos, recordar_rechazadas, registrar_inscripciones
 from inscripciones.events import CorreoCorregido, InscripcionAprobada, InscripcionRechazada, InscripcionRecibida
 from inscripciones.models import Decision, Envio, Inscripcion, Maestro, Usuario
-from kafka_bridge import replay
+from kafka_bridge.consuming import restore
 from kafka_bridge.models import OutboxMessage
 from tests.inscripciones.datos import AHORA, evento, formulario
 
@@ -28,10 +28,10 @@ def _people_decide(settings: Settings) -> None:
 def decididas(forms: list[InscripcionRecibida]) -> tuple[list[InscripcionAprobada], list[InscripcionRechazada]]:
     """The events of a person's decisions: approved the first half, rejected the rest."""
     revisora = Usuario.objects.create_user("revisora", is_staff=True)
-    filas = services.registrar(forms, ahora=AHORA)
+    filas = recepcion.registrar(forms, ahora=AHORA)
     mitad = len(filas) // 2
-    services.aprobar([fila.pk for fila in filas[:mitad]], por=revisora, ahora=AHORA)
-    services.rechazar([fila.pk for fila in filas[mitad:]], por=revisora, motivo="No vende mote.", ahora=AHORA)
+    revision.aprobar([fila.pk for fila in filas[:mitad]], por=revisora, ahora=AHORA)
+    revision.rechazar([fila.pk for fila in filas[mitad:]], por=revisora, motivo="No vende mote.", ahora=AHORA)
     mensajes = [bytes(fila.value) for fila in OutboxMessage.objects.order_by("id")]
     return (
         [msgspec.json.decode(mensaje, type=InscripcionAprobada) for mensaje in mensajes[:mitad]],
@@ -97,7 +97,7 @@ def test_a_corrected_address_comes_back_and_in_normal_running_changes_nothing(
     with django_assert_num_queries(1):
         recordar_correos([corregido])
     assert not Maestro.objects.filter(email=corregido.email).exists()
-    replay.begin()
+    restore.begin()
     recordar_correos([corregido])
     fila = Inscripcion.objects.get(maestro=maestro)
     assert (Maestro.objects.get(pk=maestro).email, fila.email, fila.buzon) == (

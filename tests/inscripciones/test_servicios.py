@@ -14,7 +14,7 @@ from django.db import connection, transaction
 from knox.models import AuthToken
 from pytest_django import DjangoAssertNumQueries, Settings
 
-from inscripciones import credenciales, services
+from inscripciones import admision, credenciales, recepcion, revision
 from inscripciones.consumers import registrar_inscripciones
 from inscripciones.models import Comprobante, Envio, Inscripcion, Maestro, Usuario
 from kafka_bridge.models import OutboxMessage
@@ -32,7 +32,7 @@ def revisora() -> Usuario:
 def registrar(*forms: dict[str, Any], dias: int = 0) -> list[Inscripcion]:
     momento = AHORA + timedelta(days=dias)
     with transaction.atomic():
-        return services.registrar([evento(form, time=momento) for form in forms], ahora=momento + timedelta(seconds=1))
+        return recepcion.registrar([evento(form, time=momento) for form in forms], ahora=momento + timedelta(seconds=1))
 
 
 def publicados() -> list[dict[str, Any]]:
@@ -43,7 +43,7 @@ def test_an_approval_makes_a_maestro_a_user_an_event_and_a_mail() -> None:
     [fila] = registrar(formulario(nombre="Rosa Ñáñez Peña"))
     maestro = Maestro.objects.select_related("usuario").get(inscripcion=fila)
     assert (fila.estado, fila.recibida_en, fila.resuelta_en) == (Estado.APROBADA, AHORA, AHORA + timedelta(seconds=1))
-    assert maestro.pk == maestro.usuario.maestro_id == services.maestro_id(fila.pk)
+    assert maestro.pk == maestro.usuario.maestro_id == admision.maestro_id(fila.pk)
     assert not maestro.usuario.has_usable_password()
     assert [(e["maestro_id"], e["nombre"]) for e in publicados()] == [(str(maestro.pk), "Rosa Ñáñez Peña")]
     assert Envio.objects.get().tipo == Envio.Tipo.CREDENCIALES
@@ -154,7 +154,7 @@ def test_what_is_joined_to_another_is_not_decided_by_itself(revisora: Usuario) -
     form = formulario(nombre="Rosa")
     registrar(form)
     [unida] = registrar(form, dias=1)
-    [(_, razon)] = services.aprobar([unida.pk], por=revisora, ahora=AHORA).omitidas
+    [(_, razon)] = revision.aprobar([unida.pk], por=revisora, ahora=AHORA).omitidas
     assert razon == "ya está unida a otra"
 
 
@@ -176,8 +176,8 @@ def test_a_form_that_the_rules_refuse_does_not_use_its_receipt_up() -> None:
 
 def test_a_repeated_identity_that_a_person_approves_claims_its_receipt(revisora: Usuario) -> None:
     [titular, repetida] = registrar(formulario(nombre="Rosa", rut="12345678-5"), pagado(rut="12345678-5"))
-    services.rechazar([titular.pk], por=revisora, motivo="RUT ajeno.", ahora=AHORA)
-    services.aprobar([repetida.pk], por=revisora, ahora=AHORA)
+    revision.rechazar([titular.pk], por=revisora, motivo="RUT ajeno.", ahora=AHORA)
+    revision.aprobar([repetida.pk], por=revisora, ahora=AHORA)
     assert Comprobante.objects.get().inscripcion == repetida
 
 
@@ -198,7 +198,7 @@ def test_rejections_by_a_person_cannot_flood_a_mailbox_whatever_the_alias(reviso
     titular = registrar(formulario())[0]
     filas += registrar(*(formulario(rut=titular.rut, email=f"otra+{n}@example.cl") for n in range(3)))
     Envio.objects.all().delete()
-    services.rechazar([fila.pk for fila in filas], por=revisora, motivo="No.", ahora=AHORA)
+    revision.rechazar([fila.pk for fila in filas], por=revisora, motivo="No.", ahora=AHORA)
     assert sorted(envio.inscripcion.buzon for envio in Envio.objects.all()) == ["otra@example.cl", "victima@gmail.com"]
 
 
@@ -211,7 +211,7 @@ def test_an_alias_of_an_enrolled_mailbox_goes_to_a_person() -> None:
 
 def test_who_was_rejected_by_a_person_is_reviewed_by_a_person(revisora: Usuario) -> None:
     [fila] = registrar(formulario(nombre="Rosa"))
-    services.rechazar([fila.pk], por=revisora, motivo="No vende mote.", ahora=AHORA)
+    revision.rechazar([fila.pk], por=revisora, motivo="No vende mote.", ahora=AHORA)
     [otra] = registrar(formulario(rut=fila.rut), dias=1)
     assert otra.estado == Estado.EN_REVISION
 
@@ -233,7 +233,7 @@ def test_a_batch_costs_the_same_queries_as_one_form(django_assert_num_queries: D
 
 def test_a_reviewer_approves_and_the_history_says_who(revisora: Usuario) -> None:
     [fila] = registrar(formulario(nombre="Rosa"))
-    resolucion = services.aprobar([fila.pk], por=revisora, motivo="La llamé.", ahora=AHORA)
+    resolucion = revision.aprobar([fila.pk], por=revisora, motivo="La llamé.", ahora=AHORA)
     fila.refresh_from_db()
     assert [r.pk for r in resolucion.resueltas] == [fila.pk]
     assert (fila.estado, fila.resuelta_por, fila.resuelta_en) == (Estado.APROBADA, revisora, AHORA)
@@ -249,14 +249,14 @@ def test_a_reviewer_approves_and_the_history_says_who(revisora: Usuario) -> None
 def test_a_rejection_needs_a_reason(revisora: Usuario) -> None:
     [fila] = registrar(formulario(nombre="Rosa"))
     with pytest.raises(ValueError, match="motivo"):
-        services.rechazar([fila.pk], por=revisora, motivo=" ", ahora=AHORA)
+        revision.rechazar([fila.pk], por=revisora, motivo=" ", ahora=AHORA)
 
 
 @pytest.mark.parametrize("otra_vez", ["aprobar", "rechazar"])
 def test_what_is_resolved_stays_resolved(revisora: Usuario, otra_vez: str) -> None:
     [fila] = registrar(formulario(nombre="Rosa"))
-    services.rechazar([fila.pk], por=revisora, motivo="No.", ahora=AHORA)
-    resolver: Callable[..., services.Resolucion] = getattr(services, otra_vez)
+    revision.rechazar([fila.pk], por=revisora, motivo="No.", ahora=AHORA)
+    resolver: Callable[..., revision.Resolucion] = getattr(admision, otra_vez)
     [(omitida, razon)] = resolver([fila.pk], por=revisora, motivo="Sí.", ahora=AHORA).omitidas
     assert (omitida.pk, razon) == (fila.pk, "ya está rechazada")
     assert (Maestro.objects.count(), OutboxMessage.objects.count(), LogEntry.objects.count()) == (0, 1, 1)
@@ -264,15 +264,15 @@ def test_what_is_resolved_stays_resolved(revisora: Usuario, otra_vez: str) -> No
 
 def test_a_repeated_identity_is_approved_only_once_its_holder_is_rejected(revisora: Usuario) -> None:
     [titular, repetida] = registrar(formulario(nombre="Rosa", rut="12345678-5"), formulario(rut="12345678-5"))
-    assert len(services.aprobar([repetida.pk], por=revisora, ahora=AHORA).omitidas) == 1
-    services.rechazar([titular.pk], por=revisora, motivo="RUT ajeno.", ahora=AHORA)
-    assert len(services.aprobar([repetida.pk], por=revisora, ahora=AHORA).resueltas) == 1
+    assert len(revision.aprobar([repetida.pk], por=revisora, ahora=AHORA).omitidas) == 1
+    revision.rechazar([titular.pk], por=revisora, motivo="RUT ajeno.", ahora=AHORA)
+    assert len(revision.aprobar([repetida.pk], por=revisora, ahora=AHORA).resueltas) == 1
 
 
 def test_of_two_repeated_ones_only_one_is_approved(revisora: Usuario) -> None:
     filas = registrar(*(formulario(nombre="Rosa", rut="12345678-5") for _ in range(3)))
-    services.rechazar([filas[0].pk], por=revisora, motivo="RUT ajeno.", ahora=AHORA)
-    resolucion = services.aprobar([filas[1].pk, filas[2].pk], por=revisora, ahora=AHORA)
+    revision.rechazar([filas[0].pk], por=revisora, motivo="RUT ajeno.", ahora=AHORA)
+    resolucion = revision.aprobar([filas[1].pk, filas[2].pk], por=revisora, ahora=AHORA)
     assert (len(resolucion.resueltas), len(resolucion.omitidas), Maestro.objects.count()) == (1, 1, 1)
 
 
@@ -284,7 +284,7 @@ def test_a_corrected_address_gets_new_credentials_and_the_old_token_is_void() ->
     maestro = Maestro.objects.get()
     credenciales.emitir(maestro.usuario)
     Envio.objects.update(estado=Envio.Estado.ENVIADO)
-    services.corregir_correo(maestro.pk, "Rosa.N@gmail.com", ahora=AHORA)
+    revision.corregir_correo(maestro.pk, "Rosa.N@gmail.com", ahora=AHORA)
     fila.refresh_from_db()
     maestro.refresh_from_db()
     assert (fila.email, fila.buzon, maestro.email) == ("rosa.n@gmail.com", "rosan@gmail.com", "rosa.n@gmail.com")
@@ -296,7 +296,7 @@ def test_an_address_is_not_corrected_to_anothers() -> None:
     _, otra = registrar(formulario(), formulario(nombre="Rosa"))
     maestro = Maestro.objects.get()
     with pytest.raises(ValueError, match="otra inscripción"):
-        services.corregir_correo(maestro.pk, otra.email.upper(), ahora=AHORA)
+        revision.corregir_correo(maestro.pk, otra.email.upper(), ahora=AHORA)
 
 
 # Two at the same time
@@ -331,9 +331,9 @@ def test_two_reviewers_at_once_decide_each_enrolment_once(revisora: Usuario) -> 
     ids = [fila.pk for fila in filas]
     otro = Usuario.objects.create_user("revisor", is_staff=True)
     resoluciones = al_mismo_tiempo(
-        lambda: services.aprobar(ids, por=revisora, ahora=AHORA),
-        lambda: services.rechazar(list(reversed(ids)), por=otro, motivo="No.", ahora=AHORA),
-        lambda: services.aprobar(ids, por=otro, ahora=AHORA),
+        lambda: revision.aprobar(ids, por=revisora, ahora=AHORA),
+        lambda: revision.rechazar(list(reversed(ids)), por=otro, motivo="No.", ahora=AHORA),
+        lambda: revision.aprobar(ids, por=otro, ahora=AHORA),
     )
     resueltas = Counter(fila.pk for resolucion in resoluciones for fila in resolucion.resueltas)
     assert resueltas == Counter(ids)
@@ -347,7 +347,7 @@ def test_a_reviewer_and_a_payment_at_once_leave_one_of_both_outcomes(revisora: U
     filas = registrar(*forms)
     pagos = [{**form, "paid": True, "comprobante_pago": f"TRX-{form['rut']}"} for form in forms]
     al_mismo_tiempo(
-        lambda: services.aprobar([fila.pk for fila in reversed(filas)], por=revisora, ahora=AHORA),
+        lambda: revision.aprobar([fila.pk for fila in reversed(filas)], por=revisora, ahora=AHORA),
         lambda: registrar(*pagos),
     )
     assert Maestro.objects.count() == 20

@@ -12,13 +12,16 @@ from confluent_kafka import Producer
 from django.db import connection
 
 from deploy.embedded.waiting import wait_until
-from kafka_bridge import broker, observed, producer
-from kafka_bridge.batch import FailureLimit
-from kafka_bridge.events import Event, Message, encode, registered
-from kafka_bridge.handlers import Consumer
+from kafka_bridge.brokers import client, topic_admin
+from kafka_bridge.consuming.handlers import Consumer
+from kafka_bridge.consuming.limits import FailureLimit
+from kafka_bridge.consuming.runner import Runner
+from kafka_bridge.events.codec import Message, encode
+from kafka_bridge.events.event import Event, registered
+from kafka_bridge.events.topics import Topic
 from kafka_bridge.models import ConsumerOffset
-from kafka_bridge.runner import Runner
-from kafka_bridge.topics import Topic
+from kafka_bridge.publishing import producer
+from kafka_bridge.telemetry import pulse
 
 SECONDS = 60.0  # a deadline for conditions; they are met in tenths of one
 
@@ -111,7 +114,7 @@ def _bootstrap() -> list[str]:
 
 def is_there(topic: Topic) -> bool:
     """Whether every broker's metadata has the topic with all its partitions: that comes after its creation."""
-    found = broker.admin().list_topics(timeout=SECONDS).topics.get(topic.name)
+    found = client.admin().list_topics(timeout=SECONDS).topics.get(topic.name)
     return found is not None and len(found.partitions) == topic.partitions
 
 
@@ -157,7 +160,7 @@ def make_bench(kafka: str) -> Iterator[Callable[..., Bench]]:
         own_topic = Topic(name=name, partitions=partitions, priority_lane=lane)
         event = happened_on(own_topic, f"mamochi.bench.happened-{uuid4()}.v1")
         made.append(event.type)
-        broker.create_topics([own_topic])
+        topic_admin.create_topics([own_topic])
         wait_until(lambda: is_there(own_topic), SECONDS)
         consumer = Consumer(f"bench-{uuid4()}", max_batch)
         return Bench(own_topic, event, consumer)
@@ -165,7 +168,7 @@ def make_bench(kafka: str) -> Iterator[Callable[..., Bench]]:
     yield make
     for event_type in made:
         del registered[event_type]
-    observed.pulses.clear()  # of runners that a test stepped by hand
+    pulse.pulses.clear()  # of runners that a test stepped by hand
 
 
 @pytest.fixture

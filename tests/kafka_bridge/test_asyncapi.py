@@ -12,9 +12,10 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.test import Client
 
-from kafka_bridge import asyncapi
-from kafka_bridge.events import decode, encode, registered
-from kafka_bridge.handlers import consumers
+from kafka_bridge.consuming.handlers import consumers
+from kafka_bridge.docs import asyncapi
+from kafka_bridge.events.codec import decode, encode
+from kafka_bridge.events.event import registered
 
 OFFICIAL = Path(__file__).parent / "data" / "asyncapi-3.0.0.schema.json.gz"
 EVENTS = [pytest.param(event, id=name) for name, event in registered.items() if name.startswith("mamochi.")]

@@ -12,8 +12,8 @@ from django.conf import settings
 
 from deploy.embedded import Stack
 from deploy.embedded.waiting import wait_until
-from kafka_bridge import broker
-from kafka_bridge.topics import Partition, Topic
+from kafka_bridge.brokers import client, topic_admin, watermarks
+from kafka_bridge.events.topics import Partition, Topic
 
 PARTITIONS = [("preguntas", number) for number in range(6)]
 
@@ -24,38 +24,38 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
     everything_else = {"DATABASE_URL": "-", "CELERY_BROKER_URL": "-", "EMAIL_URL": "-"}
     with Stack(tmp_path, brokers=3, durable=False, environ=everything_else) as stack:
         monkeypatch.setitem(settings.KAFKA_CLIENT_CONFIG, "bootstrap.servers", stack.kafka.url)
-        broker._admin_of.cache_clear()
-        broker._asking_consumer.cache_clear()
+        client._admin_of.cache_clear()
+        client._asking_consumer.cache_clear()
         yield stack
-    broker._admin_of.cache_clear()
-    broker._asking_consumer.cache_clear()
+    client._admin_of.cache_clear()
+    client._asking_consumer.cache_clear()
 
 
 @pytest.mark.chaos
 def test_questions_to_brokers_that_are_gone_wait_instead_of_spinning_and_are_answered_after_their_return(
     cluster: Stack,
 ) -> None:
-    broker.create_topics([Topic(name="preguntas", partitions=6)])
-    assert broker.end_offsets(PARTITIONS) == dict.fromkeys(PARTITIONS, 0)
-    ids = broker.topic_uuids(["preguntas"])
+    topic_admin.create_topics([Topic(name="preguntas", partitions=6)])
+    assert watermarks.end_offsets(PARTITIONS) == dict.fromkeys(PARTITIONS, 0)
+    ids = topic_admin.topic_uuids(["preguntas"])
     cluster.kafka.brokers[0].kill()
     wait_until(
-        lambda: answers(lambda: broker.topic_uuids(["preguntas"])) == ids, 30, what="another controller is found"
+        lambda: answers(lambda: topic_admin.topic_uuids(["preguntas"])) == ids, 30, what="another controller is found"
     )
     cluster.kafka.brokers[1].kill()
-    for ask in (broker.end_offsets, broker.low_watermarks, offsets_now):
+    for ask in (watermarks.end_offsets, watermarks.low_watermarks, offsets_now):
         with waiting_idly(), pytest.raises(KafkaException):
             ask(PARTITIONS, 3.0)
     with waiting_idly():
         for _ in range(10):
-            answers(lambda: broker.topic_uuids(["preguntas"]))  # of the one that is left, or an error
+            answers(lambda: topic_admin.topic_uuids(["preguntas"]))  # of the one that is left, or an error
     for gone in cluster.kafka.brokers[:2]:
         gone.restart(wait=False)
-    wait_until(lambda: answers(lambda: broker.end_offsets(PARTITIONS, 5.0)) == dict.fromkeys(PARTITIONS, 0), 90)
+    wait_until(lambda: answers(lambda: watermarks.end_offsets(PARTITIONS, 5.0)) == dict.fromkeys(PARTITIONS, 0), 90)
 
 
 def offsets_now(partitions: list[Partition], timeout: float) -> dict[Partition, int]:
-    return broker.offsets_at(dict.fromkeys(partitions, time.time()), timeout)
+    return watermarks.offsets_at(dict.fromkeys(partitions, time.time()), timeout)
 
 
 def answers(ask: Callable[[], Any]) -> Any:

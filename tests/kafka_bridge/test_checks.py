@@ -13,10 +13,11 @@ from django.core.management import CommandError, call_command
 from django.core.management.base import SystemCheckError
 
 from deploy.embedded.waiting import wait_until
-from kafka_bridge import broker, checks
-from kafka_bridge.events import Event, registered
-from kafka_bridge.handlers import Consumer, consumers, handles
-from kafka_bridge.topics import DAY_MS, Topic
+from kafka_bridge import checks
+from kafka_bridge.brokers import client
+from kafka_bridge.consuming.handlers import Consumer, consumers, handles
+from kafka_bridge.events.event import Event, registered
+from kafka_bridge.events.topics import DAY_MS, Topic
 from tests.kafka_bridge.conftest import SECONDS, Bench
 
 TOPIC = Topic(name="mamochi.prueba")
@@ -175,14 +176,14 @@ def test_a_topic_that_differs_from_its_declaration_is_an_error(bench: Bench) -> 
 def test_a_topic_that_is_missing_is_an_error(kafka: str) -> None:
     nowhere = Topic(name=f"nowhere.{uuid4()}")
     assert ids(checks.topics_are_as_declared([nowhere])) == ["kafka_bridge.E202"]
-    assert nowhere.name not in broker.admin().list_topics(timeout=SECONDS).topics  # looking does not make it
+    assert nowhere.name not in client.admin().list_topics(timeout=SECONDS).topics  # looking does not make it
 
 
 def test_a_topic_that_brokers_made_by_themselves_is_found_out(kafka: str) -> None:
     topic = Topic(name=f"strange.{uuid4()}", partitions=2)
     config = {"unclean.leader.election.enable": "true", "cleanup.policy": "compact"}
-    broker.admin().create_topics([NewTopic(topic.name, 2, 1, config=config)])[topic.name].result(SECONDS)
-    wait_until(lambda: topic.name in broker.admin().list_topics(timeout=SECONDS).topics, SECONDS)
+    client.admin().create_topics([NewTopic(topic.name, 2, 1, config=config)])[topic.name].result(SECONDS)
+    wait_until(lambda: topic.name in client.admin().list_topics(timeout=SECONDS).topics, SECONDS)
     found = single_broker(checks.topics_are_as_declared([topic]))
     assert found == ["kafka_bridge.E204"] * 3 + ["kafka_bridge.E207"]  # timestamps, retention, cleanup
 
@@ -209,7 +210,7 @@ def test_the_brokers_are_asked_only_when_their_tag_is_named(kafka: str, monkeypa
         asked.append(True)
         return []
 
-    monkeypatch.setattr(broker, "declared_topics", declared_topics)
+    monkeypatch.setattr(client, "declared_topics", declared_topics)
     call_command("check")
     call_command("check", tags=["events"])
     assert not asked
@@ -225,7 +226,7 @@ def test_brokers_that_do_not_answer_are_an_error_and_no_traceback(monkeypatch: p
     from confluent_kafka.admin import AdminClient
 
     nobody = AdminClient({"bootstrap.servers": "127.0.0.1:1", "log_level": 0})
-    monkeypatch.setattr(broker, "admin", lambda: nobody)
-    monkeypatch.setattr(broker, "TIMEOUT_SECONDS", 0.5)
+    monkeypatch.setattr(client, "admin", lambda: nobody)
+    monkeypatch.setattr(client, "TIMEOUT_SECONDS", 0.5)
     with pytest.raises((SystemCheckError, CommandError), match=r"kafka_bridge\.E201"):
         call_command("check", tags=["kafka"])

@@ -21,13 +21,15 @@ from django.urls import reverse
 from django.utils import timezone
 
 from deploy.embedded.waiting import wait_until
-from kafka_bridge import dead_letters, relay
-from kafka_bridge.batch import REPLAY_HEADER
-from kafka_bridge.dead_letters import Actor, AlreadyResolved, NotReplayable
+from kafka_bridge.consuming.handlers import Consumer, consumers
+from kafka_bridge.consuming.record import REPLAY_HEADER
+from kafka_bridge.dead_letters import actions, explain, reading
+from kafka_bridge.dead_letters.actions import Actor
 from kafka_bridge.errors import describe
-from kafka_bridge.events import Undecodable, decode, encode
-from kafka_bridge.handlers import Consumer, consumers
+from kafka_bridge.events.codec import decode, encode
+from kafka_bridge.exceptions import AlreadyResolved, NotReplayable, Undecodable
 from kafka_bridge.models import ConsumerOffset, DeadLetter, OutboxMessage
+from kafka_bridge.publishing import relay
 from tests.kafka_bridge.conftest import SECONDS, Bench
 
 RUT = "12.345.678-5"
@@ -135,12 +137,12 @@ def test_a_replay_that_fails_again_is_a_new_dead_letter_of_the_same_event(consum
     with consumed.running(consumed.runner()):
         wait_until(DeadLetter.objects.exists, SECONDS)
         first = DeadLetter.objects.get()
-        dead_letters.replay(first.pk, by=STAFF)
+        actions.replay(first.pk, by=STAFF)
         wait_until(relay.step, SECONDS)
         wait_until(lambda: DeadLetter.objects.count() == 2, SECONDS)
     second = DeadLetter.objects.get(state="open")
-    assert dead_letters.event_id(second) == dead_letters.event_id(first)
-    dead_letters.replay(second.pk, by=STAFF)
+    assert reading.event_id(second) == reading.event_id(first)
+    actions.replay(second.pk, by=STAFF)
     headers = OutboxMessage.objects.get().headers
     assert [value for name, value in headers if name == REPLAY_HEADER] == [consumed.consumer.name]
 
@@ -150,9 +152,9 @@ def test_a_replay_that_fails_again_is_a_new_dead_letter_of_the_same_event(consum
 
 def test_a_replay_goes_to_the_outbox_with_its_own_id_and_names_the_consumer(make_letter: MakeLetter) -> None:
     letter = make_letter()
-    dead_letters.replay(letter.pk, by=STAFF)
+    actions.replay(letter.pk, by=STAFF)
     message = OutboxMessage.objects.get()
-    assert message.event_id == dead_letters.event_id(letter)
+    assert message.event_id == reading.event_id(letter)
     assert bytes(message.value) == bytes(letter.value or b"")
     assert dict(message.headers)[REPLAY_HEADER] == letter.consumer
     assert dict(message.headers)["ce_id"] == str(message.event_id)
@@ -164,7 +166,7 @@ def test_a_replay_goes_to_the_outbox_with_its_own_id_and_names_the_consumer(make
 def test_a_correction_is_published_and_kept_beside_the_original(make_letter: MakeLetter) -> None:
     letter = make_letter()
     original = bytes(letter.value or b"")
-    dead_letters.replay(letter.pk, by=STAFF, value=changed(letter, n=99).encode())
+    actions.replay(letter.pk, by=STAFF, value=changed(letter, n=99).encode())
     letter.refresh_from_db()
     assert bytes(letter.value or b"") == original
     assert json.loads(bytes(letter.corrected_value or b""))["n"] == 99
@@ -173,7 +175,7 @@ def test_a_correction_is_published_and_kept_beside_the_original(make_letter: Mak
 
 def test_a_correction_keeps_what_a_newer_producer_added(make_letter: MakeLetter) -> None:
     letter = make_letter()
-    dead_letters.replay(letter.pk, by=STAFF, value=changed(letter, n=2, newer="kept").encode())
+    actions.replay(letter.pk, by=STAFF, value=changed(letter, n=2, newer="kept").encode())
     assert json.loads(bytes(OutboxMessage.objects.get().value))["newer"] == "kept"
 
 
@@ -194,7 +196,7 @@ def test_what_does_not_fit_the_class_stays_open_and_the_error_names_the_field(
 ) -> None:
     letter = make_letter()
     with pytest.raises(NotReplayable, match=explanation.replace("(", r"\(")) as refused:
-        dead_letters.replay(letter.pk, by=STAFF, value=changed(letter, **correction).encode())
+        actions.replay(letter.pk, by=STAFF, value=changed(letter, **correction).encode())
     assert RUT not in str(refused.value)
     letter.refresh_from_db()
     assert letter.state == "open"
@@ -211,7 +213,7 @@ def test_what_does_not_fit_the_class_stays_open_and_the_error_names_the_field(
 def test_staff_read_in_spanish_that_a_type_is_unknown(
     make_letter: MakeLetter, headers: dict[str, bytes], explanation: str
 ) -> None:
-    assert dead_letters.why(refused(make_letter, headers, b"{}")) == explanation
+    assert explain.why(refused(make_letter, headers, b"{}")) == explanation
 
 
 @pytest.mark.parametrize(
@@ -225,7 +227,7 @@ def test_staff_read_in_spanish_what_is_wrong_with_the_payload(
     consumed: Bench, make_letter: MakeLetter, value: bytes, explanation: str
 ) -> None:
     headers = {"ce_type": consumed.event.type.encode()}
-    assert dead_letters.why(refused(make_letter, headers, value)) == explanation
+    assert explain.why(refused(make_letter, headers, value)) == explanation
 
 
 def refused(make_letter: MakeLetter, headers: dict[str, bytes], value: bytes) -> DeadLetter:
@@ -236,38 +238,38 @@ def refused(make_letter: MakeLetter, headers: dict[str, bytes], value: bytes) ->
 
 
 def test_of_a_handlers_error_staff_see_what_failed_and_where(make_letter: MakeLetter) -> None:
-    assert dead_letters.why(make_letter(error="IntegrityError 23505 one_sale\nmore")) == "IntegrityError 23505 one_sale"
+    assert explain.why(make_letter(error="IntegrityError 23505 one_sale\nmore")) == "IntegrityError 23505 one_sale"
 
 
 def test_a_missing_field_is_named(make_letter: MakeLetter) -> None:
     with pytest.raises(NotReplayable, match="«n»: falta este campo obligatorio"):
-        dead_letters.replay(make_letter(b'{"id": "%s"}' % str(uuid4()).encode()).pk, by=STAFF)
+        actions.replay(make_letter(b'{"id": "%s"}' % str(uuid4()).encode()).pk, by=STAFF)
 
 
 def test_a_replay_to_a_consumer_that_would_skip_it_is_refused(consumed: Bench, make_letter: MakeLetter) -> None:
     letter = make_letter()
     consumed.consumer.handlers.clear()
     with pytest.raises(NotReplayable, match="no procesa eventos del tipo"):
-        dead_letters.replay(letter.pk, by=STAFF)
+        actions.replay(letter.pk, by=STAFF)
     gone = make_letter(consumer="retirado")
     with pytest.raises(NotReplayable, match="ya no existe"):
-        dead_letters.replay(gone.pk, by=STAFF)
+        actions.replay(gone.pk, by=STAFF)
 
 
 def test_an_unknown_type_is_replayed_under_the_type_that_staff_choose(consumed: Bench, make_letter: MakeLetter) -> None:
     letter = make_letter()
     DeadLetter.objects.filter(pk=letter.pk).update(headers=[], event_type="")
     with pytest.raises(NotReplayable, match="no está declarado"):
-        dead_letters.replay(letter.pk, by=STAFF)
-    dead_letters.replay(letter.pk, by=STAFF, event_type=consumed.event.type)
+        actions.replay(letter.pk, by=STAFF)
+    actions.replay(letter.pk, by=STAFF, event_type=consumed.event.type)
     assert dict(OutboxMessage.objects.get().headers)["ce_type"] == consumed.event.type
 
 
 def test_twice_is_harmless(make_letter: MakeLetter) -> None:
     letter = make_letter()
-    dead_letters.replay(letter.pk, by=STAFF)
+    actions.replay(letter.pk, by=STAFF)
     with pytest.raises(AlreadyResolved, match="reenviado por jefa"):
-        dead_letters.replay(letter.pk, by=Actor("otro"))
+        actions.replay(letter.pk, by=Actor("otro"))
     assert OutboxMessage.objects.count() == 1
     letter.refresh_from_db()
     assert letter.resolved_by == "jefa"
@@ -296,7 +298,7 @@ def in_threads(count: int, work: Callable[[], object]) -> list[object]:
 
 def test_of_several_staff_at_once_one_replays(make_letter: MakeLetter) -> None:
     letter = make_letter()
-    results = in_threads(4, lambda: dead_letters.replay(letter.pk, by=STAFF))
+    results = in_threads(4, lambda: actions.replay(letter.pk, by=STAFF))
     assert sorted(type(result).__name__ for result in results) == ["AlreadyResolved"] * 3 + ["NoneType"]
     assert OutboxMessage.objects.count() == 1
 
@@ -307,11 +309,11 @@ def test_of_several_staff_at_once_one_replays(make_letter: MakeLetter) -> None:
 def test_several_replays_of_everything_at_once_publish_each_once(
     make_letter: MakeLetter, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dead_letters, "CHUNK", 10)
+    monkeypatch.setattr(actions, "CHUNK", 10)
     for _ in range(60):
         make_letter()
-    summaries = in_threads(3, lambda: dead_letters.replay_all(DeadLetter.objects.all(), by=STAFF))
-    assert sum(summary.done for summary in summaries if isinstance(summary, dead_letters.Summary)) == 60
+    summaries = in_threads(3, lambda: actions.replay_all(DeadLetter.objects.all(), by=STAFF))
+    assert sum(summary.done for summary in summaries if isinstance(summary, actions.Summary)) == 60
     ids = list(OutboxMessage.objects.values_list("event_id", flat=True))
     assert len(ids) == len(set(ids)) == 60
 
@@ -319,39 +321,39 @@ def test_several_replays_of_everything_at_once_publish_each_once(
 def test_those_that_do_not_fit_stay_open_and_are_counted_by_reason(make_letter: MakeLetter) -> None:
     good = [make_letter() for _ in range(3)]
     bad = [make_letter(b"{}", reason="schema") for _ in range(2)]
-    summary = dead_letters.replay_all(DeadLetter.objects.all(), by=STAFF)
+    summary = actions.replay_all(DeadLetter.objects.all(), by=STAFF)
     assert (summary.done, summary.refused.total(), summary.left) == (3, 2, 0)
     assert set(DeadLetter.objects.filter(state="open")) == set(bad)
     assert OutboxMessage.objects.count() == len(good)
 
 
 def test_many_take_few_queries_and_bounded_chunks(make_letter: MakeLetter, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dead_letters, "CHUNK", 50)
+    monkeypatch.setattr(actions, "CHUNK", 50)
     for _ in range(200):
         make_letter()
     seen: list[int] = []
     with CaptureQueriesContext(connection) as queries:
-        dead_letters.replay_all(DeadLetter.objects.all(), by=STAFF, progress=lambda done, _of: seen.append(done))
+        actions.replay_all(DeadLetter.objects.all(), by=STAFF, progress=lambda done, _of: seen.append(done))
     assert seen == [50, 100, 150, 200]
     assert len(queries) < 40
 
 
 def test_large_payloads_make_smaller_chunks(make_letter: MakeLetter, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dead_letters, "CHUNK_BYTES", 500)
+    monkeypatch.setattr(actions, "CHUNK_BYTES", 500)
     sizes = {letter.pk: len(letter.value or b"") for letter in (make_letter() for _ in range(9))}
-    chunks = list(dead_letters._chunks(DeadLetter.objects.all()))
+    chunks = list(actions._chunks(DeadLetter.objects.all()))
     assert len(chunks) > 1
     assert all(sum(sizes[pk] for pk in chunk) <= 500 for chunk in chunks)
     assert [pk for chunk in chunks for pk in chunk] == sorted(sizes)
 
 
 def test_out_of_time_it_stops_and_says_what_is_left(make_letter: MakeLetter, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dead_letters, "CHUNK", 10)
+    monkeypatch.setattr(actions, "CHUNK", 10)
     for _ in range(30):
         make_letter()
-    summary = dead_letters.replay_all(DeadLetter.objects.all(), by=STAFF, seconds=0)
+    summary = actions.replay_all(DeadLetter.objects.all(), by=STAFF, seconds=0)
     assert (summary.done, summary.left) == (10, 20)
-    assert dead_letters.replay_all(DeadLetter.objects.all(), by=STAFF).done == 20
+    assert actions.replay_all(DeadLetter.objects.all(), by=STAFF).done == 20
 
 
 def test_the_row_and_the_message_are_one_transaction(make_letter: MakeLetter) -> None:
@@ -359,7 +361,7 @@ def test_the_row_and_the_message_are_one_transaction(make_letter: MakeLetter) ->
 
     def replay_and_fail() -> None:
         with transaction.atomic():
-            dead_letters.replay(letter.pk, by=STAFF)
+            actions.replay(letter.pk, by=STAFF)
             raise IntegrityError
 
     with pytest.raises(IntegrityError):
@@ -373,14 +375,14 @@ def test_the_row_and_the_message_are_one_transaction(make_letter: MakeLetter) ->
 
 
 def test_bytes_that_are_no_text_are_shown_escaped() -> None:
-    assert dead_letters.as_text(b'\xff\x00{"a"') == '\\xff\\u0000{"a"'
-    assert dead_letters.as_text(None) == ""
-    assert dead_letters.as_text(b'{"a": "\xff"}') == '{"a": "\\xff"}'
+    assert reading.as_text(b'\xff\x00{"a"') == '\\xff\\u0000{"a"'
+    assert reading.as_text(None) == ""
+    assert reading.as_text(b'{"a": "\xff"}') == '{"a": "\\xff"}'
 
 
 def test_json_is_indented_without_changing_a_digit() -> None:
     assert (
-        dead_letters.as_text('{"a":1.0,"ñ":12345678901234567890}'.encode())
+        reading.as_text('{"a":1.0,"ñ":12345678901234567890}'.encode())
         == '{\n  "a": 1.0,\n  "ñ": 12345678901234567890\n}'
     )
 
@@ -427,7 +429,7 @@ def test_an_unchanged_payload_is_replayed_byte_for_byte(
     staff: Client, consumed: Bench, make_letter: MakeLetter
 ) -> None:
     letter = make_letter()
-    shown = dead_letters.as_text(letter.value).replace("\n", "\r\n")  # as a browser sends it back
+    shown = reading.as_text(letter.value).replace("\n", "\r\n")  # as a browser sends it back
     staff.post(page(letter, "correct_and_replay"), {"payload": shown, "event_type": consumed.event.type})
     letter.refresh_from_db()
     assert letter.corrected_value is None
@@ -447,7 +449,7 @@ def test_a_correction_that_does_not_fit_comes_back_with_the_field(
 
 def test_a_second_click_says_who_was_first(staff: Client, consumed: Bench, make_letter: MakeLetter) -> None:
     letter = make_letter()
-    dead_letters.replay(letter.pk, by=Actor("otra"))
+    actions.replay(letter.pk, by=Actor("otra"))
     form = {"payload": changed(letter), "event_type": consumed.event.type}
     for name in ("correct_and_replay", "discard_one"):
         answer = staff.post(page(letter, name), {**form, "reason": "no", "confirmed": "1"}, follow=True)
@@ -541,7 +543,7 @@ def test_nobody_writes_or_deletes_one_by_hand(admin_client: Client, make_letter:
 def test_the_list_shows_what_is_pending_and_filters(staff: Client, make_letter: MakeLetter) -> None:
     old, new, done = make_letter(), make_letter(reason="schema"), make_letter()
     DeadLetter.objects.filter(pk=old.pk).update(created_at=timezone.now() - timedelta(days=3))
-    dead_letters.discard_all(DeadLetter.objects.filter(pk=done.pk), by=STAFF, reason="no")
+    actions.discard_all(DeadLetter.objects.filter(pk=done.pk), by=STAFF, reason="no")
 
     def shown(**query: str) -> set[DeadLetter]:
         return set(staff.get(LIST, query).context["cl"].result_list)
@@ -554,7 +556,7 @@ def test_the_list_shows_what_is_pending_and_filters(staff: Client, make_letter: 
     assert shown(antiguedad="mas-de-un-dia") == {old}
     assert shown(consumer=old.consumer) == {old, new}
     assert shown(consumer="otro") == set()
-    assert shown(q=str(dead_letters.event_id(old)).upper()) == {old}
+    assert shown(q=str(reading.event_id(old)).upper()) == {old}
     assert shown(q=str(new.offset)) == {new}
     assert shown(q="nada de eso") == set()
 
@@ -577,7 +579,7 @@ def test_offsets_and_outbox_are_read_only_and_the_outbox_hides_its_payload(
     admin_client: Client, consumed: Bench, make_letter: MakeLetter
 ) -> None:
     letter = make_letter()
-    dead_letters.replay(letter.pk, by=STAFF, value=changed(letter, name=RUT).encode())
+    actions.replay(letter.pk, by=STAFF, value=changed(letter, name=RUT).encode())
     ConsumerOffset.objects.create(consumer="c", topic="t", partition=0, next_offset=5, topic_uuid="u")
     for model in (OutboxMessage, ConsumerOffset):
         row = model.objects.get()
@@ -671,9 +673,9 @@ def test_no_personal_data_reaches_the_log(make_letter: MakeLetter, caplog: pytes
     letter = make_letter(changed(make_letter(), name=RUT).encode())
     bad = make_letter(changed(letter, n=RUT).encode())
     with caplog.at_level(logging.DEBUG):
-        dead_letters.replay(letter.pk, by=STAFF)
+        actions.replay(letter.pk, by=STAFF)
         with pytest.raises(NotReplayable) as refused:
-            dead_letters.replay(bad.pk, by=STAFF)
+            actions.replay(bad.pk, by=STAFF)
     assert RUT not in caplog.text + str(refused.value)
 
 

@@ -16,14 +16,16 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from deploy.embedded.waiting import wait_until
-from kafka_bridge import positions, producer
-from kafka_bridge import runner as runner_module
-from kafka_bridge.batch import Batch, Record
-from kafka_bridge.events import registered
+from kafka_bridge.consuming import positions
+from kafka_bridge.consuming import runner as runner_module
+from kafka_bridge.consuming.batch import Batch
+from kafka_bridge.consuming.positions import Positions
+from kafka_bridge.consuming.record import Record
+from kafka_bridge.consuming.runner import Runner
+from kafka_bridge.events.event import registered
+from kafka_bridge.events.topics import Partition
 from kafka_bridge.models import DeadLetter
-from kafka_bridge.positions import Positions
-from kafka_bridge.runner import Runner
-from kafka_bridge.topics import Partition
+from kafka_bridge.publishing import producer
 from tests.kafka_bridge.conftest import SECONDS, Bench
 
 KINDS = ["good", "good", "other type", "other type", "poison", "orphan", "undecodable"]

@@ -17,9 +17,10 @@ from django.urls import path
 
 from deploy.embedded.waiting import wait_until
 from inscripciones.events import InscripcionAprobada
-from kafka_bridge import logs, outbox, producer, relay, traceparent
-from kafka_bridge.events import encode
+from kafka_bridge.events.codec import encode
 from kafka_bridge.models import OutboxMessage
+from kafka_bridge.publishing import outbox, producer, relay
+from kafka_bridge.telemetry import logs, traceparent
 from mamochi_site import worker
 from mamochi_site.celery import app
 from tests.kafka_bridge.conftest import SECONDS, Bench

@@ -26,10 +26,15 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from deploy.embedded.ports import free_port
 from deploy.embedded.waiting import wait_until
-from kafka_bridge import broker, metrics, metrics_page, observed, outbox, overview, probe
+from kafka_bridge.brokers import client as broker_client
+from kafka_bridge.consuming import observer
 from kafka_bridge.models import DeadLetter
-from kafka_bridge.observed import Pulse
-from kafka_bridge.producer import publish
+from kafka_bridge.monitoring import metrics_page, overview
+from kafka_bridge.publishing import outbox
+from kafka_bridge.publishing.producer import publish
+from kafka_bridge.telemetry import metrics, probe
+from kafka_bridge.telemetry import pulse as telemetry_pulse
+from kafka_bridge.telemetry.pulse import Pulse
 from tests.kafka_bridge.conftest import SECONDS, Bench
 from ventas.events import VentaAnulada
 
@@ -71,7 +76,7 @@ def test_a_consumer_counts_what_it_applied_and_how_far_it_is_behind(bench: Bench
     runner = bench.runner()
     with bench.running(runner):
         wait_until(lambda: counted("mamochi_consumer_messages_total", **labels) == 3, SECONDS)
-        wait_until(lambda: observed.pulses[name].working, SECONDS)
+        wait_until(lambda: telemetry_pulse.pulses[name].working, SECONDS)
         wait_until(lambda: set(lags(port, name).values()) == {0}, SECONDS)  # the next round has seen it
         assert len(lags(port, name)) == bench.topic.partitions
         assert get(f"http://127.0.0.1:{port}/health/ready")[0] == 200
@@ -134,8 +139,8 @@ def test_probes_may_come_by_any_name(client: Client, db: None, kafka: str, path:
 
 def test_without_kafka_the_web_is_ready_at_once(client: Client, db: None, monkeypatch: pytest.MonkeyPatch) -> None:
     """The outbox accepts; and Kubernetes gives a probe one second."""
-    lonely = AdminClient({"bootstrap.servers": f"127.0.0.1:{free_port()}"}, logger=broker.client_logger)
-    monkeypatch.setattr(broker, "admin", lambda: lonely)
+    lonely = AdminClient({"bootstrap.servers": f"127.0.0.1:{free_port()}"}, logger=broker_client.client_logger)
+    monkeypatch.setattr(broker_client, "admin", lambda: lonely)
     began = time.monotonic()
     answer = client.get("/health/ready")
     assert time.monotonic() - began < 0.6
@@ -296,7 +301,7 @@ def test_what_stops_without_a_word_has_an_alert(lost: str) -> None:
 
 def test_counters_are_there_at_zero_before_anything_happens() -> None:
     """`increase()` takes a counter's first value for its beginning."""
-    lane = observed.Lane("never-run", "")
+    lane = observer.Lane("never-run", "")
     try:
         labels = {"consumer": "never-run", "lane": "main"}
         assert REGISTRY.get_sample_value("mamochi_consumer_outages_total", labels) == 0

@@ -24,10 +24,14 @@ from django_celery_beat.models import IntervalSchedule, PeriodicTask
 from deploy.embedded.ports import free_port
 from deploy.embedded.waiting import wait_until
 from inscripciones.models import Envio, Inscripcion, Usuario
-from kafka_bridge import broker, cluster, overview, panel
-from kafka_bridge.handlers import consumers
+from kafka_bridge.brokers import client as broker_client
+from kafka_bridge.brokers import cluster_state
+from kafka_bridge.consuming.handlers import consumers
 from kafka_bridge.models import DeadLetter, OutboxMessage
-from kafka_bridge.overview import GroupState, Overview, Progress
+from kafka_bridge.monitoring import admin as monitoring_admin
+from kafka_bridge.monitoring import overview, problems
+from kafka_bridge.monitoring.overview import Overview
+from kafka_bridge.monitoring.system_state import GroupState, Progress
 from tests.kafka_bridge.conftest import SECONDS, Bench
 from ventas.models import Semana
 
@@ -46,15 +50,19 @@ def known(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Bench:
 def without_kafka(known: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """Asks where nobody listens."""
     nowhere = f"127.0.0.1:{free_port()}"
-    lonely = AdminClient({"bootstrap.servers": nowhere}, logger=broker.client_logger)
-    monkeypatch.setattr(broker, "admin", lambda: lonely)
+    lonely = AdminClient({"bootstrap.servers": nowhere}, logger=broker_client.client_logger)
+    monkeypatch.setattr(broker_client, "admin", lambda: lonely)
     monkeypatch.setitem(settings.KAFKA_CLIENT_CONFIG, "bootstrap.servers", nowhere)
 
 
 @pytest.fixture(autouse=True)
 def nothing_remembered() -> Iterator[None]:
     def forget() -> None:
-        overview._memory.seen, cluster._settings, cluster._line = None, cluster._Settings(), cluster._Line()
+        overview._memory.seen, cluster_state._settings, cluster_state._line = (
+            None,
+            cluster_state._Settings(),
+            cluster_state._Line(),
+        )
 
     forget()
     yield
@@ -160,9 +168,9 @@ def test_the_page_costs_as_much_with_more_topics_and_messages(
     known: Bench, make_bench: Callable[..., Bench], admin_client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def cost() -> tuple[int, Counter[str], dict[str, Any]]:
-        overview._memory.seen, cluster._settings = None, cluster._Settings()
-        counting = CountingAdmin(broker.admin())
-        monkeypatch.setattr(cluster._line, "chosen", counting)
+        overview._memory.seen, cluster_state._settings = None, cluster_state._Settings()
+        counting = CountingAdmin(broker_client.admin())
+        monkeypatch.setattr(cluster_state._line, "chosen", counting)
         with CaptureQueriesContext(connection) as queries:
             data = admin_client.get(f"{PAGE}datos/").json()
         return len(queries), counting.asked, data
@@ -201,9 +209,9 @@ def test_what_kafka_does_not_say_is_a_question_mark_and_never_all_well(
 ) -> None:
     """As with a broker that hangs: topics are told, then neither offsets nor groups come in time."""
     known.publish(1)
-    silent = SilentAdmin(broker.admin())
-    monkeypatch.setattr(broker, "admin", lambda: silent)
-    monkeypatch.setattr(cluster._Line, "find_another", lambda _: True)
+    silent = SilentAdmin(broker_client.admin())
+    monkeypatch.setattr(broker_client, "admin", lambda: silent)
+    monkeypatch.setattr(cluster_state._Line, "find_another", lambda _: True)
     began = time.monotonic()
     seen = overview.look()
     assert time.monotonic() - began < 1.2
@@ -236,13 +244,13 @@ class SilentAdmin:
 
 
 def test_a_failed_question_about_retention_is_asked_again(known: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
-    silent = SilentAdmin(broker.admin())
+    silent = SilentAdmin(broker_client.admin())
     with monkeypatch.context() as patch:
-        patch.setattr(broker, "admin", lambda: silent)
-        patch.setattr(cluster._Line, "find_another", lambda _: True)
+        patch.setattr(broker_client, "admin", lambda: silent)
+        patch.setattr(cluster_state._Line, "find_another", lambda _: True)
         unknown = overview.look()
-    assert {topic["retention"] for topic in panel.tables(unknown)["topics"]} == {"?"}
-    assert "?" not in {topic["retention"] for topic in panel.tables(overview.look())["topics"]}
+    assert {topic["retention"] for topic in monitoring_admin.tables(unknown)["topics"]} == {"?"}
+    assert "?" not in {topic["retention"] for topic in monitoring_admin.tables(overview.look())["topics"]}
 
 
 @pytest.mark.parametrize(
@@ -254,7 +262,7 @@ def test_what_is_said_of_a_consumer_that_is_behind(lag: int, wait: float | None,
         group="contabilidad", consumer="contabilidad", lane="", members=1, hosts=[], last_batch=None, still_s=still,
         open_dead_letters=0, recent_dead_letters=0, progress=[Progress("t", 0, 1, lag, wait)],
     )  # fmt: skip
-    assert [problem.grave for problem in overview._of_groups([group]) if says in problem.what] == [True] * bool(says)
+    assert [problem.grave for problem in problems._of_groups([group]) if says in problem.what] == [True] * bool(says)
     assert group.state == ("en pausa" if "pausa" in says else "aplicando")
 
 
@@ -273,7 +281,7 @@ def test_mails_that_wait_for_a_dead_worker_and_a_beat_that_stands_still_are_prob
     assert "Hay correos de inscripciones que debieron salir hace 10 min." in text
     assert "Beat no inicia las tareas periódicas, que debían partir hace 9 min." in text
     assert "Hay una semana sin cerrar, que terminó hace 24 h." in text
-    later = {duty.work: duty.overdue_s for duty in overview.look().duties}
+    later = {duty.work: duty.overdue_s for duty in overview.look().due_work}
     assert later["reportes"] == 0
 
 
@@ -292,7 +300,7 @@ def test_only_staff_who_may_view_it_get_in(db: None, client: Client) -> None:
     ("seconds", "text"), [(8, "8 s"), (119, "119 s"), (180, "3 min"), (8_000, "2 h"), (345_600, "4 días")]
 )
 def test_durations_as_people_say_them(seconds: float, text: str) -> None:
-    assert overview.duration(seconds) == text
+    assert problems.duration(seconds) == text
 
 
 def test_estado_tells_the_same_in_a_terminal(known: Bench, capsys: pytest.CaptureFixture[str]) -> None:

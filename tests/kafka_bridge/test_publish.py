@@ -15,10 +15,12 @@ from django.db import connection, connections, transaction
 
 from deploy.embedded.ports import free_port
 from deploy.embedded.waiting import wait_until
-from kafka_bridge import broker, outbox, producer, relay
-from kafka_bridge.batch import read
-from kafka_bridge.events import Message, encode
+from kafka_bridge import exceptions
+from kafka_bridge.brokers import topic_admin, watermarks
+from kafka_bridge.consuming.record import read
+from kafka_bridge.events.codec import Message, encode
 from kafka_bridge.models import OutboxMessage
+from kafka_bridge.publishing import outbox, producer, relay
 from tests.kafka_bridge.conftest import SECONDS, Bench
 
 pytestmark = pytest.mark.django_db(transaction=True)
@@ -26,7 +28,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 def topic_numbers(bench: Bench) -> list[int]:
     """What is in the topic, partition by partition, in order."""
-    ends = broker.end_offsets(broker.partitions_of(bench.topic.name))
+    ends = watermarks.end_offsets(topic_admin.partitions_of(bench.topic.name))
     reader = KafkaConsumer({"bootstrap.servers": settings.KAFKA_BOOTSTRAP_SERVERS, "group.id": str(uuid4())})
     reader.assign([TopicPartition(topic, partition, 0) for topic, partition in ends])
     found: list[KafkaMessage] = []
@@ -88,7 +90,7 @@ def test_with_both_away_nothing_is_accepted(bench: Bench) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SET default_transaction_read_only = on")
     try:
-        with pytest.raises(producer.Unavailable):
+        with pytest.raises(exceptions.Unavailable):
             producer.publish(event)
     finally:
         connection.close()

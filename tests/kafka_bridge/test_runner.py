@@ -20,13 +20,22 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deploy.embedded.waiting import wait_until
-from kafka_bridge import batch, broker, dead_letters, positions, producer, reader, tracing
-from kafka_bridge import runner as runner_module
-from kafka_bridge.batch import REPLAY_HEADER, Batch, FailureLimit, Fenced, GroupSize, Record, TooManyDeadLetters
-from kafka_bridge.events import encode
-from kafka_bridge.handlers import consumers
+from kafka_bridge import exceptions
+from kafka_bridge.brokers import client as broker_client
+from kafka_bridge.brokers import reader, topic_admin, watermarks
+from kafka_bridge.consuming import batch, positions
+from kafka_bridge.consuming import runner as runner_module
+from kafka_bridge.consuming.batch import Batch
+from kafka_bridge.consuming.handlers import consumers
+from kafka_bridge.consuming.limits import FailureLimit, GroupSize
+from kafka_bridge.consuming.record import REPLAY_HEADER, Record
+from kafka_bridge.consuming.runner import Runner
+from kafka_bridge.dead_letters import explain
+from kafka_bridge.events.codec import encode
+from kafka_bridge.exceptions import Fenced, TooManyDeadLetters
 from kafka_bridge.models import ConsumerOffset, DeadLetter
-from kafka_bridge.runner import Runner
+from kafka_bridge.monitoring.lookup import kafka as lookup_kafka
+from kafka_bridge.publishing import producer
 from tests.kafka_bridge.conftest import SECONDS, Bench, is_there
 
 
@@ -52,7 +61,7 @@ def test_every_event_becomes_a_row_and_the_offset_row_says_so(bench: Bench) -> N
     bench.publish(*range(100))
     with bench.running(bench.runner()):
         wait_until(lambda: len(bench.rows()) == 100, SECONDS)
-    ends = broker.end_offsets(broker.partitions_of(bench.topic.name))
+    ends = watermarks.end_offsets(topic_admin.partitions_of(bench.topic.name))
     assert bench.offsets() == {partition: end for (_, partition), end in ends.items()}
     assert sorted(bench.rows()) == list(range(100))
 
@@ -253,12 +262,12 @@ def test_a_topic_made_anew_is_noticed_and_read_from_its_beginning(bench: Bench) 
 
 
 def remake(bench: Bench) -> None:
-    admin: AdminClient = broker.admin()
-    before = broker.topic_uuids([bench.topic.name])
+    admin: AdminClient = broker_client.admin()
+    before = topic_admin.topic_uuids([bench.topic.name])
     admin.delete_topics([bench.topic.name])[bench.topic.name].result()
     wait_until(lambda: bench.topic.name not in admin.list_topics(timeout=5).topics, SECONDS)
-    broker.create_topics([bench.topic])
-    wait_until(lambda: is_there(bench.topic) and broker.topic_uuids([bench.topic.name]) != before, SECONDS)
+    topic_admin.create_topics([bench.topic])
+    wait_until(lambda: is_there(bench.topic) and topic_admin.topic_uuids([bench.topic.name]) != before, SECONDS)
 
 
 def test_each_lane_applies_its_own_partition_and_no_other(make_bench: Callable[..., Bench], table: None) -> None:
@@ -268,7 +277,7 @@ def test_each_lane_applies_its_own_partition_and_no_other(make_bench: Callable[.
     with bench.running(bench.runner(lane="paid")):
         wait_until(lambda: len(bench.rows()) >= 5, SECONDS)
     assert bench.rows() == [0, 1, 2, 3, 4]
-    assert broker.end_offsets([(bench.topic.name, 0)]) == {(bench.topic.name, 0): 5}
+    assert watermarks.end_offsets([(bench.topic.name, 0)]) == {(bench.topic.name, 0): 5}
     with bench.running(bench.runner()):
         wait_until(lambda: len(bench.rows()) >= 40, SECONDS)
     assert sorted(bench.rows()) == list(range(40))
@@ -303,11 +312,11 @@ def test_a_header_whose_name_is_not_utf8_is_a_dead_letter_and_is_asked_for_once(
     letter = DeadLetter.objects.get()
     assert (letter.reason, letter.headers, bytes(letter.value or b"")) == ("undecodable", [], b"{}")
     assert letter.error == "Undecodable: the name of a header is not UTF-8"
-    assert dead_letters.why(letter) == "El nombre de una cabecera no está en UTF-8."
+    assert explain.why(letter) == "El nombre de una cabecera no está en UTF-8."
     place = (letter.topic, letter.partition, letter.offset)
     message = reader.at_offsets([place], seconds=SECONDS)[place]
     for _ in range(2):  # the second time the client's own answer would be a null pointer
-        assert tracing._headers_of(message) == {}
+        assert lookup_kafka._headers_of(message) == {}
 
 
 def test_a_replay_for_a_consumer_that_nobody_knows_is_a_dead_letter(bench: Bench) -> None:
@@ -321,7 +330,7 @@ def test_a_replay_for_a_consumer_that_nobody_knows_is_a_dead_letter(bench: Bench
         "undecodable",
         "Undecodable: the header mamochi_replay_for names no consumer",
     )
-    assert dead_letters.why(letter) == "La cabecera mamochi_replay_for no nombra a ningún consumidor."
+    assert explain.why(letter) == "La cabecera mamochi_replay_for no nombra a ningún consumidor."
 
 
 def test_a_batch_ends_with_the_chunk_that_makes_it_large(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -500,7 +509,7 @@ def spoil(bench: Bench, numbers: set[int], poison: Callable[[Any], None]) -> Non
 
 
 @pytest.mark.parametrize(
-    "error", [producer.Unavailable("both down"), KafkaException(KafkaError(KafkaError._ALL_BROKERS_DOWN))]
+    "error", [exceptions.Unavailable("both down"), KafkaException(KafkaError(KafkaError._ALL_BROKERS_DOWN))]
 )
 def test_what_a_handler_meets_in_an_outage_is_waited_out_however_long(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, error: Exception
@@ -508,7 +517,9 @@ def test_what_a_handler_meets_in_an_outage_is_waited_out_however_long(
     monkeypatch.setattr(runner_module, "PATIENT_ATTEMPTS", 2)
     monkeypatch.setattr(runner_module, "LONGEST_BACKOFF", 0.1)
     left = [error] * 10
-    monkeypatch.setattr(broker, "answers", lambda timeout: not left)  # Kafka is away for as long as the handler fails
+    monkeypatch.setattr(
+        broker_client, "answers", lambda timeout: not left
+    )  # Kafka is away for as long as the handler fails
 
     def fail(event: Any) -> None:
         if left:
@@ -571,7 +582,7 @@ def test_an_error_that_comes_while_an_outage_is_waited_out_is_not_lost(bench: Be
     runner = bench.runner()
     poll_until_records(runner)
     at = (bench.topic.name, bench.topic.partition_for("one", priority=False))
-    broker.admin().delete_records([TopicPartition(*at, 3)])[TopicPartition(*at)].result()
+    broker_client.admin().delete_records([TopicPartition(*at, 3)])[TopicPartition(*at)].result()
     runner.kafka.seek(TopicPartition(*at, 0))  # which Kafka no longer has
     strays: list[Message] = []
     wait_until(lambda: strays.extend(filter(None, [runner.kafka.poll(0.1)])) or bool(strays), SECONDS)  # type: ignore[func-returns-value]

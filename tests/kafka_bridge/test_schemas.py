@@ -15,10 +15,12 @@ from django.core.management import CommandError, call_command
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from kafka_bridge import schemas
-from kafka_bridge.events import Event, Undecodable, decode, encode, registered
-from kafka_bridge.schemas import WHOLE_NUMBER, Breaks, Difference, compare, schema_of
-from kafka_bridge.topics import Topic
+from kafka_bridge.events import schemas
+from kafka_bridge.events.codec import decode, encode
+from kafka_bridge.events.event import Event, registered
+from kafka_bridge.events.schemas import WHOLE_NUMBER, Breaks, Difference, compare, schema_of
+from kafka_bridge.events.topics import Topic
+from kafka_bridge.exceptions import Undecodable
 
 CONTRACTS = Path(__file__).parent.parent / "contracts"
 FROZEN = sorted(CONTRACTS.glob("*.json"))

@@ -15,12 +15,18 @@ from django.test import Client
 
 from deploy.embedded.ports import free_port
 from deploy.embedded.waiting import wait_until
-from kafka_bridge import broker, dead_letters, outbox, producer, relay, traceparent, tracing
-from kafka_bridge.events import encode
-from kafka_bridge.handlers import consumers
+from kafka_bridge.brokers import client
+from kafka_bridge.consuming.handlers import consumers
+from kafka_bridge.consuming.runner import Runner
+from kafka_bridge.dead_letters import actions
+from kafka_bridge.events.codec import encode
 from kafka_bridge.models import ConsumerOffset, DeadLetter
-from kafka_bridge.runner import Runner
-from kafka_bridge.tracing import Clue, Found, Ids, Row, Trace
+from kafka_bridge.monitoring.lookup import kafka as lookup_kafka
+from kafka_bridge.monitoring.lookup import result
+from kafka_bridge.monitoring.lookup.registry import Clue, Ids, Row
+from kafka_bridge.monitoring.lookup.result import Found, Trace
+from kafka_bridge.publishing import outbox, producer, relay
+from kafka_bridge.telemetry import traceparent
 from tests.kafka_bridge.conftest import SECONDS, Bench
 from ventas.events import VentaAnulada, VentaRegistrada
 from ventas.models import Anulacion, Cuenta, ReporteSemanal, Venta
@@ -53,7 +59,7 @@ def test_an_event_that_nobody_has_applied_yet_tells_how_many_are_ahead_of_it(kno
     event = known.happened(3, "same")
     with traceparent.continued(TRACE_ID):
         producer.publish(event)
-    trace = tracing.follow(event.id)
+    trace = result.follow(event.id)
     found = only(trace)
     assert (found.id, found.type, found.trace_id, found.offset) == (str(event.id), known.event.type, TRACE_ID, 2)
     assert (found.topic, found.partition) == (known.topic.name, known.topic.partition_for("same", priority=False))
@@ -71,8 +77,8 @@ def test_an_applied_event_is_found_where_its_row_says_it_must_be(known: Bench, m
             yield Clue(id=event.id, event=known.event, key="same", near=event.time)
             yield Row(what="Fila", state="escrita", at=event.time)
 
-    monkeypatch.setattr(tracing, "tracers", [seguir])
-    trace = tracing.follow(event.id)
+    monkeypatch.setattr(result, "tracers", [seguir])
+    trace = result.follow(event.id)
     assert (only(trace).offset, state_of(trace, known)) == (0, ("aplicado", 0))
     assert [row.what for row in trace.rows] == ["Fila"]
     assert not trace.unfound
@@ -82,7 +88,7 @@ def test_an_event_in_the_outbox_says_that_it_waits_for_kafka(known: Bench) -> No
     event = known.happened(1)
     with transaction.atomic():
         outbox.add(event)
-    trace = tracing.follow(event.id)
+    trace = result.follow(event.id)
     assert only(trace).place == ""
     assert state_of(trace, known) == ("espera en el outbox a que Kafka lo reciba", 0)
 
@@ -93,14 +99,14 @@ def test_a_dead_letter_says_whose_and_why(known: Bench, admin_client: Client) ->
     producer.publish(event)
     with known.running(known.runner()):
         wait_until(DeadLetter.objects.exists, SECONDS)
-    trace = tracing.follow(event.id)
+    trace = result.follow(event.id)
     assert state_of(trace, known) == ("no lo pudo aplicar (el consumidor falló): pendiente", 0)
     letter = DeadLetter.objects.get()
     assert f"/admin/kafka_bridge/deadletter/{letter.pk}/change/" in admin_client.get(PAGE, {"id": event.id}).text
 
 
 def test_an_id_that_nobody_knows_is_said_to_be_unknown(known: Bench, admin_client: Client) -> None:
-    assert tracing.follow(uuid4()).unknown
+    assert result.follow(uuid4()).unknown
     assert "No hay nada con ese id" in admin_client.get(PAGE, {"id": str(uuid4())}).text
     assert "Eso no es un id" in admin_client.get(PAGE, {"id": "12.345.678-5"}).text
 
@@ -111,8 +117,8 @@ def test_without_kafka_what_is_stored_is_told_at_once(
     event = known.happened(1)
     with transaction.atomic():
         outbox.add(event)
-    lonely = AdminClient({"bootstrap.servers": f"127.0.0.1:{free_port()}"}, logger=broker.client_logger)
-    monkeypatch.setattr(broker, "admin", lambda: lonely)
+    lonely = AdminClient({"bootstrap.servers": f"127.0.0.1:{free_port()}"}, logger=client.client_logger)
+    monkeypatch.setattr(client, "admin", lambda: lonely)
     began = time.monotonic()
     page = admin_client.get(PAGE, {"id": str(event.id)}).text
     assert time.monotonic() - began < 2
@@ -123,13 +129,13 @@ def test_without_kafka_what_is_stored_is_told_at_once(
 def test_the_look_into_kafka_is_bounded_and_says_so(
     known: Bench, monkeypatch: pytest.MonkeyPatch, admin_client: Client
 ) -> None:
-    monkeypatch.setattr(tracing, "MESSAGES", 100)
+    monkeypatch.setattr(result, "MESSAGES", 100)
     known.publish(*range(2_000))
     began = time.monotonic()
-    trace = tracing.follow(uuid4())
+    trace = result.follow(uuid4())
     assert trace.unknown
-    assert time.monotonic() - began < tracing.KAFKA_SECONDS + 1
-    assert trace.gaps == [tracing.CUT_KAFKA]
+    assert time.monotonic() - began < lookup_kafka.KAFKA_SECONDS + 1
+    assert trace.gaps == [lookup_kafka.CUT_KAFKA]
     page = admin_client.get(PAGE, {"id": str(uuid4())}).text
     assert "la búsqueda quedó corta" in page
     assert "No hay nada con ese id" not in page
@@ -138,24 +144,24 @@ def test_the_look_into_kafka_is_bounded_and_says_so(
 def test_beyond_the_maestros_that_are_tried_the_look_is_said_to_be_short(
     known: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("ventas.tracers.MAESTROS", 1)
-    assert not tracing.follow(uuid4()).gaps
+    monkeypatch.setattr("ventas.monitoring.MAESTROS", 1)
+    assert not result.follow(uuid4()).gaps
     for name in ("Rosa", "Juan"):
         Cuenta.objects.create(maestro_id=uuid4(), nombre=name, email="r@example.cl", abierta_en=datetime.now(UTC))
-    [gap] = tracing.follow(uuid4()).gaps
+    [gap] = result.follow(uuid4()).gaps
     assert "hay más" in gap.where
 
 
 def test_of_a_long_outbox_the_newest_are_looked_at_and_that_is_said(
     known: Bench, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(tracing, "MESSAGES", 3)
+    monkeypatch.setattr(result, "MESSAGES", 3)
     events = [known.happened(n) for n in range(5)]
     with transaction.atomic():
         outbox.add(*events)
-    assert tracing.CUT_ROWS in tracing.follow(events[0].id).gaps
-    assert tracing.follow(events[0].id).unknown
-    assert only(tracing.follow(events[4].id)).place == ""
+    assert result.CUT_ROWS in result.follow(events[0].id).gaps
+    assert result.follow(events[0].id).unknown
+    assert only(result.follow(events[4].id)).place == ""
 
 
 def test_a_topic_made_anew_forgets_what_was_applied_of_the_one_before(known: Bench) -> None:
@@ -170,7 +176,7 @@ def test_a_topic_made_anew_forgets_what_was_applied_of_the_one_before(known: Ben
     )  # fmt: skip
     ConsumerOffset.objects.filter(consumer=known.consumer.name).update(topic_uuid="another")
     states = sorted(
-        (found.topic_uuid == "another", found.deliveries[0].state) for found in tracing.follow(event.id).events
+        (found.topic_uuid == "another", found.deliveries[0].state) for found in result.follow(event.id).events
     )
     assert states == [(False, "todavía no"), (True, "no lo pudo aplicar (el consumidor falló): pendiente")]
 
@@ -183,13 +189,13 @@ def test_a_sale_is_followed_from_the_topic_to_the_rows_by_the_id_its_maestro_got
     maestro, venta_id = uuid4(), uuid4()
     event = sale(maestro, venta_id)
     producer.publish(event)
-    before = tracing.follow(venta_id)
+    before = result.follow(venta_id)
     assert [one.consumer for one in only(before).deliveries] == ["contabilidad", "inventario"]
     assert {one.state for one in only(before).deliveries} == {"todavía no"}
     assert not before.rows
     Cuenta.objects.create(maestro_id=maestro, nombre="Rosa", email="rosa@example.cl", abierta_en=datetime.now(UTC))
     apply(lambda: Venta.objects.filter(pk=event.id).exists())
-    after = tracing.follow(venta_id)
+    after = result.follow(venta_id)
     states = {one.consumer: one.state for one in only(after).deliveries}
     assert states == {"contabilidad": "aplicado", "inventario": "todavía no"}
     assert [row.what for row in after.rows] == ["Venta en el libro"]
@@ -214,7 +220,7 @@ def books(transactional_db: None, kafka: str) -> UUID:
 
 def states_of(wanted: UUID, consumer: str = "contabilidad") -> list[str]:
     """Of each event about it, in the order of acceptance."""
-    deliveries = [one for event in tracing.follow(wanted).events for one in event.deliveries]
+    deliveries = [one for event in result.follow(wanted).events for one in event.deliveries]
     return [one.state for one in deliveries if one.consumer == consumer]
 
 
@@ -237,7 +243,7 @@ def test_a_sale_in_the_outbox_then_applied_voided_and_in_its_weekly_mail(books: 
         semana_id=venta.semana_contable, maestro_id=books, cantidad_ventas=0, unidades=0, ingresos=0, ganancias=0
     )
     assert states_of(venta_id) == ["aplicado", "aplicado"]
-    rows = {row.what: row.state for row in tracing.follow(venta_id).rows}
+    rows = {row.what: row.state for row in result.follow(venta_id).rows}
     assert rows["Venta en el libro"].endswith("anulada")
     assert (rows["Anulación"], rows["Correo de la semana"]) == ("aplicada", "por enviar")
 
@@ -252,17 +258,17 @@ def test_a_sale_that_became_a_dead_letter_then_replayed_and_one_that_was_discard
         apply(own.exists)
         letter = own.get()
         assert states_of(venta_id) == ["no lo pudo aplicar (no cumple su esquema): pendiente"]
-        [delivery] = [one for one in tracing.follow(venta_id).events[0].deliveries if one.dead_letter]
+        [delivery] = [one for one in result.follow(venta_id).events[0].deliveries if one.dead_letter]
         assert (delivery.dead_letter, delivery.at) == (letter.pk, letter.created_at)
-        by = dead_letters.Actor("ana", None)
+        by = actions.Actor("ana", None)
         if resolve == "replay":
-            dead_letters.replay(letter.pk, by=by, value=encode(event).value)
+            actions.replay(letter.pk, by=by, value=encode(event).value)
             assert relay.step()
             apply(lambda event=event: Venta.objects.filter(pk=event.id).exists())  # type: ignore[misc]
             assert states_of(venta_id) == ["no lo pudo aplicar (no cumple su esquema): reenviado", "aplicado"]
-            assert [found.replay_for for found in tracing.follow(venta_id).events] == ["", "contabilidad"]
+            assert [found.replay_for for found in result.follow(venta_id).events] == ["", "contabilidad"]
         else:
-            dead_letters.discard_all(DeadLetter.objects.filter(pk=letter.pk), by=by, reason="de prueba", seconds=5)
+            actions.discard_all(DeadLetter.objects.filter(pk=letter.pk), by=by, reason="de prueba", seconds=5)
             assert states_of(venta_id) == ["no lo pudo aplicar (no cumple su esquema): descartado"]
 
 

@@ -25,13 +25,13 @@ from rich.console import Console
 from deploy.embedded.mailbox import Mailbox
 from deploy.embedded.processes import leftovers
 from deploy.embedded.waiting import wait_until
-from inscripciones import formato
+from inscripciones import normalizacion
 from inscripciones.events import INSCRIPCIONES, InscripcionRecibida
-from kafka_bridge.broker import create_topics
-from kafka_bridge.events import encode
-from kafka_bridge.producer import publish
-from mamochi_site.demo import dashboard, people
-from mamochi_site.demo.audit import (
+from kafka_bridge.brokers.topic_admin import create_topics
+from kafka_bridge.events.codec import encode
+from kafka_bridge.publishing.producer import publish
+from mamochi_site.local.demo import dashboard, people
+from mamochi_site.local.demo.audit import (
     check_mails,
     check_priority,
     check_sales,
@@ -40,9 +40,9 @@ from mamochi_site.demo.audit import (
     numbers_in,
     read_catalogue,
 )
-from mamochi_site.demo.client import Api, Refused, Stopped
-from mamochi_site.demo.maestro import SALES_A_CART, TEN_SALES
-from mamochi_site.demo.scene import Pace, Puesto, Scene, Sold
+from mamochi_site.local.demo.client import Api, Refused, Stopped
+from mamochi_site.local.demo.maestro import SALES_A_CART, TEN_SALES
+from mamochi_site.local.demo.scene import Pace, Puesto, Scene, Sold
 from ventas.models import Venta
 from ventas.seed import PRODUCTOS, sembrar_catalogo
 
@@ -121,10 +121,10 @@ def cast() -> list[people.Persona]:
 def test_the_people_would_pass_the_guilds_own_rules() -> None:
     assert [one.paid for one in cast()].count(True) == 2
     for one in cast():
-        assert formato.rut(one.rut)
-        assert formato.telefono(one.telefono)
-        assert formato.comuna(one.comuna) == one.comuna
-        assert formato.nombre(one.nombre) == one.nombre
+        assert normalizacion.rut(one.rut)
+        assert normalizacion.telefono(one.telefono)
+        assert normalizacion.comuna(one.comuna) == one.comuna
+        assert normalizacion.nombre(one.nombre) == one.nombre
 
 
 def test_the_same_seed_is_the_same_cast() -> None:

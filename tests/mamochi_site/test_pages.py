@@ -7,8 +7,8 @@ from django.apps import apps
 from django.test import Client, RequestFactory
 from django.urls import reverse
 
+from inscripciones.api.views import RaizView
 from inscripciones.models import Usuario
-from inscripciones.views import RaizView
 from mamochi_site import views
 from stock import seed as stock_seed
 from ventas import seed as ventas_seed

@@ -7,7 +7,8 @@ import pytest
 from confluent_kafka import KafkaException
 from django.apps import apps
 
-from kafka_bridge import broker, watermark
+from kafka_bridge.brokers import topic_admin
+from kafka_bridge.consuming import progress
 from stock import consumers, seed
 from tests.stack import wait_until
 from tests.stock.guion import aprobada
@@ -30,13 +31,13 @@ def rosa(catalogo: None) -> UUID:
 @pytest.fixture(scope="session")
 def topics(kafka: str) -> None:
     """The declared topics, led."""
-    broker.create_topics(broker.declared_topics())
-    for topic in broker.declared_topics():
+    topic_admin.create_topics(topic_admin.declared_topics())
+    for topic in topic_admin.declared_topics():
         wait_until(partial(_leads, topic.name), 30)
 
 
 def _leads(topic: str) -> bool:
     try:
-        return bool(watermark.end_offsets(topic))
+        return bool(progress.end_offsets(topic))
     except KafkaException:  # made, and not led yet
         return False

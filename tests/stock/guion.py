@@ -6,12 +6,13 @@ from typing import Any
 from uuid import UUID, uuid4
 
 from inscripciones.events import InscripcionAprobada
-from kafka_bridge.events import Event, decode
+from kafka_bridge.events.codec import decode
+from kafka_bridge.events.event import Event
 from kafka_bridge.models import ConsumerOffset, OutboxMessage
-from stock import services
+from stock import reposicion
 from stock.events import StockAgotado, StockRepuesto
+from stock.inventario import Correccion
 from stock.models import Aviso, Existencia, Movimiento
-from stock.services import Correccion
 from ventas.events import VentaAnulada, VentaRegistrada
 
 AHORA = datetime(2026, 11, 23, 15, 0, tzinfo=UTC)
@@ -123,8 +124,8 @@ def repuestos() -> list[StockRepuesto]:
 def inventario_va_en(offset: int, partition: int = 0) -> None:
     """As the runner notes it: `inventario` has applied all of a partition of sales before `offset`."""
     ConsumerOffset.objects.update_or_create(
-        consumer=services.INVENTARIO,
-        topic=services.TOPICO_DE_VENTAS,
+        consumer=reposicion.INVENTARIO,
+        topic=reposicion.TOPICO_DE_VENTAS,
         partition=partition,
         defaults={"next_offset": offset, "topic_uuid": "tests"},
     )

@@ -16,8 +16,8 @@ from django.utils import timezone
 from django_celery_beat.models import PeriodicTask
 from pytest_django import Settings
 
-from kafka_bridge import watermark
-from stock import consumers, seed, services
+from kafka_bridge.consuming import progress
+from stock import consumers, reposicion, seed
 from stock.models import Carro, Movimiento
 from stock.tasks import revisar_avisos
 from tests.stock.guion import LLENO, anulada, aprobada, automaticos, aviso, estados, inventario_va_en, stock, venta
@@ -163,7 +163,7 @@ def test_the_sweep_is_in_beats_schedule_once_and_runs(catalogo: None, topics: No
     assert "10" in str(row.interval)
     rosa = _open_a_cart("Rosa", 0)
     consumers.reponer_carros([aviso(rosa)])
-    for partition, end in watermark.end_offsets(services.TOPICO_DE_VENTAS).items():
+    for partition, end in progress.end_offsets(reposicion.TOPICO_DE_VENTAS).items():
         inventario_va_en(end, partition)
     revisar_avisos()
     assert estados(rosa) == [("", "infundado")]

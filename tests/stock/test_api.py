@@ -12,10 +12,11 @@ from django.contrib.auth import get_user_model
 from django.utils import timezone
 from rest_framework.test import APIClient
 
-from kafka_bridge import watermark
-from kafka_bridge.batch import read
-from kafka_bridge.events import Event
-from stock import consumers, services, views
+from kafka_bridge.consuming import progress
+from kafka_bridge.consuming.record import read
+from kafka_bridge.events.event import Event
+from stock import consumers, inventario, reposicion
+from stock.api import views
 from stock.events import STOCK, StockAgotado
 from stock.models import Aviso
 from tests.stock.guion import AHORA, LLENO, anulada, aviso, correccion, medianos, venta
@@ -35,11 +36,11 @@ def api(rosa: UUID) -> APIClient:
 @pytest.fixture
 def published(topics: None, kafka: str) -> Callable[[], list[Event | None]]:
     """Reads what has come to mamochi.stock since the test began."""
-    ends = watermark.end_offsets(STOCK.name)
+    ends = progress.end_offsets(STOCK.name)
 
     def read_new() -> list[Event | None]:
         consumer = Consumer({"bootstrap.servers": kafka, "group.id": str(uuid4()), "enable.auto.commit": False})
-        wanted = {p: end for p, end in watermark.end_offsets(STOCK.name).items() if end > ends[p]}
+        wanted = {p: end for p, end in progress.end_offsets(STOCK.name).items() if end > ends[p]}
         consumer.assign([TopicPartition(STOCK.name, p, ends[p]) for p in wanted])
         count = sum(end - ends[p] for p, end in wanted.items())
         messages = consumer.consume(count, SECONDS) if count else []
@@ -82,7 +83,7 @@ def test_the_ledger_is_the_maestros_own_newest_first_and_in_pages(rosa: UUID, ap
     ventas = [venta(rosa, AHORA + timedelta(seconds=n), vaso=1) for n in range(60)]
     consumers.descontar_ventas([*ventas, venta(uuid4())])
     consumers.devolver_anuladas([anulada(ventas[0])])
-    services.corregir(correccion(rosa, "vaso", 2), ahora=AHORA + timedelta(hours=1))
+    inventario.corregir(correccion(rosa, "vaso", 2), ahora=AHORA + timedelta(hours=1))
     first = api.get("/api/v1/stock/movimientos/").json()
     assert first["results"][0] == {
         "insumo": "vaso",
@@ -116,7 +117,7 @@ def test_a_notice_is_in_kafka_when_202_is_answered(
     assert isinstance(evento, StockAgotado)
     assert (str(evento.aviso_id), evento.maestro_id) == (answer.json()["id"], rosa)
     assert (evento.insumos, evento.origen) == (["mote", "vaso"], "maestro")
-    assert evento.ventas_hasta == watermark.end_offsets(services.TOPICO_DE_VENTAS)
+    assert evento.ventas_hasta == progress.end_offsets(reposicion.TOPICO_DE_VENTAS)
 
 
 @pytest.mark.parametrize("body", [{}, {"insumos": []}, None])
@@ -164,7 +165,7 @@ def test_a_notice_is_accepted_when_nobody_knows_where_the_sales_end(
         raise KafkaException(KafkaError(KafkaError._TRANSPORT))
 
     with monkeypatch.context() as patch:
-        patch.setattr(watermark, "end_offsets", unreachable)
+        patch.setattr(progress, "end_offsets", unreachable)
         assert api.post("/api/v1/stock/avisos/", {}, format="json").status_code == 202
     [evento] = published()
     assert isinstance(evento, StockAgotado)

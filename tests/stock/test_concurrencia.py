@@ -13,12 +13,13 @@ from django.apps import apps
 from django.db import connection, transaction
 from django.utils import timezone
 
-from kafka_bridge import relay, watermark
-from kafka_bridge.events import Event
-from kafka_bridge.handlers import consumers as declared
-from kafka_bridge.producer import publish
-from kafka_bridge.runner import Runner
-from stock import consumers, seed, services
+from kafka_bridge.consuming import progress
+from kafka_bridge.consuming.handlers import consumers as declared
+from kafka_bridge.consuming.runner import Runner
+from kafka_bridge.events.event import Event
+from kafka_bridge.publishing import relay
+from kafka_bridge.publishing.producer import publish
+from stock import consumers, reposicion, seed
 from stock.models import Aviso, Movimiento
 from tests.stack import wait_until
 from tests.stock.guion import (
@@ -121,8 +122,8 @@ def test_sales_and_restocks_of_the_same_carts_neither_deadlock_nor_lose(maestros
 def _settle() -> None:
     """`inventario` is known to have counted all; the sweep and the distributors do the rest."""
     inventario_va_en(1)
-    with patch.object(watermark, "end_offsets", lambda _topic, timeout: {0: 1}):
-        services.revisar(ahora=timezone.now())
+    with patch.object(progress, "end_offsets", lambda _topic, timeout: {0: 1}):
+        reposicion.revisar(ahora=timezone.now())
     with transaction.atomic():
         consumers.reponer_carros(automaticos())
 
@@ -175,9 +176,9 @@ def test_from_the_tenth_sale_to_a_full_cart_through_kafka(topics: None, maestros
     with _the_whole_line():
         publish(*medianos(rosa, 10), *medianos(otra, 9))
         wait_until(lambda: stock(rosa) == LLENO and stock(otra)["vaso"] == 1, SECONDS)
-        publish(venta(otra), services.aviso_de_maestro(uuid4(), otra, []))
+        publish(venta(otra), reposicion.aviso_de_maestro(uuid4(), otra, []))
         wait_until(lambda: stock(otra) == LLENO, SECONDS)
-        publish(services.aviso_de_maestro(uuid4(), rosa, ["mote"]))
+        publish(reposicion.aviso_de_maestro(uuid4(), rosa, ["mote"]))
         suyos = Aviso.objects.filter(carro__in=maestros)
         wait_until(lambda: suyos.filter(carro=rosa, estado="infundado").exists() or _swept(), SECONDS)
         wait_until(lambda: not suyos.filter(estado="abierto").exists() or _swept(), SECONDS)
@@ -186,5 +187,5 @@ def test_from_the_tenth_sale_to_a_full_cart_through_kafka(topics: None, maestros
 
 
 def _swept() -> bool:
-    services.revisar(ahora=timezone.now())
+    reposicion.revisar(ahora=timezone.now())
     return False

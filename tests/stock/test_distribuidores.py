@@ -7,10 +7,10 @@ from confluent_kafka import KafkaError, KafkaException
 from django.test import Client
 from pytest_django import DjangoCaptureOnCommitCallbacks
 
-from kafka_bridge import watermark
-from stock import consumers, services
+from kafka_bridge.consuming import progress
+from stock import consumers, reposicion
 from stock.models import Aviso, Insumo, Movimiento
-from stock.services import Carga, por_reponer
+from stock.reposicion import Carga, por_reponer
 from tests.stock.guion import (
     AHORA,
     LLENO,
@@ -101,7 +101,7 @@ def test_a_notice_served_in_part_stays_open_for_the_rest(rosa: UUID) -> None:
     consumers.recordar_reposiciones([parte])  # our own event, as it comes back from Kafka
     assert ("vaso", "abierto") in estados(rosa)
     inventario_va_en(9)
-    services.revisar(ahora=AHORA)
+    reposicion.revisar(ahora=AHORA)
     consumers.recordar_reposiciones(repuestos())
     assert [evento.insumos for evento in repuestos()] == [{"mote": 1_500}, {"vaso": 6}]
     assert stock(rosa)["vaso"] == 10
@@ -136,7 +136,7 @@ def test_a_notice_that_missed_the_last_sale_is_decided_once_it_is_stored(
 def test_an_ingredient_that_staff_add_is_brought_to_every_open_cart(rosa: UUID, admin_client: Client) -> None:
     nuevo = {"codigo": "canela", "nombre": "Canela", "unidad": "g", "capacidad": "50"}
     assert admin_client.post("/admin/stock/insumo/add/", nuevo).status_code == 302
-    services.revisar(ahora=AHORA)
+    reposicion.revisar(ahora=AHORA)
     assert [evento.insumos for evento in automaticos()] == [["canela"]]
     consumers.reponer_carros(automaticos())
     assert stock(rosa) == libro(rosa) == LLENO | {"canela": 50}
@@ -147,7 +147,7 @@ def test_a_notice_that_finds_nothing_missing_is_unfounded_when_the_sales_before_
     consumers.reponer_carros([aviso(rosa, "mote", ventas_hasta={0: 6}), aviso(rosa, ventas_hasta={0: 5})])
     assert estados(rosa) == [("mote", "abierto"), ("", "infundado")]
     inventario_va_en(6)
-    services.revisar(ahora=AHORA)
+    reposicion.revisar(ahora=AHORA)
     assert estados(rosa) == [("mote", "infundado"), ("", "infundado")]
     assert not repuestos()
     assert stock(rosa) == LLENO
@@ -157,11 +157,11 @@ def test_a_repeated_notice_makes_the_open_one_wait_for_its_sales_too(rosa: UUID)
     consumers.reponer_carros([aviso(rosa, "mote", ventas_hasta={0: 5}), aviso(rosa, "mote", ventas_hasta={0: 9})])
     assert estados(rosa) == [("mote", "abierto"), ("mote", "repetido")]
     inventario_va_en(8)
-    services.revisar(ahora=AHORA)
+    reposicion.revisar(ahora=AHORA)
     assert ("mote", "abierto") in estados(rosa)
     consumers.descontar_ventas([venta(rosa, mote=20)])
     inventario_va_en(9)
-    services.revisar(ahora=AHORA)
+    reposicion.revisar(ahora=AHORA)
     assert estados(rosa) == [("mote", "atendido"), ("mote", "repetido")]
     assert stock(rosa) == LLENO
 
@@ -182,7 +182,7 @@ def test_a_notice_for_a_cart_that_is_not_open_yet_waits_for_it(catalogo: None) -
     assert estados(maestro_id) == [("", "abierto")]
     consumers.abrir_carros([aprobada(maestro_id)])
     assert stock(maestro_id) == LLENO  # the opening load, and no restock on top
-    services.revisar(ahora=AHORA)
+    reposicion.revisar(ahora=AHORA)
     assert not Aviso.objects.filter(estado="abierto").exists()
     assert stock(maestro_id) == LLENO
 
@@ -191,13 +191,13 @@ def test_the_sweep_asks_kafka_where_sales_end_for_a_notice_that_does_not_know(
     rosa: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     consumers.reponer_carros([aviso(rosa, "mote")])
-    monkeypatch.setattr(watermark, "end_offsets", lambda _topic, timeout: {0: 7})
+    monkeypatch.setattr(progress, "end_offsets", lambda _topic, timeout: {0: 7})
     inventario_va_en(6)
-    services.revisar(ahora=AHORA)
+    reposicion.revisar(ahora=AHORA)
     assert Aviso.objects.get().ventas_hasta == {"0": 7}
     assert estados(rosa) == [("mote", "abierto")]
     inventario_va_en(7)
-    services.revisar(ahora=AHORA)
+    reposicion.revisar(ahora=AHORA)
     assert estados(rosa) == [("mote", "infundado")]
 
 
@@ -208,8 +208,8 @@ def test_without_kafka_the_sweep_leaves_the_notice_for_the_next_one(
         raise KafkaException(KafkaError(KafkaError._TRANSPORT))
 
     consumers.reponer_carros([aviso(rosa, "mote")])
-    monkeypatch.setattr(watermark, "end_offsets", unreachable)
-    services.revisar(ahora=AHORA)
+    monkeypatch.setattr(progress, "end_offsets", unreachable)
+    reposicion.revisar(ahora=AHORA)
     assert Aviso.objects.get().ventas_hasta is None
     assert estados(rosa) == [("mote", "abierto")]
 
@@ -217,7 +217,7 @@ def test_without_kafka_the_sweep_leaves_the_notice_for_the_next_one(
 def test_the_sweep_notices_what_is_out_and_nobody_noticed(rosa: UUID) -> None:
     consumers.descontar_ventas(medianos(rosa, 10))
     Aviso.objects.all().delete()  # as after a restore that lost them
-    services.revisar(ahora=AHORA)
+    reposicion.revisar(ahora=AHORA)
     assert [evento.insumos for evento in automaticos()] == [sorted(LLENO)] * 2
     consumers.reponer_carros(automaticos()[1:])
     assert stock(rosa) == LLENO

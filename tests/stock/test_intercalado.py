@@ -16,13 +16,13 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from inscripciones.events import InscripcionAprobada
-from kafka_bridge import watermark
-from kafka_bridge.events import Event
+from kafka_bridge.consuming import progress
+from kafka_bridge.events.event import Event
 from kafka_bridge.models import OutboxMessage
-from stock import consumers, services
+from stock import consumers, inventario, reposicion
 from stock.events import StockAgotado, StockRepuesto
+from stock.inventario import Correccion
 from stock.models import Aviso, Movimiento
-from stock.services import Correccion
 from tests.stock.guion import (
     AHORA,
     LLENO,
@@ -105,12 +105,12 @@ class Guild:
 
     def correct(self, who: int, insumo: str, cantidad: int) -> None:
         self.corrections.append(correccion(self.maestros[who], insumo, cantidad))
-        services.corregir(self.corrections[-1], ahora=AHORA)
+        inventario.corregir(self.corrections[-1], ahora=AHORA)
 
     def correct_again(self, nth: int) -> None:
         """The same form, sent twice."""
         if self.corrections:
-            services.corregir(self.corrections[nth % len(self.corrections)], ahora=AHORA)
+            inventario.corregir(self.corrections[nth % len(self.corrections)], ahora=AHORA)
 
     def count_sales(self, number: int, up_to: int, decides: bool) -> None:
         """`inventario` applies its next batch, and moves its offset in the same transaction; it may die right after."""
@@ -120,7 +120,7 @@ class Guild:
             inventario_va_en(self.counted[number], number)
             handle(batch)
         if decides:
-            services.decidir_contados(ahora=AHORA)
+            reposicion.decidir_contados(ahora=AHORA)
 
     def count_again(self, number: int, nth: int) -> None:
         """A redelivery, as after a restore."""
@@ -137,15 +137,15 @@ class Guild:
         self.handled += len(batch)
         handle(batch)
         if decides:
-            services.decidir_contados(ahora=AHORA)
+            reposicion.decidir_contados(ahora=AHORA)
 
     def distribute_again(self, nth: int) -> None:
         if self.handled:
             handle([self.stock[nth % self.handled]])
 
     def sweep(self) -> None:
-        with patch.object(watermark, "end_offsets", lambda _topic, timeout: self.ends()):
-            services.revisar(ahora=AHORA)
+        with patch.object(progress, "end_offsets", lambda _topic, timeout: self.ends()):
+            reposicion.revisar(ahora=AHORA)
 
     def settle(self) -> None:
         """Everyone catches up; the sweep may raise notices, which the distributors then serve and hear of."""

@@ -9,7 +9,7 @@ import pytest
 from django.db import connection
 from django.test.utils import CaptureQueriesContext
 
-from stock import consumers, services
+from stock import consumers, inventario, reposicion
 from stock.models import Carro, Existencia, Insumo, Movimiento
 from tests.stock.guion import (
     AHORA,
@@ -99,9 +99,9 @@ def test_a_thousand_sales_move_each_total_once_in_as_many_queries_as_one(
     rosa: UUID, django_assert_num_queries: Queries
 ) -> None:
     Insumo.objects.update(capacidad=10**9)
-    services.corregir(correccion(rosa, "mote", 10**8), ahora=AHORA)
+    inventario.corregir(correccion(rosa, "mote", 10**8), ahora=AHORA)
     for insumo in ("huesillo", "jugo", "vaso"):
-        services.corregir(correccion(rosa, insumo, 10**8), ahora=AHORA)
+        inventario.corregir(correccion(rosa, insumo, 10**8), ahora=AHORA)
     with django_assert_num_queries(8):
         consumers.descontar_ventas(medianos(rosa, 1))
     before = _times_written()
@@ -161,15 +161,15 @@ def test_sales_serve_the_waiting_notice_of_the_maestro_and_raise_no_other(rosa: 
 @pytest.mark.parametrize("cantidad", [-1_500, -2_000])
 def test_a_correction_says_why_and_is_noticed_when_it_leaves_nothing(rosa: UUID, cantidad: int) -> None:
     cambio = correccion(rosa, "mote", cantidad)
-    services.corregir(cambio, ahora=AHORA)
-    services.corregir(cambio, ahora=AHORA)
+    inventario.corregir(cambio, ahora=AHORA)
+    inventario.corregir(cambio, ahora=AHORA)
     assert stock(rosa) == libro(rosa) == LLENO | {"mote": 1_500 + cantidad}
     assert Movimiento.objects.get(tipo="correccion").motivo == "se derramó"
     assert [evento.insumos for evento in automaticos()] == [["mote"]]
 
 
 def test_stock_reads_the_topic_that_sales_declare() -> None:
-    assert VENTAS.name == services.TOPICO_DE_VENTAS
+    assert VENTAS.name == reposicion.TOPICO_DE_VENTAS
 
 
 def test_totals_are_one_row_an_ingredient(rosa: UUID) -> None:

@@ -12,12 +12,13 @@ from rest_framework.test import APIClient
 
 from deploy.embedded.waiting import wait_until
 from inscripciones.models import Usuario
-from kafka_bridge import broker
-from kafka_bridge.events import encode
-from kafka_bridge.handlers import consumers
-from kafka_bridge.producer import process_producer
-from kafka_bridge.runner import Runner
-from ventas import catalogo, seed
+from kafka_bridge.brokers import topic_admin
+from kafka_bridge.consuming.handlers import consumers
+from kafka_bridge.consuming.runner import Runner
+from kafka_bridge.events.codec import encode
+from kafka_bridge.publishing.producer import process_producer
+from ventas import seed
+from ventas.api import catalogo
 from ventas.events import VentaAnulada, VentaRegistrada
 from ventas.models import Cuenta
 
@@ -29,7 +30,7 @@ MEDIANO = {"producto": "mediano", "precio_unitario": 2_000, "costo_unitario": 61
 @pytest.fixture(scope="session")
 def topics(kafka: str) -> None:
     """The topics on a broker that is warm: its first acknowledgement may take longer than a request waits."""
-    broker.create_topics(broker.declared_topics())
+    topic_admin.create_topics(topic_admin.declared_topics())
     aviso = encode(venta(UUID(int=0)))
     wait_until(lambda: not process_producer().deliver([aviso]), 30)
 

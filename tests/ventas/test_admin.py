@@ -16,9 +16,11 @@ from openpyxl.reader.excel import load_workbook
 
 from inscripciones.models import Usuario
 from tests.ventas.conftest import AHORA, anulacion, venta
-from ventas import admin, cierre, services
-from ventas.exportar import FORMULA
+from ventas import libro
+from ventas.admin import reportes
+from ventas.admin.export import FORMULA
 from ventas.models import Cuenta, Producto, ReporteSemanal, Semana, Venta
+from ventas.semanas import cierre
 
 W47 = date(2026, 11, 16)
 pytestmark = pytest.mark.django_db
@@ -30,8 +32,8 @@ def datos(con_catalogo: None, cuenta: Callable[..., Cuenta]) -> Callable[[int], 
     def crear(maestros: int) -> None:
         for n in range(maestros):
             una = cuenta(nombre=f"Maestra {n}")
-            services.registrar([venta(una.maestro_id), erronea := venta(una.maestro_id)])
-            services.anular([anulacion(erronea)])
+            libro.registrar([venta(una.maestro_id), erronea := venta(una.maestro_id)])
+            libro.anular([anulacion(erronea)])
 
     return crear
 
@@ -68,9 +70,9 @@ def test_the_ledger_shows_the_chosen_week(admin_client: Client, datos: Callable[
 
 
 def test_the_ledger_shows_what_a_week_takes_back(admin_client: Client, con_catalogo: None) -> None:
-    services.registrar([erronea := venta(uuid4()), venta(uuid4())])
+    libro.registrar([erronea := venta(uuid4()), venta(uuid4())])
     cierre.contabilizar(W47, ahora=AHORA)
-    services.anular([anulacion(erronea)])
+    libro.anular([anulacion(erronea)])
     assert len(abrir(admin_client, "venta", semana="2026-W47").context["cl"].result_list) == 2
     assert not abrir(admin_client, "venta", semana="2026-W48").context["cl"].result_list
     [descontada] = abrir(admin_client, "venta", semana="2026-W48", asiento="anuladas").context["cl"].result_list
@@ -136,7 +138,7 @@ def exportar(client: Client, formato: str) -> bytes:
 def test_reports_are_exported_without_formulas(admin_client: Client, cuenta: Callable[..., Cuenta]) -> None:
     for nombre in ("=HYPERLINK(1)", "@SUM(1)", "+1", "-1", "\t=1", "Rosa Ñáñez"):
         una = cuenta(nombre=nombre)
-        services.registrar([venta(una.maestro_id)])
+        libro.registrar([venta(una.maestro_id)])
     cierre.contabilizar(W47, ahora=AHORA)
     ReporteSemanal.objects.update(respuesta="=HYPERLINK(2)")  # a mail server's words
     filas = list(csv.DictReader(io.StringIO(exportar(admin_client, "0").decode())))
@@ -154,7 +156,7 @@ def test_reports_are_exported_without_formulas(admin_client: Client, cuenta: Cal
 def test_no_text_of_a_report_is_a_formula_and_control_characters_do_not_stop_the_export(
     admin_client: Client, cuenta: Callable[..., Cuenta], texto: str
 ) -> None:
-    services.registrar([venta(cuenta(nombre=texto).maestro_id)])
+    libro.registrar([venta(cuenta(nombre=texto).maestro_id)])
     cierre.contabilizar(W47, ahora=AHORA)
     ReporteSemanal.objects.update(respuesta=texto)
     [fila] = csv.DictReader(io.StringIO(exportar(admin_client, "0").decode(), newline=""))
@@ -169,7 +171,7 @@ def test_no_text_of_a_report_is_a_formula_and_control_characters_do_not_stop_the
 def test_the_ledgers_page_counts_so_far_and_no_further(
     admin_client: Client, datos: Callable[[int], None], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(admin, "SE_CUENTAN", 3)
+    monkeypatch.setattr(reportes, "SE_CUENTAN", 3)
     datos(3)
     assert abrir_de_la_semana(admin_client, "venta").context["cl"].result_count == 3
 
@@ -190,5 +192,5 @@ def test_resending_needs_its_permission(client: Client, admin_client: Client, da
 
 
 def test_a_sale_without_a_known_account_is_shown_by_its_id(admin_client: Client, con_catalogo: None) -> None:
-    services.registrar([venta(uuid4())])
+    libro.registrar([venta(uuid4())])
     assert str(Venta.objects.get().maestro_id) in abrir(admin_client, "venta", semana="2026-W47").content.decode()

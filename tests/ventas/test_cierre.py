@@ -13,13 +13,16 @@ from django.test import Client
 from django.urls import reverse
 
 from deploy.embedded.waiting import wait_until
-from kafka_bridge import broker, outbox, producer, watermark
-from kafka_bridge.events import encode
-from kafka_bridge.handlers import consumers
+from kafka_bridge.brokers import client
+from kafka_bridge.consuming import progress
+from kafka_bridge.consuming.handlers import consumers
+from kafka_bridge.events.codec import encode
 from kafka_bridge.models import ConsumerOffset, DeadLetter, OutboxMessage
+from kafka_bridge.publishing import outbox, producer
 from tests.ventas.conftest import AHORA, SECONDS, anulacion, contabilidad_corriendo, venta
-from ventas import cierre, reports, services
+from ventas import libro
 from ventas.models import Cuenta, ReporteSemanal, Semana, Venta
+from ventas.semanas import cierre, reports
 
 W46, W47, W48 = date(2026, 11, 9), date(2026, 11, 16), date(2026, 11, 23)
 MEDIANOCHE = datetime(2026, 11, 23, 3, tzinfo=UTC)  # W47 ends
@@ -28,7 +31,7 @@ DESPUES = MEDIANOCHE + timedelta(minutes=10)
 
 def registrar(*ventas: object) -> None:
     with transaction.atomic():
-        services.registrar(ventas)  # type: ignore[arg-type]
+        libro.registrar(ventas)  # type: ignore[arg-type]
 
 
 def contabilizar(lunes: date) -> None:
@@ -120,8 +123,8 @@ def test_what_is_stuck_of_other_topics_does_not_hold_the_accounts_up(topics: Non
 def al_dia(atraso: int = 0, topic_uuid: str = "") -> None:
     """`contabilidad` has applied all that is in its topics but so much of each partition."""
     for topic in consumers["contabilidad"].topics:
-        uuid = topic_uuid or watermark.topic_uuid(topic.name)
-        for partition, end in watermark.end_offsets(topic.name).items():
+        uuid = topic_uuid or progress.topic_uuid(topic.name)
+        for partition, end in progress.end_offsets(topic.name).items():
             ConsumerOffset.objects.create(
                 consumer="contabilidad",
                 topic=topic.name,
@@ -164,8 +167,8 @@ def test_a_week_waits_for_kafka_while_a_partition_has_no_leader(monkeypatch: pyt
     def no_leader(*_: object) -> None:
         raise KafkaException(KafkaError(KafkaError.LEADER_NOT_AVAILABLE))
 
-    monkeypatch.setattr(broker, "topic_uuids", lambda names: dict.fromkeys(names, "u"))
-    monkeypatch.setattr(broker, pregunta, no_leader)
+    monkeypatch.setattr(client, "topic_uuids", lambda names: dict.fromkeys(names, "u"))
+    monkeypatch.setattr(client, pregunta, no_leader)
     assert not cierre.cerrar_semana(W47, ahora=DESPUES)
     semana = Semana.objects.get(pk=W47)
     assert semana.espera.startswith("Espera a Kafka")
@@ -253,9 +256,9 @@ def test_no_sale_is_lost_between_a_closing_and_a_batch_at_the_same_moment(maestr
 
         def batch(vendida: datetime = vendida, begun: threading.Event = begun) -> None:
             with transaction.atomic():
-                services.registrar([venta(maestro_id, vendida_en=vendida)])
+                libro.registrar([venta(maestro_id, vendida_en=vendida)])
                 begun.set()
-                services.registrar([venta(maestro_id, vendida_en=vendida) for _ in range(50)])
+                libro.registrar([venta(maestro_id, vendida_en=vendida) for _ in range(50)])
             connection.close()
 
         thread = threading.Thread(target=batch)

@@ -19,8 +19,9 @@ from django.utils import timezone
 from deploy.embedded.mailbox import Mail, Mailbox
 from deploy.embedded.ports import free_port
 from tests.ventas.conftest import AHORA, anulacion, venta
-from ventas import cierre, emails, envios, seed, services
+from ventas import libro, seed
 from ventas.models import Cuenta, ReporteSemanal, Semana
+from ventas.semanas import cierre, emails, envios
 
 W46, W47 = date(2026, 11, 9), date(2026, 11, 16)
 DESPUES = AHORA + timedelta(days=7)
@@ -74,7 +75,7 @@ def enviar() -> int:
 
 def cerrar(lunes: date, *ventas: Any) -> None:
     with transaction.atomic():
-        services.registrar(ventas)
+        libro.registrar(ventas)
     Semana.objects.bulk_create([Semana.nueva(lunes)], ignore_conflicts=True)
     cierre.contabilizar(lunes, ahora=DESPUES)
 
@@ -85,7 +86,7 @@ def test_the_mail_tells_the_week(mailbox: Mailbox, cuenta: Callable[..., Cuenta]
     una = cuenta(maestro_id=maestro_id)
     erronea = venta(maestro_id, vendida_en=AHORA - timedelta(days=7))
     cerrar(W46, erronea, venta(maestro_id, vendida_en=AHORA - timedelta(days=7)))
-    services.anular([anulacion(erronea)])
+    libro.anular([anulacion(erronea)])
     cerrar(W47, venta(maestro_id, cantidad=5), venta(maestro_id, vendida_en=AHORA + timedelta(days=3), cantidad=1))
     assert enviar() == 2
     primera, segunda = mailbox.wait_for(to=una.email, subject="Tu semana en MAMOCHI", count=2)
@@ -121,7 +122,7 @@ def test_adjustments_that_cancel_out_are_told(
     una = cuenta(maestro_id=maestro_id)
     erronea = venta(maestro_id, vendida_en=AHORA - timedelta(days=7))
     cerrar(W46, erronea)
-    services.anular([anulacion(erronea)])
+    libro.anular([anulacion(erronea)])
     cerrar(W47, venta(maestro_id, vendida_en=AHORA - timedelta(days=8)))
     enviar()
     mail = mailbox.wait_for(to=una.email, count=2)[1]

@@ -11,9 +11,9 @@ from django.core.mail import EmailMultiAlternatives
 from playwright.sync_api import Page, Request
 
 from tests.chromium import BROWSER_TEST, chromium
-from ventas import emails, semanas
 from ventas.models import Cuenta, ReporteSemanal
-from ventas.reports import Dia, Resumen
+from ventas.semanas import calendario, emails
+from ventas.semanas.reports import Dia, Resumen
 
 pytestmark = BROWSER_TEST
 W47 = date(2026, 11, 16)
@@ -41,7 +41,7 @@ def semana() -> EmailMultiAlternatives:
             ingresos=ventas * 4_000,
             ganancias=ventas * 2_780,
         )
-        for dia, ventas in zip(semanas.dias(W47), VENTAS, strict=True)
+        for dia, ventas in zip(calendario.dias(W47), VENTAS, strict=True)
     ]
     totales = {
         "cantidad_ventas": sum(VENTAS) - 1,
@@ -58,7 +58,7 @@ def semana() -> EmailMultiAlternatives:
     )
     maestro = UUID(int=1)
     reporte = ReporteSemanal(semana_id=W47, maestro_id=maestro, **totales)
-    anterior = ReporteSemanal(semana_id=W47 - semanas.SEMANA, maestro_id=maestro, ganancias=360_000)
+    anterior = ReporteSemanal(semana_id=W47 - calendario.SEMANA, maestro_id=maestro, ganancias=360_000)
     cuenta = Cuenta(
         maestro_id=maestro,
         nombre="Rosa Ñáñez Peña",

@@ -8,8 +8,9 @@ from django.db import transaction
 from pytest_django import DjangoAssertNumQueries
 
 from tests.ventas.conftest import AHORA, anulacion, venta
-from ventas import cierre, reports, services
+from ventas import libro
 from ventas.models import Anulacion, Cuenta, Semana, Venta
+from ventas.semanas import cierre, reports
 
 W46, W47, W48 = date(2026, 11, 9), date(2026, 11, 16), date(2026, 11, 23)
 pytestmark = pytest.mark.django_db
@@ -17,7 +18,7 @@ pytestmark = pytest.mark.django_db
 
 def registrar(*ventas: object) -> None:
     with transaction.atomic():
-        services.registrar(ventas)  # type: ignore[arg-type]
+        libro.registrar(ventas)  # type: ignore[arg-type]
 
 
 def cerrar(lunes: date) -> None:
@@ -47,7 +48,7 @@ def test_the_queries_of_a_batch_do_not_grow_with_it(
 ) -> None:
     registrar(venta(maestro_id))
     with transaction.atomic(), django_assert_num_queries(5):  # weeks, savepoint and its end, COPY, voids
-        services.registrar([venta(maestro_id) for _ in range(500)])
+        libro.registrar([venta(maestro_id) for _ in range(500)])
 
 
 def test_a_sale_of_a_closed_week_counts_in_the_first_open_one(maestro_id: UUID) -> None:
@@ -75,14 +76,14 @@ def test_a_sale_at_midnight_belongs_to_the_week_that_begins(maestro_id: UUID) ->
 def test_a_void_in_the_same_week_leaves_nothing_to_count(maestro_id: UUID) -> None:
     erronea = venta(maestro_id)
     registrar(erronea, venta(maestro_id))
-    services.anular([anulacion(erronea)])
+    libro.anular([anulacion(erronea)])
     assert reports.resumen(W47, maestro_id).cantidad_ventas == 1
     assert Venta.objects.get(pk=erronea.id).anulada_en == AHORA
 
 
 def test_a_void_that_comes_before_its_sale_waits_for_it(maestro_id: UUID) -> None:
     erronea = venta(maestro_id)
-    services.anular([anulacion(erronea)])
+    libro.anular([anulacion(erronea)])
     assert not Anulacion.objects.get().aplicada
     registrar(erronea)
     assert Anulacion.objects.get().aplicada
@@ -92,10 +93,10 @@ def test_a_void_that_comes_before_its_sale_waits_for_it(maestro_id: UUID) -> Non
 def test_a_void_repeated_takes_back_once(maestro_id: UUID) -> None:
     erronea = venta(maestro_id)
     registrar(erronea)
-    services.anular([anulacion(erronea), anulacion(erronea)])
-    services.anular([anulacion(erronea)])
+    libro.anular([anulacion(erronea), anulacion(erronea)])
+    libro.anular([anulacion(erronea)])
     cerrar(W47)
-    services.anular([anulacion(erronea)])
+    libro.anular([anulacion(erronea)])
     assert reports.resumen(W48, maestro_id) == reports.vacio(W48)
 
 
@@ -103,7 +104,7 @@ def test_a_void_of_a_closed_week_is_a_negative_adjustment_of_the_open_one(maestr
     erronea = venta(maestro_id, cantidad=2)
     registrar(erronea)
     cerrar(W47)
-    services.anular([anulacion(erronea)])
+    libro.anular([anulacion(erronea)])
     assert reports.resumen(W47, maestro_id).ingresos == 4_000
     cuentas = reports.resumen(W48, maestro_id)
     assert (cuentas.cantidad_ventas, cuentas.unidades, cuentas.ingresos, cuentas.ganancias) == (-1, -2, -4_000, -2_780)
@@ -115,7 +116,7 @@ def test_another_maestros_void_takes_nothing_back(maestro_id: UUID) -> None:
     vendida = venta(maestro_id)
     registrar(vendida)
     ajena = anulacion(venta(UUID(int=7), venta_id=vendida.venta_id))
-    services.anular([ajena])
+    libro.anular([ajena])
     assert reports.resumen(W47, maestro_id).cantidad_ventas == 1
 
 
@@ -155,18 +156,18 @@ def test_the_newest_correction_of_an_address_holds_whatever_comes_first(
     maestro_id: UUID, django_assert_num_queries: DjangoAssertNumQueries
 ) -> None:
     otro, tarde = uuid4(), AHORA + timedelta(hours=2)
-    services.abrir_cuentas(
+    libro.abrir_cuentas(
         Cuenta(maestro_id=uno, nombre="Rosa", email="rosa@gmial.com", abierta_en=AHORA) for uno in (maestro_id, otro)
     )
     with django_assert_num_queries(1):
-        services.corregir_correos(
+        libro.corregir_correos(
             [
                 (maestro_id, "rosa@gmail.com", tarde),
                 (maestro_id, "rosa@gmal.com", AHORA + timedelta(hours=1)),
                 (otro, "otra@example.cl", AHORA),
             ]
         )
-    services.corregir_correos([(maestro_id, "rosa@gmal.com", AHORA + timedelta(hours=1))])  # delivered again
+    libro.corregir_correos([(maestro_id, "rosa@gmal.com", AHORA + timedelta(hours=1))])  # delivered again
     assert dict(Cuenta.objects.values_list("maestro_id", "email")) == {
         maestro_id: "rosa@gmail.com",
         otro: "otra@example.cl",

@@ -13,13 +13,14 @@ from django.db import transaction
 from hypothesis import HealthCheck, event, given, settings
 from hypothesis import strategies as st
 
-from kafka_bridge import watermark
-from kafka_bridge.events import encode
+from kafka_bridge.consuming import progress
+from kafka_bridge.events.codec import encode
 from kafka_bridge.models import ConsumerOffset, OutboxMessage
 from tests.ventas.conftest import anulacion, venta
-from ventas import cierre, reports, services
+from ventas import libro as venta_libro
 from ventas.events import VENTAS, VentaAnulada, VentaRegistrada
 from ventas.models import ReporteSemanal, Semana
+from ventas.semanas import cierre, reports
 
 MAESTROS = [UUID(int=n) for n in (1, 2, 3)]
 PRODUCTOS = {"chico": (1_500, 380), "mediano": (2_000, 610), "regalo": (0, 610)}  # price, cost: one is sold at a loss
@@ -146,10 +147,10 @@ class Gremio:
         self.aplicados += len(lote)
         for mensaje in lote:
             if isinstance(mensaje, VentaRegistrada):
-                services.registrar([mensaje])
+                venta_libro.registrar([mensaje])
                 self._contar(mensaje)
             else:
-                services.anular([mensaje])
+                venta_libro.anular([mensaje])
                 self._descontar(VentaRegistrada.derive_id(mensaje.maestro_id, mensaje.venta_id))
         ConsumerOffset.objects.update_or_create(
             consumer="contabilidad",
@@ -279,8 +280,8 @@ def gremio(comienzo: datetime) -> Iterator[Gremio]:
     """Every example begins with empty tables and an empty topic."""
     nuevo = Gremio(comienzo)
     with transaction.atomic(), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(watermark, "end_offsets", lambda topic: {0: len(nuevo.tema) if topic == VENTAS.name else 0})
-        patch.setattr(watermark, "topic_uuid", lambda topic: "t")
+        patch.setattr(progress, "end_offsets", lambda topic: {0: len(nuevo.tema) if topic == VENTAS.name else 0})
+        patch.setattr(progress, "topic_uuid", lambda topic: "t")
         yield nuevo
         transaction.set_rollback(True)
 

@@ -15,11 +15,12 @@ from django_celery_beat.models import PeriodicTask
 from deploy.embedded import Stack
 from deploy.embedded.mailbox import Mailbox
 from deploy.embedded.waiting import wait_until
-from kafka_bridge import producer
+from kafka_bridge.publishing import producer
 from tests.ventas.conftest import SECONDS, contabilidad_corriendo, venta
-from ventas import cierre, envios, seed, semanas, services, tasks
-from ventas.envios import Barrido
+from ventas import libro, seed, tasks
 from ventas.models import Cuenta, ReporteSemanal, Semana, Venta
+from ventas.semanas import calendario, cierre, envios
+from ventas.semanas.envios import Barrido
 
 
 @pytest.mark.django_db(transaction=True)
@@ -27,20 +28,20 @@ def test_beats_task_closes_what_is_due_and_the_running_week_when_told(
     stack: Stack, topics: None, maestro_id: UUID, cuenta: Callable[..., Cuenta]
 ) -> None:
     ahora = timezone.now()
-    actual = semanas.semana_de(ahora)
-    hace_dos = venta(maestro_id, vendida_en=semanas.limites(actual)[0] - timedelta(days=10))
+    actual = calendario.semana_de(ahora)
+    hace_dos = venta(maestro_id, vendida_en=calendario.limites(actual)[0] - timedelta(days=10))
     producer.publish(hace_dos, venta(maestro_id, vendida_en=ahora))
-    hasta = max(semanas.limites(actual)[0], ahora - cierre.MARGEN - timedelta(seconds=1))
+    hasta = max(calendario.limites(actual)[0], ahora - cierre.MARGEN - timedelta(seconds=1))
     with contabilidad_corriendo():
         wait_until(lambda: Venta.objects.filter(maestro_id=maestro_id).count() == 2, SECONDS)
-        explicita = {"semana": semanas.codigo(actual), "hasta": hasta.isoformat()}
+        explicita = {"semana": calendario.codigo(actual), "hasta": hasta.isoformat()}
         wait_until(lambda: tasks.cerrar_semanas.apply(kwargs=explicita).result == 3 or _cerrada(actual), SECONDS)
     propios = ReporteSemanal.objects.filter(maestro_id=maestro_id).order_by("semana_id")
     assert [(una.semana_id, una.cantidad_ventas) for una in propios] == [
-        (semanas.semana_de(hace_dos.vendida_en), 1),
+        (calendario.semana_de(hace_dos.vendida_en), 1),
         (actual, 1),
     ]
-    assert Semana.objects.get(pk=actual - semanas.SEMANA).cerrada  # nothing was sold in it
+    assert Semana.objects.get(pk=actual - calendario.SEMANA).cerrada  # nothing was sold in it
     assert not Semana.objects.filter(espera__gt="").exists()
 
 
@@ -76,8 +77,8 @@ def test_a_moment_without_an_offset_is_chilean(texto: str, esperado: datetime | 
 @pytest.mark.django_db(transaction=True)
 def test_two_workers_that_close_the_same_week_write_one_report_each(cuenta: Callable[..., Cuenta]) -> None:
     cuentas = [cuenta() for _ in range(20)]
-    services.registrar([venta(una.maestro_id) for una in cuentas])
-    lunes = semanas.semana_de(venta(cuentas[0].maestro_id).vendida_en)
+    libro.registrar([venta(una.maestro_id) for una in cuentas])
+    lunes = calendario.semana_de(venta(cuentas[0].maestro_id).vendida_en)
 
     def worker() -> None:
         cierre.contabilizar(lunes, ahora=timezone.now())
@@ -98,8 +99,8 @@ def test_two_beats_and_two_workers_at_once_close_a_week_once_and_send_each_mail_
     topics: None, cuenta: Callable[..., Cuenta], mailbox: Mailbox, settings: Any
 ) -> None:
     settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
-    pasada = semanas.semana_de(timezone.now()) - semanas.SEMANA
-    vendida = semanas.comienzo(pasada) + timedelta(days=1)
+    pasada = calendario.semana_de(timezone.now()) - calendario.SEMANA
+    vendida = calendario.comienzo(pasada) + timedelta(days=1)
     cuentas = [cuenta(abierta_en=vendida) for _ in range(10)]
     producer.publish(*[venta(una.maestro_id, vendida_en=vendida) for una in cuentas])
     Semana.nueva(pasada).save()

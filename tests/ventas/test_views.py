@@ -13,8 +13,10 @@ from rest_framework.test import APIClient
 from deploy.embedded.waiting import wait_until
 from kafka_bridge.models import OutboxMessage
 from tests.ventas.conftest import AHORA, SECONDS, anulacion, contabilidad_corriendo, venta
-from ventas import catalogo, paginacion, semanas, services
+from ventas import libro
+from ventas.api import catalogo, pagination
 from ventas.models import Insumo, Producto, Venta
+from ventas.semanas import calendario
 
 VENTAS = "/api/v1/ventas/"
 RESUMEN = "/api/v1/ventas/resumen/"
@@ -144,7 +146,7 @@ def test_nothing_of_a_bad_list_is_accepted_and_each_error_names_its_index(
 
 
 def test_a_naive_time_is_chilean(topics: None, api: APIClient) -> None:
-    en_chile = timezone.now().astimezone(semanas.CHILE).replace(tzinfo=None, microsecond=0)
+    en_chile = timezone.now().astimezone(calendario.CHILE).replace(tzinfo=None, microsecond=0)
     assert enviar(api, {**BUENA, "vendida_en": en_chile.isoformat()}).status_code == 202
     adelantada = en_chile + timedelta(minutes=6)
     assert enviar(api, {**BUENA, "vendida_en": adelantada.isoformat()}).status_code == 400
@@ -181,7 +183,7 @@ def test_a_sale_reads_the_database_for_the_catalogue_only_now_and_then(
 
 def test_a_sale_not_yet_written_is_404_with_retry_after_and_so_is_anothers(api: APIClient, maestro_id: UUID) -> None:
     ajena = venta(uuid4())
-    services.registrar([ajena])
+    libro.registrar([ajena])
     for id_ in (uuid4(), ajena.venta_id):
         for respuesta in (api.get(f"{VENTAS}{id_}/"), api.post(f"{VENTAS}{id_}/anular/", {}, format="json")):
             assert respuesta.status_code == 404
@@ -196,7 +198,7 @@ def test_without_a_token_nothing_is_open(con_catalogo: None) -> None:
 
 def test_own_sales_are_filtered_by_date(api: APIClient, maestro_id: UUID) -> None:
     momentos = [datetime(2026, 11, 17, 2, 59, tzinfo=UTC), datetime(2026, 11, 17, 3, 0, tzinfo=UTC), AHORA]
-    services.registrar([venta(maestro_id, vendida_en=momento) for momento in momentos] + [venta(uuid4())])
+    libro.registrar([venta(maestro_id, vendida_en=momento) for momento in momentos] + [venta(uuid4())])
 
     def cuantas(consulta: str) -> int:
         return len(api.get(f"{VENTAS}?{consulta}").json()["results"])
@@ -214,12 +216,12 @@ def test_own_sales_are_filtered_by_date(api: APIClient, maestro_id: UUID) -> Non
 
 def test_pages_hold_every_sale_once_also_those_of_one_moment(api: APIClient, maestro_id: UUID) -> None:
     ventas = [venta(maestro_id, vendida_en=AHORA + timedelta(seconds=n // 120)) for n in range(350)]
-    services.registrar(ventas)
+    libro.registrar(ventas)
     vistas: list[str] = []
     pagina: str | None = VENTAS
     while pagina:
         respuesta = api.get(pagina).json()
-        assert len(respuesta["results"]) <= paginacion.TAMANO
+        assert len(respuesta["results"]) <= pagination.TAMANO
         vistas += [una["id"] for una in respuesta["results"]]
         pagina = respuesta["next"]
     assert sorted(vistas) == sorted(str(una.venta_id) for una in ventas)
@@ -227,8 +229,8 @@ def test_pages_hold_every_sale_once_also_those_of_one_moment(api: APIClient, mae
 
 
 def test_the_summary_has_the_shape_of_the_contract(api: APIClient, maestro_id: UUID) -> None:
-    services.registrar([venta(maestro_id, cantidad=2), erronea := venta(maestro_id)])
-    services.anular([anulacion(erronea)])
+    libro.registrar([venta(maestro_id, cantidad=2), erronea := venta(maestro_id)])
+    libro.anular([anulacion(erronea)])
     resumen = api.get(f"{RESUMEN}?semana=2026-W47").json()
     dia = resumen["por_dia"].pop(2)
     assert dia == {"dia": "2026-11-18", "cantidad_ventas": 1, "unidades": 2, "ingresos": 4_000, "ganancias": 2_780}
@@ -246,11 +248,11 @@ def test_the_summary_has_the_shape_of_the_contract(api: APIClient, maestro_id: U
     }
     assert api.get(f"{RESUMEN}?semana=2026-W60").status_code == 400
     actual = api.get(RESUMEN).json()
-    assert actual["semana"] == semanas.codigo(semanas.semana_de(timezone.now()))
+    assert actual["semana"] == calendario.codigo(calendario.semana_de(timezone.now()))
 
 
 def test_the_browsable_summary_has_a_plot(api: APIClient, maestro_id: UUID) -> None:
-    services.registrar([venta(maestro_id)])
+    libro.registrar([venta(maestro_id)])
     pagina = api.get(f"{RESUMEN}?semana=2026-W47", headers={"Accept": "text/html"}).content.decode()
     assert "<svg" in pagina
     assert "mié 18" in pagina

@@ -7,7 +7,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from kafka_bridge import asyncapi
+from kafka_bridge.docs import asyncapi
 
 
 class Command(BaseCommand):

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from kafka_bridge import replay
+from kafka_bridge.consuming import restore
 
 
 class Command(BaseCommand):
@@ -14,5 +14,5 @@ class Command(BaseCommand):
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        replay.begin()
+        restore.begin()
         self.stdout.write("Now start the consumers and the relay; then run manage.py after_restore.")

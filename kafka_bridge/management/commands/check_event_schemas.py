@@ -5,12 +5,12 @@ from argparse import ArgumentParser
 from pathlib import Path
 from typing import Any
 
-from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from kafka_bridge import schemas
-from kafka_bridge.events import Event, registered
-from kafka_bridge.schemas import Difference
+from kafka_bridge import conf
+from kafka_bridge.events import schemas
+from kafka_bridge.events.event import Event, registered
+from kafka_bridge.events.schemas import Difference
 
 
 class Command(BaseCommand):
@@ -20,7 +20,7 @@ class Command(BaseCommand):
         parser.add_argument(
             "--write", action="store_true", help="freeze new types and new optional fields; never a break"
         )
-        parser.add_argument("--folder", type=Path, default=Path(settings.BASE_DIR) / "tests" / "contracts")
+        parser.add_argument("--folder", type=Path, default=conf.CONTRACTS)
 
     def handle(self, *args: Any, **options: Any) -> None:
         folder, events = options["folder"], sorted(registered.values(), key=lambda event: event.type)

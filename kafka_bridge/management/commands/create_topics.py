@@ -5,7 +5,7 @@ from typing import Any
 from confluent_kafka import KafkaException
 from django.core.management.base import BaseCommand, CommandError
 
-from kafka_bridge import broker
+from kafka_bridge.brokers import topic_admin
 
 
 class Command(BaseCommand):
@@ -13,11 +13,11 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
-            created = broker.create_topics(broker.declared_topics())
+            created = topic_admin.create_topics(topic_admin.declared_topics())
         except KafkaException as error:
             raise CommandError(
                 f"Kafka refused: {error}. Is KAFKA_BOOTSTRAP_SERVERS right, and may we create topics?"
             ) from error
-        for topic in broker.declared_topics():
+        for topic in topic_admin.declared_topics():
             state = "made" if topic.name in created else "already there"
             self.stdout.write(f"{topic.name}: {topic.partitions} partitions, {state}")

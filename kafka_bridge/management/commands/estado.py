@@ -15,8 +15,10 @@ from rich.panel import Panel
 from rich.table import Column, Table
 from rich.text import Text
 
-from kafka_bridge import overview
-from kafka_bridge.overview import GroupState, Overview, duration
+from kafka_bridge.monitoring import overview
+from kafka_bridge.monitoring.overview import Overview
+from kafka_bridge.monitoring.problems import duration
+from kafka_bridge.monitoring.system_state import GroupState
 
 
 class Command(BaseCommand):

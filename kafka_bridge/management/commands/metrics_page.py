@@ -6,7 +6,7 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
-from kafka_bridge import metrics_page
+from kafka_bridge.monitoring import metrics_page
 
 
 class Command(BaseCommand):

@@ -11,8 +11,9 @@ from django.core.management.base import BaseCommand, CommandError
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from kafka_bridge import dead_letters
-from kafka_bridge.dead_letters import Actor, AlreadyResolved, NotReplayable, Summary
+from kafka_bridge.dead_letters import actions
+from kafka_bridge.dead_letters.actions import Actor, Summary
+from kafka_bridge.exceptions import AlreadyResolved, NotReplayable
 from kafka_bridge.models import DeadLetter
 
 UNITS: Final = {"m": "minutes", "h": "hours", "d": "days"}
@@ -47,19 +48,19 @@ class Command(BaseCommand):
         _check(options)
         letters = _chosen(options)
         if options["dry_run"]:
-            return self._report(dead_letters.check_all(letters, progress=self._progress), "would be replayed")
+            return self._report(actions.check_all(letters, progress=self._progress), "would be replayed")
         actor = _actor(options["user"])
         if options["correction"]:
             return self._correct(options, actor)
         if options["discard"]:
-            return self._report(dead_letters.discard_all(letters, by=actor, reason=options["discard"]), "discarded")
-        return self._report(dead_letters.replay_all(letters, by=actor, progress=self._progress), "replayed")
+            return self._report(actions.discard_all(letters, by=actor, reason=options["discard"]), "discarded")
+        return self._report(actions.replay_all(letters, by=actor, progress=self._progress), "replayed")
 
     def _correct(self, options: dict[str, Any], actor: Actor) -> None:
         [pk] = options["ids"]
         try:
             value = options["correction"].read_bytes()
-            dead_letters.replay(pk, by=actor, value=value, event_type=options["as_type"])
+            actions.replay(pk, by=actor, value=value, event_type=options["as_type"])
         except (OSError, NotReplayable, AlreadyResolved, DeadLetter.DoesNotExist) as error:
             raise CommandError(f"{pk} is not replayed: {error}") from error
         self.stdout.write("1 dead letter corrected and replayed")

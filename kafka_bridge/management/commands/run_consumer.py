@@ -12,11 +12,11 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from kafka_bridge import lanes, probe
-from kafka_bridge.batch import TooManyDeadLetters
-from kafka_bridge.handlers import Consumer, consumers
-from kafka_bridge.positions import OffsetsLost
-from kafka_bridge.runner import Runner
+from kafka_bridge.consuming import lanes
+from kafka_bridge.consuming.handlers import Consumer, consumers
+from kafka_bridge.consuming.runner import Runner
+from kafka_bridge.exceptions import OffsetsLost, TooManyDeadLetters
+from kafka_bridge.telemetry import probe
 
 
 class Command(BaseCommand):

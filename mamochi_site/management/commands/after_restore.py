@@ -10,11 +10,11 @@ from django.utils import timezone
 from knox.models import AuthToken
 
 from inscripciones.models import Envio
-from kafka_bridge import watermark
-from kafka_bridge.handlers import consumers
-from ventas import cierre
+from kafka_bridge.consuming import progress
+from kafka_bridge.consuming.handlers import consumers
 from ventas.models import ReporteSemanal
-from ventas.reports import RETENIDO
+from ventas.semanas import cierre
+from ventas.semanas.reports import RETENIDO
 
 
 class Command(BaseCommand):
@@ -56,7 +56,7 @@ def refuse_while_behind() -> None:
 
 def lacking_of(consumer: str, topic: str) -> dict[int, int]:
     """By partition, the messages of the topic that the consumer has yet to apply."""
-    return watermark.behind(consumer, topic, watermark.end_offsets(topic), watermark.topic_uuid(topic))
+    return progress.behind(consumer, topic, progress.end_offsets(topic), progress.topic_uuid(topic))
 
 
 def hold_mails() -> int:

@@ -10,7 +10,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from mamochi_site.stack import CHECKOUT, DEFAULT_FOLDER, manage
+from mamochi_site.local.system import CHECKOUT, DEFAULT_FOLDER, manage
 
 
 class Command(BaseCommand):

@@ -10,7 +10,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from deploy.embedded import Stack, StackError
 from deploy.embedded.signals import interrupt_on_termination
-from mamochi_site.stack import DEFAULT_FOLDER, DEFAULT_PORT, System, report_deaths, running_system
+from mamochi_site.local.system import DEFAULT_FOLDER, DEFAULT_PORT, System, report_deaths, running_system
 
 
 class Command(BaseCommand):

@@ -1,0 +1,35 @@
+"""TODO."""
+
+from django.contrib import admin, messages
+from django.db.models import F, QuerySet
+from django.http import HttpRequest
+from django.utils import timezone
+
+from inscripciones import envios
+from inscripciones.admin.comun import SoloLectura
+from inscripciones.admin.inscripciones import MAXIMO_POR_VEZ
+from inscripciones.models import Envio
+
+
+@admin.register(Envio)
+class EnvioAdmin(SoloLectura):
+    """The e-mails that are owed: what was sent, what is being retried and why."""
+
+    list_display = ["inscripcion", "tipo", "estado", "intentos", "proximo_intento", "ultimo_error", "enviado_en"]
+    list_filter = ["estado", "tipo", "creado_en"]
+    list_select_related = ["inscripcion"]
+    search_fields = ["message_id"]
+    search_help_text = "Message-ID"
+    ordering = [F("enviado_en").desc(nulls_first=True), "proximo_intento"]
+    list_per_page = 50
+    show_full_result_count = False
+    actions = ["reintentar"]
+
+    def has_reintentar_permission(self, request: HttpRequest) -> bool:
+        return request.user.has_perm("inscripciones.change_envio")
+
+    @admin.action(description="Intentar enviarlos ahora", permissions=["reintentar"])
+    def reintentar(self, request: HttpRequest, queryset: QuerySet[Envio]) -> None:
+        ids = list(queryset.values_list("pk", flat=True)[:MAXIMO_POR_VEZ])
+        cuantos = envios.reintentar(ids, ahora=timezone.now())
+        self.message_user(request, f"{cuantos} correos por enviar ahora.", messages.SUCCESS)

@@ -1,0 +1,76 @@
+"""Reads single messages out of Kafka to look at them: no group, no offset is committed, always bounded in time."""
+
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from confluent_kafka import Consumer as KafkaConsumer
+from confluent_kafka import KafkaException, TopicPartition
+from confluent_kafka import Message as KafkaMessage
+from django.conf import settings
+
+from kafka_bridge import conf
+from kafka_bridge.brokers import client
+from kafka_bridge.brokers.messages import partition_of
+from kafka_bridge.events.topics import Partition
+
+Place = tuple[str, int, int]  # topic, partition, offset
+
+CONFIG: Final[dict[str, str | int | bool]] = {
+    "group.id": f"{conf.PREFIX}-reader",  # never joined: partitions are assigned by hand
+    "enable.auto.commit": False,
+    "auto.offset.reset": "earliest",
+    "enable.partition.eof": True,
+    "fetch.wait.max.ms": 50,
+    "queued.max.messages.kbytes": 4_096,
+    "socket.connection.setup.timeout.ms": 1_000,
+}
+
+
+@contextmanager
+def reading(offsets: dict[Partition, int], *, fetch_bytes: int) -> Iterator[KafkaConsumer]:
+    """A consumer placed at these offsets."""
+    config = {**settings.KAFKA_CLIENT_CONFIG, **CONFIG, "fetch.message.max.bytes": fetch_bytes}
+    consumer = KafkaConsumer(config, logger=client.client_logger)
+    try:
+        consumer.assign([TopicPartition(*at, offset) for at, offset in offsets.items()])
+        yield consumer
+    finally:
+        consumer.close()
+
+
+def at_offsets(places: Iterable[Place], *, seconds: float) -> dict[Place, KafkaMessage]:
+    """The first message at or after each place, as far as they come in time."""
+    waiting: dict[Partition, list[int]] = {}
+    for topic, partition, offset in sorted(set(places)):
+        waiting.setdefault((topic, partition), []).append(offset)
+    found: dict[Place, KafkaMessage] = {}
+    if not waiting:
+        return found
+    deadline = time.monotonic() + seconds
+    with reading({at: offsets[0] for at, offsets in waiting.items()}, fetch_bytes=4_096) as consumer:
+        while any(waiting.values()) and (left := deadline - time.monotonic()) > 0:
+            message = _polled(consumer, left)
+            if message is not None and message.error() is None:
+                _take(consumer, message, waiting[partition_of(message)], found)
+    return found
+
+
+def _take(consumer: KafkaConsumer, message: KafkaMessage, waiting: list[int], found: dict[Place, KafkaMessage]) -> None:
+    """Notes the message for the place it was read for, then goes to the partition's next one, if there is one."""
+    at, offset = partition_of(message), message.offset() or 0
+    if not waiting or offset < waiting[0]:
+        return  # of before the seek
+    found[(*at, waiting.pop(0))] = message
+    if waiting:
+        consumer.seek(TopicPartition(*at, waiting[0]))
+    else:
+        consumer.pause([TopicPartition(*at)])
+
+
+def _polled(consumer: KafkaConsumer, seconds: float) -> KafkaMessage | None:
+    try:
+        return consumer.poll(seconds)
+    except KafkaException:
+        return None

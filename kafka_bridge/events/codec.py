@@ -1,0 +1,86 @@
+"""TODO."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC
+from functools import cache
+from typing import Final
+from uuid import UUID
+
+import msgspec
+
+from kafka_bridge import conf
+from kafka_bridge.events.event import Event, registered
+from kafka_bridge.exceptions import Undecodable
+from kafka_bridge.telemetry import traceparent
+
+NOT_JSON: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)  # the last: nested deeper than the stack
+Headers = Mapping[str, bytes | str | None]
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """An encoded event, on its way to Kafka."""
+
+    event_id: UUID
+    topic: str
+    partition: int
+    key: bytes
+    value: bytes
+    headers: tuple[tuple[str, bytes], ...]
+    priority: bool
+
+
+def encode(event: Event) -> Message:
+    """The event as a message. Raises TypeError if a field cannot be written as JSON."""
+    headers = {
+        "ce_specversion": "1.0",
+        "ce_id": str(event.id),
+        "ce_type": event.type,
+        "ce_source": conf.SOURCE,
+        "ce_time": event.time.astimezone(UTC).isoformat(),
+        "content-type": "application/json",
+    }
+    if trace := traceparent.current(event.cause_key):
+        headers[traceparent.HEADER] = trace
+    return Message(
+        event_id=event.id,
+        topic=event.topic.name,
+        partition=event.topic.partition_for(event.key, priority=event.priority),
+        key=event.key.encode(),
+        value=msgspec.json.encode(event),
+        headers=tuple((name, text.encode()) for name, text in headers.items()),
+        priority=event.priority,
+    )
+
+
+def decode(headers: Headers, value: bytes | None) -> Event:
+    """The event in a message of Kafka's. Raises Undecodable, whose text names a field but quotes no data."""
+    event_class = _class_of(headers.get("ce_type"))
+    try:
+        return _decoder(event_class).decode(value or b"")
+    except msgspec.ValidationError as error:
+        raise Undecodable("schema", _without_data(str(error))) from None
+    except NOT_JSON as error:
+        raise Undecodable("undecodable", f"not JSON: {type(error).__name__}") from None
+
+
+def _without_data(error: str) -> str:
+    """msgspec names types and fields, but quotes a value that is none of a Literal's: it could be a RUT."""
+    if not error.startswith(("Invalid enum value", "Invalid value")):
+        return error
+    return f"Invalid enum value - at {error.rpartition(' - at ')[2]}"
+
+
+def _class_of(raw: bytes | str | None) -> type[Event]:
+    if raw is None:
+        raise Undecodable("unknown_type", "the header ce_type is missing")
+    name = raw.decode(errors="replace") if isinstance(raw, bytes) else raw
+    if name not in registered:
+        raise Undecodable("unknown_type", f"no event is declared with the type {name[:100]!r}")
+    return registered[name]
+
+
+@cache
+def _decoder(event_class: type[Event]) -> msgspec.json.Decoder[Event]:
+    return msgspec.json.Decoder(event_class)

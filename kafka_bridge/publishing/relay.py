@@ -1,0 +1,129 @@
+"""The relay: publishes what was committed to the outbox, in order within a key, safe with several running.
+
+A relay locks a shard of the keys (an advisory lock that ends with its transaction), sends the shard's oldest messages, waits
+for their delivery reports and deletes what was acknowledged. NOTIFY wakes it; a poll each second stands behind that.
+"""
+
+import logging
+import threading
+from functools import reduce
+from operator import or_
+from typing import Final
+
+from django.db import DatabaseError, InterfaceError, connection, transaction
+from django.db.models import Q
+
+from kafka_bridge.errors import describe
+from kafka_bridge.events.codec import Message
+from kafka_bridge.models import OutboxMessage
+from kafka_bridge.publishing.outbox import CHANNEL, SHARDS
+from kafka_bridge.publishing.producer import process_producer
+from kafka_bridge.telemetry import metrics
+from kafka_bridge.telemetry.pulse import Pulse
+
+logger = logging.getLogger(__name__)
+
+LOCK_CLASS: Final = 0x6D616D6F  # "mamo": the relays' own space of advisory locks
+MESSAGES_A_ROUND: Final = 500
+POLL_SECONDS: Final = 1.0
+OUTAGE_SECONDS: Final = 2.0
+SHARDS_WAITING: Final = """
+    SELECT shard FROM generate_series(0, %s) shard CROSS JOIN LATERAL (
+        SELECT priority, id FROM kafka_bridge_outboxmessage waiting
+        WHERE waiting.shard = shard.shard ORDER BY shard, priority DESC, id LIMIT 1
+    ) first ORDER BY first.priority DESC, first.id"""
+
+
+def run(stop: threading.Event) -> None:
+    """Relays until told to stop. Waits out an outage of the database; an outage of Kafka leaves the rows where they are."""
+    pulse = Pulse("relay")
+    while not stop.is_set():
+        try:
+            pulse.beat(working=True)
+            listen()  # before looking: what is committed after the look wakes us
+            if not step():
+                wait_for_news()
+        except (DatabaseError, InterfaceError) as error:
+            logger.warning("outbox relay: %s; again in %.0f s", describe(error), OUTAGE_SECONDS)
+            metrics.RELAY_OUTAGES.inc()
+            pulse.beat(working=False)
+            connection.close()
+            stop.wait(OUTAGE_SECONDS)
+    connection.close()
+    pulse.end()
+
+
+def step() -> bool:
+    """One round over the shards that have messages, the one with a priority message first. Whether anything was sent."""
+    with connection.cursor() as cursor:
+        cursor.execute(SHARDS_WAITING, [SHARDS - 1])
+        shards = [shard for (shard,) in cursor.fetchall()]
+    sent = [relay_shard(shard) for shard in shards]
+    return any(sent)
+
+
+def relay_shard(shard: int) -> bool:
+    """Sends a shard's oldest messages, unless another relay has the shard. Whether anything was acknowledged."""
+    with transaction.atomic():
+        if not _lock(shard):
+            return False
+        rows = _oldest(shard)
+        sent = _acknowledged(rows)
+        OutboxMessage.objects.filter(pk__in=sent).delete()
+    metrics.RELAYED.inc(len(sent))
+    metrics.RELAY_FAILED.inc(len(rows) - len(sent))
+    return bool(sent)
+
+
+def _lock(shard: int) -> bool:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_try_advisory_xact_lock(%s, %s)", [LOCK_CLASS, shard])
+        return bool(cursor.fetchone()[0])
+
+
+def _oldest(shard: int) -> list[OutboxMessage]:
+    """The shard's first messages; those of a partition that is known to be away do not stand before the others."""
+    away = process_producer().breaker.open_partitions()
+    waiting = OutboxMessage.objects.filter(shard=shard).exclude(
+        reduce(or_, (Q(topic=topic, partition=partition) for topic, partition in away), Q(pk__in=[]))
+    )
+    return list(waiting.order_by("shard", "-priority", "id")[:MESSAGES_A_ROUND])
+
+
+def _acknowledged(rows: list[OutboxMessage]) -> list[int]:
+    """Publishes rows; the ids of those that are done. After a failure, what follows under the same key is sent again."""
+    messages = {row.pk: _message(row) for row in rows}
+    failed = {id(message) for message in process_producer().deliver(list(messages.values()))}
+    stopped: set[bytes] = set()
+    done = []
+    for pk, message in messages.items():
+        if id(message) in failed:
+            stopped.add(message.key)
+        if message.key not in stopped:
+            done.append(pk)
+    return done
+
+
+def _message(row: OutboxMessage) -> Message:
+    return Message(
+        event_id=row.event_id,
+        topic=row.topic,
+        partition=row.partition,
+        key=bytes(row.key),
+        value=bytes(row.value),
+        headers=tuple((name, value.encode()) for name, value in row.headers),
+        priority=row.priority,
+    )
+
+
+def listen() -> None:
+    """Has PostgreSQL tell this connection of each commit to the outbox; once is enough, again does no harm."""
+    with connection.cursor() as cursor:
+        cursor.execute(f"LISTEN {CHANNEL}")
+
+
+def wait_for_news() -> None:
+    """Returns when something was committed to the outbox, at the latest after POLL_SECONDS."""
+    with connection.wrap_database_errors:
+        for _ in connection.connection.notifies(timeout=POLL_SECONDS, stop_after=1):
+            pass

@@ -1,0 +1,175 @@
+"""Plays the scenario in order: enrolments, sales, the week's closing, the audit; and sees when something goes wrong."""
+
+import random
+import threading
+import time
+from argparse import Namespace
+from collections.abc import Callable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager, contextmanager, nullcontext
+from typing import Final
+
+from confluent_kafka import KafkaException
+from django.utils import timezone
+from rich.console import Console
+from rich.live import Live
+
+from kafka_bridge.events.topics import Partition
+from kafka_bridge.models import OutboxMessage
+from mamochi_site.local.demo import dashboard, people
+from mamochi_site.local.demo.audit import WEEK_SUBJECT, audit, ends, numbers_in, week_mails
+from mamochi_site.local.demo.client import Api, Refused
+from mamochi_site.local.demo.maestro import Maestro
+from mamochi_site.local.demo.observers import observe
+from mamochi_site.local.demo.scene import Pace, Puesto, Scene
+from mamochi_site.local.demo.week import closing_now
+from mamochi_site.local.system import System
+
+MAESTROS: Final = 5
+PAID: Final = 2
+FRAMES_A_SECOND: Final = 6
+PICTURE_AT: Final = 0.64  # of the sales: some carts have run out by then, some are filled again
+SETTLE_S: Final = 60.0
+MAILS_S: Final = 90.0
+
+
+class DemoFailed(Exception):
+    """The demo cannot go on; the text, in Spanish, says why and which log to read."""
+
+
+class Director:
+    """One performance on a running system."""
+
+    def __init__(self, system: System, options: Namespace, console: Console) -> None:
+        self.system = system
+        self.options = options
+        self.console = console
+        self.stop = threading.Event()
+        self.mailbox = system.stack.mailbox
+        pace = Pace.fast() if options.fast else Pace.real()
+        chance = random.Random(options.seed)  # noqa: S311 - a demo that can be repeated
+        self.scene = Scene([Puesto(one) for one in people.gather(MAESTROS, PAID, chance)], pace)
+        self.apis = [Api(system.url, self.stop) for _ in self.scene.puestos]
+        self.maestros = [
+            Maestro(puesto, self.scene, api, self.mailbox, chance.getrandbits(64))
+            for puesto, api in zip(self.scene.puestos, self.apis, strict=True)
+        ]
+        self.parts: list[Future[None]] = []
+        self.pictured = not options.picture
+
+    def play(self) -> bool:
+        """The whole demo; whether the audit is green. Raises DemoFailed."""
+        try:
+            return self._play()
+        except Refused as error:
+            raise DemoFailed(f"{error}; lee {self._log(error.log)}") from error
+        except KafkaException as error:
+            raise DemoFailed(f"Kafka no responde: {error}; lee {self._log('')}") from error
+
+    def _play(self) -> bool:
+        since = ends()
+        with self._shown(), self._threads() as pool:
+            self.scene.phase = "Inscripciones y ventas"
+            self.parts = [pool.submit(maestro.play) for maestro in self.maestros]
+            watcher = pool.submit(observe, self.scene, self.mailbox, self.stop)
+            self.parts.append(watcher)
+            self._until(lambda: all(puesto.done for puesto in self.scene.puestos), None, "")
+            self._close_week()
+            self._settle()
+        return self._report(since)
+
+    # Scenes
+
+    def _close_week(self) -> None:
+        hasta = timezone.now()
+        self.scene.phase = "Cerrando la semana"
+        with closing_now(hasta) as semana:
+            self.scene.say(
+                f"Celery Beat cierra la semana {semana} hasta las {timezone.localtime(hasta):%H:%M:%S}", "bold"
+            )
+            late = f"no llegaron los correos «{WEEK_SUBJECT}»"
+            self._until(self._week_told, MAILS_S, late, log="celery-worker")
+        self.scene.say("Llegaron los correos de la semana", "bold cyan")
+
+    def _settle(self) -> None:
+        """Until every consumer has applied everything; then each maestro looks at the stock and its ledger once more."""
+        applied = self.scene.applied
+        self._until(
+            lambda: self.scene.applied is not applied, SETTLE_S, "Kafka no dice hasta dónde van los consumidores"
+        )
+        quiet = "los consumidores no terminaron de aplicar los mensajes"
+        self._until(lambda: not any(self.scene.lag.values()) and not OutboxMessage.objects.exists(), SETTLE_S, quiet)
+        for puesto, api in zip(self.scene.puestos, self.apis, strict=True):
+            puesto.stock = api.get("/api/v1/stock/")
+            puesto.movimientos = api.get_all("/api/v1/stock/movimientos/")
+
+    def _week_told(self) -> bool:
+        return all(week_mails(self.mailbox, puesto.persona.email) for puesto in self.scene.puestos)
+
+    def _report(self, since: dict[Partition, int]) -> bool:
+        """Prints the weekly mails and the audit."""
+        self.console.print(dashboard.weekly_mails([self._letter(puesto) for puesto in self.scene.puestos]))
+        checks = audit(self.scene, self.mailbox, since)
+        self.console.print(dashboard.results([check.row() for check in checks]))
+        wrong = sum(not check.ok for check in checks)
+        if wrong:
+            logs = self.system.stack.supervisor.logs
+            self.console.print(f"{wrong} comprobaciones no cuadran; lee {logs}", style="bold red", soft_wrap=True)
+        else:
+            self.console.print(f"Todo cuadra: {len(checks)} comprobaciones.", style="bold green", highlight=False)
+        return not wrong
+
+    def _letter(self, puesto: Puesto) -> tuple[str, str, int, int]:
+        mail = week_mails(self.mailbox, puesto.persona.email)[0]
+        return mail.to, mail.text, *numbers_in(mail.text)
+
+    # Watching over it
+
+    @contextmanager
+    def _threads(self) -> Iterator[ThreadPoolExecutor]:
+        """Threads that have ended when this ends, however it ends."""
+        with ThreadPoolExecutor(MAESTROS + 1, thread_name_prefix="demo") as pool:
+            try:
+                yield pool
+            finally:
+                self.stop.set()
+
+    def _shown(self) -> AbstractContextManager[object]:
+        """The live dashboard on a terminal, else a line for each thing that happens."""
+        if self.console.is_terminal and not self.console.is_dumb_terminal:
+            return Live(
+                get_renderable=lambda: dashboard.draw(self.scene, *self.console.size),
+                console=self.console,
+                screen=True,
+                refresh_per_second=FRAMES_A_SECOND,
+            )
+        self.scene.on_line = lambda line: self.console.print(f"[{dashboard.clock(line.at)}] {line.text}", markup=False)
+        return nullcontext()
+
+    def _until(self, condition: Callable[[], bool], timeout: float | None, otherwise: str, log: str = "") -> None:
+        """Waits for the condition. Raises DemoFailed when time (seconds) is up, a maestro fails or a process dies."""
+        began = time.monotonic()
+        while not condition():
+            self._raise_failures()
+            if timeout is not None and time.monotonic() - began > timeout:
+                raise DemoFailed(f"{otherwise} en {timeout:g} s; lee {self._log(log)}")
+            self._take_picture()
+            time.sleep(0.1)
+
+    def _raise_failures(self) -> None:
+        for process in self.system.stack.processes.values():
+            if process.returncode not in (None, 0):
+                raise DemoFailed(f"{process.name} terminó{process.last_words()}")
+        for part in self.parts:
+            if part.done():
+                part.result()
+
+    def _log(self, process: str) -> str:
+        """The process' log file, or the folder of all of them."""
+        logs = self.system.stack.supervisor.logs
+        return str(logs / f"{process}.log" if process else logs)
+
+    def _take_picture(self) -> None:
+        if not self.pictured and self.scene.progress >= PICTURE_AT:
+            dashboard.save_picture(self.scene, self.options.picture)
+            self.pictured = True

@@ -1,0 +1,119 @@
+"""The maestro's cart: what it holds, its ledger, and the notice that something ran out."""
+
+from typing import Any
+from uuid import UUID
+
+from django.db.models import QuerySet
+from django.utils import timezone
+from django.utils.dateparse import parse_datetime
+from drf_spectacular.utils import extend_schema
+from rest_framework import mixins, status, viewsets
+from rest_framework.exceptions import NotFound
+from rest_framework.pagination import Cursor, CursorPagination
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from kafka_bridge.publishing.producer import publish
+from kafka_bridge.publishing.rest import idempotent_id
+from stock import reports, reposicion
+from stock.api import serializers
+from stock.models import Aviso, Existencia, Movimiento
+
+
+def maestro_of(request: Request) -> UUID:
+    """Who asks; the default permission lets only maestros in."""
+    maestro_id: UUID = request.user.maestro_id  # type: ignore[union-attr, assignment]
+    return maestro_id
+
+
+class NewestFirst(CursorPagination):
+    """By cursor: pages do not shift while sales come in, and no page counts a whole ledger."""
+
+    page_size = 50
+    max_page_size = 500
+    page_size_query_param = "page_size"
+
+    def decode_cursor(self, request: Request) -> Cursor | None:
+        """Raises NotFound also where its position is no moment: DRF's own leaves that to the database."""
+        cursor = super().decode_cursor(request)
+        if cursor and cursor.position is not None and not _is_moment(str(cursor.position)):
+            raise NotFound(self.invalid_cursor_message)
+        return cursor
+
+
+def _is_moment(text: str) -> bool:
+    try:
+        moment = parse_datetime(text)
+    except ValueError:
+        return False
+    return moment is not None and moment.tzinfo is not None
+
+
+class NewestMovementsFirst(NewestFirst):
+    ordering = ("-ocurrido_en", "-id")
+
+
+class NewestNoticesFirst(NewestFirst):
+    ordering = ("-abierto_en", "-id")
+
+
+class StockViewSet(viewsets.GenericViewSet[Any]):
+    """Lo que queda en tu carro, y cuándo se agota al ritmo de la última hora."""
+
+    serializer_class = serializers.LineaSerializer
+    pagination_class = None
+    queryset = Existencia.objects.none()  # the browsable page asks for one
+
+    def get_view_name(self) -> str:
+        return "Mi stock"
+
+    @extend_schema(responses=serializers.LineaSerializer(many=True))
+    def list(self, request: Request) -> Response:
+        lineas = reports.estado_del_carro(maestro_of(request), ahora=timezone.now())
+        return Response(self.get_serializer(lineas, many=True).data)
+
+
+class MovimientoViewSet(viewsets.GenericViewSet[Movimiento]):
+    """El libro de tu carro: ventas que salen, reposiciones que entran, correcciones con su motivo."""
+
+    serializer_class = serializers.RenglonSerializer
+    pagination_class = NewestMovementsFirst
+    queryset = Movimiento.objects.none()
+
+    def get_view_name(self) -> str:
+        return "Movimientos de mi stock"
+
+    def get_queryset(self) -> QuerySet[Movimiento]:
+        return Movimiento.objects.filter(carro=maestro_of(self.request))
+
+    @extend_schema(responses=serializers.RenglonSerializer(many=True))
+    def list(self, request: Request) -> Response:
+        """A page holds whole movements, an ingredient a line."""
+        renglones = reports.renglones(self.paginate_queryset(self.get_queryset()) or ())
+        return self.get_paginated_response(self.get_serializer(renglones, many=True).data)
+
+
+class AvisoViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[Aviso]):
+    """Avisa que se te agotó algo: un POST vacío avisa por todo lo agotado. Los distribuidores llenan tu carro de inmediato."""
+
+    serializer_class = serializers.AvisoSerializer
+    pagination_class = NewestNoticesFirst
+    queryset = Aviso.objects.none()
+
+    def get_view_name(self) -> str:
+        return "Avisos de stock"
+
+    def get_serializer_class(self) -> type[Any]:
+        return serializers.AvisoNuevoSerializer if self.request.method == "POST" else super().get_serializer_class()
+
+    def get_queryset(self) -> QuerySet[Aviso]:
+        return Aviso.objects.filter(carro=maestro_of(self.request))
+
+    @extend_schema(request=serializers.AvisoNuevoSerializer, responses={202: serializers.AceptadoSerializer})
+    def create(self, request: Request) -> Response:
+        cuerpo = self.get_serializer(data=request.data)
+        cuerpo.is_valid(raise_exception=True)
+        maestro_id = maestro_of(request)
+        aviso_id = idempotent_id(request, f"aviso {maestro_id}")
+        publish(reposicion.aviso_de_maestro(aviso_id, maestro_id, cuerpo.validated_data.get("insumos", ())))
+        return Response({"id": aviso_id}, status=status.HTTP_202_ACCEPTED)

@@ -1,0 +1,5 @@
+"""The accounts in the admin: one module per page. Django discovers this package; importing a page registers it."""
+
+from ventas.admin import catalogo, libro, reportes, semanas
+
+__all__ = ["catalogo", "libro", "reportes", "semanas"]

@@ -1,0 +1,153 @@
+"""What the API reads and writes, for its documentation, its forms and its errors.
+
+Well-formed sales do not pass through here (entrada.py); the serializer explains what is wrong with the others. The classes'
+docstrings are in Spanish because the API's page shows them.
+"""
+
+from typing import Any, Final
+
+from django.utils import timezone
+from drf_spectacular.utils import extend_schema_serializer
+from rest_framework import serializers
+
+from ventas.events import MAX_UNIDADES
+from ventas.models import Producto, Receta, Venta
+from ventas.semanas import calendario
+
+MAX_VENTAS: Final = 1_000  # of one list
+
+
+class IdField(serializers.UUIDField):
+    """DRF's own reads whole numbers too, and True as one."""
+
+    def to_internal_value(self, data: Any) -> Any:
+        if not isinstance(data, str):
+            self.fail("invalid", value=data)
+        return super().to_internal_value(data)
+
+
+class VentaEntradaSerializer(serializers.Serializer[Any]):
+    """Una venta, como la envía el maestro."""
+
+    producto = serializers.CharField(max_length=30, help_text="Código del catálogo: chico, mediano, grande.")
+    cantidad = serializers.IntegerField(min_value=1, max_value=MAX_UNIDADES, help_text="Unidades vendidas.")
+    vendida_en = serializers.DateTimeField(
+        required=False,
+        allow_null=True,
+        help_text="Cuándo se vendió (ISO 8601; sin zona horaria, es hora de Chile). Si falta, ahora.",
+    )
+    id = IdField(
+        required=False, allow_null=True, help_text="UUID tuyo: si repites el envío, la venta se cuenta una sola vez."
+    )
+
+    def to_internal_value(self, data: Any) -> Any:
+        """An empty box of the HTML form is a field that was not sent."""
+        if hasattr(data, "dict"):
+            data = {campo: valor for campo, valor in data.dict().items() if valor != ""}
+        return super().to_internal_value(data)
+
+
+class VentaAceptadaSerializer(serializers.Serializer[Any]):
+    """La respuesta a una venta."""
+
+    id = serializers.UUIDField(help_text="Con él se consulta: ventas/{id}/")
+
+
+class VentasAceptadasSerializer(serializers.Serializer[Any]):
+    """La respuesta a una lista de ventas."""
+
+    aceptadas = serializers.IntegerField()
+    ids = serializers.ListField(child=serializers.UUIDField(), help_text="En el orden de la lista.")
+
+
+class AnularSerializer(serializers.Serializer[Any]):
+    """Por qué se anula una venta."""
+
+    motivo = serializers.CharField(max_length=300, required=False, allow_blank=True, default="")
+
+
+class VentaSerializer(serializers.ModelSerializer[Venta]):
+    """Una venta en la contabilidad. Montos en pesos, sin decimales."""
+
+    id = serializers.UUIDField(source="venta_id")
+    ingresos = serializers.IntegerField()
+    ganancias = serializers.IntegerField(help_text="Ingresos menos el costo de los ingredientes.")
+    semana = serializers.SerializerMethodField(help_text="La semana contable que la cuenta: 2026-W47.")
+
+    class Meta:
+        model = Venta
+        fields = [
+            *("id", "producto", "cantidad", "precio_unitario", "ingresos", "ganancias"),
+            *("vendida_en", "registrada_en", "semana", "anulada_en"),
+        ]
+        read_only_fields = fields
+
+    def get_semana(self, venta: Venta) -> str:
+        return calendario.codigo(venta.semana_contable)
+
+
+@extend_schema_serializer(many=False)
+class PaginaDeVentasSerializer(serializers.Serializer[Any]):
+    """Una página de ventas, de la más nueva a la más antigua."""
+
+    next = serializers.URLField(allow_null=True)
+    results = VentaSerializer(many=True)
+
+
+class DiaSerializer(serializers.Serializer[Any]):
+    """Un día de la semana."""
+
+    dia = serializers.DateField()
+    cantidad_ventas = serializers.IntegerField()
+    unidades = serializers.IntegerField()
+    ingresos = serializers.IntegerField()
+    ganancias = serializers.IntegerField()
+
+
+class AjustesSerializer(serializers.Serializer[Any]):
+    """Lo que suman o descuentan semanas ya cerradas."""
+
+    cantidad_ventas = serializers.IntegerField()
+    unidades = serializers.IntegerField()
+    ingresos = serializers.IntegerField()
+    ganancias = serializers.IntegerField()
+
+
+class ResumenSerializer(serializers.Serializer[Any]):
+    """La semana de un maestro: totales (con ajustes), por día y por producto. Montos en pesos, sin decimales."""
+
+    semana = serializers.CharField(help_text="2026-W47")
+    desde = serializers.DateTimeField()
+    hasta = serializers.DateTimeField(help_text="Primer momento de la semana siguiente.")
+    cantidad_ventas = serializers.IntegerField()
+    unidades = serializers.IntegerField()
+    ingresos = serializers.IntegerField()
+    ganancias = serializers.IntegerField()
+    por_dia = DiaSerializer(many=True)
+    por_producto = serializers.DictField(child=serializers.IntegerField(), help_text="Unidades por código.")
+    ajustes = AjustesSerializer(help_text="Lo que cuenta en esta semana y es de otras, ya cerradas.")
+
+
+class RecetaSerializer(serializers.ModelSerializer[Receta]):
+    """Un ingrediente de una unidad."""
+
+    unidad = serializers.CharField(source="insumo.unidad")
+
+    class Meta:
+        model = Receta
+        fields = ["insumo", "cantidad", "unidad"]
+
+
+class ProductoSerializer(serializers.ModelSerializer[Producto]):
+    """Un producto del catálogo."""
+
+    receta = RecetaSerializer(many=True)
+
+    class Meta:
+        model = Producto
+        fields = ["codigo", "nombre", "precio", "receta"]
+
+
+def hora_de_chile(momento: Any) -> str:
+    """ISO 8601 with Chile's offset."""
+    return str(timezone.localtime(momento, calendario.CHILE).isoformat())

@@ -1,0 +1,230 @@
+"""The API of sales. A POST publishes events and answers 202; everything read comes from the ledger."""
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any, cast
+from uuid import UUID
+
+from django.db.models import QuerySet
+from django.utils import timezone
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, PolymorphicProxySerializer, extend_schema
+from rest_framework import generics, status
+from rest_framework.decorators import action
+from rest_framework.exceptions import APIException, NotFound
+from rest_framework.fields import ChoiceField
+from rest_framework.renderers import JSONRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+from rest_framework.reverse import reverse
+from rest_framework.viewsets import GenericViewSet
+
+from kafka_bridge.publishing.producer import publish
+from kafka_bridge.publishing.rest import idempotent_id
+from ventas.api import catalogo, entrada, filters
+from ventas.api.pagination import PaginaPorMomento
+from ventas.api.renderers import ResumenConGrafico
+from ventas.api.serializers import (
+    MAX_VENTAS,
+    AnularSerializer,
+    PaginaDeVentasSerializer,
+    ProductoSerializer,
+    ResumenSerializer,
+    VentaAceptadaSerializer,
+    VentaEntradaSerializer,
+    VentasAceptadasSerializer,
+    VentaSerializer,
+    hora_de_chile,
+)
+from ventas.events import VentaAnulada, VentaRegistrada
+from ventas.models import Producto, Venta
+from ventas.semanas import calendario, reports
+from ventas.templatetags.pesos import pesos
+
+UUID_REGEX = "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
+DESDE = OpenApiParameter("desde", OpenApiTypes.STR, description="Fecha (2026-11-23) o momento desde el que se vendió.")
+HASTA = OpenApiParameter("hasta", OpenApiTypes.STR, description="Última fecha, incluida; o momento, excluido.")
+CURSOR = OpenApiParameter("cursor", OpenApiTypes.STR, description="Lo trae `next`.")
+SEMANA = OpenApiParameter("semana", OpenApiTypes.STR, description="2026-W47; por omisión, la actual.")
+
+
+class VentaNoRegistrada(NotFound):
+    """404 with Retry-After: an accepted sale takes a moment to reach the accounts."""
+
+    default_detail = "No tienes una venta con ese id. Si la acabas de enviar, consulta de nuevo en un segundo."
+    wait = 1
+
+
+class ListaMuyLarga(APIException):
+    """413: more sales than a request may carry."""
+
+    status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
+    default_detail = f"La lista tiene más de {MAX_VENTAS} ventas: envíala en partes."
+
+
+class VentaViewSet(GenericViewSet[Venta]):
+    """Las ventas del maestro. Una venta aceptada (202) cuenta una sola vez, aunque se envíe de nuevo con el mismo id."""
+
+    queryset = Venta.objects.none()
+    serializer_class = VentaSerializer
+    pagination_class = PaginaPorMomento
+    lookup_value_regex = UUID_REGEX
+    lookup_field = "id"
+
+    def get_view_name(self) -> str:
+        return self.name or ("Venta" if self.detail else "Mis ventas")
+
+    def get_queryset(self) -> QuerySet[Venta]:
+        """Their own sales."""
+        return Venta.objects.filter(maestro_id=_maestro_id(self.request)).order_by("-vendida_en", "-id")
+
+    def get_serializer_class(self) -> type[Any]:
+        """What is written differs from what is read (the forms of the browsable API)."""
+        formularios = {"list": VentaEntradaSerializer, "create": VentaEntradaSerializer, "anular": AnularSerializer}
+        return formularios.get(self.action or "", VentaSerializer)
+
+    def get_serializer(self, *args: Any, **kwargs: Any) -> Any:
+        """The form of the browsable API lets one choose from the catalogue."""
+        serializer = super().get_serializer(*args, **kwargs)
+        if isinstance(serializer, VentaEntradaSerializer):
+            opciones = [(codigo, f"{uno.nombre}, {pesos(uno.precio)}") for codigo, uno in catalogo.vigente().items()]
+            serializer.fields["producto"] = ChoiceField(choices=opciones)
+        return serializer
+
+    @extend_schema(responses=PaginaDeVentasSerializer, parameters=[DESDE, HASTA, CURSOR], filters=False)
+    def list(self, request: Request) -> Response:
+        """Lista las ventas propias, de la más nueva a la más antigua."""
+        ventas = self.get_queryset()
+        if desde := filters.momento(request, "desde"):
+            ventas = ventas.filter(vendida_en__gte=desde)
+        if hasta := filters.momento(request, "hasta", dias_despues=1):
+            ventas = ventas.filter(vendida_en__lt=hasta)
+        pagina = self.paginate_queryset(ventas)
+        return self.get_paginated_response(VentaSerializer(pagina, many=True).data)
+
+    @extend_schema(
+        request=PolymorphicProxySerializer(
+            component_name="VentaOLista",
+            serializers=[VentaEntradaSerializer, VentaEntradaSerializer(many=True)],
+            resource_type_field_name=None,
+            many=False,
+        ),
+        responses={
+            202: PolymorphicProxySerializer(
+                component_name="VentaOListaAceptada",
+                serializers=[VentaAceptadaSerializer, VentasAceptadasSerializer],
+                resource_type_field_name=None,
+            ),
+            400: OpenApiResponse(
+                OpenApiTypes.OBJECT,
+                description='`{"cantidad": ["..."]}`; de una lista, `{"errores": [{"indice": 3, "cantidad": ["..."]}]}` '
+                "y no se acepta ninguna.",
+            ),
+            413: OpenApiResponse(OpenApiTypes.OBJECT, description=f"Más de {MAX_VENTAS} ventas."),
+        },
+    )
+    def create(self, request: Request) -> Response:
+        """Registra una venta, o una lista de hasta 1.000: se aceptan todas o ninguna."""
+        if isinstance(request.data, list):
+            return self._registrar_lista(request, request.data)
+        productos, ahora = catalogo.vigente(), timezone.now()
+        venta = entrada.leer_una(request.data, catalogo=productos, ahora=ahora)
+        [registrada] = _publicar(request, [venta], productos, ahora)
+        lugar = reverse("ventas:venta-detail", [registrada], request=request)
+        return Response({"id": registrada}, status=status.HTTP_202_ACCEPTED, headers={"Location": lugar})
+
+    def _registrar_lista(self, request: Request, datos: Sequence[Any]) -> Response:
+        if len(datos) > MAX_VENTAS:
+            raise ListaMuyLarga
+        productos, ahora = catalogo.vigente(), timezone.now()
+        ids = _publicar(request, entrada.leer_lista(datos, catalogo=productos, ahora=ahora), productos, ahora)
+        return Response({"aceptadas": len(ids), "ids": ids}, status=status.HTTP_202_ACCEPTED)
+
+    @extend_schema(responses=VentaSerializer)
+    def retrieve(self, request: Request, id: str) -> Response:  # noqa: A002 - the route's name
+        """Muestra una venta propia. Recién enviada puede faltar un momento: 404 con Retry-After."""
+        return Response(VentaSerializer(self._propia(id)).data)
+
+    @extend_schema(request=AnularSerializer, responses={202: VentaAceptadaSerializer})
+    @action(detail=True, methods=["post"])
+    def anular(self, request: Request, id: str) -> Response:  # noqa: A002
+        """Anula una venta registrada por error. La de una semana cerrada se descuenta en la que está abierta."""
+        cuerpo = AnularSerializer(data=request.data)
+        cuerpo.is_valid(raise_exception=True)
+        venta = self._propia(id)
+        publish(
+            VentaAnulada.now(
+                id=VentaAnulada.derive_id(venta.maestro_id, venta.venta_id),
+                venta_id=venta.venta_id,
+                maestro_id=venta.maestro_id,
+                motivo=cuerpo.validated_data["motivo"],
+            )
+        )
+        return Response({"id": venta.venta_id}, status=status.HTTP_202_ACCEPTED)
+
+    @extend_schema(responses=ResumenSerializer, parameters=[SEMANA], filters=False)
+    @action(detail=False, methods=["get"], pagination_class=None, renderer_classes=[JSONRenderer, ResumenConGrafico])
+    def resumen(self, request: Request) -> Response:
+        """Resume una semana contable: lo mismo que dirá, o dijo, el correo de esa semana."""
+        lunes = filters.lunes(request, ahora=timezone.now())
+        return Response(_resumen(lunes, reports.resumen(lunes, _maestro_id(request))))
+
+    def _propia(self, venta_id: str) -> Venta:
+        """Raises VentaNoRegistrada, also for someone else's sale."""
+        evento = VentaRegistrada.derive_id(_maestro_id(self.request), UUID(venta_id))
+        venta = self.get_queryset().filter(pk=evento).first()
+        if venta is None:
+            raise VentaNoRegistrada
+        return venta
+
+
+class ProductosView(generics.ListAPIView[Producto]):
+    """El catálogo: lo que se vende, su precio y su receta."""
+
+    queryset = Producto.objects.filter(activo=True).prefetch_related("receta__insumo")
+    serializer_class = ProductoSerializer
+    pagination_class = None
+
+    def get_view_name(self) -> str:
+        return "Productos"
+
+
+def _maestro_id(request: Request) -> UUID:
+    """Whose request it is; the permission has made sure that there is one."""
+    return cast(UUID, request.user.maestro_id)  # type: ignore[union-attr]
+
+
+def _publicar(
+    request: Request, ventas: Sequence[entrada.VentaEntrada], productos: catalogo.Catalogo, ahora: datetime
+) -> list[UUID]:
+    """Publishes all sales in one call and returns their ids. Raises Unavailable where nothing takes them."""
+    maestro_id = _maestro_id(request)
+    ids = [venta.id or idempotent_id(request, maestro_id, indice) for indice, venta in enumerate(ventas)]
+    publish(
+        *[
+            entrada.evento(venta, venta_id=id_, maestro_id=maestro_id, catalogo=productos, ahora=ahora)
+            for id_, venta in zip(ids, ventas, strict=True)
+        ]
+    )
+    return ids
+
+
+def _resumen(lunes: Any, cuentas: reports.Resumen) -> dict[str, Any]:
+    desde, hasta = calendario.limites(lunes)
+    return {
+        "semana": calendario.codigo(lunes),
+        "desde": hora_de_chile(desde),
+        "hasta": hora_de_chile(hasta),
+        "cantidad_ventas": cuentas.cantidad_ventas,
+        "unidades": cuentas.unidades,
+        "ingresos": cuentas.ingresos,
+        "ganancias": cuentas.ganancias,
+        "por_dia": cuentas.por_dia,
+        "por_producto": cuentas.por_producto,
+        "ajustes": {
+            "cantidad_ventas": cuentas.ajuste_ventas,
+            "unidades": cuentas.ajuste_unidades,
+            "ingresos": cuentas.ajuste_ingresos,
+            "ganancias": cuentas.ajuste_ganancias,
+        },
+    }
