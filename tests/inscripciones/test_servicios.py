@@ -256,7 +256,7 @@ def test_a_rejection_needs_a_reason(revisora: Usuario) -> None:
 def test_what_is_resolved_stays_resolved(revisora: Usuario, otra_vez: str) -> None:
     [fila] = registrar(formulario(nombre="Rosa"))
     revision.rechazar([fila.pk], por=revisora, motivo="No.", ahora=AHORA)
-    resolver: Callable[..., revision.Resolucion] = getattr(admision, otra_vez)
+    resolver: Callable[..., revision.Resolucion] = getattr(revision, otra_vez)
     [(omitida, razon)] = resolver([fila.pk], por=revisora, motivo="Sí.", ahora=AHORA).omitidas
     assert (omitida.pk, razon) == (fila.pk, "ya está rechazada")
     assert (Maestro.objects.count(), OutboxMessage.objects.count(), LogEntry.objects.count()) == (0, 1, 1)
