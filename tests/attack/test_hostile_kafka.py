@@ -33,8 +33,8 @@ from kafka_bridge.models import ConsumerOffset, DeadLetter
 from stock import reposicion as stock_services
 from stock.models import Aviso, Carro
 from tests.attack.conftest import seed_all
-from tests.inscripciones.datos import evento, formulario, pagado
 from tests.stack import wait_until
+from tests.support.people import evento, formulario, pagado
 from ventas.events import VentaRegistrada
 from ventas.models import Cuenta, Semana, Venta
 from ventas.semanas import calendario, reports

@@ -29,7 +29,7 @@ from mamochi_site.middleware import NO_PAGE
 from stock.seed import GRUPO as DISTRIBUIDORES
 from tests.attack.conftest import seed_all
 from tests.attack.routes import all_views, methods_of
-from tests.inscripciones.datos import formulario
+from tests.support.people import formulario
 from ventas.api import catalogo
 from ventas.events import VentaRegistrada
 from ventas.models import Venta

@@ -12,7 +12,7 @@ from deploy.embedded import Stack
 from deploy.embedded.postgres import BINARIES
 from deploy.embedded.waiting import wait_until
 from mamochi_site.local.system import CHECKOUT, System, manage, running_system
-from tests.end_to_end.conftest import SECONDS, TOKEN, Client, enrol, query, wait_for_sales
+from tests.support.system import SECONDS, TOKEN, Client, enrol, query, wait_for_sales
 
 pytestmark = pytest.mark.chaos
 REPLAYING = ("consumer-", "outbox-relay")

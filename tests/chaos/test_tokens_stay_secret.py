@@ -24,8 +24,8 @@ from deploy.embedded.ports import free_port
 from deploy.embedded.postgres import BINARIES
 from deploy.embedded.waiting import wait_until
 from mamochi_site.local.system import System, running_system
-from tests.end_to_end.conftest import TOKEN, Client, query
-from tests.inscripciones.datos import formulario, pagado
+from tests.support.people import formulario, pagado
+from tests.support.system import TOKEN, Client, query
 
 pytestmark = pytest.mark.chaos
 SECONDS = 120.0

@@ -1,67 +1,13 @@
 """The whole system in its own processes, one for all tests of this folder; each test has maestros of its own."""
 
-import http.client
-import json
-import random
-import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
-from uuid import uuid4
 
-import psycopg
 import pytest
 
 from deploy.embedded import Stack
-from deploy.embedded.waiting import wait_until
-from mamochi_site.local.demo.people import Persona, gather
 from mamochi_site.local.system import System, running_system
-
-SECONDS = 60.0
-TOKEN = re.compile(r"mmc_\w+")
-
-
-@dataclass(frozen=True)
-class Answer:
-    """A response: status, decoded JSON, headers in lower case."""
-
-    status: int
-    body: Any
-    headers: Mapping[str, str]
-
-
-@dataclass
-class Client:
-    """Asks once, and tells what came back: no retries."""
-
-    port: int
-    token: str = ""
-    persona: Persona | None = None
-    sent: list[str] = field(default_factory=list)  # ids of sales that were answered 202
-
-    def call(self, method: str, path: str, body: object = None) -> Answer:
-        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=15)
-        identity = {"Authorization": f"Bearer {self.token}"} if self.token else {}
-        payload = None if body is None else json.dumps(body)
-        try:
-            connection.request(method, f"/api/v1/{path}", payload, {"Content-Type": "application/json", **identity})
-            response = connection.getresponse()
-            content = response.read()
-            headers = {name.lower(): value for name, value in response.getheaders()}
-            return Answer(response.status, json.loads(content) if content else None, headers)
-        finally:
-            connection.close()
-
-    def sell(self, cantidad: int = 1) -> Answer:
-        sale = str(uuid4())
-        answer = self.call("POST", "ventas/", {"id": sale, "producto": "mediano", "cantidad": cantidad})
-        if answer.status == 202:
-            self.sent.append(sale)
-        return answer
-
-    def has(self, sale: str) -> bool:
-        return self.call("GET", f"ventas/{sale}/").status == 200
+from tests.support.system import Client, enrol
 
 
 @pytest.fixture(scope="session")
@@ -82,29 +28,3 @@ def anyone(system: System) -> Client:
 def maestro(system: System, anyone: Client) -> Client:
     """A maestro who enrolled, was approved and read the token in the mail."""
     return enrol(system, anyone.port, paid=False)
-
-
-def enrol(system: System, port: int, *, paid: bool) -> Client:
-    client = Client(port, persona=gather(1, int(paid), random.Random())[0])  # noqa: S311
-    assert client.persona is not None
-    answer = client.call("POST", "inscripciones/", client.persona.formulario())
-    assert answer.status == 202, answer.body
-    mails = system.stack.mailbox.wait_for(
-        to=client.persona.email, subject="Tus credenciales de MAMOCHI", timeout=SECONDS
-    )
-    found = TOKEN.search(mails[0].text)
-    assert found is not None
-    client.token = found[0]
-    return client
-
-
-def query(system: System, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
-    """Rows of the system's database, read beside it."""
-    with psycopg.connect(system.environment["DATABASE_URL"]) as connection:
-        return connection.execute(sql, parameters).fetchall()
-
-
-def wait_for_sales(client: Client, timeout: float = SECONDS) -> None:
-    """Until every sale that was answered 202 can be read."""
-    wait_until(lambda: all(client.has(sale) for sale in client.sent[-5:]), timeout)
-    wait_until(lambda: all(client.has(sale) for sale in client.sent), timeout)

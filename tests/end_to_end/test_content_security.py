@@ -8,8 +8,8 @@ from django.contrib import admin
 from playwright.sync_api import Browser, ConsoleMessage, Page, expect
 
 from mamochi_site.local.system import System
-from tests.chromium import BROWSER_TEST, chromium
-from tests.end_to_end.conftest import Client, wait_for_sales
+from tests.support.browser import BROWSER_TEST, chromium
+from tests.support.system import Client, wait_for_sales
 
 pytestmark = BROWSER_TEST
 PUBLIC = ("/api/v1/", "/api/v1/inscripciones/", "/api/v1/entrar/", "/api/eventos/", "/admin/login/", "/nada/")

@@ -10,7 +10,7 @@ import pytest
 from deploy.embedded.server import Server
 from deploy.embedded.waiting import wait_until
 from mamochi_site.local.system import System
-from tests.end_to_end.conftest import SECONDS, Client, query, wait_for_sales
+from tests.support.system import SECONDS, Client, query, wait_for_sales
 
 pytestmark = pytest.mark.chaos
 DEADLINE = 10.0  # seconds in which any answer must be there

@@ -11,9 +11,9 @@ from playwright.sync_api import Page, expect
 
 from deploy.embedded.waiting import wait_until
 from mamochi_site.local.system import System
-from tests.chromium import BROWSER_TEST, chromium
-from tests.end_to_end.conftest import SECONDS, Client, query, wait_for_sales
 from tests.end_to_end.test_outages import away
+from tests.support.browser import BROWSER_TEST, chromium
+from tests.support.system import SECONDS, Client, query, wait_for_sales
 from ventas.events import VENTAS, VentaRegistrada
 
 pytestmark = BROWSER_TEST

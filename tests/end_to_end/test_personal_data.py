@@ -20,8 +20,8 @@ from confluent_kafka import Consumer, KafkaError, Producer, TopicPartition
 from inscripciones.events import InscripcionRecibida
 from mamochi_site.local.demo.people import Persona, gather
 from mamochi_site.local.system import System
-from tests.end_to_end.conftest import SECONDS, Client, enrol, query, wait_for_sales
 from tests.stack import wait_until
+from tests.support.system import SECONDS, Client, enrol, query, wait_for_sales
 
 Texts = dict[str, str]  # by where they were found
 

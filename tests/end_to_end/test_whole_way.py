@@ -9,7 +9,7 @@ from typing import Any
 from deploy.embedded.waiting import wait_until
 from mamochi_site.local.demo.people import gather
 from mamochi_site.local.system import System
-from tests.end_to_end.conftest import SECONDS, Client, enrol, query, wait_for_sales
+from tests.support.system import SECONDS, Client, enrol, query, wait_for_sales
 
 
 def stock(client: Client) -> dict[str, int]:

@@ -15,7 +15,7 @@ from pytest_django import DjangoAssertNumQueries, Settings
 from inscripciones import credenciales, recepcion, reports, revision
 from inscripciones.models import Envio, Inscripcion, Maestro, Usuario
 from inscripciones.seed import GRUPO, sembrar
-from tests.inscripciones.datos import AHORA, evento, formulario, pagado
+from tests.support.people import AHORA, evento, formulario, pagado
 
 pytestmark = pytest.mark.django_db
 LISTA = "/admin/inscripciones/inscripcion/"

@@ -20,8 +20,8 @@ from inscripciones.events import INSCRIPCIONES, InscripcionRecibida
 from inscripciones.models import Inscripcion, Usuario
 from kafka_bridge.brokers import topic_admin
 from kafka_bridge.events import codec
-from tests.inscripciones.datos import AHORA, evento, formulario, pagado, un_rut
 from tests.stack import wait_until
+from tests.support.people import AHORA, evento, formulario, pagado, un_rut
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("topico")]
 URL = "/api/v1/inscripciones/"

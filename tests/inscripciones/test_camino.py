@@ -12,8 +12,8 @@ from inscripciones import events
 from inscripciones.models import Inscripcion
 from kafka_bridge.brokers import watermarks
 from kafka_bridge.models import OutboxMessage
-from tests.inscripciones.datos import formulario, pagado
 from tests.stack import wait_until
+from tests.support.people import formulario, pagado
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("smtp", "kafka")]
 URL = "/api/v1/inscripciones/"

@@ -30,8 +30,8 @@ from deploy.embedded.ports import free_port
 from inscripciones import credenciales, emails, envios, recepcion, revision, tasks
 from inscripciones.models import Envio, Inscripcion, Usuario
 from mamochi_site.celery import app as celery_app
-from tests.inscripciones.datos import AHORA, evento, formulario, un_rut
 from tests.stack import wait_until
+from tests.support.people import AHORA, evento, formulario, un_rut
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("smtp")]
 

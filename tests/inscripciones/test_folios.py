@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from pytest_django import Settings
 
 from inscripciones import ids
-from tests.inscripciones.datos import formulario, pagado
+from tests.support.people import formulario, pagado
 
 DIA = date(2026, 11, 23)
 DIAS = st.dates(date(2020, 1, 1), date(2100, 1, 1))

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inscripciones import normalizacion
-from tests.inscripciones.datos import un_rut
+from tests.support.people import un_rut
 
 NUMEROS = st.integers(1_000_000, 99_999_999)
 

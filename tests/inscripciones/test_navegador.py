@@ -17,8 +17,8 @@ from deploy.embedded.mailbox import Mailbox
 from inscripciones import envios, recepcion
 from inscripciones.models import Envio, Usuario
 from inscripciones.seed import GRUPO, sembrar
-from tests.chromium import BROWSER_TEST, chromium
-from tests.inscripciones.datos import AHORA, evento, formulario, pagado
+from tests.support.browser import BROWSER_TEST, chromium
+from tests.support.people import AHORA, evento, formulario, pagado
 
 pytestmark = [
     *BROWSER_TEST,

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from inscripciones import normalizacion, reglas
 from inscripciones.models import Inscripcion
 from inscripciones.reglas import Conocido, Resultado, Veredicto
-from tests.inscripciones.datos import evento, formulario, pagado, un_rut
+from tests.support.people import evento, formulario, pagado, un_rut
 
 Estado = Inscripcion.Estado
 RESULTADOS = st.lists(st.sampled_from(Resultado))

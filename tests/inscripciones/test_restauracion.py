@@ -15,7 +15,7 @@ from inscripciones.events import CorreoCorregido, InscripcionAprobada, Inscripci
 from inscripciones.models import Decision, Envio, Inscripcion, Maestro, Usuario
 from kafka_bridge.consuming import restore
 from kafka_bridge.models import OutboxMessage
-from tests.inscripciones.datos import AHORA, evento, formulario
+from tests.support.people import AHORA, evento, formulario
 
 pytestmark = pytest.mark.django_db
 

@@ -18,7 +18,7 @@ from inscripciones import admision, credenciales, recepcion, revision
 from inscripciones.consumers import registrar_inscripciones
 from inscripciones.models import Comprobante, Envio, Inscripcion, Maestro, Usuario
 from kafka_bridge.models import OutboxMessage
-from tests.inscripciones.datos import AHORA, evento, formulario, pagado, un_rut
+from tests.support.people import AHORA, evento, formulario, pagado, un_rut
 
 pytestmark = pytest.mark.django_db
 Estado = Inscripcion.Estado

@@ -18,7 +18,7 @@ from kafka_bridge.brokers import client
 from kafka_bridge.consuming.handlers import Consumer, consumers, handles
 from kafka_bridge.events.event import Event, registered
 from kafka_bridge.events.topics import DAY_MS, Topic
-from tests.kafka_bridge.conftest import SECONDS, Bench
+from tests.support.sandbox import SECONDS, Sandbox
 
 TOPIC = Topic(name="mamochi.prueba")
 METACLASS: Any = type(Event)
@@ -159,14 +159,14 @@ def single_broker(messages: Any) -> list[str]:
     return [name for name in found if name != "kafka_bridge.W208"]
 
 
-def test_a_topic_as_create_topics_makes_it_passes(bench: Bench) -> None:
-    assert single_broker(checks.topics_are_as_declared([bench.topic])) == []
+def test_a_topic_as_create_topics_makes_it_passes(sandbox: Sandbox) -> None:
+    assert single_broker(checks.topics_are_as_declared([sandbox.topic])) == []
 
 
-def test_a_topic_that_differs_from_its_declaration_is_an_error(bench: Bench) -> None:
-    more = replace(bench.topic, partitions=bench.topic.partitions + 1)
+def test_a_topic_that_differs_from_its_declaration_is_an_error(sandbox: Sandbox) -> None:
+    more = replace(sandbox.topic, partitions=sandbox.topic.partitions + 1)
     assert single_broker(checks.topics_are_as_declared([more])) == ["kafka_bridge.E203"]
-    shorter = replace(bench.topic, retention_ms=DAY_MS)
+    shorter = replace(sandbox.topic, retention_ms=DAY_MS)
     found = list(checks.topics_are_as_declared([shorter]))
     assert single_broker(found) == ["kafka_bridge.E204"]
     assert "retention.ms is 7776000000 on the brokers, declared is 86400000" in found[0].msg

@@ -30,7 +30,7 @@ from kafka_bridge.events.codec import decode, encode
 from kafka_bridge.exceptions import AlreadyResolved, NotReplayable, Undecodable
 from kafka_bridge.models import ConsumerOffset, DeadLetter, OutboxMessage
 from kafka_bridge.publishing import relay
-from tests.kafka_bridge.conftest import SECONDS, Bench
+from tests.support.sandbox import SECONDS, Sandbox
 
 RUT = "12.345.678-5"
 STAFF = Actor("jefa")
@@ -38,15 +38,15 @@ MakeLetter = Callable[..., DeadLetter]
 
 
 @pytest.fixture
-def consumed(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Bench:
-    """The bench, its consumer known by name."""
-    monkeypatch.setitem(consumers, bench.consumer.name, bench.consumer)
-    return bench
+def consumed(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
+    """The sandbox, its consumer known by name."""
+    monkeypatch.setitem(consumers, sandbox.consumer.name, sandbox.consumer)
+    return sandbox
 
 
 @pytest.fixture
-def make_letter(consumed: Bench) -> MakeLetter:
-    """A dead letter of the bench's consumer: a good event unless told otherwise."""
+def make_letter(consumed: Sandbox) -> MakeLetter:
+    """A dead letter of the sandbox's consumer: a good event unless told otherwise."""
     offset = 0
 
     def make(value: bytes | None = None, **fields: object) -> DeadLetter:
@@ -84,7 +84,7 @@ def client_with(*permissions: str, username: str = "jefa") -> Client:
 
 
 @pytest.fixture
-def staff(consumed: Bench) -> Client:
+def staff(consumed: Sandbox) -> Client:
     """May see, replay and discard."""
     return client_with("view_deadletter", "replay_deadletter", "discard_deadletter")
 
@@ -105,13 +105,13 @@ LIST = "/admin/kafka_bridge/deadletter/"
 
 
 def test_a_poisoned_event_that_staff_replay_reaches_only_the_consumer_that_failed_and_once(
-    consumed: Bench, staff: Client
+    consumed: Sandbox, staff: Client
 ) -> None:
     consumed.poison = {7}
     consumed.publish(*range(10), key="one")
     bystander = Consumer(f"bystander-{uuid4()}", 500)
     seen: list[int] = []
-    other = Bench(consumed.topic, consumed.event, bystander)
+    other = Sandbox(consumed.topic, consumed.event, bystander)
     bystander.handlers[consumed.event] = lambda events: seen.extend(event.n for event in events)
     with consumed.running(consumed.runner(), other.runner()):
         wait_until(lambda: len(consumed.rows()) == 9 and len(seen) == 10, SECONDS)
@@ -127,11 +127,11 @@ def test_a_poisoned_event_that_staff_replay_reaches_only_the_consumer_that_faile
     assert sorted(consumed.rows()) == list(range(11))
     assert seen == list(range(11))  # the replay of 7 passed it by
     with connection.cursor() as cursor:
-        cursor.execute("SELECT event_id FROM bench_row WHERE n = 7")
+        cursor.execute("SELECT event_id FROM sandbox_row WHERE n = 7")
         assert cursor.fetchall() == [(UUID(original["id"]),)]
 
 
-def test_a_replay_that_fails_again_is_a_new_dead_letter_of_the_same_event(consumed: Bench) -> None:
+def test_a_replay_that_fails_again_is_a_new_dead_letter_of_the_same_event(consumed: Sandbox) -> None:
     consumed.poison = {7}
     consumed.publish(7)
     with consumed.running(consumed.runner()):
@@ -224,7 +224,7 @@ def test_staff_read_in_spanish_that_a_type_is_unknown(
     ],
 )
 def test_staff_read_in_spanish_what_is_wrong_with_the_payload(
-    consumed: Bench, make_letter: MakeLetter, value: bytes, explanation: str
+    consumed: Sandbox, make_letter: MakeLetter, value: bytes, explanation: str
 ) -> None:
     headers = {"ce_type": consumed.event.type.encode()}
     assert explain.why(refused(make_letter, headers, value)) == explanation
@@ -246,7 +246,7 @@ def test_a_missing_field_is_named(make_letter: MakeLetter) -> None:
         actions.replay(make_letter(b'{"id": "%s"}' % str(uuid4()).encode()).pk, by=STAFF)
 
 
-def test_a_replay_to_a_consumer_that_would_skip_it_is_refused(consumed: Bench, make_letter: MakeLetter) -> None:
+def test_a_replay_to_a_consumer_that_would_skip_it_is_refused(consumed: Sandbox, make_letter: MakeLetter) -> None:
     letter = make_letter()
     consumed.consumer.handlers.clear()
     with pytest.raises(NotReplayable, match="no procesa eventos del tipo"):
@@ -256,7 +256,9 @@ def test_a_replay_to_a_consumer_that_would_skip_it_is_refused(consumed: Bench, m
         actions.replay(gone.pk, by=STAFF)
 
 
-def test_an_unknown_type_is_replayed_under_the_type_that_staff_choose(consumed: Bench, make_letter: MakeLetter) -> None:
+def test_an_unknown_type_is_replayed_under_the_type_that_staff_choose(
+    consumed: Sandbox, make_letter: MakeLetter
+) -> None:
     letter = make_letter()
     DeadLetter.objects.filter(pk=letter.pk).update(headers=[], event_type="")
     with pytest.raises(NotReplayable, match="no está declarado"):
@@ -413,7 +415,7 @@ def test_why_is_in_spanish_in_the_list_and_on_both_pages(staff: Client, make_let
         assert "«n»: se esperaba un número entero y llegó un texto." in staff.get(url).content.decode()
 
 
-def test_staff_correct_and_replay(staff: Client, consumed: Bench, make_letter: MakeLetter) -> None:
+def test_staff_correct_and_replay(staff: Client, consumed: Sandbox, make_letter: MakeLetter) -> None:
     letter = make_letter()
     form = {"payload": changed(letter, name=RUT), "event_type": consumed.event.type}
     answer = staff.post(page(letter, "correct_and_replay"), form, follow=True)
@@ -426,7 +428,7 @@ def test_staff_correct_and_replay(staff: Client, consumed: Bench, make_letter: M
 
 
 def test_an_unchanged_payload_is_replayed_byte_for_byte(
-    staff: Client, consumed: Bench, make_letter: MakeLetter
+    staff: Client, consumed: Sandbox, make_letter: MakeLetter
 ) -> None:
     letter = make_letter()
     shown = reading.as_text(letter.value).replace("\n", "\r\n")  # as a browser sends it back
@@ -437,7 +439,7 @@ def test_an_unchanged_payload_is_replayed_byte_for_byte(
 
 
 def test_a_correction_that_does_not_fit_comes_back_with_the_field(
-    staff: Client, consumed: Bench, make_letter: MakeLetter
+    staff: Client, consumed: Sandbox, make_letter: MakeLetter
 ) -> None:
     letter = make_letter()
     form = {"payload": changed(letter, n="x"), "event_type": consumed.event.type}
@@ -447,7 +449,7 @@ def test_a_correction_that_does_not_fit_comes_back_with_the_field(
     assert letter.state == "open"
 
 
-def test_a_second_click_says_who_was_first(staff: Client, consumed: Bench, make_letter: MakeLetter) -> None:
+def test_a_second_click_says_who_was_first(staff: Client, consumed: Sandbox, make_letter: MakeLetter) -> None:
     letter = make_letter()
     actions.replay(letter.pk, by=Actor("otra"))
     form = {"payload": changed(letter), "event_type": consumed.event.type}
@@ -576,7 +578,7 @@ def test_the_list_takes_no_query_a_row(staff: Client, make_letter: MakeLetter) -
 
 
 def test_offsets_and_outbox_are_read_only_and_the_outbox_hides_its_payload(
-    admin_client: Client, consumed: Bench, make_letter: MakeLetter
+    admin_client: Client, consumed: Sandbox, make_letter: MakeLetter
 ) -> None:
     letter = make_letter()
     actions.replay(letter.pk, by=STAFF, value=changed(letter, name=RUT).encode())

@@ -26,7 +26,7 @@ from kafka_bridge.events.event import registered
 from kafka_bridge.events.topics import Partition
 from kafka_bridge.models import DeadLetter
 from kafka_bridge.publishing import producer
-from tests.kafka_bridge.conftest import SECONDS, Bench
+from tests.support.sandbox import SECONDS, Sandbox
 
 KINDS = ["good", "good", "other type", "other type", "poison", "orphan", "undecodable"]
 # In a rebalance; before the partitions' offsets are read and before they are sought; with a batch in hand; in its
@@ -126,10 +126,10 @@ class MortalRunner(Runner):
                 continue
 
 
-def live_and_die(bench: Bench, accidents: Accidents, stop: threading.Event, group: str) -> None:
+def live_and_die(sandbox: Sandbox, accidents: Accidents, stop: threading.Event, group: str) -> None:
     """A process manager: starts the runner again after each crash."""
     while not stop.is_set():
-        runner = MortalRunner(bench.consumer, stop=stop, group=f"{bench.consumer.name}-{group}")
+        runner = MortalRunner(sandbox.consumer, stop=stop, group=f"{sandbox.consumer.name}-{group}")
         runner.accidents = accidents
         try:
             runner.run()
@@ -141,49 +141,49 @@ def live_and_die(bench: Bench, accidents: Accidents, stop: threading.Event, grou
 class Sent:
     """What was published: each event's number, and where it must lie in Kafka."""
 
-    bench: Bench
+    sandbox: Sandbox
     other: type[Any]
     kinds: list[str] = field(default_factory=list)
     places: list[tuple[int, int]] = field(default_factory=list)  # by number: partition, offset
     ends: Counter[int] = field(default_factory=Counter)
 
     def send(self, kind: str) -> None:
-        n, topic = len(self.kinds), self.bench.topic
+        n, topic = len(self.kinds), self.sandbox.topic
         self.kinds.append(kind)
         partition = n % topic.partitions if kind == "undecodable" else topic.partition_for(str(n % 3), priority=False)
         self.places.append((partition, self.ends[partition]))
         self.ends[partition] += 1
-        self.bench.poison |= {n} if kind == "poison" else set()
-        self.bench.orphans |= {n} if kind == "orphan" else set()
+        self.sandbox.poison |= {n} if kind == "poison" else set()
+        self.sandbox.orphans |= {n} if kind == "orphan" else set()
         if kind == "undecodable":
-            self.bench.send_raw(b"{", [("ce_type", self.bench.event.type.encode())], partition)
+            self.sandbox.send_raw(b"{", [("ce_type", self.sandbox.event.type.encode())], partition)
         else:
-            event = self.other if kind == "other type" else self.bench.event
+            event = self.other if kind == "other type" else self.sandbox.event
             producer.publish(event.now(id=uuid4(), n=n, name=str(n % 3)))
 
     def numbers(self, *kinds: str) -> list[int]:
         return [n for n, kind in enumerate(self.kinds) if kind in kinds]
 
     def is_applied(self) -> bool:
-        return self.bench.offsets() == {
-            partition: self.ends[partition] for partition in range(self.bench.topic.partitions)
+        return self.sandbox.offsets() == {
+            partition: self.ends[partition] for partition in range(self.sandbox.topic.partitions)
         }
 
 
 @contextmanager
-def another_type(bench: Bench) -> Iterator[type[Any]]:
-    class Also(bench.event, frozen=True):  # type: ignore[name-defined, misc, call-arg]
-        type: ClassVar[str] = f"mamochi.bench.also-{uuid4()}.v1"
+def another_type(sandbox: Sandbox) -> Iterator[type[Any]]:
+    class Also(sandbox.event, frozen=True):  # type: ignore[name-defined, misc, call-arg]
+        type: ClassVar[str] = f"mamochi.sandbox.also-{uuid4()}.v1"
 
-    bench.consumer.handlers[Also] = bench.handle
+    sandbox.consumer.handlers[Also] = sandbox.handle
     yield Also
     del registered[Also.type]
 
 
 @contextmanager
-def members(bench: Bench, accidents: Accidents, groups: list[str]) -> Iterator[None]:
+def members(sandbox: Sandbox, accidents: Accidents, groups: list[str]) -> Iterator[None]:
     stop = threading.Event()
-    lives = [threading.Thread(target=live_and_die, args=[bench, accidents, stop, group]) for group in groups]
+    lives = [threading.Thread(target=live_and_die, args=[sandbox, accidents, stop, group]) for group in groups]
     for thread in lives:
         thread.start()
     try:
@@ -196,15 +196,15 @@ def members(bench: Bench, accidents: Accidents, groups: list[str]) -> Iterator[N
 
 
 def check(
-    make_bench: Callable[..., Bench], kinds: list[str], plan: list[str], groups: list[str], max_batch: int
+    make_sandbox: Callable[..., Sandbox], kinds: list[str], plan: list[str], groups: list[str], max_batch: int
 ) -> None:
     with connection.cursor() as cursor:
-        cursor.execute("TRUNCATE bench_row, kafka_bridge_deadletter")
-    bench = make_bench(max_batch=max_batch)
+        cursor.execute("TRUNCATE sandbox_row, kafka_bridge_deadletter")
+    sandbox = make_sandbox(max_batch=max_batch)
     # A consumer gives its partitions back when it ends, so what is to crash there needs an end before.
     accidents = MortalBatch.accidents = Accidents(Counter(plan) + Counter(polled=plan.count("revoked")))
-    with another_type(bench) as other:
-        sent = Sent(bench, other)
+    with another_type(sandbox) as other:
+        sent = Sent(sandbox, other)
         for kind in kinds:
             sent.send(kind)
 
@@ -213,14 +213,14 @@ def check(
                 sent.send("good")  # something to have the rest of the accidents with
             return sent.is_applied() and accidents.over
 
-        with members(bench, accidents, groups):
+        with members(sandbox, accidents, groups):
             wait_until(over, 2 * SECONDS)
     check_effects(sent)
     check_dead_letters(sent)
 
 
 def check_effects(sent: Sent) -> None:
-    rows, good = sent.bench.rows(), sent.numbers("good", "other type")
+    rows, good = sent.sandbox.rows(), sent.numbers("good", "other type")
     assert sorted(rows) == good
     for kind in ("good", "other type"):
         for key in range(3):
@@ -263,10 +263,10 @@ patient = settings(deadline=None, suppress_health_check=[HealthCheck.function_sc
 @settings(patient, max_examples=4)
 @scenario
 def test_each_event_counts_once(
-    make_bench: Callable[..., Bench], kinds: list[str], plan: list[str], zombie: bool, max_batch: int
+    make_sandbox: Callable[..., Sandbox], kinds: list[str], plan: list[str], zombie: bool, max_batch: int
 ) -> None:
     """The zombie is a member that goes on with partitions that are others' now: a group of its own holds all of them."""
-    check(make_bench, kinds, plan, ["live", "zombie"] if zombie else ["live", "live"], max_batch)
+    check(make_sandbox, kinds, plan, ["live", "zombie"] if zombie else ["live", "live"], max_batch)
 
 
 @pytest.mark.chaos
@@ -274,11 +274,11 @@ def test_each_event_counts_once(
 @settings(patient, max_examples=60)
 @scenario
 def test_each_event_counts_once_at_length(
-    make_bench: Callable[..., Bench], kinds: list[str], plan: list[str], zombie: bool, max_batch: int
+    make_sandbox: Callable[..., Sandbox], kinds: list[str], plan: list[str], zombie: bool, max_batch: int
 ) -> None:
-    check(make_bench, kinds, plan, ["live", "live", "zombie"] if zombie else ["live", "live"], max_batch)
+    check(make_sandbox, kinds, plan, ["live", "live", "zombie"] if zombie else ["live", "live"], max_batch)
 
 
 @pytest.mark.usefixtures("table", "mortal")
-def test_each_event_counts_once_after_a_crash_at_every_step(make_bench: Callable[..., Bench]) -> None:
-    check(make_bench, [*KINDS, *KINDS], ACCIDENTS, ["live"], max_batch=5)
+def test_each_event_counts_once_after_a_crash_at_every_step(make_sandbox: Callable[..., Sandbox]) -> None:
+    check(make_sandbox, [*KINDS, *KINDS], ACCIDENTS, ["live"], max_batch=5)

@@ -24,8 +24,8 @@ from deploy.embedded.waiting import wait_until
 from kafka_bridge.monitoring import scrape
 from kafka_bridge.publishing import producer
 from kafka_bridge.telemetry import registry as telemetry_registry
-from tests.kafka_bridge.conftest import SECONDS, Bench
 from tests.kafka_bridge.test_metrics import answers, get
+from tests.support.sandbox import SECONDS, Sandbox
 
 PATIENCE = 8.0  # seconds that a loop may hang here, instead of a minute
 GRACE = 5.0  # and take to end, instead of 20
@@ -37,7 +37,7 @@ django.setup()
 from django.core.management import execute_from_command_line
 from kafka_bridge import handlers, lanes, probe
 from kafka_bridge.topics import Topic
-from tests.kafka_bridge.conftest import Bench, happened_on
+from tests.support.sandbox import Sandbox, happened_on
 
 def tell() -> None:
     print(f"forks with {{threading.active_count()}} thread and {{psutil.Process().net_connections()}}", file=sys.stderr)
@@ -47,7 +47,7 @@ probe.HUNG_SECONDS, lanes.GRACE_SECONDS = {PATIENCE}, {GRACE}
 topic = Topic(name=sys.argv[1], partitions=2, priority_lane="paid")
 consumer = handlers.Consumer(sys.argv[3], 20)
 handlers.consumers[consumer.name] = consumer
-Bench(topic, happened_on(topic, sys.argv[2]), consumer, slow=set({SLOW}))
+Sandbox(topic, happened_on(topic, sys.argv[2]), consumer, slow=set({SLOW}))
 execute_from_command_line(["manage.py", "run_consumer", consumer.name, "--metrics-port", sys.argv[4]])
 """
 
@@ -56,7 +56,7 @@ execute_from_command_line(["manage.py", "run_consumer", consumer.name, "--metric
 class Running:
     """A consumer with two lanes, on its way."""
 
-    bench: Bench
+    sandbox: Sandbox
     process: "subprocess.Popen[bytes]"
     port: int
     log: Path
@@ -68,7 +68,7 @@ class Running:
         return child
 
     def publish(self, *numbers: int, urgent: bool) -> None:
-        kind = self.bench.event
+        kind = self.sandbox.event
         producer.publish(*[kind.now(id=uuid4(), n=n, name=str(n), urgent=urgent) for n in numbers])
 
     def metrics(self) -> str:
@@ -89,11 +89,11 @@ class Running:
 
 
 @pytest.fixture
-def start(make_bench: Callable[..., Bench], table: None, tmp_path: Path) -> Iterator[Callable[..., Running]]:
+def start(make_sandbox: Callable[..., Sandbox], table: None, tmp_path: Path) -> Iterator[Callable[..., Running]]:
     started: list[psutil.Process] = []
 
     def start(**extra: str) -> Running:
-        bench, port, log = make_bench(lane="paid"), free_port(), tmp_path / "log"
+        sandbox, port, log = make_sandbox(lane="paid"), free_port(), tmp_path / "log"
         url = re.sub(r"/[^/]*$", f"/{connection.settings_dict['NAME']}", os.environ["DATABASE_URL"])
         settings_module = {"DJANGO_SETTINGS_MODULE": "mamochi_site.settings"}
         environment = {**os.environ, "DATABASE_URL": url, **settings_module, **extra}
@@ -101,16 +101,16 @@ def start(make_bench: Callable[..., Bench], table: None, tmp_path: Path) -> Iter
             sys.executable,
             "-c",
             PROGRAM,
-            bench.topic.name,
-            bench.event.type,
-            bench.consumer.name,
+            sandbox.topic.name,
+            sandbox.event.type,
+            sandbox.consumer.name,
             f"127.0.0.1:{port}",
         ]
         with log.open("wb") as file:
             process = subprocess.Popen(  # noqa: S603
                 argv, cwd=settings.BASE_DIR, env=environment, stderr=file, start_new_session=True
             )
-        running = Running(bench, process, port, log)
+        running = Running(sandbox, process, port, log)
         started.append(psutil.Process(process.pid))
         wait_until(lambda: answers(port, "ready") == 200 or process.poll() is not None, SECONDS)
         started.append(running.paid)
@@ -125,12 +125,12 @@ def start(make_bench: Callable[..., Bench], table: None, tmp_path: Path) -> Iter
 
 def test_two_lanes_are_two_processes_that_tell_and_end_as_one(start: Callable[..., Running]) -> None:
     running = start()
-    paid, name = running.paid, running.bench.consumer.name
+    paid, name = running.paid, running.sandbox.consumer.name
     for partition in (0, 1):
-        running.bench.send_raw(b"{", [], partition)
+        running.sandbox.send_raw(b"{", [], partition)
     running.publish(*range(3), urgent=True)
     running.publish(*range(10, 15), urgent=False)
-    wait_until(lambda: sorted(running.bench.rows()) == [0, 1, 2, 10, 11, 12, 13, 14], SECONDS)
+    wait_until(lambda: sorted(running.sandbox.rows()) == [0, 1, 2, 10, 11, 12, 13, 14], SECONDS)
     wait_until(lambda: running.counted() == {"main": 6, "paid": 4}, SECONDS)
     check_the_page(running.metrics(), name)
     assert f'"{name}.paid": true' in get(f"http://127.0.0.1:{running.port}/health/ready")[1]
@@ -159,11 +159,11 @@ def check_the_page(page: str, consumer: str) -> None:
 def test_poison_in_the_paid_lane_ends_the_consumer_with_what_to_do(start: Callable[..., Running]) -> None:
     running = start()
     for _ in range(120):
-        running.bench.send_raw(b"{", [], partition=0)
+        running.sandbox.send_raw(b"{", [], partition=0)
     code, said = running.ends()
     assert code == 3
     last = said.strip().splitlines()[-1]
-    assert f"{running.bench.consumer.name} stopped: more than 100 messages in a row failed" in last
+    assert f"{running.sandbox.consumer.name} stopped: more than 100 messages in a row failed" in last
     assert "mend the cause" in last
     assert "Traceback" not in said
 
@@ -177,7 +177,7 @@ def test_a_lane_that_is_killed_ends_the_consumer_which_says_so(start: Callable[.
     running.paid.kill()
     code, said = running.ends()
     assert (code, said.count("gave back")) == (1, 1)
-    assert f"{running.bench.consumer.name}.paid was killed (SIGKILL): start the consumer again." in said
+    assert f"{running.sandbox.consumer.name}.paid was killed (SIGKILL): start the consumer again." in said
 
 
 @pytest.mark.chaos
@@ -212,7 +212,7 @@ def test_a_lane_that_does_not_end_in_time_is_killed(start: Callable[..., Running
     running.process.terminate()
     code, said = running.ends()
     assert (code, paid.is_running()) == (1, False), said
-    assert f"{running.bench.consumer.name}.paid did not end within 5 s" in said
+    assert f"{running.sandbox.consumer.name}.paid did not end within 5 s" in said
 
 
 @pytest.mark.chaos
@@ -220,7 +220,7 @@ def test_a_lane_that_hangs_is_not_ready_at_once_and_to_be_restarted_when_it_goes
     start: Callable[..., Running],
 ) -> None:
     running = start()
-    paid, name = running.paid, running.bench.consumer.name
+    paid, name = running.paid, running.sandbox.consumer.name
     running.publish(0, urgent=True)
     wait_until(lambda: running.counted() == {"main": 0, "paid": 1} and answers(running.port, "ready") == 200, SECONDS)
     paid.suspend()
@@ -228,11 +228,11 @@ def test_a_lane_that_hangs_is_not_ready_at_once_and_to_be_restarted_when_it_goes
     assert answers(running.port, "live") == 200
     running.publish(1, urgent=True)
     running.publish(2, urgent=False)
-    wait_until(lambda: running.bench.rows() == [0, 2], SECONDS)  # the main lane does not wait for it
+    wait_until(lambda: running.sandbox.rows() == [0, 2], SECONDS)  # the main lane does not wait for it
     wait_until(lambda: answers(running.port, "live") == 503, SECONDS)
     assert f"{name}.paid" in get(f"http://127.0.0.1:{running.port}/health/live")[1]
     paid.resume()
-    wait_until(lambda: running.bench.rows() == [0, 2, 1], SECONDS)
+    wait_until(lambda: running.sandbox.rows() == [0, 2, 1], SECONDS)
     # Told since. What came first was of before the hang's end, and could be too old a moment later.
     wait_until(lambda: running.counted() == {"main": 1, "paid": 2}, SECONDS)
     wait_until(lambda: answers(running.port, "ready") == answers(running.port, "live") == 200, SECONDS)

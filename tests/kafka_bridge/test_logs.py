@@ -23,7 +23,7 @@ from kafka_bridge.publishing import outbox, producer, relay
 from kafka_bridge.telemetry import logs, traceparent
 from mamochi_site import worker
 from mamochi_site.celery import app
-from tests.kafka_bridge.conftest import SECONDS, Bench
+from tests.support.sandbox import SECONDS, Sandbox
 
 TRACE = "0af7651916cd43dd8448eb211c80319c"
 HEADER = f"00-{TRACE}-b7ad6b7169203331-01"
@@ -63,11 +63,11 @@ def of(lines: Lines, event: str) -> Lines:
 class Site:
     """A view that publishes, under the real middleware."""
 
-    bench: ClassVar[Bench]
+    sandbox: ClassVar[Sandbox]
 
     @classmethod
     def publish(cls, _request: HttpRequest, count: int) -> HttpResponse:
-        cls.bench.publish(*range(count))
+        cls.sandbox.publish(*range(count))
         return HttpResponse("ok")
 
 
@@ -75,13 +75,13 @@ urlpatterns = [path("publica/<int:count>/", Site.publish)]
 
 
 @pytest.fixture
-def site(bench: Bench) -> Iterator[Bench]:
-    Site.bench = bench
+def site(sandbox: Sandbox) -> Iterator[Sandbox]:
+    Site.sandbox = sandbox
     with override_settings(ROOT_URLCONF=__name__):
-        yield bench
+        yield sandbox
 
 
-def test_a_request_is_one_line_with_the_events_it_published(site: Bench, lines: Lines, client: Client) -> None:
+def test_a_request_is_one_line_with_the_events_it_published(site: Sandbox, lines: Lines, client: Client) -> None:
     client.get("/publica/3/?q=12.345.678-5", headers={"traceparent": HEADER})
     [line] = of(lines, "request")
     assert line["route"] == "publica/<int:count>/"
@@ -92,7 +92,7 @@ def test_a_request_is_one_line_with_the_events_it_published(site: Bench, lines: 
 
 
 def test_the_trace_goes_from_the_request_through_kafka_to_the_handler_and_its_task(
-    site: Bench, lines: Lines, client: Client
+    site: Sandbox, lines: Lines, client: Client
 ) -> None:
     ids: list[str] = []
 
@@ -131,10 +131,10 @@ def test_a_task_goes_on_with_the_trace_and_is_one_line(stack: object, kept: Kept
 
 
 def test_in_a_batch_of_several_requests_each_derived_event_goes_on_with_its_causes_trace(
-    site: Bench, lines: Lines, make_bench: Callable[..., Bench]
+    site: Sandbox, lines: Lines, make_sandbox: Callable[..., Sandbox]
 ) -> None:
     """And the lines of the handler, of the batch and of the task that it asks for name them all."""
-    derived, traces = make_bench(), {str(number): f"{number:032x}" for number in range(1, 4)}
+    derived, traces = make_sandbox(), {str(number): f"{number:032x}" for number in range(1, 4)}
     headers: list[dict[str, Any]] = []
 
     def handle(events: list[Any]) -> None:
@@ -162,7 +162,7 @@ def test_in_a_batch_of_several_requests_each_derived_event_goes_on_with_its_caus
     assert [header[worker.TRACES] for header in headers if worker.TRACES in header] == list(handled.values())
 
 
-def test_the_many_events_of_one_request_go_on_with_its_trace(site: Bench, lines: Lines) -> None:
+def test_the_many_events_of_one_request_go_on_with_its_trace(site: Sandbox, lines: Lines) -> None:
     with traceparent.continued(TRACE):
         site.publish(*range(50), key="same")
     with site.running(site.runner()):
@@ -180,9 +180,9 @@ def test_an_approval_goes_on_with_the_trace_of_its_form() -> None:
         assert traceparent.trace_id_of(dict(encode(aprobada).headers)["traceparent"]) == TRACE
 
 
-def test_the_trace_survives_the_outbox(bench: Bench, transactional_db: None) -> None:
+def test_the_trace_survives_the_outbox(sandbox: Sandbox, transactional_db: None) -> None:
     with traceparent.continued(TRACE), transaction.atomic():
-        outbox.add(bench.happened(1))
+        outbox.add(sandbox.happened(1))
     headers = dict(OutboxMessage.objects.get().headers)
     assert traceparent.trace_id_of(headers["traceparent"]) == TRACE
     assert relay.step()
@@ -243,7 +243,7 @@ def test_an_error_of_the_database_is_told_without_its_row(lines: Lines, db: None
     assert len(lines) == 2
 
 
-def test_the_line_of_a_batch_does_not_grow_with_it(site: Bench, lines: Lines) -> None:
+def test_the_line_of_a_batch_does_not_grow_with_it(site: Sandbox, lines: Lines) -> None:
     site.publish(*range(300))
     with site.running(site.runner()):
         wait_until(lambda: len(site.rows()) == 300, SECONDS)

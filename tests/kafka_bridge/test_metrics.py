@@ -35,7 +35,7 @@ from kafka_bridge.publishing.producer import publish
 from kafka_bridge.telemetry import metrics, probe
 from kafka_bridge.telemetry import pulse as telemetry_pulse
 from kafka_bridge.telemetry.pulse import Pulse
-from tests.kafka_bridge.conftest import SECONDS, Bench
+from tests.support.sandbox import SECONDS, Sandbox
 from ventas.events import VentaAnulada
 
 Samples = dict[tuple[str, tuple[tuple[str, str], ...]], float]
@@ -69,16 +69,16 @@ def port() -> Iterator[int]:
     server.server_close()
 
 
-def test_a_consumer_counts_what_it_applied_and_how_far_it_is_behind(bench: Bench, port: int) -> None:
-    bench.poison = {2}
-    bench.publish(1, 2, 3, key="same")
-    name, labels = bench.consumer.name, {"consumer": bench.consumer.name, "lane": "main"}
-    runner = bench.runner()
-    with bench.running(runner):
+def test_a_consumer_counts_what_it_applied_and_how_far_it_is_behind(sandbox: Sandbox, port: int) -> None:
+    sandbox.poison = {2}
+    sandbox.publish(1, 2, 3, key="same")
+    name, labels = sandbox.consumer.name, {"consumer": sandbox.consumer.name, "lane": "main"}
+    runner = sandbox.runner()
+    with sandbox.running(runner):
         wait_until(lambda: counted("mamochi_consumer_messages_total", **labels) == 3, SECONDS)
         wait_until(lambda: telemetry_pulse.pulses[name].working, SECONDS)
         wait_until(lambda: set(lags(port, name).values()) == {0}, SECONDS)  # the next round has seen it
-        assert len(lags(port, name)) == bench.topic.partitions
+        assert len(lags(port, name)) == sandbox.topic.partitions
         assert get(f"http://127.0.0.1:{port}/health/ready")[0] == 200
     found = samples(get(f"http://127.0.0.1:{port}/metrics")[1])
     assert found["mamochi_consumer_dead_letters_total", (("consumer", name), ("reason", "handler"))] == 1
@@ -107,17 +107,17 @@ def test_a_loop_that_hangs_is_not_live_and_one_that_waits_is_not_ready(port: int
         pulse.end()
 
 
-def test_the_pulse_of_a_runner_stops_with_a_handler_that_hangs(bench: Bench) -> None:
-    bench.slow = {1}  # keeps its transaction for a second
-    bench.publish(1)
-    runner = bench.runner()
-    with bench.running(runner):
+def test_the_pulse_of_a_runner_stops_with_a_handler_that_hangs(sandbox: Sandbox) -> None:
+    sandbox.slow = {1}  # keeps its transaction for a second
+    sandbox.publish(1)
+    runner = sandbox.runner()
+    with sandbox.running(runner):
         wait_until(lambda: runner.observed.pulse.age > 0.8, SECONDS)
-        wait_until(lambda: bench.rows() == [1] and runner.observed.pulse.age < 0.7, SECONDS)
+        wait_until(lambda: sandbox.rows() == [1] and runner.observed.pulse.age < 0.7, SECONDS)
 
 
-def test_the_web_tells_what_is_there_now(client: Client, bench: Bench) -> None:
-    outbox.add(bench.happened(1))
+def test_the_web_tells_what_is_there_now(client: Client, sandbox: Sandbox) -> None:
+    outbox.add(sandbox.happened(1))
     DeadLetter.objects.create(
         consumer="contabilidad", topic="t", partition=0, offset=1, topic_uuid="u", headers=[], message_at="2026-11-23T12:00Z",
         reason="handler", error="", attempts=1,
@@ -198,7 +198,7 @@ def test_each_metric_is_explained_and_bounded(declared: metrics.Declared) -> Non
     }
 
 
-def test_a_real_consumer_serves_its_health_and_ends(bench: Bench, tmp_path: Path) -> None:
+def test_a_real_consumer_serves_its_health_and_ends(sandbox: Sandbox, tmp_path: Path) -> None:
     port = free_port()
     environment = {**os.environ, "DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none"}
     argv = [sys.executable, "manage.py", "run_consumer", "contabilidad", "--metrics-port", f"127.0.0.1:{port}"]

@@ -15,7 +15,7 @@ from pytest_django import Settings
 from pytest_django.live_server_helper import LiveServer
 
 from kafka_bridge.models import DeadLetter
-from tests.chromium import BROWSER_TEST, chromium
+from tests.support.browser import BROWSER_TEST, chromium
 
 pytestmark = [*BROWSER_TEST, pytest.mark.django_db(transaction=True)]
 WIDTH = 390

@@ -32,22 +32,22 @@ from kafka_bridge.monitoring import admin as monitoring_admin
 from kafka_bridge.monitoring import overview, problems
 from kafka_bridge.monitoring.overview import Overview
 from kafka_bridge.monitoring.system_state import GroupState, Progress
-from tests.kafka_bridge.conftest import SECONDS, Bench
+from tests.support.sandbox import SECONDS, Sandbox
 from ventas.models import Semana
 
 PAGE = "/admin/kafka_bridge/panorama/"
 
 
 @pytest.fixture
-def known(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Bench:
-    """The bench's consumer is one of the system's."""
-    monkeypatch.setitem(consumers, bench.consumer.name, bench.consumer)
+def known(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
+    """The sandbox's consumer is one of the system's."""
+    monkeypatch.setitem(consumers, sandbox.consumer.name, sandbox.consumer)
     call_command("create_topics", verbosity=0)
-    return bench
+    return sandbox
 
 
 @pytest.fixture
-def without_kafka(known: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def without_kafka(known: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     """Asks where nobody listens."""
     nowhere = f"127.0.0.1:{free_port()}"
     lonely = AdminClient({"bootstrap.servers": nowhere}, logger=broker_client.client_logger)
@@ -69,15 +69,15 @@ def nothing_remembered() -> Iterator[None]:
     forget()
 
 
-def group_of(seen: Overview, bench: Bench) -> GroupState:
-    return next(group for group in seen.groups if group.consumer == bench.consumer.name)
+def group_of(seen: Overview, sandbox: Sandbox) -> GroupState:
+    return next(group for group in seen.groups if group.consumer == sandbox.consumer.name)
 
 
 def told(seen: Overview) -> str:
     return "\n".join(f"{problem.what} {problem.do}" for problem in seen.problems)
 
 
-def test_a_stopped_consumer_is_named_and_its_lag_grows_then_shrinks(known: Bench) -> None:
+def test_a_stopped_consumer_is_named_and_its_lag_grows_then_shrinks(known: Sandbox) -> None:
     name = known.consumer.name
     known.publish(1, 2, 3)
     wait_until(lambda: group_of(overview.look(), known).members is not None, SECONDS)  # a broker that has just started
@@ -96,7 +96,7 @@ def test_a_stopped_consumer_is_named_and_its_lag_grows_then_shrinks(known: Bench
     assert sum(one.next_offset for one in behind.progress) == 3
 
 
-def test_the_wait_is_that_of_the_oldest_message_not_applied(known: Bench) -> None:
+def test_the_wait_is_that_of_the_oldest_message_not_applied(known: Sandbox) -> None:
     known.publish(1, key="same")
     with known.running(known.runner()):
         wait_until(lambda: known.rows() == [1], SECONDS)
@@ -105,14 +105,14 @@ def test_the_wait_is_that_of_the_oldest_message_not_applied(known: Bench) -> Non
     assert 295 < (group_of(seen, known).waiting_s or 0) < 400
 
 
-def test_topics_are_told_as_the_brokers_have_them(known: Bench) -> None:
+def test_topics_are_told_as_the_brokers_have_them(known: Sandbox) -> None:
     known.publish(1, 2, 3)
     topic = next(topic for topic in overview.look().topics if topic.name == known.topic.name)
     assert (len(topic.partitions), topic.messages, topic.retention_ms) == (2, 3, known.topic.retention_ms)
     assert all(partition.leader >= 0 and partition.in_sync == partition.replicas == 1 for partition in topic.partitions)
 
 
-def test_what_waits_too_long_and_what_failed_come_with_what_to_do(known: Bench) -> None:
+def test_what_waits_too_long_and_what_failed_come_with_what_to_do(known: Sandbox) -> None:
     before = timezone.now() - timedelta(minutes=3)
     OutboxMessage.objects.create(
         event_id=known.happened(1).id,
@@ -139,7 +139,7 @@ def dead_letter(consumer: str) -> DeadLetter:
 
 
 def test_without_kafka_the_page_says_so_within_a_second_and_what_the_database_knows(
-    known: Bench, without_kafka: None, admin_client: Client
+    known: Sandbox, without_kafka: None, admin_client: Client
 ) -> None:
     dead_letter(known.consumer.name)
     admin_client.get("/admin/")
@@ -165,7 +165,7 @@ class CountingAdmin:
 
 
 def test_the_page_costs_as_much_with_more_topics_and_messages(
-    known: Bench, make_bench: Callable[..., Bench], admin_client: Client, monkeypatch: pytest.MonkeyPatch
+    known: Sandbox, make_sandbox: Callable[..., Sandbox], admin_client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def cost() -> tuple[int, Counter[str], dict[str, Any]]:
         overview._memory.seen, cluster_state._settings = None, cluster_state._Settings()
@@ -176,7 +176,7 @@ def test_the_page_costs_as_much_with_more_topics_and_messages(
         return len(queries), counting.asked, data
 
     queries, asked, _ = cost()
-    for more in [make_bench(partitions=3) for _ in range(4)]:
+    for more in [make_sandbox(partitions=3) for _ in range(4)]:
         more.publish(*range(200))
         monkeypatch.setitem(consumers, more.consumer.name, more.consumer)
     known.publish(*range(500))
@@ -191,7 +191,7 @@ def test_the_page_costs_as_much_with_more_topics_and_messages(
     assert sum(asked.values()) == 6
 
 
-def test_the_page_is_less_than_300_ms_of_work(known: Bench, admin_client: Client) -> None:
+def test_the_page_is_less_than_300_ms_of_work(known: Sandbox, admin_client: Client) -> None:
     """The median of seven, in this process' own time: what others do on the machine does not count."""
     known.publish(*range(500))
 
@@ -205,7 +205,7 @@ def test_the_page_is_less_than_300_ms_of_work(known: Bench, admin_client: Client
 
 
 def test_what_kafka_does_not_say_is_a_question_mark_and_never_all_well(
-    known: Bench, monkeypatch: pytest.MonkeyPatch, admin_client: Client
+    known: Sandbox, monkeypatch: pytest.MonkeyPatch, admin_client: Client
 ) -> None:
     """As with a broker that hangs: topics are told, then neither offsets nor groups come in time."""
     known.publish(1)
@@ -243,7 +243,7 @@ class SilentAdmin:
         return {resource: Future() for resource in wanted}
 
 
-def test_a_failed_question_about_retention_is_asked_again(known: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_question_about_retention_is_asked_again(known: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     silent = SilentAdmin(broker_client.admin())
     with monkeypatch.context() as patch:
         patch.setattr(broker_client, "admin", lambda: silent)
@@ -266,7 +266,7 @@ def test_what_is_said_of_a_consumer_that_is_behind(lag: int, wait: float | None,
     assert group.state == ("en pausa" if "pausa" in says else "aplicando")
 
 
-def test_mails_that_wait_for_a_dead_worker_and_a_beat_that_stands_still_are_problems(known: Bench) -> None:
+def test_mails_that_wait_for_a_dead_worker_and_a_beat_that_stands_still_are_problems(known: Sandbox) -> None:
     """`known` has no mail at all; ten minutes later Beat should have started its sweeps."""
     PeriodicTask.objects.create(
         name="barrido", task="t", interval=IntervalSchedule.objects.create(every=60, period="seconds")
@@ -285,7 +285,7 @@ def test_mails_that_wait_for_a_dead_worker_and_a_beat_that_stands_still_are_prob
     assert later["reportes"] == 0
 
 
-def test_those_who_watch_at_once_cost_one_look(known: Bench, admin_client: Client) -> None:
+def test_those_who_watch_at_once_cost_one_look(known: Sandbox, admin_client: Client) -> None:
     looks = {admin_client.get(f"{PAGE}datos/").json()["at"] for _ in range(3)}
     assert len(looks) <= 2  # a second may end in between
 
@@ -303,7 +303,7 @@ def test_durations_as_people_say_them(seconds: float, text: str) -> None:
     assert problems.duration(seconds) == text
 
 
-def test_estado_tells_the_same_in_a_terminal(known: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+def test_estado_tells_the_same_in_a_terminal(known: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
     known.publish(1, 2)
     with pytest.raises(SystemExit) as ended:
         call_command("estado", seconds=0)
@@ -313,7 +313,7 @@ def test_estado_tells_the_same_in_a_terminal(known: Bench, capsys: pytest.Captur
     assert known.topic.name[:12] in text
 
 
-def test_estado_in_json_is_for_scripts(known: Bench, capsys: pytest.CaptureFixture[str]) -> None:
+def test_estado_in_json_is_for_scripts(known: Sandbox, capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit):
         call_command("estado", json=True)
     seen: dict[str, Any] = json.loads(capsys.readouterr().out)

@@ -36,7 +36,7 @@ from kafka_bridge.exceptions import Fenced, TooManyDeadLetters
 from kafka_bridge.models import ConsumerOffset, DeadLetter
 from kafka_bridge.monitoring.lookup import kafka as lookup_kafka
 from kafka_bridge.publishing import producer
-from tests.kafka_bridge.conftest import SECONDS, Bench, is_there
+from tests.support.sandbox import SECONDS, Sandbox, is_there
 
 
 def poll_until_records(runner: Runner) -> list[Record]:
@@ -53,68 +53,70 @@ def poll_until_records(runner: Runner) -> list[Record]:
     return found
 
 
-def one_batch(bench: Bench, records: list[Record]) -> Batch:
-    return Batch(bench.consumer, records, limit=FailureLimit(), group_size=GroupSize(len(records)), patient=True)
+def one_batch(sandbox: Sandbox, records: list[Record]) -> Batch:
+    return Batch(sandbox.consumer, records, limit=FailureLimit(), group_size=GroupSize(len(records)), patient=True)
 
 
-def test_every_event_becomes_a_row_and_the_offset_row_says_so(bench: Bench) -> None:
-    bench.publish(*range(100))
-    with bench.running(bench.runner()):
-        wait_until(lambda: len(bench.rows()) == 100, SECONDS)
-    ends = watermarks.end_offsets(topic_admin.partitions_of(bench.topic.name))
-    assert bench.offsets() == {partition: end for (_, partition), end in ends.items()}
-    assert sorted(bench.rows()) == list(range(100))
+def test_every_event_becomes_a_row_and_the_offset_row_says_so(sandbox: Sandbox) -> None:
+    sandbox.publish(*range(100))
+    with sandbox.running(sandbox.runner()):
+        wait_until(lambda: len(sandbox.rows()) == 100, SECONDS)
+    ends = watermarks.end_offsets(topic_admin.partitions_of(sandbox.topic.name))
+    assert sandbox.offsets() == {partition: end for (_, partition), end in ends.items()}
+    assert sorted(sandbox.rows()) == list(range(100))
 
 
-def test_events_of_one_key_are_applied_in_their_order(bench: Bench) -> None:
-    bench.publish(*range(300), key="one")
-    with bench.running(bench.runner()):
-        wait_until(lambda: len(bench.rows()) == 300, SECONDS)
-    assert bench.rows() == list(range(300))
+def test_events_of_one_key_are_applied_in_their_order(sandbox: Sandbox) -> None:
+    sandbox.publish(*range(300), key="one")
+    with sandbox.running(sandbox.runner()):
+        wait_until(lambda: len(sandbox.rows()) == 300, SECONDS)
+    assert sandbox.rows() == list(range(300))
 
 
-def test_a_restarted_consumer_goes_on_at_the_databases_offset_whatever_kafka_says(bench: Bench) -> None:
-    bench.publish(*range(10), key="one")
-    with bench.running(bench.runner()):
-        wait_until(lambda: len(bench.rows()) == 10, SECONDS)
-    rewound = bench.runner().kafka  # a stranger commits offset 0 in Kafka
-    rewound.commit(offsets=[TopicPartition(bench.topic.name, p, 0) for p in (0, 1)], asynchronous=False)
+def test_a_restarted_consumer_goes_on_at_the_databases_offset_whatever_kafka_says(sandbox: Sandbox) -> None:
+    sandbox.publish(*range(10), key="one")
+    with sandbox.running(sandbox.runner()):
+        wait_until(lambda: len(sandbox.rows()) == 10, SECONDS)
+    rewound = sandbox.runner().kafka  # a stranger commits offset 0 in Kafka
+    rewound.commit(offsets=[TopicPartition(sandbox.topic.name, p, 0) for p in (0, 1)], asynchronous=False)
     rewound.close()
-    bench.publish(10, key="one")
-    with bench.running(bench.runner()):
-        wait_until(lambda: 10 in bench.rows(), SECONDS)
-    assert bench.rows() == list(range(11))
+    sandbox.publish(10, key="one")
+    with sandbox.running(sandbox.runner()):
+        wait_until(lambda: 10 in sandbox.rows(), SECONDS)
+    assert sandbox.rows() == list(range(11))
 
 
-def test_a_redelivered_batch_is_fenced_and_leaves_no_second_row(bench: Bench) -> None:
-    bench.publish(1, 2, 3, key="one")
-    runner = bench.runner()
+def test_a_redelivered_batch_is_fenced_and_leaves_no_second_row(sandbox: Sandbox) -> None:
+    sandbox.publish(1, 2, 3, key="one")
+    runner = sandbox.runner()
     records = poll_until_records(runner)
     held = dict(runner.held)
     assert runner._apply(records)
     with pytest.raises(Fenced):
-        one_batch(bench, records).apply(held, runner.topic_uuids, [])
-    assert sorted(bench.rows()) == [1, 2, 3]
+        one_batch(sandbox, records).apply(held, runner.topic_uuids, [])
+    assert sorted(sandbox.rows()) == [1, 2, 3]
     runner.kafka.close()
 
 
-def test_two_members_that_hold_the_same_partition_apply_each_event_once(bench: Bench) -> None:
-    bench.publish(*range(50))
-    runners = [bench.runner(group=f"{bench.consumer.name}-{name}") for name in "ab"]  # two groups: each gets everything
-    with bench.running(*runners):
-        wait_until(lambda: len(bench.rows()) >= 50, SECONDS)
+def test_two_members_that_hold_the_same_partition_apply_each_event_once(sandbox: Sandbox) -> None:
+    sandbox.publish(*range(50))
+    runners = [
+        sandbox.runner(group=f"{sandbox.consumer.name}-{name}") for name in "ab"
+    ]  # two groups: each gets everything
+    with sandbox.running(*runners):
+        wait_until(lambda: len(sandbox.rows()) >= 50, SECONDS)
         for n in range(50, 150):
-            bench.publish(n)
-        wait_until(lambda: len(bench.rows()) >= 150, SECONDS)
-    assert sorted(bench.rows()) == list(range(150))
+            sandbox.publish(n)
+        wait_until(lambda: len(sandbox.rows()) >= 150, SECONDS)
+    assert sorted(sandbox.rows()) == list(range(150))
 
 
-def test_a_failing_message_becomes_one_dead_letter_and_the_others_rows(bench: Bench) -> None:
-    bench.poison = {7, 42}
-    bench.publish(*range(100), key="one")
-    with bench.running(bench.runner()):
-        wait_until(lambda: len(bench.rows()) == 98, SECONDS)
-    assert bench.rows() == [n for n in range(100) if n not in bench.poison]
+def test_a_failing_message_becomes_one_dead_letter_and_the_others_rows(sandbox: Sandbox) -> None:
+    sandbox.poison = {7, 42}
+    sandbox.publish(*range(100), key="one")
+    with sandbox.running(sandbox.runner()):
+        wait_until(lambda: len(sandbox.rows()) == 98, SECONDS)
+    assert sandbox.rows() == [n for n in range(100) if n not in sandbox.poison]
     letters = DeadLetter.objects.order_by("offset")
     assert [letter.offset for letter in letters] == [7, 42]
     assert letters[0].error.startswith("ValueError in handle, conftest.py:")  # where, but not what: that may be a RUT
@@ -122,55 +124,55 @@ def test_a_failing_message_becomes_one_dead_letter_and_the_others_rows(bench: Be
     assert letters[0].value
 
 
-def test_a_foreign_key_that_fails_only_at_commit_is_found(bench: Bench) -> None:
-    bench.orphans = {13}
-    bench.publish(*range(100), key="one")
-    with bench.running(bench.runner()):
-        wait_until(lambda: len(bench.rows()) == 99, SECONDS)
+def test_a_foreign_key_that_fails_only_at_commit_is_found(sandbox: Sandbox) -> None:
+    sandbox.orphans = {13}
+    sandbox.publish(*range(100), key="one")
+    with sandbox.running(sandbox.runner()):
+        wait_until(lambda: len(sandbox.rows()) == 99, SECONDS)
     letter = DeadLetter.objects.get()
-    assert letter.error.startswith("IntegrityError 23503 bench_row_parent_fkey")
+    assert letter.error.startswith("IntegrityError 23503 sandbox_row_parent_fkey")
     assert letter.attempts >= 2, "with others, and alone"
-    assert bench.attempts <= 20  # O(log n)
+    assert sandbox.attempts <= 20  # O(log n)
 
 
-def test_culprits_that_stand_close_are_looked_for_in_small_groups(bench: Bench) -> None:
-    bench.poison = set(range(0, 200, 10))
-    bench.publish(*range(400), key="one")
-    runner = bench.runner()
-    with bench.running(runner):
-        wait_until(lambda: len(bench.rows()) == 380, SECONDS)
-    assert bench.rows() == [n for n in range(400) if n not in bench.poison]
-    assert {letter.offset for letter in DeadLetter.objects.all()} == bench.poison
-    assert bench.attempts <= 20 * 8, "as often as groups of ten need it, not as those of 400 would"
+def test_culprits_that_stand_close_are_looked_for_in_small_groups(sandbox: Sandbox) -> None:
+    sandbox.poison = set(range(0, 200, 10))
+    sandbox.publish(*range(400), key="one")
+    runner = sandbox.runner()
+    with sandbox.running(runner):
+        wait_until(lambda: len(sandbox.rows()) == 380, SECONDS)
+    assert sandbox.rows() == [n for n in range(400) if n not in sandbox.poison]
+    assert {letter.offset for letter in DeadLetter.objects.all()} == sandbox.poison
+    assert sandbox.attempts <= 20 * 8, "as often as groups of ten need it, not as those of 400 would"
     assert runner.group_size.records > 20, "it grows again where all is well"
 
 
-def test_the_event_that_a_handler_was_at_is_tried_first(bench: Bench) -> None:
-    bench.poison = {300}
-    bench.publish(*range(400), key="one")
-    with bench.running(bench.runner()):
-        wait_until(lambda: len(bench.rows()) == 399, SECONDS)
-    assert bench.attempts <= 5, "all, those before it, it alone, those behind it"
+def test_the_event_that_a_handler_was_at_is_tried_first(sandbox: Sandbox) -> None:
+    sandbox.poison = {300}
+    sandbox.publish(*range(400), key="one")
+    with sandbox.running(sandbox.runner()):
+        wait_until(lambda: len(sandbox.rows()) == 399, SECONDS)
+    assert sandbox.attempts <= 5, "all, those before it, it alone, those behind it"
     assert (letter := DeadLetter.objects.get()).offset == 300
     assert letter.attempts == 2
 
 
 @pytest.mark.parametrize("wrong", [0.0, 0.5, 1.0], ids=["first", "middle", "last"])
-def test_a_handler_that_was_at_another_event_costs_attempts_and_no_event(bench: Bench, wrong: float) -> None:
+def test_a_handler_that_was_at_another_event_costs_attempts_and_no_event(sandbox: Sandbox, wrong: float) -> None:
     def fail_elsewhere(events: list[Any]) -> None:
-        bench.handle(events)
+        sandbox.handle(events)
         guilty = 300 in {event.n for event in events}
         for place, _ in enumerate(events):
             if guilty and place == int(wrong * (len(events) - 1)):
                 raise ValueError("300")
 
-    bench.consumer.handlers[bench.event] = fail_elsewhere
-    bench.publish(*range(400), key="one")
-    with bench.running(bench.runner()):
-        wait_until(lambda: len(bench.rows()) == 399, SECONDS)
-    assert bench.rows() == [n for n in range(400) if n != 300]
+    sandbox.consumer.handlers[sandbox.event] = fail_elsewhere
+    sandbox.publish(*range(400), key="one")
+    with sandbox.running(sandbox.runner()):
+        wait_until(lambda: len(sandbox.rows()) == 399, SECONDS)
+    assert sandbox.rows() == [n for n in range(400) if n != 300]
     assert DeadLetter.objects.get().offset == 300
-    assert bench.attempts <= 30  # still O(log n)
+    assert sandbox.attempts <= 30  # still O(log n)
 
 
 @given(st.integers(1, 5_000), st.lists(st.tuples(st.booleans(), st.integers(1, 5_000)), max_size=50))
@@ -192,110 +194,112 @@ def test_a_group_is_never_empty_nor_more_than_a_batch(most: int, attempts: list[
     ],
 )
 def test_what_is_no_event_becomes_a_dead_letter_with_its_reason(
-    bench: Bench, value: bytes | None, event_type: bytes | None, reason: str
+    sandbox: Sandbox, value: bytes | None, event_type: bytes | None, reason: str
 ) -> None:
-    declared = bench.event.type.encode()
-    bench.send_raw(value, [("ce_type", declared if event_type is None else event_type)])
-    bench.publish(1)
-    with bench.running(bench.runner()):
-        wait_until(lambda: bench.rows() == [1] and DeadLetter.objects.exists(), SECONDS)
+    declared = sandbox.event.type.encode()
+    sandbox.send_raw(value, [("ce_type", declared if event_type is None else event_type)])
+    sandbox.publish(1)
+    with sandbox.running(sandbox.runner()):
+        wait_until(lambda: sandbox.rows() == [1] and DeadLetter.objects.exists(), SECONDS)
     assert DeadLetter.objects.get().reason == reason
 
 
-def test_when_everything_fails_the_consumer_stops_and_sets_nothing_aside(bench: Bench) -> None:
-    bench.poison = set(range(400))
-    bench.publish(*range(400), key="one")
+def test_when_everything_fails_the_consumer_stops_and_sets_nothing_aside(sandbox: Sandbox) -> None:
+    sandbox.poison = set(range(400))
+    sandbox.publish(*range(400), key="one")
     with pytest.raises(TooManyDeadLetters, match="in a row"):
-        bench.runner().run()
+        sandbox.runner().run()
     assert not DeadLetter.objects.exists()
-    assert not bench.rows()
-    assert set(bench.offsets().values()) == {0}
+    assert not sandbox.rows()
+    assert set(sandbox.offsets().values()) == {0}
 
 
-def test_a_lost_database_connection_is_waited_out(bench: Bench) -> None:
-    bench.publish(1)
-    with bench.running(bench.runner()):
-        wait_until(lambda: bench.rows() == [1], SECONDS)
+def test_a_lost_database_connection_is_waited_out(sandbox: Sandbox) -> None:
+    sandbox.publish(1)
+    with sandbox.running(sandbox.runner()):
+        wait_until(lambda: sandbox.rows() == [1], SECONDS)
         with connection.cursor() as cursor:
             cursor.execute(
                 "SELECT pg_terminate_backend(pid) FROM pg_stat_activity "
                 "WHERE pid <> pg_backend_pid() AND datname = current_database()"
             )
-        bench.publish(2)
-        wait_until(lambda: len(bench.rows()) == 2, SECONDS)
-    assert bench.rows() == [1, 2]
+        sandbox.publish(2)
+        wait_until(lambda: len(sandbox.rows()) == 2, SECONDS)
+    assert sandbox.rows() == [1, 2]
     assert not DeadLetter.objects.exists()
 
 
-def test_a_batch_that_outlasts_its_transaction_is_made_smaller(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_that_outlasts_its_transaction_is_made_smaller(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(batch, "TRANSACTION_TIMEOUT_MS", 1_500)
-    bench.slow = {2, 5}
-    bench.publish(*range(8), key="one")
-    with bench.running(bench.runner()):
-        wait_until(lambda: len(bench.rows()) == 8, 2 * SECONDS)
-    assert bench.rows() == list(range(8))
+    sandbox.slow = {2, 5}
+    sandbox.publish(*range(8), key="one")
+    with sandbox.running(sandbox.runner()):
+        wait_until(lambda: len(sandbox.rows()) == 8, 2 * SECONDS)
+    assert sandbox.rows() == list(range(8))
     assert not DeadLetter.objects.exists()
 
 
 def test_a_message_that_always_outlasts_its_transaction_is_a_dead_letter(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(batch, "TRANSACTION_TIMEOUT_MS", 500)
     monkeypatch.setattr(runner_module, "PATIENT_ATTEMPTS", 2)
-    bench.slow = {1}
-    bench.publish(*range(4), key="one")
-    with bench.running(bench.runner()):
-        wait_until(lambda: len(bench.rows()) == 3, 2 * SECONDS)
-    assert bench.rows() == [0, 2, 3]
+    sandbox.slow = {1}
+    sandbox.publish(*range(4), key="one")
+    with sandbox.running(sandbox.runner()):
+        wait_until(lambda: len(sandbox.rows()) == 3, 2 * SECONDS)
+    assert sandbox.rows() == [0, 2, 3]
     assert "25P04" in DeadLetter.objects.get().error
 
 
-def test_a_topic_made_anew_is_noticed_and_read_from_its_beginning(bench: Bench) -> None:
-    bench.publish(1, 2, 3, key="one")
-    with bench.running(bench.runner()):
-        wait_until(lambda: len(bench.rows()) == 3, SECONDS)
-    remake(bench)
-    bench.publish(*range(10, 20), key="one")
-    with bench.running(bench.runner()):
-        wait_until(lambda: len(bench.rows()) == 13, SECONDS)
-    assert bench.rows() == [1, 2, 3, *range(10, 20)]
+def test_a_topic_made_anew_is_noticed_and_read_from_its_beginning(sandbox: Sandbox) -> None:
+    sandbox.publish(1, 2, 3, key="one")
+    with sandbox.running(sandbox.runner()):
+        wait_until(lambda: len(sandbox.rows()) == 3, SECONDS)
+    remake(sandbox)
+    sandbox.publish(*range(10, 20), key="one")
+    with sandbox.running(sandbox.runner()):
+        wait_until(lambda: len(sandbox.rows()) == 13, SECONDS)
+    assert sandbox.rows() == [1, 2, 3, *range(10, 20)]
 
 
-def remake(bench: Bench) -> None:
+def remake(sandbox: Sandbox) -> None:
     admin: AdminClient = broker_client.admin()
-    before = topic_admin.topic_uuids([bench.topic.name])
-    admin.delete_topics([bench.topic.name])[bench.topic.name].result()
-    wait_until(lambda: bench.topic.name not in admin.list_topics(timeout=5).topics, SECONDS)
-    topic_admin.create_topics([bench.topic])
-    wait_until(lambda: is_there(bench.topic) and topic_admin.topic_uuids([bench.topic.name]) != before, SECONDS)
+    before = topic_admin.topic_uuids([sandbox.topic.name])
+    admin.delete_topics([sandbox.topic.name])[sandbox.topic.name].result()
+    wait_until(lambda: sandbox.topic.name not in admin.list_topics(timeout=5).topics, SECONDS)
+    topic_admin.create_topics([sandbox.topic])
+    wait_until(lambda: is_there(sandbox.topic) and topic_admin.topic_uuids([sandbox.topic.name]) != before, SECONDS)
 
 
-def test_each_lane_applies_its_own_partition_and_no_other(make_bench: Callable[..., Bench], table: None) -> None:
-    bench = make_bench(partitions=3, lane="paid")
-    events = [bench.event.now(id=bench.event.derive_id(n), n=n, name=str(n), urgent=n < 5) for n in range(40)]
+def test_each_lane_applies_its_own_partition_and_no_other(make_sandbox: Callable[..., Sandbox], table: None) -> None:
+    sandbox = make_sandbox(partitions=3, lane="paid")
+    events = [sandbox.event.now(id=sandbox.event.derive_id(n), n=n, name=str(n), urgent=n < 5) for n in range(40)]
     producer.publish(*events)
-    with bench.running(bench.runner(lane="paid")):
-        wait_until(lambda: len(bench.rows()) >= 5, SECONDS)
-    assert bench.rows() == [0, 1, 2, 3, 4]
-    assert watermarks.end_offsets([(bench.topic.name, 0)]) == {(bench.topic.name, 0): 5}
-    with bench.running(bench.runner()):
-        wait_until(lambda: len(bench.rows()) >= 40, SECONDS)
-    assert sorted(bench.rows()) == list(range(40))
-    assert ConsumerOffset.objects.filter(consumer=bench.consumer.name).count() == 3
+    with sandbox.running(sandbox.runner(lane="paid")):
+        wait_until(lambda: len(sandbox.rows()) >= 5, SECONDS)
+    assert sandbox.rows() == [0, 1, 2, 3, 4]
+    assert watermarks.end_offsets([(sandbox.topic.name, 0)]) == {(sandbox.topic.name, 0): 5}
+    with sandbox.running(sandbox.runner()):
+        wait_until(lambda: len(sandbox.rows()) >= 40, SECONDS)
+    assert sorted(sandbox.rows()) == list(range(40))
+    assert ConsumerOffset.objects.filter(consumer=sandbox.consumer.name).count() == 3
 
 
 # What no client sends
 
 
-def send_header_named(bench: Bench, name: bytes) -> None:
+def send_header_named(sandbox: Sandbox, name: bytes) -> None:
     """Through librdkafka itself: the Python client takes text only."""
     client = ctypes.CDLL(re.findall(r"/\S*librdkafka\S*", Path("/proc/self/maps").read_text())[0])
     client.rd_kafka_conf_new.restype = client.rd_kafka_new.restype = ctypes.c_void_p
     config, error = ctypes.c_void_p(client.rd_kafka_conf_new()), ctypes.create_string_buffer(512)
-    servers, size, topic = settings.KAFKA_BOOTSTRAP_SERVERS.encode(), ctypes.c_size_t, bench.topic.name.encode()
+    servers, size, topic = settings.KAFKA_BOOTSTRAP_SERVERS.encode(), ctypes.c_size_t, sandbox.topic.name.encode()
     client.rd_kafka_conf_set(config, b"bootstrap.servers", servers, error, size(512))
     producer = ctypes.c_void_p(client.rd_kafka_new(0, config, error, size(512)))
-    partition = bench.topic.partition_for("one", priority=False)
+    partition = sandbox.topic.partition_for("one", priority=False)
     # Tag by tag (rd_kafka_vtype_t): 1 topic, 3 partition, 7 flags (2: copy the value), 4 value, 9 header, 0 the end
     tagged = (1, topic, 3, partition, 7, 2, 4, b"{}", size(2), 9, b"before", b"x", size(1), 9, name, b"x", size(1), 0)
     assert client.rd_kafka_producev(producer, *tagged) == 0
@@ -303,12 +307,12 @@ def send_header_named(bench: Bench, name: bytes) -> None:
     client.rd_kafka_destroy(producer)
 
 
-def test_a_header_whose_name_is_not_utf8_is_a_dead_letter_and_is_asked_for_once(bench: Bench) -> None:
-    bench.publish(*range(100), key="one")  # a call made so often is made in another way
-    send_header_named(bench, b"\xff\xfe")
-    bench.publish(100, key="one")
-    with bench.running(bench.runner()):
-        wait_until(lambda: len(bench.rows()) == 101 and DeadLetter.objects.exists(), SECONDS)
+def test_a_header_whose_name_is_not_utf8_is_a_dead_letter_and_is_asked_for_once(sandbox: Sandbox) -> None:
+    sandbox.publish(*range(100), key="one")  # a call made so often is made in another way
+    send_header_named(sandbox, b"\xff\xfe")
+    sandbox.publish(100, key="one")
+    with sandbox.running(sandbox.runner()):
+        wait_until(lambda: len(sandbox.rows()) == 101 and DeadLetter.objects.exists(), SECONDS)
     letter = DeadLetter.objects.get()
     assert (letter.reason, letter.headers, bytes(letter.value or b"")) == ("undecodable", [], b"{}")
     assert letter.error == "Undecodable: the name of a header is not UTF-8"
@@ -319,12 +323,12 @@ def test_a_header_whose_name_is_not_utf8_is_a_dead_letter_and_is_asked_for_once(
         assert lookup_kafka._headers_of(message) == {}
 
 
-def test_a_replay_for_a_consumer_that_nobody_knows_is_a_dead_letter(bench: Bench) -> None:
-    message = encode(bench.happened(1))
-    bench.send_raw(message.value, [*message.headers, (REPLAY_HEADER, b"retirado")])
-    bench.publish(2)
-    with bench.running(bench.runner()):
-        wait_until(lambda: bench.rows() == [2] and DeadLetter.objects.exists(), SECONDS)
+def test_a_replay_for_a_consumer_that_nobody_knows_is_a_dead_letter(sandbox: Sandbox) -> None:
+    message = encode(sandbox.happened(1))
+    sandbox.send_raw(message.value, [*message.headers, (REPLAY_HEADER, b"retirado")])
+    sandbox.publish(2)
+    with sandbox.running(sandbox.runner()):
+        wait_until(lambda: sandbox.rows() == [2] and DeadLetter.objects.exists(), SECONDS)
     letter = DeadLetter.objects.get()
     assert (letter.reason, letter.error) == (
         "undecodable",
@@ -333,15 +337,15 @@ def test_a_replay_for_a_consumer_that_nobody_knows_is_a_dead_letter(bench: Bench
     assert explain.why(letter) == "La cabecera mamochi_replay_for no nombra a ningún consumidor."
 
 
-def test_a_batch_ends_with_the_chunk_that_makes_it_large(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_batch_ends_with_the_chunk_that_makes_it_large(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runner_module, "BATCH_BYTES", 50_000)
     monkeypatch.setattr(runner_module, "CHUNK", 10)
     for n in range(100):
-        bench.send_raw(b"x" * 10_000, [("ce_type", b"")], bench.topic.partition_for(str(n % 2), priority=False))
-    runner = bench.runner()
+        sandbox.send_raw(b"x" * 10_000, [("ce_type", b"")], sandbox.topic.partition_for(str(n % 2), priority=False))
+    runner = sandbox.runner()
     runner.limit = FailureLimit(in_a_row=1_000, share=1.0)
     sizes = sizes_of_batches(runner)
-    with bench.running(runner):
+    with sandbox.running(runner):
         wait_until(lambda: DeadLetter.objects.count() == 100, SECONDS)
     assert max(sizes) <= 150_000  # the bound and one chunk
     assert len(sizes) < 50
@@ -389,23 +393,23 @@ def test_the_limit_looks_at_every_new_outcome(before: str, new: str, stops: str)
         check()
 
 
-def lives(bench: Bench, number: int) -> None:
+def lives(sandbox: Sandbox, number: int) -> None:
     """A supervisor that starts the consumer again and again."""
     for _ in range(number):
-        runner = bench.runner()
+        runner = sandbox.runner()
         runner.limit = FailureLimit(in_a_row=5)
         with pytest.raises(TooManyDeadLetters, match="more than 5 messages in a row"):
             runner.run()
 
 
-def test_a_restart_does_not_forget_the_failures_before_it(make_bench: Callable[..., Bench], table: None) -> None:
-    bench = make_bench(max_batch=1)
-    bench.poison = set(range(30))
-    bench.publish(*range(40), key="one")
-    lives(bench, 3)
+def test_a_restart_does_not_forget_the_failures_before_it(make_sandbox: Callable[..., Sandbox], table: None) -> None:
+    sandbox = make_sandbox(max_batch=1)
+    sandbox.poison = set(range(30))
+    sandbox.publish(*range(40), key="one")
+    lives(sandbox, 3)
     assert DeadLetter.objects.count() == 5
     DeadLetter.objects.update(state="discarded", resolved_at=timezone.now())  # staff have looked at them
-    lives(bench, 1)
+    lives(sandbox, 1)
     assert DeadLetter.objects.count() == 10
 
 
@@ -417,23 +421,23 @@ def test_a_restart_does_not_forget_the_failures_before_it(make_bench: Callable[.
     ],
 )
 def test_undecodables_past_a_limit_stop_the_command_with_what_to_do(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch, spoil: Callable[[int], bool], told: str
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, spoil: Callable[[int], bool], told: str
 ) -> None:
-    monkeypatch.setitem(consumers, bench.consumer.name, bench.consumer)
-    good = [encode(bench.happened(n)) for n in range(1_200)]
+    monkeypatch.setitem(consumers, sandbox.consumer.name, sandbox.consumer)
+    good = [encode(sandbox.happened(n)) for n in range(1_200)]
     with raw_producer() as raw:
         for n, message in enumerate(good):
             raw.produce(
-                bench.topic.name, b"{" if spoil(n) else message.value, partition=0, headers=list(message.headers)
+                sandbox.topic.name, b"{" if spoil(n) else message.value, partition=0, headers=list(message.headers)
             )
     with own_signals(), pytest.raises(CommandError, match=told) as stopped:
-        call_command("run_consumer", bench.consumer.name)
+        call_command("run_consumer", sandbox.consumer.name)
     assert stopped.value.returncode == 3
     assert "mend the cause" in str(stopped.value)
     assert "discard" in str(stopped.value)
     letters = DeadLetter.objects.count()
     with own_signals(), pytest.raises(CommandError, match="stopped"):
-        call_command("run_consumer", bench.consumer.name)
+        call_command("run_consumer", sandbox.consumer.name)
     assert DeadLetter.objects.count() == letters  # nothing more is set aside
 
 
@@ -487,32 +491,32 @@ def fails_in_kafka(event: Any) -> None:
     ],
 )
 def test_what_looks_like_an_outage_while_all_servers_answer_is_poison(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch, poison: Callable[[Any], None], error: str
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, poison: Callable[[Any], None], error: str
 ) -> None:
     monkeypatch.setattr(runner_module, "PATIENT_ATTEMPTS", 2)
-    spoil(bench, {3}, poison)
-    bench.publish(*range(8), key="one")
-    with bench.running(bench.runner()):
-        wait_until(lambda: len(bench.rows()) == 7, SECONDS)
-    assert bench.rows() == [0, 1, 2, 4, 5, 6, 7]
+    spoil(sandbox, {3}, poison)
+    sandbox.publish(*range(8), key="one")
+    with sandbox.running(sandbox.runner()):
+        wait_until(lambda: len(sandbox.rows()) == 7, SECONDS)
+    assert sandbox.rows() == [0, 1, 2, 4, 5, 6, 7]
     assert DeadLetter.objects.get().error.startswith(error)
 
 
-def spoil(bench: Bench, numbers: set[int], poison: Callable[[Any], None]) -> None:
+def spoil(sandbox: Sandbox, numbers: set[int], poison: Callable[[Any], None]) -> None:
     def handle(events: list[Any]) -> None:
-        bench.handle(events)
+        sandbox.handle(events)
         for event in events:
             if event.n in numbers:
                 poison(event)
 
-    bench.consumer.handlers[bench.event] = handle
+    sandbox.consumer.handlers[sandbox.event] = handle
 
 
 @pytest.mark.parametrize(
     "error", [exceptions.Unavailable("both down"), KafkaException(KafkaError(KafkaError._ALL_BROKERS_DOWN))]
 )
 def test_what_a_handler_meets_in_an_outage_is_waited_out_however_long(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch, error: Exception
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, error: Exception
 ) -> None:
     monkeypatch.setattr(runner_module, "PATIENT_ATTEMPTS", 2)
     monkeypatch.setattr(runner_module, "LONGEST_BACKOFF", 0.1)
@@ -525,11 +529,11 @@ def test_what_a_handler_meets_in_an_outage_is_waited_out_however_long(
         if left:
             raise left.pop()
 
-    spoil(bench, {1}, fail)
-    bench.publish(*range(3), key="one")
-    with bench.running(bench.runner()):
-        wait_until(lambda: len(bench.rows()) == 3, SECONDS)
-    assert bench.rows() == [0, 1, 2]
+    spoil(sandbox, {1}, fail)
+    sandbox.publish(*range(3), key="one")
+    with sandbox.running(sandbox.runner()):
+        wait_until(lambda: len(sandbox.rows()) == 3, SECONDS)
+    assert sandbox.rows() == [0, 1, 2]
     assert not DeadLetter.objects.exists()
 
 
@@ -551,37 +555,37 @@ def refuse(**_options: Any) -> None:
     raise KafkaException(KafkaError(KafkaError._STATE))
 
 
-def test_a_commit_that_kafka_refuses_applies_nothing_again(bench: Bench, caplog: pytest.LogCaptureFixture) -> None:
-    bench.publish(*range(5), key="one")
-    runner = bench.runner()
+def test_a_commit_that_kafka_refuses_applies_nothing_again(sandbox: Sandbox, caplog: pytest.LogCaptureFixture) -> None:
+    sandbox.publish(*range(5), key="one")
+    runner = sandbox.runner()
     records = poll_until_records(runner)
     runner.kafka = Instead(runner.kafka, commit=refuse)  # type: ignore[assignment]
     assert runner._apply(records)
-    assert bench.rows() == [0, 1, 2, 3, 4]
+    assert sandbox.rows() == [0, 1, 2, 3, 4]
     assert "does not take the offsets" in caplog.text
-    runner._on_commit(None, [TopicPartition(bench.topic.name, 0, 1)])
+    runner._on_commit(None, [TopicPartition(sandbox.topic.name, 0, 1)])
     assert "does not take an offset" not in caplog.text
     runner._on_commit(KafkaError(KafkaError.ILLEGAL_GENERATION), [])
     assert "does not take an offset" in caplog.text
     runner.kafka.close()
 
 
-def test_an_offset_only_moves_forward(bench: Bench) -> None:
-    bench.publish(1, 2, 3, key="one")
-    runner = bench.runner()
+def test_an_offset_only_moves_forward(sandbox: Sandbox) -> None:
+    sandbox.publish(1, 2, 3, key="one")
+    runner = sandbox.runner()
     records = poll_until_records(runner)
     assert runner._apply(records)
     with pytest.raises(Fenced):  # what we hold is what the batch leads to
-        one_batch(bench, records).apply(runner.held, runner.topic_uuids, [])
-    assert bench.rows() == [1, 2, 3]
+        one_batch(sandbox, records).apply(runner.held, runner.topic_uuids, [])
+    assert sandbox.rows() == [1, 2, 3]
     runner.kafka.close()
 
 
-def test_an_error_that_comes_while_an_outage_is_waited_out_is_not_lost(bench: Bench) -> None:
-    bench.publish(1, 2, 3, key="one")
-    runner = bench.runner()
+def test_an_error_that_comes_while_an_outage_is_waited_out_is_not_lost(sandbox: Sandbox) -> None:
+    sandbox.publish(1, 2, 3, key="one")
+    runner = sandbox.runner()
     poll_until_records(runner)
-    at = (bench.topic.name, bench.topic.partition_for("one", priority=False))
+    at = (sandbox.topic.name, sandbox.topic.partition_for("one", priority=False))
     broker_client.admin().delete_records([TopicPartition(*at, 3)])[TopicPartition(*at)].result()
     runner.kafka.seek(TopicPartition(*at, 0))  # which Kafka no longer has
     strays: list[Message] = []
@@ -593,11 +597,11 @@ def test_an_error_that_comes_while_an_outage_is_waited_out_is_not_lost(bench: Be
     runner.kafka.close()
 
 
-def test_a_topic_made_anew_while_it_is_read_is_noticed(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_topic_made_anew_while_it_is_read_is_noticed(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(positions, "WATCH_SECONDS", 0.2)
-    bench.publish(1, 2, 3, key="one")
-    with bench.running(bench.runner()):
-        wait_until(lambda: len(bench.rows()) == 3, SECONDS)
-        remake(bench)
-        bench.publish(*range(10, 20), key="one")  # three of them lie below the offset that we are at
-        wait_until(lambda: {*range(10, 20)} <= {*bench.rows()}, SECONDS)
+    sandbox.publish(1, 2, 3, key="one")
+    with sandbox.running(sandbox.runner()):
+        wait_until(lambda: len(sandbox.rows()) == 3, SECONDS)
+        remake(sandbox)
+        sandbox.publish(*range(10, 20), key="one")  # three of them lie below the offset that we are at
+        wait_until(lambda: {*range(10, 20)} <= {*sandbox.rows()}, SECONDS)

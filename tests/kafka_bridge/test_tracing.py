@@ -27,7 +27,7 @@ from kafka_bridge.monitoring.lookup.registry import Clue, Ids, Row
 from kafka_bridge.monitoring.lookup.result import Found, Trace
 from kafka_bridge.publishing import outbox, producer, relay
 from kafka_bridge.telemetry import traceparent
-from tests.kafka_bridge.conftest import SECONDS, Bench
+from tests.support.sandbox import SECONDS, Sandbox
 from ventas.events import VentaAnulada, VentaRegistrada
 from ventas.models import Anulacion, Cuenta, ReporteSemanal, Venta
 from ventas.seed import sembrar_catalogo
@@ -37,10 +37,10 @@ TRACE_ID = "0af7651916cd43dd8448eb211c80319c"
 
 
 @pytest.fixture
-def known(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> Bench:
-    monkeypatch.setitem(consumers, bench.consumer.name, bench.consumer)
+def known(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> Sandbox:
+    monkeypatch.setitem(consumers, sandbox.consumer.name, sandbox.consumer)
     call_command("create_topics", verbosity=0)
-    return bench
+    return sandbox
 
 
 def only(trace: Trace) -> Found:
@@ -48,13 +48,13 @@ def only(trace: Trace) -> Found:
     return event
 
 
-def state_of(trace: Trace, bench: Bench) -> tuple[str, int]:
+def state_of(trace: Trace, sandbox: Sandbox) -> tuple[str, int]:
     [delivery] = only(trace).deliveries
-    assert delivery.consumer == bench.consumer.name
+    assert delivery.consumer == sandbox.consumer.name
     return delivery.state, delivery.ahead
 
 
-def test_an_event_that_nobody_has_applied_yet_tells_how_many_are_ahead_of_it(known: Bench) -> None:
+def test_an_event_that_nobody_has_applied_yet_tells_how_many_are_ahead_of_it(known: Sandbox) -> None:
     known.publish(1, 2, key="same")
     event = known.happened(3, "same")
     with traceparent.continued(TRACE_ID):
@@ -66,7 +66,9 @@ def test_an_event_that_nobody_has_applied_yet_tells_how_many_are_ahead_of_it(kno
     assert state_of(trace, known) == ("todavía no", 2)
 
 
-def test_an_applied_event_is_found_where_its_row_says_it_must_be(known: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_applied_event_is_found_where_its_row_says_it_must_be(
+    known: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
     event, other = known.happened(1, "same"), known.happened(2, "same")
     producer.publish(event, other)
     with known.running(known.runner()):
@@ -84,7 +86,7 @@ def test_an_applied_event_is_found_where_its_row_says_it_must_be(known: Bench, m
     assert not trace.unfound
 
 
-def test_an_event_in_the_outbox_says_that_it_waits_for_kafka(known: Bench) -> None:
+def test_an_event_in_the_outbox_says_that_it_waits_for_kafka(known: Sandbox) -> None:
     event = known.happened(1)
     with transaction.atomic():
         outbox.add(event)
@@ -93,7 +95,7 @@ def test_an_event_in_the_outbox_says_that_it_waits_for_kafka(known: Bench) -> No
     assert state_of(trace, known) == ("espera en el outbox a que Kafka lo reciba", 0)
 
 
-def test_a_dead_letter_says_whose_and_why(known: Bench, admin_client: Client) -> None:
+def test_a_dead_letter_says_whose_and_why(known: Sandbox, admin_client: Client) -> None:
     known.poison = {1}
     event = known.happened(1)
     producer.publish(event)
@@ -105,14 +107,14 @@ def test_a_dead_letter_says_whose_and_why(known: Bench, admin_client: Client) ->
     assert f"/admin/kafka_bridge/deadletter/{letter.pk}/change/" in admin_client.get(PAGE, {"id": event.id}).text
 
 
-def test_an_id_that_nobody_knows_is_said_to_be_unknown(known: Bench, admin_client: Client) -> None:
+def test_an_id_that_nobody_knows_is_said_to_be_unknown(known: Sandbox, admin_client: Client) -> None:
     assert result.follow(uuid4()).unknown
     assert "No hay nada con ese id" in admin_client.get(PAGE, {"id": str(uuid4())}).text
     assert "Eso no es un id" in admin_client.get(PAGE, {"id": "12.345.678-5"}).text
 
 
 def test_without_kafka_what_is_stored_is_told_at_once(
-    known: Bench, monkeypatch: pytest.MonkeyPatch, admin_client: Client
+    known: Sandbox, monkeypatch: pytest.MonkeyPatch, admin_client: Client
 ) -> None:
     event = known.happened(1)
     with transaction.atomic():
@@ -127,7 +129,7 @@ def test_without_kafka_what_is_stored_is_told_at_once(
 
 
 def test_the_look_into_kafka_is_bounded_and_says_so(
-    known: Bench, monkeypatch: pytest.MonkeyPatch, admin_client: Client
+    known: Sandbox, monkeypatch: pytest.MonkeyPatch, admin_client: Client
 ) -> None:
     monkeypatch.setattr(result, "MESSAGES", 100)
     known.publish(*range(2_000))
@@ -142,7 +144,7 @@ def test_the_look_into_kafka_is_bounded_and_says_so(
 
 
 def test_beyond_the_maestros_that_are_tried_the_look_is_said_to_be_short(
-    known: Bench, monkeypatch: pytest.MonkeyPatch
+    known: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("ventas.monitoring.MAESTROS", 1)
     assert not result.follow(uuid4()).gaps
@@ -153,7 +155,7 @@ def test_beyond_the_maestros_that_are_tried_the_look_is_said_to_be_short(
 
 
 def test_of_a_long_outbox_the_newest_are_looked_at_and_that_is_said(
-    known: Bench, monkeypatch: pytest.MonkeyPatch
+    known: Sandbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(result, "MESSAGES", 3)
     events = [known.happened(n) for n in range(5)]
@@ -164,7 +166,7 @@ def test_of_a_long_outbox_the_newest_are_looked_at_and_that_is_said(
     assert only(result.follow(events[4].id)).place == ""
 
 
-def test_a_topic_made_anew_forgets_what_was_applied_of_the_one_before(known: Bench) -> None:
+def test_a_topic_made_anew_forgets_what_was_applied_of_the_one_before(known: Sandbox) -> None:
     event = known.happened(1, "same")
     producer.publish(event)
     with known.running(known.runner()):

@@ -10,7 +10,7 @@ import pytest
 from django.core.mail import EmailMultiAlternatives
 from playwright.sync_api import Page, Request
 
-from tests.chromium import BROWSER_TEST, chromium
+from tests.support.browser import BROWSER_TEST, chromium
 from ventas.models import Cuenta, ReporteSemanal
 from ventas.semanas import calendario, emails
 from ventas.semanas.reports import Dia, Resumen
