@@ -22,8 +22,8 @@ def consumer(name: str, *, lane: str = "", own_group: bool = False) -> Loop:
     """
 
     def run(stop: threading.Event) -> None:
-        options = {"group": f"{name}-{uuid4()}"} if own_group else {}
-        Runner(consumers[name], stop=stop, lane=lane, **options).run()
+        group = f"{name}-{uuid4()}" if own_group else ""
+        Runner(consumers[name], stop=stop, lane=lane, group=group).run()
 
     return run
 
