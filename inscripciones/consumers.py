@@ -5,7 +5,7 @@ from django.utils import timezone
 from inscripciones import recepcion, restauracion, revision
 from inscripciones.events import CorreoCorregido, InscripcionAprobada, InscripcionRechazada, InscripcionRecibida
 from kafka_bridge.consuming.handlers import handles
-from kafka_bridge.consuming.restore import is_history
+from kafka_bridge.consuming.restore import is_before_restore
 
 
 @handles(InscripcionRecibida, consumer="aprobacion", max_batch=20)
@@ -29,5 +29,5 @@ def recordar_rechazadas(rechazadas: list[InscripcionRechazada]) -> None:
 @handles(CorreoCorregido, consumer="aprobacion", max_batch=20)
 def recordar_correos(corregidos: list[CorreoCorregido]) -> None:
     """Corrected addresses: known already, except those that a restored database lost."""
-    if is_history(corregidos[0].time):
+    if is_before_restore(corregidos[0].time):
         revision.recordar_correos({uno.maestro_id: uno.email for uno in corregidos})

@@ -100,7 +100,7 @@ def _automatico(maestro_id: UUID, insumos: list[str], causas: dict[UUID, UUID], 
 def recibir_avisos(eventos: list[StockAgotado], *, ahora: datetime, historia: bool = False) -> None:
     """Stores notices and decides them. One that says what an open one says already is closed as repeated.
 
-    In `historia` (replay.py) it decides nothing: the restocks of then come back, and the sweep sees to the rest.
+    In `historia` (restore.py) it decides nothing: the restocks of then come back, and the sweep sees to the rest.
     """
     # Read before the totals, so that they are never older than what it says is counted.
     contadas = progress.consumer_offsets(INVENTARIO, TOPICO_DE_VENTAS)

@@ -84,7 +84,7 @@ def test_what_a_backup_lacks_comes_back_and_nothing_twice(system: System, tmp_pa
     redis.Redis.from_url(system.environment["CELERY_BROKER_URL"]).flushdb()
     postgres(system, "pg_restore", "--clean", "--if-exists", "--no-owner", f"--dbname={url}", backup)
     assert len(facts(system)["sales"]) == 15
-    run(system, "begin_replay")
+    run(system, "begin_restore")
     each(system, system.stack.restart, replaying=True)
     wait_until(lambda: settled(system), SECONDS, interval=1.0)
     assert facts(system) == before
