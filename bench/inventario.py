@@ -29,9 +29,9 @@ class Timed(Runner):
     began = 0.0
     seen = 0
 
-    def _apply(self, records: list[Record]) -> bool:
+    def apply(self, records: list[Record]) -> bool:
         self.began = self.began or time.perf_counter()
-        done = super()._apply(records)
+        done = super().apply(records)
         self.seen += len(records) if done else 0
         if self.seen >= SALES:
             self.stop.set()

@@ -80,9 +80,9 @@ class Until(Runner):
     goal = 0
     seen = 0
 
-    def _apply(self, records: list[Record]) -> bool:
+    def apply(self, records: list[Record]) -> bool:
         self.began = self.began or time.perf_counter()
-        done = super()._apply(records)
+        done = super().apply(records)
         self.seen += len(records) if done else 0
         if self.seen >= self.goal:
             self.stop.set()

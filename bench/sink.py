@@ -73,10 +73,10 @@ class TimedRunner(Runner):
     began = 0.0
     seen = 0
 
-    def _apply(self, records: list[Record]) -> bool:
+    def apply(self, records: list[Record]) -> bool:
         if not self.began:
             self.began = time.perf_counter()
-        done = super()._apply(records)
+        done = super().apply(records)
         self.seen += len(records)
         if self.seen >= SALES:
             self.stop.set()

@@ -1,4 +1,6 @@
-"""Events from before a restore: consumers read again what a restored backup lacks (docs/restore.md).
+"""Events from before a restore (docs/restore.md).
+
+After a backup is restored, consumers read again from Kafka what the backup lacks.
 
 A handler that takes a decision and publishes it asks `is_before_restore` first. The decision taken
 then is in Kafka too and comes back as an event. To decide again, with today's rows and in other
@@ -16,5 +18,5 @@ def begin() -> None:
 
 
 def is_before_restore(accepted_at: datetime) -> bool:
-    """Return whether an event accepted at that moment (its `time`, UTC) is replayed after a restore."""
+    """Return whether an event of that moment (its `time`, UTC) is replayed after a restore."""
     return Restore.objects.filter(restored_at__gt=accepted_at).exists()

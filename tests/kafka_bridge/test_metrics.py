@@ -112,8 +112,8 @@ def test_the_pulse_of_a_runner_stops_with_a_handler_that_hangs(sandbox: Sandbox)
     sandbox.publish(1)
     runner = sandbox.runner()
     with sandbox.running(runner):
-        wait_until(lambda: runner.observed.pulse.age > 0.8, SECONDS)
-        wait_until(lambda: sandbox.rows() == [1] and runner.observed.pulse.age < 0.7, SECONDS)
+        wait_until(lambda: runner.observer.pulse.age > 0.8, SECONDS)
+        wait_until(lambda: sandbox.rows() == [1] and runner.observer.pulse.age < 0.7, SECONDS)
 
 
 def test_the_web_tells_what_is_there_now(client: Client, sandbox: Sandbox) -> None:
@@ -301,7 +301,7 @@ def test_what_stops_without_a_word_has_an_alert(lost: str) -> None:
 
 def test_counters_are_there_at_zero_before_anything_happens() -> None:
     """`increase()` takes a counter's first value for its beginning."""
-    lane = observer.Lane("never-run", "")
+    lane = observer.LaneObserver("never-run", "")
     try:
         labels = {"consumer": "never-run", "lane": "main"}
         assert REGISTRY.get_sample_value("mamochi_consumer_outages_total", labels) == 0

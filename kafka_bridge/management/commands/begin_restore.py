@@ -9,8 +9,8 @@ from kafka_bridge.consuming import restore
 
 class Command(BaseCommand):
     help = (
-        "Run this command after a backup is restored and before the consumers start. Events that were accepted until now "
-        "are then replayed: the decisions about them come back from Kafka and are not taken again."
+        "Run this after a backup is restored and before the consumers start. Events that were accepted until now are "
+        "then replayed: the decisions about them come back from Kafka and are not taken again."
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
