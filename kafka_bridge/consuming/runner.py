@@ -80,7 +80,7 @@ class Runner:
         self.outcomes: deque[bool] = deque(maxlen=self.limit.window)  # of the last messages, True for a failure
         self.observer = LaneObserver(consumer.name, lane)
         group_id = ".".join(filter(None, [group or consumer.name, lane]))
-        config = {**settings.KAFKA_CLIENT_CONFIG, **KAFKA_CONFIG, "group.id": group_id, "on_commit": self._on_commit}
+        config = {**settings.KAFKA_CLIENT_CONFIG, **KAFKA_CONFIG, "group.id": group_id, "on_commit": self.on_commit}
         self.kafka = KafkaConsumer(config, logger=client.client_logger)
 
     def run(self) -> None:
@@ -243,7 +243,8 @@ class Runner:
         except KafkaException as error:
             logger.warning("%s: Kafka does not take the offsets: %s", self.consumer.name, error)
 
-    def _on_commit(self, error: KafkaError | None, places: list[TopicPartition]) -> None:
+    def on_commit(self, error: KafkaError | None, places: list[TopicPartition]) -> None:
+        """Log what Kafka refused. The database has the offsets, so nothing is lost."""
         for failure in filter(None, [error, *(at.error for at in places)]):
             logger.warning("%s: Kafka does not take an offset: %s", self.consumer.name, failure)
 

@@ -1,4 +1,7 @@
-"""A consumer's lanes are processes: they tell as one, none outlives another. `run_consumer` itself, on topics of our own."""
+"""The lanes of a consumer are processes that report and end as one.
+
+The tests run `run_consumer` itself, on topics of their own.
+"""
 
 import os
 import re
@@ -21,29 +24,29 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from deploy.embedded.ports import free_port
 from deploy.embedded.waiting import wait_until
-from kafka_bridge.monitoring import scrape
 from kafka_bridge.publishing import producer
 from kafka_bridge.telemetry import registry as telemetry_registry
-from tests.kafka_bridge.test_metrics import answers, get
+from tests.support.probes import answers, get
 from tests.support.sandbox import SECONDS, Sandbox
 
-PATIENCE = 8.0  # seconds that a loop may hang here, instead of a minute
-GRACE = 5.0  # and take to end, instead of 20
-SLOW = range(100, 120)  # a second each
+HUNG = 8.0  # seconds after which a loop counts as hung here, instead of 60
+GRACE = 5.0  # seconds that a lane may take to end here, instead of 20
+SLOW = range(100, 120)  # numbers that take the handler a second each
 PROGRAM = f"""
 import os, sys, threading
 import django, psutil
 django.setup()
 from django.core.management import execute_from_command_line
-from kafka_bridge import handlers, lanes, probe
-from kafka_bridge.topics import Topic
+from kafka_bridge.consuming import handlers, lanes
+from kafka_bridge.events.topics import Topic
+from kafka_bridge.telemetry import probe
 from tests.support.sandbox import Sandbox, happened_on
 
-def tell() -> None:
+def report_fork() -> None:
     print(f"forks with {{threading.active_count()}} thread and {{psutil.Process().net_connections()}}", file=sys.stderr)
 
-os.register_at_fork(before=tell)
-probe.HUNG_SECONDS, lanes.GRACE_SECONDS = {PATIENCE}, {GRACE}
+os.register_at_fork(before=report_fork)
+probe.HUNG_SECONDS, lanes.GRACE_SECONDS = {HUNG}, {GRACE}
 topic = Topic(name=sys.argv[1], partitions=2, priority_lane="paid")
 consumer = handlers.Consumer(sys.argv[3], 20)
 handlers.consumers[consumer.name] = consumer
@@ -54,7 +57,7 @@ execute_from_command_line(["manage.py", "run_consumer", consumer.name, "--metric
 
 @dataclass
 class Running:
-    """A consumer with two lanes, on its way."""
+    """A running consumer with two lanes."""
 
     sandbox: Sandbox
     process: "subprocess.Popen[bytes]"
@@ -63,7 +66,7 @@ class Running:
 
     @property
     def paid(self) -> psutil.Process:
-        """The other lane's process."""
+        """The process of the priority lane."""
         [child] = psutil.Process(self.process.pid).children(recursive=True)
         return child
 
@@ -75,7 +78,7 @@ class Running:
         return get(f"http://127.0.0.1:{self.port}/metrics")[1]
 
     def counted(self) -> dict[str, float]:
-        """Applied messages by lane."""
+        """Return the numbers of applied messages, by lane."""
         return {
             sample.labels["lane"]: sample.value
             for family in text_string_to_metric_families(self.metrics())
@@ -84,7 +87,7 @@ class Running:
         }
 
     def ends(self) -> tuple[int, str]:
-        """Its exit code and all it said."""
+        """Wait until the consumer has ended. Return its exit code and its log."""
         return self.process.wait(SECONDS), self.log.read_text()
 
 
@@ -123,7 +126,8 @@ def start(make_sandbox: Callable[..., Sandbox], table: None, tmp_path: Path) -> 
             process.wait(SECONDS)
 
 
-def test_two_lanes_are_two_processes_that_tell_and_end_as_one(start: Callable[..., Running]) -> None:
+@pytest.mark.slow
+def test_two_lanes_report_and_end_as_one(start: Callable[..., Running]) -> None:
     running = start()
     paid, name = running.paid, running.sandbox.consumer.name
     for partition in (0, 1):
@@ -135,15 +139,18 @@ def test_two_lanes_are_two_processes_that_tell_and_end_as_one(start: Callable[..
     check_the_page(running.metrics(), name)
     assert f'"{name}.paid": true' in get(f"http://127.0.0.1:{running.port}/health/ready")[1]
     running.process.send_signal(signal.SIGTERM)
-    code, said = running.ends()
-    assert (code, paid.is_running()) == (0, False), said
-    assert said.count("forks with 1 thread and []") == 1
-    assert said.count("gave back") == 2
-    assert "Traceback" not in said
+    code, log = running.ends()
+    assert (code, paid.is_running()) == (0, False), log
+    assert log.count("forks with 1 thread and []") == 1
+    assert log.count("gave back") == 2
+    assert "Traceback" not in log
 
 
 def check_the_page(page: str, consumer: str) -> None:
-    """Valid for Prometheus: each family once, each series once; what both count with the same labels is added up."""
+    """Check that Prometheus accepts the page: each family and each series is there once.
+
+    Samples of both lanes with equal labels are added up.
+    """
     families = list(text_string_to_metric_families(page))
     series = [(sample.name, *sorted(sample.labels.items())) for family in families for sample in family.samples]
     assert [one for one, times in Counter(series).items() if times > 1] == []
@@ -156,47 +163,49 @@ def check_the_page(page: str, consumer: str) -> None:
     assert {labels["partition"] for labels in lags} == {"0", "1"}
 
 
-def test_poison_in_the_paid_lane_ends_the_consumer_with_what_to_do(start: Callable[..., Running]) -> None:
+@pytest.mark.slow
+def test_poison_in_one_lane_ends_both(start: Callable[..., Running]) -> None:
     running = start()
     for _ in range(120):
         running.sandbox.send_raw(b"{", [], partition=0)
-    code, said = running.ends()
+    code, log = running.ends()
     assert code == 3
-    last = said.strip().splitlines()[-1]
+    last = log.strip().splitlines()[-1]
     assert f"{running.sandbox.consumer.name} stopped: more than 100 messages in a row failed" in last
-    assert "mend the cause" in last
-    assert "Traceback" not in said
+    assert "fix the cause" in last
+    assert "Traceback" not in log
 
 
-def test_a_lane_that_is_killed_ends_the_consumer_which_says_so(start: Callable[..., Running], tmp_path: Path) -> None:
-    """Its processes count in a shared folder here."""
+@pytest.mark.slow
+def test_a_killed_lane_ends_the_consumer(start: Callable[..., Running], tmp_path: Path) -> None:
+    """The processes share a folder of metrics here."""
     running = start(PROMETHEUS_MULTIPROC_DIR=str(tmp_path))
     running.publish(1, urgent=True)
     running.publish(2, urgent=False)
     wait_until(lambda: running.counted() == {"main": 1, "paid": 1}, SECONDS)
     running.paid.kill()
-    code, said = running.ends()
-    assert (code, said.count("gave back")) == (1, 1)
-    assert f"{running.sandbox.consumer.name}.paid was killed (SIGKILL): start the consumer again." in said
+    code, log = running.ends()
+    assert (code, log.count("gave back")) == (1, 1)
+    assert f"{running.sandbox.consumer.name}.paid was killed (SIGKILL): start the consumer again." in log
 
 
 @pytest.mark.chaos
 @pytest.mark.parametrize("busy", [False, True])
-def test_no_lane_outlives_a_consumer_that_is_killed(start: Callable[..., Running], busy: bool) -> None:
+def test_no_lane_outlives_a_killed_consumer(start: Callable[..., Running], busy: bool) -> None:
     running = start()
     paid = running.paid
     if busy:
         running.publish(*SLOW, urgent=True)
-        wait_until(sleeps, SECONDS)
+        wait_until(handler_sleeps, SECONDS)
     running.process.kill()
     wait_until(lambda: not paid.is_running(), 2 * GRACE)
-    said = running.log.read_text()
-    assert ("gave back" in said) is not busy  # its group knows, unless it hangs: that is not waited for
-    assert "Traceback" not in said
+    log = running.log.read_text()
+    assert ("gave back" in log) is not busy  # it leaves its group, unless it hangs
+    assert "Traceback" not in log
 
 
-def sleeps() -> bool:
-    """Whether a handler is busy with what is slow."""
+def handler_sleeps() -> bool:
+    """Return whether a handler is busy with a slow number."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT 1 FROM pg_stat_activity WHERE query LIKE 'SELECT pg_sleep%%' AND datname = current_database()"
@@ -205,46 +214,44 @@ def sleeps() -> bool:
 
 
 @pytest.mark.chaos
-def test_a_lane_that_does_not_end_in_time_is_killed(start: Callable[..., Running]) -> None:
+def test_a_lane_has_limited_time_to_end(start: Callable[..., Running]) -> None:
     running = start()
     paid = running.paid
     paid.suspend()
     running.process.terminate()
-    code, said = running.ends()
-    assert (code, paid.is_running()) == (1, False), said
-    assert f"{running.sandbox.consumer.name}.paid did not end within 5 s" in said
+    code, log = running.ends()
+    assert (code, paid.is_running()) == (1, False), log
+    assert f"{running.sandbox.consumer.name}.paid did not end within 5 s" in log
 
 
 @pytest.mark.chaos
-def test_a_lane_that_hangs_is_not_ready_at_once_and_to_be_restarted_when_it_goes_on(
-    start: Callable[..., Running],
-) -> None:
+def test_a_hanging_lane_is_neither_ready_nor_live(start: Callable[..., Running]) -> None:
     running = start()
     paid, name = running.paid, running.sandbox.consumer.name
     running.publish(0, urgent=True)
     wait_until(lambda: running.counted() == {"main": 0, "paid": 1} and answers(running.port, "ready") == 200, SECONDS)
     paid.suspend()
-    wait_until(lambda: f'"{name}.paid": false' in get(f"http://127.0.0.1:{running.port}/health/ready")[1], PATIENCE)
+    wait_until(lambda: f'"{name}.paid": false' in get(f"http://127.0.0.1:{running.port}/health/ready")[1], HUNG)
     assert answers(running.port, "live") == 200
     running.publish(1, urgent=True)
     running.publish(2, urgent=False)
-    wait_until(lambda: running.sandbox.rows() == [0, 2], SECONDS)  # the main lane does not wait for it
+    wait_until(lambda: running.sandbox.rows() == [0, 2], SECONDS)  # the main lane does not wait for the other
     wait_until(lambda: answers(running.port, "live") == 503, SECONDS)
     assert f"{name}.paid" in get(f"http://127.0.0.1:{running.port}/health/live")[1]
     paid.resume()
     wait_until(lambda: running.sandbox.rows() == [0, 2, 1], SECONDS)
-    # Told since. What came first was of before the hang's end, and could be too old a moment later.
+    # Wait for a report of after the hang. An earlier one could be too old a moment later.
     wait_until(lambda: running.counted() == {"main": 1, "paid": 2}, SECONDS)
     wait_until(lambda: answers(running.port, "ready") == answers(running.port, "live") == 200, SECONDS)
-    running.publish(*SLOW, urgent=True)  # its process goes on telling: that its loop does not come round
+    running.publish(*SLOW, urgent=True)  # the process still sends reports: its loop hangs
     wait_until(lambda: answers(running.port, "live") == 503, SECONDS)
     wait_until(lambda: answers(running.port, "ready") == answers(running.port, "live") == 200, SECONDS)
     os.killpg(running.process.pid, signal.SIGINT)  # Ctrl-C
-    code, said = running.ends()
-    assert (code, paid.is_running(), "Traceback" in said) == (0, False, False), said
+    code, log = running.ends()
+    assert (code, paid.is_running(), "Traceback" in log) == (0, False, False), log
 
 
-def test_what_processes_count_alike_is_added_up(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_equal_series_of_lanes_are_added_up(monkeypatch: pytest.MonkeyPatch) -> None:
     def counted(by: int) -> CollectorRegistry:
         registry = CollectorRegistry()
         Counts("test_dead", "Dead.", ["reason"], registry=registry).labels("a").inc(by)
@@ -253,7 +260,7 @@ def test_what_processes_count_alike_is_added_up(monkeypatch: pytest.MonkeyPatch)
         Histogram("test_seconds", "Seconds.", registry=registry, buckets=[2.5]).observe(by)
         return registry
 
-    monkeypatch.setattr(scrape, "REGISTRY", counted(2))
+    monkeypatch.setattr(telemetry_registry, "REGISTRY", counted(2))
     monkeypatch.setitem(telemetry_registry.lane_metrics, "other", list(counted(3).collect()))
     page = generate_latest(telemetry_registry.own_registry()).decode()
     for line in ('test_dead_total{reason="a"} 5.0', 'test_alone_total{lane="2"} 2.0', 'test_alone_total{lane="3"} 3.0',

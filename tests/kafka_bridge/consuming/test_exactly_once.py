@@ -1,4 +1,7 @@
-"""Whatever crashes, moves or is poison: each good event has its effect once, each bad one a dead letter, keys their order."""
+"""Each good event has its effect once, whatever crashes, moves or is poison.
+
+Each bad message becomes one dead letter, and the events of a key keep their order.
+"""
 
 import threading
 from collections import Counter
@@ -29,8 +32,9 @@ from kafka_bridge.publishing import producer
 from tests.support.sandbox import SECONDS, Sandbox
 
 KINDS = ["good", "good", "other type", "other type", "poison", "orphan", "undecodable"]
-# In a rebalance; before the partitions' offsets are read and before they are sought; with a batch in hand; in its
-# transaction after the offsets, the rows and the dead letters; after COMMIT, before and after Kafka is told.
+# In a rebalance; before the offsets of partitions are read, and before the seek; with a batch
+# polled; in its transaction, after the offsets, the rows and the dead letters; after COMMIT, before
+# and after the commit to Kafka.
 CRASHES = [
     "assigned",
     "revoked",
@@ -41,18 +45,18 @@ CRASHES = [
     "handled",
     "written",
     "committed",
-    "told",
+    "committed to Kafka",
 ]
 ACCIDENTS = [*CRASHES, "rewound"]
 
 
 class Crash(Exception):
-    """The process ends here."""
+    """The process of a consumer ends at this step."""
 
 
 @dataclass
 class Accidents:
-    """What is still to happen, by the step at which it does; shared by all lives of all members."""
+    """The accidents that are still to happen, by step. All lives of all members share them."""
 
     planned: Counter[str]
     lock: threading.Lock = field(default_factory=threading.Lock)
@@ -73,44 +77,48 @@ class Accidents:
 
 
 class MortalBatch(Batch):
+    """A batch that may crash after each step of its transaction."""
+
     accidents: ClassVar[Accidents]
 
-    def _advance(self, held: dict[Partition, int], offsets: dict[Partition, int]) -> None:
-        super()._advance(held, offsets)
+    def advance(self, held: dict[Partition, int], offsets: dict[Partition, int]) -> None:
+        super().advance(held, offsets)
         self.accidents.may_crash("advanced")
 
-    def _handle_ours(self) -> None:
-        super()._handle_ours()
+    def handle(self) -> None:
+        super().handle()
         self.accidents.may_crash("handled")
 
-    def _set_aside(self, *arguments: Any) -> None:
-        super()._set_aside(*arguments)
+    def set_aside(self, *arguments: Any) -> None:
+        super().set_aside(*arguments)
         self.accidents.may_crash("written")
 
 
 class MortalRunner(Runner):
+    """A runner that may crash at each step, and whose Kafka may deliver everything again."""
+
     accidents: Accidents
 
-    def _on_assign(self, kafka: KafkaConsumer, assigned: list[TopicPartition]) -> None:
-        super()._on_assign(kafka, assigned)
+    def on_assign(self, kafka: KafkaConsumer, assigned: list[TopicPartition]) -> None:
+        super().on_assign(kafka, assigned)
         self.accidents.may_crash("assigned")
 
-    def _on_revoke(self, kafka: KafkaConsumer, revoked: list[TopicPartition]) -> None:
-        super()._on_revoke(kafka, revoked)
+    def on_revoke(self, kafka: KafkaConsumer, revoked: list[TopicPartition]) -> None:
+        super().on_revoke(kafka, revoked)
         self.accidents.may_crash("revoked")
 
-    def _seek(self, partition: Partition, offset: int) -> bool:
+    def seek(self, partition: Partition, offset: int) -> bool:
         self.accidents.may_crash("claimed")
-        return super()._seek(partition, offset)
+        return super().seek(partition, offset)
 
-    def _apply(self, records: list[Record]) -> bool:
+    def apply(self, records: list[Record]) -> bool:
         self.accidents.may_crash("polled")
-        return super()._apply(records)
+        return super().apply(records)
 
-    def _committed(self, batch: Batch, offsets: dict[Partition, int]) -> None:
+    def committed(self, batch: Batch, offsets: dict[Partition, int]) -> None:
         self.accidents.may_crash("committed")
-        super()._committed(batch, offsets)
-        self.accidents.may_crash("told")
+        super().committed(batch, offsets)
+        self.accidents.may_crash("committed to Kafka")
 
     def step(self) -> bool:
         if self.held and self.accidents.happens("rewound"):
@@ -118,16 +126,16 @@ class MortalRunner(Runner):
         return super().step()
 
     def _rewind(self) -> None:
-        """Kafka delivers everything again."""
+        """Let Kafka deliver everything again."""
         for partition in self.held:
             try:
                 self.kafka.seek(TopicPartition(*partition, 0))
-            except KafkaException:  # it is just being started: what is delivered is new anyway
+            except KafkaException:  # not started yet: all that it delivers is new anyway
                 continue
 
 
 def live_and_die(sandbox: Sandbox, accidents: Accidents, stop: threading.Event, group: str) -> None:
-    """A process manager: starts the runner again after each crash."""
+    """Start the runner again after each crash, as a process manager does."""
     while not stop.is_set():
         runner = MortalRunner(sandbox.consumer, stop=stop, group=f"{sandbox.consumer.name}-{group}")
         runner.accidents = accidents
@@ -139,7 +147,7 @@ def live_and_die(sandbox: Sandbox, accidents: Accidents, stop: threading.Event, 
 
 @dataclass
 class Sent:
-    """What was published: each event's number, and where it must lie in Kafka."""
+    """The messages sent: the kind of each number, and the place where it must lie in Kafka."""
 
     sandbox: Sandbox
     other: type[Any]
@@ -201,7 +209,7 @@ def check(
     with connection.cursor() as cursor:
         cursor.execute("TRUNCATE sandbox_row, kafka_bridge_deadletter")
     sandbox = make_sandbox(max_batch=max_batch)
-    # A consumer gives its partitions back when it ends, so what is to crash there needs an end before.
+    # A consumer gives its partitions back when it ends: each crash there needs an end before.
     accidents = MortalBatch.accidents = Accidents(Counter(plan) + Counter(polled=plan.count("revoked")))
     with another_type(sandbox) as other:
         sent = Sent(sandbox, other)
@@ -210,7 +218,7 @@ def check(
 
         def over() -> bool:
             if sent.is_applied() and not accidents.over:
-                sent.send("good")  # something to have the rest of the accidents with
+                sent.send("good")  # work, for the remaining accidents to happen in
             return sent.is_applied() and accidents.over
 
         with members(sandbox, accidents, groups):
@@ -234,7 +242,7 @@ def check_dead_letters(sent: Sent) -> None:
         assert sorted(letters) == sorted(sent.places[n] for n in sent.numbers(*kinds))
 
 
-def claim(accidents: Callable[[], Accidents]) -> Callable[..., Positions]:
+def mortal_claim(accidents: Callable[[], Accidents]) -> Callable[..., Positions]:
     real = positions.claim
 
     def mortal(*arguments: Any, **options: Any) -> Positions:
@@ -247,7 +255,7 @@ def claim(accidents: Callable[[], Accidents]) -> Callable[..., Positions]:
 @pytest.fixture
 def mortal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runner_module, "Batch", MortalBatch)
-    monkeypatch.setattr(positions, "claim", claim(lambda: MortalBatch.accidents))
+    monkeypatch.setattr(positions, "claim", mortal_claim(lambda: MortalBatch.accidents))
 
 
 scenario = given(
@@ -259,13 +267,14 @@ scenario = given(
 patient = settings(deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("table", "mortal")
 @settings(patient, max_examples=4)
 @scenario
 def test_each_event_counts_once(
     make_sandbox: Callable[..., Sandbox], kinds: list[str], plan: list[str], zombie: bool, max_batch: int
 ) -> None:
-    """The zombie is a member that goes on with partitions that are others' now: a group of its own holds all of them."""
+    """A zombie continues with partitions that others hold now: its own group has all of them."""
     check(make_sandbox, kinds, plan, ["live", "zombie"] if zombie else ["live", "live"], max_batch)
 
 
@@ -273,12 +282,13 @@ def test_each_event_counts_once(
 @pytest.mark.usefixtures("table", "mortal")
 @settings(patient, max_examples=60)
 @scenario
-def test_each_event_counts_once_at_length(
+def test_many_scenarios_count_once(
     make_sandbox: Callable[..., Sandbox], kinds: list[str], plan: list[str], zombie: bool, max_batch: int
 ) -> None:
     check(make_sandbox, kinds, plan, ["live", "live", "zombie"] if zombie else ["live", "live"], max_batch)
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("table", "mortal")
-def test_each_event_counts_once_after_a_crash_at_every_step(make_sandbox: Callable[..., Sandbox]) -> None:
+def test_a_crash_at_every_step(make_sandbox: Callable[..., Sandbox]) -> None:
     check(make_sandbox, [*KINDS, *KINDS], ACCIDENTS, ["live"], max_batch=5)
