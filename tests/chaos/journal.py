@@ -31,7 +31,7 @@ class Entry:
 
 
 class Journal:
-    """A file that all clients write, one line of JSON per attempt; an interrupted run leaves its part."""
+    """A file of all clients, one line of JSON per attempt; an interrupted run leaves its part."""
 
     def __init__(self, path: Path) -> None:
         self.began = time.monotonic()
