@@ -122,7 +122,7 @@ class Runner:
         if first is None:
             return []
         records = [read(message) for message in self._with_queued(first) if self._is_good(message)]
-        # Messages of before a seek may still arrive, and of partitions that are no longer held.
+        # Leave out messages fetched before a seek, and those of partitions that are not held any more.
         return [record for record in records if record.offset >= self.held.get(record.partition, record.offset + 1)]
 
     def _with_queued(self, first: KafkaMessage) -> list[KafkaMessage]:
@@ -189,7 +189,8 @@ class Runner:
                     break
                 if self.stop.is_set() or not self._holds(records):
                     break
-                # No savepoint survives a lost connection: the search cannot find this culprit.
+                # A lost connection takes the savepoints with it, so no search is possible: the one
+                # record that is left becomes a dead letter without another attempt.
                 verdict = error if lost and failures >= PATIENT_ATTEMPTS else None
             else:
                 self.committed(batch, offsets)
