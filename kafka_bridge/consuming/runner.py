@@ -122,7 +122,7 @@ class Runner:
         if first is None:
             return []
         records = [read(message) for message in self._with_queued(first) if self._is_good(message)]
-        # Leave out messages fetched before a seek, and those of partitions that are not held any more.
+        # Leave out messages fetched before a seek, and those of partitions no longer held.
         return [record for record in records if record.offset >= self.held.get(record.partition, record.offset + 1)]
 
     def _with_queued(self, first: KafkaMessage) -> list[KafkaMessage]:
