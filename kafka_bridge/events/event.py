@@ -31,9 +31,9 @@ from kafka_bridge.events.topics import Topic
 registered: Final[dict[str, "type[Event]"]] = {}  # by type; filled by declaring classes
 
 # An Instant has a UTC offset, because without one the moment is unknown, and a year from 2000 to
-# 2199: one event dated in the year 2 could make a handler create 100,000 weekly rows. msgspec cannot
-# express the range, so `__post_init__` checks it; `formatMinimum` and `formatExclusiveMaximum`
-# (keywords of ajv) document it in the JSON Schema.
+# 2199: one event dated in the year 2 could make a handler create 100,000 weekly rows. msgspec has
+# no such rule, so `__post_init__` checks it; `formatMinimum` and `formatExclusiveMaximum` (keywords
+# of ajv) document it in the JSON Schema.
 EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
 LATEST: Final = datetime(2200, 1, 1, tzinfo=UTC)
 _YEARS: Final = {"formatMinimum": EARLIEST.isoformat(), "formatExclusiveMaximum": LATEST.isoformat()}

@@ -1,5 +1,3 @@
-# The first release starts here: nothing before it was ever deployed.
-
 import django.db.models.functions.datetime
 from django.db import migrations, models
 
