@@ -1,4 +1,4 @@
-"""The errors of the API: the engine's exception handler, and malformed JSON explained in Spanish."""
+"""Errors of the API: the engine's exception handler, and malformed JSON explained in Spanish."""
 
 from typing import Any, Final
 
