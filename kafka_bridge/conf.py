@@ -5,11 +5,14 @@
         "SOURCE": "bookshop",                            # required
         "NAMESPACE": "https://bookshop.example/events",  # required
         "CONTRACTS": BASE_DIR / "contracts",             # for `manage.py check_event_schemas`
+        "TITLE": "The bookshop",                         # in the documentation of events
+        "DESCRIPTION": "Orders and deliveries.",         # in the documentation of events
     }
     KAFKA_CLIENT_CONFIG = {"bootstrap.servers": "kafka-1:9092,kafka-2:9092"}  # required
 
-A whole project in a few dozen lines is in tests/bookshop. `KAFKA_CLIENT_CONFIG` is librdkafka's configuration of the connection (addresses, TLS, SASL). The
-engine adds to it what its guarantees need (acks, idempotence, offsets).
+`KAFKA_CLIENT_CONFIG` is librdkafka's configuration of the connection (addresses, TLS, SASL). The
+engine adds to it what its guarantees need (acks, idempotence, offsets). A whole project in a few
+dozen lines is in tests/bookshop.
 
 Other needs: PostgreSQL as the default database. Only where they are used: Django's admin with its
 log of changes and django-unfold, to correct, replay and discard dead letters and for the pages in
@@ -33,6 +36,8 @@ _DEFAULTS: Final[dict[str, Any]] = {
     "PREFIX": "",
     "CONTRACTS": None,
     "SHORTEST_RETENTION_DAYS": 7,
+    "TITLE": "",
+    "DESCRIPTION": "",
 }
 
 
@@ -72,3 +77,7 @@ CONTRACTS: Final[Path | None] = Path(_values["CONTRACTS"]) if _values["CONTRACTS
 # `check --deploy` warns of topics that keep events for fewer days. Set it to more than the age of
 # the oldest backup that would be restored.
 SHORTEST_RETENTION_DAYS: Final[float] = _values["SHORTEST_RETENTION_DAYS"]
+
+# The product's name (SOURCE by default) and a sentence about its events, in their documentation.
+TITLE: Final[str] = _values["TITLE"] or SOURCE
+DESCRIPTION: Final[str] = _values["DESCRIPTION"]
