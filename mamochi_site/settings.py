@@ -116,6 +116,7 @@ KAFKA_BRIDGE = {
     "SOURCE": "mamochi",
     "NAMESPACE": "https://mamochi.cl/events",
     "CONTRACTS": BASE_DIR / "tests" / "contracts",
+    "SHORTEST_RETENTION_DAYS": 14,  # a week, its closing and a backup of the week before
     "TITLE": "MAMOCHI",
     "DESCRIPTION": "Los eventos del gremio de los maestros motehuesilleros de Chile, en Apache Kafka.",
 }
@@ -180,7 +181,7 @@ REST_FRAMEWORK = {
         "rest_framework.parsers.MultiPartParser",  # the forms of the browsable API
     ],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "EXCEPTION_HANDLER": "kafka_bridge.publishing.rest.exception_handler",
+    "EXCEPTION_HANDLER": "gremio.errors.exception_handler",
     "COERCE_DECIMAL_TO_STRING": False,
     "NUM_PROXIES": env.int("NUM_PROXIES", default=0),  # 0: X-Forwarded-For is a client's own word, and ignored
 }
