@@ -25,7 +25,7 @@ Say = Callable[[str], None]
 def contabilidad() -> Iterator[psutil.Process]:
     """As production runs it."""
     command = [sys.executable, "manage.py", "run_consumer", "contabilidad"]
-    process = subprocess.Popen(command, cwd=CHECKOUT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)  # noqa: S603
+    process = subprocess.Popen(command, cwd=CHECKOUT, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
         yield psutil.Process(process.pid)
     finally:

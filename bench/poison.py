@@ -44,7 +44,8 @@ REASONS: Final = {"clean": {}, MALFORMED: {"undecodable": 100}, LATE: {"handler"
 def registrar(ventas: list[VentaRegistrada]) -> None:
     """As production does it; then it fails where a sale is poisoned, so that all the work must be undone.
 
-    Either at that sale, as code that looks at one event after the other; or without a hint, as a constraint does at COMMIT.
+    Either at that sale, as code that looks at one event after the other; or without a hint, as a
+    constraint does at COMMIT.
     """
     libro.registrar(ventas)
     for venta in ventas:
@@ -57,7 +58,7 @@ def registrar(ventas: list[VentaRegistrada]) -> None:
 def fill(kind: str) -> set[Place]:
     """Writes the sales to the topic; returns where those are that one in ONE_IN makes bad, or would."""
     raw = Producer({**settings.KAFKA_CLIENT_CONFIG, "linger.ms": 50, "acks": "all"})
-    bad = set(Random(1).sample(range(SALES), SALES // ONE_IN))  # noqa: S311 - the same ones in each run
+    bad = set(Random(1).sample(range(SALES), SALES // ONE_IN))
     places: set[Place] = set()
 
     def note(_error: KafkaError | None, message: KafkaMessage) -> None:

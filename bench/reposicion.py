@@ -1,7 +1,7 @@
 """From a notice's 202 to the filled cart, while maestros sell every 5 to 7 s (compressed) and are out every 10 sales.
 
-Every other time the maestro keeps silent, and the automatic notice fills the cart. Against a bare Kafka round trip
-(produce, acknowledge, consume) in the same run.
+Every other time the maestro keeps silent, and the automatic notice fills the cart. Against a bare
+Kafka round trip (produce, acknowledge, consume) in the same run.
 """
 
 import random
@@ -98,7 +98,7 @@ class Restocks(threading.Thread):
 
 def work(web: Http, restocks: Restocks, maestro: Maestro) -> tuple[list[float], list[float]]:
     """ms to the filled cart: from the 202 of the maestro's notices, and from that of the tenth sale where they said nothing."""
-    chance, (maestro_id, token) = random.Random(str(maestro[0])), maestro  # noqa: S311
+    chance, (maestro_id, token) = random.Random(str(maestro[0])), maestro
     noticed, silent = list[float](), list[float]()
     before = len(restocks.at[maestro_id])
     time.sleep(chance.uniform(0, 6 * SALES_A_CART / COMPRESSED))  # or all carts would be out in the same moment

@@ -52,7 +52,7 @@ def running(*names: str) -> Iterator[Http]:
     nowhere = subprocess.DEVNULL
     commands, environment = application_processes(port, 1), {**os.environ, **SETTINGS}
     processes = [
-        subprocess.Popen(commands[name], cwd=CHECKOUT, env=environment, stdout=nowhere, stderr=nowhere)  # noqa: S603
+        subprocess.Popen(commands[name], cwd=CHECKOUT, env=environment, stdout=nowhere, stderr=nowhere)
         for name in names
     ]
     try:

@@ -32,7 +32,7 @@ class Someone(threading.Thread):
         self.mailbox = mailbox
         self.journal = journal
         self.stop = stop
-        self.chance = random.Random(seed)  # noqa: S311 - a run that can be repeated
+        self.chance = random.Random(seed)
 
     def insist(self, kind: str, path: str, body: object, *ids: str, key: str = "") -> Answer | None:
         """The same POST until it has an answer that another attempt would not change; None where patience ends first."""

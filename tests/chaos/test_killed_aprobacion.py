@@ -76,7 +76,7 @@ def start(folder: Path) -> Member:
     environment = {**os.environ, "DATABASE_URL": url, "REVISION_AUTOMATICA": "true", "LOG_FORMAT": "json"}
     command, log = [sys.executable, "manage.py", "run_consumer", "aprobacion"], folder / f"{uuid4()}.log"
     with log.open("wb") as file:
-        return Member(subprocess.Popen(command, cwd=CHECKOUT, env=environment, stderr=file), log)  # noqa: S603
+        return Member(subprocess.Popen(command, cwd=CHECKOUT, env=environment, stderr=file), log)
 
 
 def test_paid_goes_first_again_after_a_consumer_was_killed_and_each_is_decided_once(members: list[Member]) -> None:

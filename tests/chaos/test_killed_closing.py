@@ -143,7 +143,7 @@ def test_a_closing_that_is_killed_ten_times_sends_each_mail_once(
         assert not Semana.objects.get(pk=vencida.pk).cerrada
         repeatable = secrets.randbelow(10**6)
         print(f"seed {repeatable}")  # noqa: T201 - to repeat a failure
-        chance = random.Random(repeatable)  # noqa: S311
+        chance = random.Random(repeatable)
         for _ in range(KILLS - 1):
             before = progress(mailbox)
             start()

@@ -101,7 +101,7 @@ def consumers(
 def start(environment: dict[str, str], folder: Path) -> Member:
     command, log = [sys.executable, "-c", COUNTING], folder / f"{uuid4()}.log"
     with log.open("wb") as file:
-        return Member(subprocess.Popen(command, cwd=CHECKOUT, env=environment, stdout=file, stderr=file), log)  # noqa: S603
+        return Member(subprocess.Popen(command, cwd=CHECKOUT, env=environment, stdout=file, stderr=file), log)
 
 
 def publish_sales(count: int, maestros: list[UUID], stop: threading.Event) -> None:
@@ -130,7 +130,7 @@ def test_two_consumers_killed_fifty_times_count_every_sale_once(
     before = watermarks.end_offsets(topic_admin.partitions_of("mamochi.ventas"))
     seed = secrets.randbelow(10**6)
     print(f"seed {seed}")  # noqa: T201 - to repeat a failure
-    chance, stop, exits = random.Random(seed), threading.Event(), Counter[int]()  # noqa: S311
+    chance, stop, exits = random.Random(seed), threading.Event(), Counter[int]()
     publisher = threading.Thread(target=publish_sales, args=[SALES, maestros, stop])
     publisher.start()
     for _ in range(KILLS):

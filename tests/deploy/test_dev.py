@@ -22,7 +22,7 @@ def bare_path(tmp_path: Path) -> Path:
 
 def dev(*arguments: str, path: Path | None = None) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, **({"PATH": str(path)} if path else {})}
-    return subprocess.run(  # noqa: S603 - our own script
+    return subprocess.run(
         [DEV, *arguments], env=environment, capture_output=True, text=True, check=False, timeout=60
     )
 

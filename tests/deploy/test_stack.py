@@ -181,7 +181,7 @@ def start_parent(tmp_path: Path) -> Callable[[dict[str, str]], subprocess.Popen[
 
     def start(environ: dict[str, str]) -> subprocess.Popen[str]:
         inherited = {name: value for name, value in os.environ.items() if name not in ELSEWHERE}
-        return subprocess.Popen(  # noqa: S603 - our own code
+        return subprocess.Popen(
             [sys.executable, "-c", textwrap.dedent(PARENT), str(tmp_path)],
             cwd=CHECKOUT,
             env=inherited | environ,
@@ -223,7 +223,7 @@ def test_what_a_killed_stack_leaves_is_ended_by_the_next(start_parent: Start, tm
 
 def test_a_stranger_with_a_recorded_pid_is_left_alone(tmp_path: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if name != RUN_ID_VARIABLE}
-    stranger = subprocess.Popen(["sleep", "1000"], env=environment)  # noqa: S607 - any program will do
+    stranger = subprocess.Popen(["sleep", "1000"], env=environment)
     started = psutil.Process(stranger.pid).create_time()
     log = str(tmp_path / "log")
     try:

@@ -26,7 +26,7 @@ REPLACEABLE = {"KAFKA_BOOTSTRAP_SERVERS", "DATABASE_URL", "CELERY_BROKER_URL", "
 def up(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     """The command, started; it may not be ready yet."""
     environment = {name: value for name, value in os.environ.items() if name not in REPLACEABLE}
-    process = subprocess.Popen(  # noqa: S603 - our own command
+    process = subprocess.Popen(
         [sys.executable, "manage.py", "up", "--dir", str(tmp_path), "--port", str(free_port())],
         cwd=CHECKOUT,
         env=environment,

@@ -58,7 +58,7 @@ def demo(folder: Path, *options: str) -> Iterator[subprocess.Popen[str]]:
     """`manage.py demo --fast` on a stack of its own, not on the tests'."""
     environ = {name: value for name, value in os.environ.items() if name not in OWN_STACK} | {"DEBUG": "true"}
     argv = [sys.executable, "manage.py", "demo", "--fast", "--dir", str(folder), *options]
-    process = subprocess.Popen(  # noqa: S603 - our own program
+    process = subprocess.Popen(
         argv, cwd=CHECKOUT, env=environ, text=True, stdout=subprocess.PIPE, stderr=subprocess.STDOUT
     )
     try:
@@ -115,7 +115,7 @@ def test_ctrl_c_in_the_middle_leaves_nothing_behind(tmp_path: Path, moment: str)
 
 
 def cast() -> list[people.Persona]:
-    return people.gather(5, 2, random.Random(7))  # noqa: S311 - no secret
+    return people.gather(5, 2, random.Random(7))
 
 
 def test_the_people_would_pass_the_guilds_own_rules() -> None:

@@ -79,7 +79,7 @@ class Worker:
         self.port, self.log = free_port(), log
         self.environment = environment | {"METRICS_PORT": f"127.0.0.1:{self.port}"}
         with log.open("wb") as file:
-            self.process = subprocess.Popen(  # noqa: S603
+            self.process = subprocess.Popen(
                 COMMAND, cwd=settings.BASE_DIR, env=self.environment, stdout=file, stderr=file
             )
 
@@ -89,7 +89,7 @@ class Worker:
 
     def is_given(self, task: str) -> None:
         """Returns when it works at it."""
-        subprocess.run([*COMMAND, task], cwd=settings.BASE_DIR, env=self.environment, check=True)  # noqa: S603
+        subprocess.run([*COMMAND, task], cwd=settings.BASE_DIR, env=self.environment, check=True)
         wait_until(lambda: f"{task} is at work" in self.log.read_text(), SECONDS)
 
     def status(self, what: str) -> int:

@@ -1,4 +1,4 @@
-"""Debian's Chromium, for the tests that look at pages as people do."""
+"""Debian's Chromium, for tests that look at pages as people do."""
 
 import os
 import shutil
@@ -10,7 +10,8 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 CHROMIUM: Final = shutil.which("chromium")
-# Skipped on a machine without it; in CI, which installs it, never: there a test without it fails.
+# Skipped on a machine without Chromium. CI installs it, so there the test is never skipped: it
+# fails.
 BROWSER_TEST: Final = [
     pytest.mark.browser,
     pytest.mark.skipif(not (CHROMIUM or "CI" in os.environ), reason="there is no Chromium here: apt install chromium"),
@@ -19,7 +20,7 @@ BROWSER_TEST: Final = [
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """Started for the block. Playwright keeps an event loop in this thread meanwhile."""
+    """Run Chromium in the block; meanwhile Playwright keeps an event loop in this thread."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM or "chromium", args=["--no-sandbox"])
         yield browser

@@ -1,4 +1,4 @@
-"""A topic, an event, a consumer and a table that belong to one test alone."""
+"""A topic, an event, a consumer and a table that only one test uses."""
 
 import threading
 from collections.abc import Iterator
@@ -18,19 +18,24 @@ from kafka_bridge.events.topics import Topic
 from kafka_bridge.models import ConsumerOffset
 from kafka_bridge.publishing import producer
 
-SECONDS = 60.0  # a deadline for conditions; they are met in tenths of one
+# The deadline for conditions, most of which hold within tenths of a second.
+SECONDS = 60.0
 
 
 @dataclass
 class Sandbox:
-    """Something to publish, consume and look at. `Happened` carries a number; what `poison` holds makes the handler fail."""
+    """An event `Happened` with a number, its topic, and a consumer that writes numbers to a table.
+
+    The handler fails for the numbers in `poison`. For those in `orphans` a foreign key fails at
+    COMMIT, and each of those in `slow` keeps the transaction busy for a second.
+    """
 
     topic: Topic
     event: type[Any]
     consumer: Consumer
     poison: set[int] = field(default_factory=set)
-    orphans: set[int] = field(default_factory=set)  # numbers whose foreign key fails, but only at COMMIT
-    slow: set[int] = field(default_factory=set)  # numbers that keep the transaction busy for a second each
+    orphans: set[int] = field(default_factory=set)
+    slow: set[int] = field(default_factory=set)
     attempts: int = 0
 
     def __post_init__(self) -> None:
@@ -43,7 +48,7 @@ class Sandbox:
         producer.publish(*[self.happened(n, key) for n in numbers])
 
     def handle(self, events: list[Any]) -> None:
-        """Counts: an event applied twice leaves two rows."""
+        """Insert one row per event, so that an event applied twice leaves two rows."""
         self.attempts += 1
         with connection.cursor() as cursor:
             cursor.executemany(
@@ -57,7 +62,7 @@ class Sandbox:
                 raise ValueError(f"{event.n} is poison")
 
     def rows(self) -> list[int]:
-        """The numbers applied, in the order they were written."""
+        """Return the numbers applied, in the order in which they were written."""
         with connection.cursor() as cursor:
             cursor.execute("SELECT n FROM sandbox_row ORDER BY id")
             return [n for (n,) in cursor.fetchall()]
@@ -67,7 +72,10 @@ class Sandbox:
 
     @contextmanager
     def running(self, *runners: Runner) -> Iterator[None]:
-        """Runs them in threads for as long as the block; what one of them raises is raised at the end."""
+        """Run the runners (by default a new one) in threads until the block ends.
+
+        The first error of a runner is raised at the end.
+        """
         failures: list[BaseException] = []
 
         def run(runner: Runner) -> None:
@@ -91,7 +99,7 @@ class Sandbox:
             raise failures[0]
 
     def send_raw(self, value: bytes | None, headers: list[tuple[str, str | bytes | None]], partition: int = 0) -> None:
-        """Writes to the topic as any stranger could."""
+        """Write raw bytes and headers to the topic, as any program with access to Kafka could."""
         raw = Producer({"bootstrap.servers": ",".join(_bootstrap()), "acks": "all"})
         raw.produce(self.topic.name, partition=partition, value=value, headers=headers)
         assert raw.flush(SECONDS) == 0
@@ -108,7 +116,7 @@ def _bootstrap() -> list[str]:
 
 
 def is_there(topic: Topic) -> bool:
-    """Whether every broker's metadata has the topic with all its partitions: that comes after its creation."""
+    """Return True if the metadata list the topic with all partitions, some time after its creation."""
     found = client.admin().list_topics(timeout=SECONDS).topics.get(topic.name)
     return found is not None and len(found.partitions) == topic.partitions
 
