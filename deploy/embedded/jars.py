@@ -84,7 +84,7 @@ def _refuse_mismatches(locked: LockFile, lock: Path, cache: Path) -> None:
 
 
 def _download(wanted: Sequence[LockedDependency], cache: Path, cancelled: Callable[[], bool]) -> None:
-    """Download to a staging folder and move each complete jar, so the cache has no partial files."""
+    """Download to a staging folder, then move each complete jar: the cache has no partial ones."""
     with TemporaryDirectory(dir=cache) as staging, _system_certificates(), ThreadPoolExecutor(8) as pool:
         context = MavenContext(repo_cache=Path(staging), timeout=30)
         try:

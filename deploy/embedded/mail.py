@@ -1,4 +1,4 @@
-"""The SMTP sink as a server of the stack; `smtp.py` is its program, `mailbox.py` reads the mails."""
+"""The SMTP sink as a server of the stack; its program is `smtp.py`."""
 
 import smtplib
 import sys

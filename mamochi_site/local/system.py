@@ -95,7 +95,7 @@ def running_system(
 
 
 def _configure(stack: Stack, port: int, settings: dict[str, str], consumers: int) -> System:
-    """Return the system with production's settings, except for HTTPS: loopback has no certificate."""
+    """Return the system with production's settings, but no HTTPS: loopback has no certificate."""
     kept = _load_or_create_secrets(stack.folder / "application.json")
     url = f"http://{HOST}:{port}"
     environment = {

@@ -22,6 +22,7 @@ from django.utils import timezone
 from knox.models import AuthToken
 
 from bench import paid
+from bench.result import p99
 from deploy.embedded.waiting import wait_until
 from inscripciones import envios
 from inscripciones.events import INSCRIPCIONES, InscripcionAprobada
@@ -88,15 +89,15 @@ def test_paid_goes_first_again_after_a_consumer_was_killed_and_each_is_decided_o
         return event.inscripcion_id
 
     paid.at_a_steady_rate(publish, 20, PER_SECOND)  # warms up
-    before = paid.p99(paid.at_a_steady_rate(publish, PAID, PER_SECOND))
+    before = p99(paid.at_a_steady_rate(publish, PAID, PER_SECOND))
     normales = paid.fill_normal_lane(NORMAL)
-    under_load = paid.p99(paid.at_a_steady_rate(publish, PAID // 2, PER_SECOND))
+    under_load = p99(paid.at_a_steady_rate(publish, PAID // 2, PER_SECOND))
     victim, survivor = sorted(members, key=lambda one: one.told(PAID_LANE)[-1:], reverse=True)
     for pid in [*(lane.pid for lane in psutil.Process(victim.process.pid).children()), victim.process.pid]:
         os.kill(pid, signal.SIGKILL)  # as a machine dies: no lane leaves its group
     assert victim.process.wait(10) == -signal.SIGKILL
     takeover = max(paid.at_a_steady_rate(publish, PAID // 4, PER_SECOND))  # those in between wait for it
-    after = paid.p99(paid.at_a_steady_rate(publish, PAID, PER_SECOND))
+    after = p99(paid.at_a_steady_rate(publish, PAID, PER_SECOND))
     waiting = paid.normal_waiting()
     print(f"p99 {before:.1f} ms, {under_load:.1f} under load, {after:.1f} after {takeover:.0f}; {waiting} waited")  # noqa: T201
     assert waiting, "the load was gone before the measure: raise NORMAL"

@@ -74,7 +74,7 @@ def beat_every_second() -> None:
     seed.sembrar_horarios()
     every_second, _ = IntervalSchedule.objects.get_or_create(every=1, period="seconds")
     PeriodicTask.objects.filter(task__startswith="ventas.").update(crontab=None, interval=every_second)
-    PeriodicTasks.update_changed()  # type: ignore[no-untyped-call]
+    PeriodicTasks.update_changed()
 
 
 @contextmanager

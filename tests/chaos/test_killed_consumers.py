@@ -20,11 +20,11 @@ from confluent_kafka import Producer
 from django.conf import settings
 from django.db import connection
 
-from bench.sink import sale
 from deploy.embedded.waiting import wait_until
 from kafka_bridge.brokers import topic_admin, watermarks
 from kafka_bridge.events.codec import encode
 from kafka_bridge.models import ConsumerOffset, DeadLetter
+from tests.support.sales import sale
 from ventas.models import Venta
 
 pytestmark = [pytest.mark.chaos, pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("kafka")]
@@ -109,7 +109,7 @@ def publish_sales(count: int, maestros: list[UUID], stop: threading.Event) -> No
     producer = Producer({**settings.KAFKA_CLIENT_CONFIG, "acks": "all", "enable.idempotence": True})
     now = datetime.now(UTC)
     for number in range(count):
-        message = encode(sale(number, maestros, now))
+        message = encode(sale(maestros[number % len(maestros)], vendida_en=now, time=now))
         producer.produce(message.topic, message.value, message.key, message.partition, headers=list(message.headers))
         if number % 1_000 == 0:
             producer.flush()

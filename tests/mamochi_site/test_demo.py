@@ -41,7 +41,7 @@ from mamochi_site.local.demo.audit import (
     read_catalogue,
 )
 from mamochi_site.local.demo.client import Api, Refused, Stopped
-from mamochi_site.local.demo.maestro import SALES_A_CART, TEN_SALES
+from mamochi_site.local.demo.maestro import SALES_PER_CART, TEN_SALES
 from mamochi_site.local.demo.scene import Pace, Puesto, Scene, Sold
 from ventas.models import Venta
 from ventas.seed import PRODUCTOS, sembrar_catalogo
@@ -135,7 +135,7 @@ def test_ten_sales_take_as_much_as_ten_mediano_so_that_the_cart_is_empty_after_t
     taken: Counter[str] = Counter()
     for product in TEN_SALES:
         taken.update(PRODUCTOS[product][2])
-    assert len(TEN_SALES) == SALES_A_CART
+    assert len(TEN_SALES) == SALES_PER_CART
     assert taken == {insumo: 10 * each for insumo, each in PRODUCTOS["mediano"][2].items()}
 
 

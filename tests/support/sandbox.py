@@ -116,7 +116,7 @@ def _bootstrap() -> list[str]:
 
 
 def is_there(topic: Topic) -> bool:
-    """Return True if the metadata list the topic with all partitions, some time after its creation."""
+    """Return True once the metadata list the topic with all partitions, soon after its creation."""
     found = client.admin().list_topics(timeout=SECONDS).topics.get(topic.name)
     return found is not None and len(found.partitions) == topic.partitions
 

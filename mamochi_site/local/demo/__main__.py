@@ -78,7 +78,7 @@ def _run(options: argparse.Namespace, console: Console) -> int:
 
 
 def _perform(system: System, options: argparse.Namespace, console: Console) -> bool:
-    """Set up Django, whose settings read the stack's URLs, and play; return True if the audit passes."""
+    """Set up Django with the stack's URLs, play, and return True if the audit passes."""
     os.environ.update(system.environment)
     django.setup()
     from mamochi_site.local.demo.director import DemoFailed, Director
