@@ -52,7 +52,7 @@ def test_missing_python_is_reported(bare_path: Path) -> None:
 
 
 def test_old_python_is_refused(bare_path: Path) -> None:
-    # Answers ./dev's questions as Python 3.9 would: its path, whether it is new enough, its version.
+    # Answers ./dev's questions as Python 3.9 would: its path, whether it is new, its version.
     write_program(
         bare_path / "python3",
         '#!/bin/sh\ncase "$*" in *_base_executable*) echo "$0" ;; -V) echo Python 3.9.2 ;; *) exit 1 ;; esac\n',

@@ -60,6 +60,7 @@ def _requirements_on_stdin(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> I
         yield
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("service")
 def test_known_vulnerability_fails(capsys: pytest.CaptureFixture[str]) -> None:
     assert audit.main() == 1
@@ -67,6 +68,7 @@ def test_known_vulnerability_fails(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out == expected
 
 
+@pytest.mark.slow
 def test_unreachable_service_is_reported(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
@@ -82,6 +84,7 @@ def test_index_without_data_is_reported() -> None:
     assert audit.lines(skipped) == []
 
 
+@pytest.mark.slow
 def test_failure_of_pip_audit_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(audit, "COMMAND", (*audit.COMMAND, "--no-such-option"))
     with pytest.raises(RuntimeError, match="no-such-option"):
