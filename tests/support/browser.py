@@ -10,11 +10,10 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 CHROMIUM: Final = shutil.which("chromium")
-# Skipped on a machine without Chromium. CI installs it, so there the test is never skipped: it
-# fails.
+# Skipped on a machine without Chromium, but never in CI, which installs it.
 BROWSER_TEST: Final = [
     pytest.mark.browser,
-    pytest.mark.skipif(not (CHROMIUM or "CI" in os.environ), reason="there is no Chromium here: apt install chromium"),
+    pytest.mark.skipif(not (CHROMIUM or "CI" in os.environ), reason="Chromium is missing: apt install chromium"),
 ]
 
 
