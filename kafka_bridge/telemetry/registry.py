@@ -20,7 +20,7 @@ def own_registry() -> CollectorRegistry:
         return REGISTRY
     registry = CollectorRegistry()
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:  # those beside it are among them
-        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        MultiProcessCollector(registry)
     else:
         registry.register(_Together())
     return registry

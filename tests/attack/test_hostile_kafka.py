@@ -50,7 +50,7 @@ NO_EVENTS: dict[str, bytes | None] = {
     "nothing": None,
     "empty": b"",
     "no_json": b"hola",
-    "random": random.Random(9).randbytes(2_000),  # noqa: S311
+    "random": random.Random(9).randbytes(2_000),
     "nul": b"\x00" * 50,
     "truncated": b'{"id": "0f8f',
     "utf16": '{"id": 1}'.encode("utf-16"),
@@ -259,7 +259,7 @@ def attack(count: int, seed: int) -> tuple[Good, list[Raw]]:
 
     Returns those that must become dead letters.
     """
-    chance, good = random.Random(seed), Good()  # noqa: S311
+    chance, good = random.Random(seed), Good()
     produce([raw(event) for event in good.opening()])
     made = [hostile(chance) for _ in range(count)]
     friendly = [raw(good.one(chance, message[0])) for message, _ in made for _ in range(2)]

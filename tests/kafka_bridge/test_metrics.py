@@ -173,8 +173,8 @@ def test_all_processes_of_the_web_are_counted_together(tmp_path: Path) -> None:
     ask += "print(generate_latest(scrape.own_registry()).decode())"
     setup = "import django; django.setup(); "
     for program in (count, count):
-        subprocess.run([sys.executable, "-c", setup + program], env=environment, check=True)  # noqa: S603
-    told = subprocess.run(  # noqa: S603
+        subprocess.run([sys.executable, "-c", setup + program], env=environment, check=True)
+    told = subprocess.run(
         [sys.executable, "-c", setup + ask], env=environment, check=True, capture_output=True, text=True
     )
     assert samples(told.stdout)["mamochi_published_total", (("way", "kafka"),)] == 4
@@ -203,7 +203,7 @@ def test_a_real_consumer_serves_its_health_and_ends(sandbox: Sandbox, tmp_path: 
     environment = {**os.environ, "DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none"}
     argv = [sys.executable, "manage.py", "run_consumer", "contabilidad", "--metrics-port", f"127.0.0.1:{port}"]
     with (tmp_path / "log").open("wb") as log:
-        process = subprocess.Popen(argv, cwd=settings.BASE_DIR, env=environment, stdout=log, stderr=log)  # noqa: S603
+        process = subprocess.Popen(argv, cwd=settings.BASE_DIR, env=environment, stdout=log, stderr=log)
     try:
         wait_until(lambda: answers(port, "live") == 200, SECONDS)
         wait_until(lambda: "contabilidad" in get(f"http://127.0.0.1:{port}/health/ready")[1], SECONDS)
@@ -337,7 +337,7 @@ def test_a_real_consumer_whose_handler_hangs_says_that_it_must_be_restarted(
     environment = {**os.environ, "DATABASE_URL": url, "DJANGO_SETTINGS_MODULE": "mamochi_site.settings"}
     argv = [sys.executable, "-c", HANGS, f"127.0.0.1:{port}"]
     with (tmp_path / "log").open("wb") as log:
-        process = subprocess.Popen(argv, cwd=settings.BASE_DIR, env=environment, stdout=log, stderr=log)  # noqa: S603
+        process = subprocess.Popen(argv, cwd=settings.BASE_DIR, env=environment, stdout=log, stderr=log)
     try:
         wait_until(lambda: answers(port, "ready") == 200, SECONDS)
         maestro = uuid4()

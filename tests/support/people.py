@@ -1,4 +1,4 @@
-"""People and forms: each call returns another person."""
+"""People and enrolment forms for tests; each call returns another person."""
 
 from datetime import UTC, datetime
 from itertools import count
@@ -22,7 +22,7 @@ def un_rut(numero: int | None = None) -> str:
 
 
 def formulario(**campos: Any) -> dict[str, Any]:
-    """Return a normalised form that passes every rule."""
+    """Return a normalised form that passes every rule; `campos` replace its values."""
     rut = un_rut()
     return {
         "nombre": "Rosa Ñáñez Peña",

@@ -1,4 +1,4 @@
-"""Sales and voids, as the API publishes them."""
+"""Events for sales and voids, as the API publishes them."""
 
 from datetime import UTC, datetime
 from typing import Any
@@ -6,8 +6,10 @@ from uuid import UUID, uuid4
 
 from ventas.events import VentaAnulada, VentaRegistrada
 
-NOW = datetime(2026, 11, 18, 15, 0, tzinfo=UTC)  # Wednesday of 2026-W47 in Chile
-MEDIANO = {"mote": 150, "huesillo": 2, "jugo": 300, "vaso": 1}  # g, pieces, ml, pieces
+# Wednesday of 2026-W47 in Chile.
+NOW = datetime(2026, 11, 18, 15, 0, tzinfo=UTC)
+# In g, pieces, ml, pieces.
+MEDIANO = {"mote": 150, "huesillo": 2, "jugo": 300, "vaso": 1}
 
 
 def sale(maestro_id: UUID, **fields: Any) -> VentaRegistrada:
@@ -28,6 +30,6 @@ def sale(maestro_id: UUID, **fields: Any) -> VentaRegistrada:
 
 
 def void_of(sold: VentaRegistrada, time: datetime = NOW) -> VentaAnulada:
-    """Return the event that takes the sale back."""
+    """Return the event that voids the sale."""
     id_ = VentaAnulada.derive_id(sold.maestro_id, sold.venta_id)
     return VentaAnulada(id=id_, time=time, venta_id=sold.venta_id, maestro_id=sold.maestro_id)

@@ -145,7 +145,7 @@ def test_reports_are_exported_without_formulas(admin_client: Client, cuenta: Cal
     assert {fila["maestro"] for fila in filas} == {"'=HYPERLINK(1)", "'@SUM(1)", "'+1", "'-1", "'\t=1", "Rosa Ñáñez"}
     assert {(fila["semana"], fila["ingresos"]) for fila in filas} == {("2026-W47", "2000")}
     assert {fila["respuesta"] for fila in filas} == {"'=HYPERLINK(2)"}
-    hoja = load_workbook(io.BytesIO(exportar(admin_client, "1"))).active  # type: ignore[no-untyped-call]
+    hoja = load_workbook(io.BytesIO(exportar(admin_client, "1"))).active
     assert hoja is not None
     celdas = [celda for fila in hoja.iter_rows(min_row=2) for celda in fila]
     assert all(celda.data_type != "f" for celda in celdas)
@@ -160,7 +160,7 @@ def test_no_text_of_a_report_is_a_formula_and_control_characters_do_not_stop_the
     cierre.contabilizar(W47, ahora=AHORA)
     ReporteSemanal.objects.update(respuesta=texto)
     [fila] = csv.DictReader(io.StringIO(exportar(admin_client, "0").decode(), newline=""))
-    hoja = load_workbook(io.BytesIO(exportar(admin_client, "1"))).active  # type: ignore[no-untyped-call]
+    hoja = load_workbook(io.BytesIO(exportar(admin_client, "1"))).active
     assert hoja is not None
     [celdas] = hoja.iter_rows(min_row=2)
     assert {celda.data_type for celda in celdas} == {"s", "n"}

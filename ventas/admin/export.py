@@ -20,9 +20,9 @@ def sin_formula(texto: str) -> str:
 class ReporteResource(resources.ModelResource):
     """One row a report; the queryset brings `nombre_maestro` along (admin.py)."""
 
-    semana = Field(column_name="semana")  # type: ignore[no-untyped-call]
-    maestro = Field(column_name="maestro")  # type: ignore[no-untyped-call]
-    maestro_id = Field(attribute="maestro_id", column_name="id de maestro")  # type: ignore[no-untyped-call]
+    semana = Field(column_name="semana")
+    maestro = Field(column_name="maestro")
+    maestro_id = Field(attribute="maestro_id", column_name="id de maestro")
 
     class Meta:
         model = ReporteSemanal

@@ -110,7 +110,7 @@ def start(make_sandbox: Callable[..., Sandbox], table: None, tmp_path: Path) -> 
             f"127.0.0.1:{port}",
         ]
         with log.open("wb") as file:
-            process = subprocess.Popen(  # noqa: S603
+            process = subprocess.Popen(
                 argv, cwd=settings.BASE_DIR, env=environment, stderr=file, start_new_session=True
             )
         running = Running(sandbox, process, port, log)

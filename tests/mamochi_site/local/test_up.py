@@ -1,4 +1,4 @@
-"""`./dev up`: the whole system, used from outside, and what is left after Ctrl-C."""
+"""`./dev up`: the whole system, used from outside and stopped by Ctrl-C."""
 
 import json
 import os
@@ -17,16 +17,16 @@ import pytest
 
 from deploy.embedded.ports import free_port, is_free
 from deploy.embedded.processes import leftovers
+from mamochi_site.local.system import CHECKOUT
 
-CHECKOUT = Path(__file__).parents[2]
 REPLACEABLE = {"KAFKA_BOOTSTRAP_SERVERS", "DATABASE_URL", "CELERY_BROKER_URL", "EMAIL_URL"}
 
 
 @pytest.fixture
 def up(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
-    """The command, started; it may not be ready yet."""
+    """Start the command, without waiting until it is ready."""
     environment = {name: value for name, value in os.environ.items() if name not in REPLACEABLE}
-    process = subprocess.Popen(  # noqa: S603 - our own command
+    process = subprocess.Popen(
         [sys.executable, "manage.py", "up", "--dir", str(tmp_path), "--port", str(free_port())],
         cwd=CHECKOUT,
         env=environment,
@@ -40,7 +40,7 @@ def up(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
 
 
 def log_in(web: dict[str, str], admin: dict[str, str]) -> str:
-    """The address where the admin's form leads after it was sent with that login."""
+    """Log in with the admin's form, and return the URL of the page that follows."""
     cookies = CookieJar()
     opener = build_opener(HTTPCookieProcessor(cookies))
     opener.open(web["admin"] + "login/").read()
@@ -50,15 +50,16 @@ def log_in(web: dict[str, str], admin: dict[str, str]) -> str:
 
 
 @pytest.mark.chaos
-def test_it_serves_until_ctrl_c_and_leaves_nothing(up: subprocess.Popen[str], tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_serves_until_ctrl_c_and_leaves_nothing(up: subprocess.Popen[str], tmp_path: Path) -> None:
     assert up.stdout is not None
-    said = []
+    output = []
     for line in up.stdout:
-        said.append(line)
+        output.append(line)
         if "Ctrl-C stops everything" in line:
             break
     else:
-        pytest.fail("".join(said))
+        pytest.fail("".join(output))
     record: dict[str, Any] = json.loads((tmp_path / "stack.json").read_text())
     assert log_in(record["web"], record["admin"]) == record["web"]["admin"]
     started = {name for name in record["processes"] if psutil.pid_exists(record["processes"][name]["pid"])}

@@ -1,4 +1,4 @@
-"""What `./dev check` says of vulnerable packages: pip-audit itself, against a service of our own and against none."""
+"""The audit of packages: the real pip-audit, with a local vulnerability service and with none."""
 
 import json
 import threading
@@ -23,8 +23,8 @@ KNOWN = {
 }
 
 
-class Osv(BaseHTTPRequestHandler):
-    """OSV's API, in which one version of one package is vulnerable."""
+class OsvHandler(BaseHTTPRequestHandler):
+    """OSV's API with one vulnerable version of one package."""
 
     def do_POST(self) -> None:
         asked = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
@@ -35,12 +35,12 @@ class Osv(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_arguments: object) -> None:
-        """Says nothing."""
+        """Write no log."""
 
 
 @pytest.fixture
 def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    server = HTTPServer(("127.0.0.1", 0), Osv)
+    server = HTTPServer(("127.0.0.1", 0), OsvHandler)
     thread = threading.Thread(target=server.serve_forever)
     thread.start()
     url = f"http://127.0.0.1:{server.server_port}/v1/query"
@@ -52,7 +52,7 @@ def service(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def _locked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
+def _requirements_on_stdin(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
     lock = tmp_path / "requirements.txt"
     lock.write_text(LOCKED)
     with lock.open() as stdin:
@@ -60,14 +60,16 @@ def _locked(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[None]:
         yield
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("service")
-def test_a_known_vulnerability_is_named_and_fails(capsys: pytest.CaptureFixture[str]) -> None:
+def test_known_vulnerability_fails(capsys: pytest.CaptureFixture[str]) -> None:
     assert audit.main() == 1
-    told = "django 5.2.1: GHSA-nada-nada-nada, fixed in 5.2.2\n2 packages audited.\n"
-    assert capsys.readouterr().out == told
+    expected = "django 5.2.1: GHSA-nada-nada-nada, fixed in 5.2.2\n2 packages audited.\n"
+    assert capsys.readouterr().out == expected
 
 
-def test_without_a_service_that_is_said_in_a_line(
+@pytest.mark.slow
+def test_unreachable_service_is_reported(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")
@@ -76,13 +78,14 @@ def test_without_a_service_that_is_said_in_a_line(
     assert capsys.readouterr().out.startswith("NOT AUDITED: the vulnerability service does not answer")
 
 
-def test_an_index_that_knows_nothing_is_not_taken_for_a_clean_bill() -> None:
+def test_index_without_data_is_reported() -> None:
     skipped = [{"name": "six", "skip_reason": "Dependency not found on PyPI"}]
     assert "NOT AUDITED: 1 of 1 packages" in audit.summary(skipped)
     assert audit.lines(skipped) == []
 
 
-def test_an_audit_that_fails_by_itself_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.slow
+def test_failure_of_pip_audit_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(audit, "COMMAND", (*audit.COMMAND, "--no-such-option"))
     with pytest.raises(RuntimeError, match="no-such-option"):
         audit.main()

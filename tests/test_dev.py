@@ -1,4 +1,4 @@
-"""The script ./dev, as far as it goes before it sets anything up."""
+"""The script ./dev, up to the point where it sets up the environment."""
 
 import os
 import shutil
@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-DEV = Path(__file__).parents[2] / "dev"
+DEV = Path(__file__).parents[1] / "dev"
 
 
 @pytest.fixture
 def bare_path(tmp_path: Path) -> Path:
-    """A PATH with the few tools of any system, and no Python."""
+    """Return a PATH with the few tools that every system has, and without Python."""
     folder = tmp_path / "bin"
     folder.mkdir()
     for tool in ("sh", "dirname", "cat", "env"):
@@ -22,9 +22,7 @@ def bare_path(tmp_path: Path) -> Path:
 
 def dev(*arguments: str, path: Path | None = None) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, **({"PATH": str(path)} if path else {})}
-    return subprocess.run(  # noqa: S603 - our own script
-        [DEV, *arguments], env=environment, capture_output=True, text=True, check=False, timeout=60
-    )
+    return subprocess.run([DEV, *arguments], env=environment, capture_output=True, text=True, check=False, timeout=60)
 
 
 def write_program(path: Path, text: str) -> None:
@@ -40,21 +38,21 @@ def test_help_names_every_command(arguments: list[str]) -> None:
         assert f"\n  {command} " in answer.stdout
 
 
-def test_an_unknown_command_is_named_and_answered_with_help() -> None:
+def test_unknown_command_shows_help() -> None:
     answer = dev("dmeo")
     assert answer.returncode == 1
     assert "unknown command: dmeo" in answer.stderr
     assert "Usage: ./dev" in answer.stderr
 
 
-def test_without_python_one_sentence_says_so(bare_path: Path) -> None:
+def test_missing_python_is_reported(bare_path: Path) -> None:
     answer = dev("test", path=bare_path)
     assert answer.returncode == 1
     assert answer.stderr == "./dev: there is no python3 on PATH: install Python 3.11 or newer.\n"
 
 
-def test_an_old_python_is_refused_by_its_version(bare_path: Path) -> None:
-    # Answers what ./dev asks as Python 3.9 would: where it is, whether it is new enough, its version.
+def test_old_python_is_refused(bare_path: Path) -> None:
+    # Answers ./dev's questions as Python 3.9 would: its path, whether it is new, its version.
     write_program(
         bare_path / "python3",
         '#!/bin/sh\ncase "$*" in *_base_executable*) echo "$0" ;; -V) echo Python 3.9.2 ;; *) exit 1 ;; esac\n',

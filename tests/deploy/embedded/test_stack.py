@@ -1,11 +1,10 @@
-"""The embedded stack, on the real servers.
+"""The embedded stack, with real servers.
 
-A part whose URL is in `environ` is not started, so a test that is about PostgreSQL does not wait for Kafka.
+A part whose URL is in `environ` is not started, so a test of PostgreSQL does not wait for Kafka.
 """
 
 import json
 import os
-import shutil
 import signal
 import smtplib
 import socket
@@ -23,9 +22,9 @@ from confluent_kafka import Producer
 from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
-from deploy.embedded import Stack, StackError, jars
+from deploy.embedded import Stack, StackError
 from deploy.embedded.ports import HOST, is_free
-from deploy.embedded.processes import RUN_ID_VARIABLE, leftovers
+from deploy.embedded.processes import RUN_ID_VARIABLE, ProcessRecord, leftovers
 from deploy.embedded.waiting import wait_until
 
 ELSEWHERE = {
@@ -34,16 +33,16 @@ ELSEWHERE = {
     "CELERY_BROKER_URL": "redis://valkey.example/0",
     "EMAIL_URL": "smtp://mail.example:25",
 }
-CHECKOUT = Path(__file__).parents[2]
+CHECKOUT = Path(__file__).parents[3]
 
 
 def only(*variables: str) -> dict[str, str]:
-    """An environment in which all parts but these are replaced."""
+    """Return an environment that replaces all parts but these."""
     return {variable: url for variable, url in ELSEWHERE.items() if variable not in variables}
 
 
 def processes_of(run_id: str) -> list[psutil.Process]:
-    """Every process that was started on behalf of that run, at any depth."""
+    """Return every process of that run, at any depth."""
     return leftovers(run_id, {})
 
 
@@ -60,7 +59,7 @@ def read_row(stack: Stack) -> int | None:
 
 
 def write_record(stack: Stack, topic: str) -> None:
-    """Returns when the brokers acknowledged it; fails after 30 s."""
+    """Write a record and wait for the acknowledgement; fail after 30 s."""
     failures: list[object] = []
     producer = Producer({"bootstrap.servers": stack.kafka.url, "acks": "all", "delivery.timeout.ms": 30_000})
     producer.produce(topic, b"sale", on_delivery=lambda error, _: failures.append(error) if error else None)
@@ -78,7 +77,8 @@ def in_sync_replicas(stack: Stack, topic: str) -> int:
     return len(admin.list_topics(topic, timeout=10).topics[topic].partitions[0].isrs)
 
 
-def test_a_stack_serves_beside_another_one_and_leaves_nothing(stack: Stack, tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_two_stacks_run_side_by_side(stack: Stack, tmp_path: Path) -> None:
     own = Stack(tmp_path / "mote con ñandú", environ={})
     with own:
         record = json.loads(own.record_file.read_text())
@@ -98,7 +98,7 @@ def test_a_stack_serves_beside_another_one_and_leaves_nothing(stack: Stack, tmp_
     assert not own.record_file.exists()
 
 
-def test_a_folder_belongs_to_one_stack_at_a_time(tmp_path: Path) -> None:
+def test_folder_belongs_to_one_stack(tmp_path: Path) -> None:
     first = Stack(tmp_path, environ=ELSEWHERE)
     with pytest.raises(StackError, match="already runs"):
         Stack(tmp_path, environ=ELSEWHERE)
@@ -106,13 +106,14 @@ def test_a_folder_belongs_to_one_stack_at_a_time(tmp_path: Path) -> None:
     Stack(tmp_path, environ=ELSEWHERE).stop()
 
 
-def test_a_url_in_the_environment_replaces_its_part(tmp_path: Path) -> None:
+def test_url_in_environment_replaces_part(tmp_path: Path) -> None:
     with Stack(tmp_path, environ=ELSEWHERE) as own:
         assert own.environment() == ELSEWHERE
         assert own.processes == {}
 
 
-def test_data_stays_until_asked_to_begin_anew(tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_data_stay_until_fresh(tmp_path: Path) -> None:
     environ = only("DATABASE_URL")
     with Stack(tmp_path, environ=environ) as first:
         write_row(first)
@@ -122,7 +123,7 @@ def test_data_stays_until_asked_to_begin_anew(tmp_path: Path) -> None:
         read_row(third)
 
 
-def test_data_of_another_number_of_brokers_is_refused(tmp_path: Path) -> None:
+def test_other_number_of_brokers_is_refused(tmp_path: Path) -> None:
     with Stack(tmp_path, environ=ELSEWHERE):
         pass
     with pytest.raises(StackError, match=r"cluster of 1 broker.*--fresh"):
@@ -130,7 +131,8 @@ def test_data_of_another_number_of_brokers_is_refused(tmp_path: Path) -> None:
     Stack(tmp_path, environ=ELSEWHERE, brokers=3, fresh=True).stop()
 
 
-def test_servers_can_be_killed_paused_and_restarted_on_their_port_and_data(tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_servers_keep_port_and_data_after_a_kill(tmp_path: Path) -> None:
     with Stack(tmp_path, environ=only("DATABASE_URL", "CELERY_BROKER_URL", "EMAIL_URL"), durable=False) as own:
         write_row(own)
         own.postgres.kill()
@@ -147,20 +149,22 @@ def test_servers_can_be_killed_paused_and_restarted_on_their_port_and_data(tmp_p
         assert own.mail.ready()
 
 
-def test_a_start_that_fails_half_way_leaves_nothing(tmp_path: Path) -> None:
+@pytest.mark.slow
+def test_failed_start_leaves_nothing(tmp_path: Path) -> None:
     own = Stack(tmp_path, environ={}, durable=False)
-    with socket.socket() as stranger:
-        stranger.bind((HOST, own.kafka.brokers[0].port))
-        stranger.listen()
+    with socket.socket() as other_program:
+        other_program.bind((HOST, own.kafka.brokers[0].port))
+        other_program.listen()
         with pytest.raises(StackError, match=r"kafka-1 ended while starting .*see .*kafka-1\.log"):
             own.start()
     assert {"postgres", "valkey", "smtp", "kafka-1"} <= own.processes.keys()
     assert processes_of(own.supervisor.run_id) == []
     assert not any(process.running for process in own.processes.values())
-    Stack(tmp_path, environ=ELSEWHERE).stop()  # the folder is free again
+    # The folder is free again.
+    Stack(tmp_path, environ=ELSEWHERE).stop()
 
 
-# Starts PostgreSQL and a worker whose child ignores its parent's death, says so, and waits for its end.
+# Starts the stack and a worker whose child survives its parent, prints "started", and waits.
 PARENT = """
     import os, sys, signal
     from pathlib import Path
@@ -177,11 +181,11 @@ PARENT = """
 
 @pytest.fixture
 def start_parent(tmp_path: Path) -> Callable[[dict[str, str]], subprocess.Popen[str]]:
-    """Starts a process that holds a stack in tmp_path; returns once it has printed a line."""
+    """Return a function that starts a program with a stack in tmp_path."""
 
     def start(environ: dict[str, str]) -> subprocess.Popen[str]:
         inherited = {name: value for name, value in os.environ.items() if name not in ELSEWHERE}
-        return subprocess.Popen(  # noqa: S603 - our own code
+        return subprocess.Popen(
             [sys.executable, "-c", textwrap.dedent(PARENT), str(tmp_path)],
             cwd=CHECKOUT,
             env=inherited | environ,
@@ -195,15 +199,16 @@ def start_parent(tmp_path: Path) -> Callable[[dict[str, str]], subprocess.Popen[
 
 def read_until(parent: subprocess.Popen[str], words: str) -> None:
     assert parent.stdout is not None
-    assert any(words in line for line in parent.stdout), f"it ended before it said {words!r}"
+    assert any(words in line for line in parent.stdout), f"the program ended before it printed {words!r}"
 
 
 Start = Callable[[dict[str, str]], subprocess.Popen[str]]
 
 
 @pytest.mark.chaos
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells children that their parent died")
-def test_what_a_killed_stack_leaves_is_ended_by_the_next(start_parent: Start, tmp_path: Path) -> None:
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has a parent-death signal")
+def test_next_stack_ends_leftovers_of_a_killed_one(start_parent: Start, tmp_path: Path) -> None:
     parent = start_parent(only("DATABASE_URL"))
     read_until(parent, "started")
     record = json.loads((tmp_path / "stack.json").read_text())
@@ -221,25 +226,24 @@ def test_what_a_killed_stack_leaves_is_ended_by_the_next(start_parent: Start, tm
         assert not orphan[0].is_running()
 
 
-def test_a_stranger_with_a_recorded_pid_is_left_alone(tmp_path: Path) -> None:
+def test_other_process_with_recorded_pid_is_kept(tmp_path: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if name != RUN_ID_VARIABLE}
-    stranger = subprocess.Popen(["sleep", "1000"], env=environment)  # noqa: S607 - any program will do
-    started = psutil.Process(stranger.pid).create_time()
+    other = subprocess.Popen(["sleep", "1000"], env=environment)
+    started = psutil.Process(other.pid).create_time()
     log = str(tmp_path / "log")
     try:
-        earlier = {"postgres": {"pid": stranger.pid, "started": started - 3600, "log": log}}
-        assert leftovers("of an earlier run", earlier) == []  # type: ignore[arg-type]
-        same = {"postgres": {"pid": stranger.pid, "started": started, "log": log}}
-        assert [found.pid for found in leftovers("of an earlier run", same)] == [stranger.pid]  # type: ignore[arg-type]
+        earlier = ProcessRecord(pid=other.pid, started=started - 3600, log=log)
+        assert leftovers("of an earlier run", {"postgres": earlier}) == []
+        same = ProcessRecord(pid=other.pid, started=started, log=log)
+        assert [found.pid for found in leftovers("of an earlier run", {"postgres": same})] == [other.pid]
     finally:
-        stranger.kill()
-        stranger.wait()
+        other.kill()
+        other.wait()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("ending", [signal.SIGINT, signal.SIGTERM])
-def test_a_signal_in_the_middle_of_a_start_leaves_nothing(
-    start_parent: Start, tmp_path: Path, ending: signal.Signals
-) -> None:
+def test_signal_during_start_leaves_nothing(start_parent: Start, tmp_path: Path, ending: signal.Signals) -> None:
     parent = start_parent({})
     read_until(parent, "Valkey ready")
     run_id = json.loads((tmp_path / "stack.json").read_text())["run_id"]
@@ -251,6 +255,7 @@ def test_a_signal_in_the_middle_of_a_start_leaves_nothing(
 
 
 @pytest.mark.chaos
+@pytest.mark.slow
 def test_three_brokers_survive_the_death_of_one(tmp_path: Path) -> None:
     with Stack(tmp_path, environ=only("KAFKA_BOOTSTRAP_SERVERS"), brokers=3, durable=False) as own:
         create_topic(own, "sales", replicas=3)
@@ -261,43 +266,8 @@ def test_three_brokers_survive_the_death_of_one(tmp_path: Path) -> None:
         wait_until(lambda: in_sync_replicas(own, "sales") == 3, 30, what="all replicas are in sync again")
 
 
-def copy_of_lock(folder: Path, artifact: str, sha256: str | None) -> Path:
-    """The real lock with the checksum of one jar replaced or removed."""
-    text = jars.LOCK.read_text()
-    entry = text.split(f'artifactId = "{artifact}"')[1]
-    line = next(line for line in entry.splitlines() if line.startswith("sha256"))
-    copy = folder / "kafka.lock.toml"
-    copy.write_text(text.replace(line, f'sha256 = "{sha256}"' if sha256 else ""))
-    return copy
-
-
-@pytest.mark.usefixtures("stack")  # its jars are in the cache
-@pytest.mark.parametrize(("sha256", "complaint"), [("0" * 64, r"slf4j-simple.*mismatch"), (None, r"names no checksum")])
-def test_a_tampered_lock_is_refused(tmp_path: Path, sha256: str | None, complaint: str) -> None:
-    lock = copy_of_lock(tmp_path, "slf4j-simple", sha256)
-    with pytest.raises(StackError, match=complaint):
-        jars.classpath(lock=lock)
-
-
-@pytest.mark.usefixtures("stack")
-def test_an_altered_jar_is_refused(tmp_path: Path) -> None:
-    cache = tmp_path / "jars"
-    shutil.copytree(jars.CACHE, cache)
-    assert len(jars.classpath(cache=cache)) > 40
-    next(cache.rglob("slf4j-simple*.jar")).write_bytes(b"altered")
-    with pytest.raises(StackError, match=f"slf4j-simple.*delete {cache}"):
-        jars.classpath(cache=cache)
-
-
-def test_an_unreachable_registry_gets_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:1")
-    monkeypatch.setenv("NO_PROXY", "")
-    with pytest.raises(StackError, match=r"cannot be downloaded from Maven Central.*check the network"):
-        jars.classpath(cache=tmp_path)
-
-
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root needs a user namespace")
-def test_root_without_user_namespaces_gets_one_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_root_without_user_namespace_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(StackError, match=r"refuses to run as root.*set DATABASE_URL"):
         Stack(tmp_path, environ=only("DATABASE_URL")).start()
