@@ -13,9 +13,9 @@ from django.db.models import Max
 from django.db.utils import IntegrityError
 from psycopg.errors import UniqueViolation
 
+from ventas import calendario
 from ventas.events import VentaAnulada, VentaRegistrada
 from ventas.models import Anulacion, Cuenta, Semana, Venta
-from ventas.semanas import calendario
 
 # The columns of a new sale and their PostgreSQL types, in the order of `_fila`.
 COLUMNAS: Final = {

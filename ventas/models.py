@@ -13,7 +13,7 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from ventas.semanas import calendario
+from ventas import calendario
 
 CODIGO_VALIDO = RegexValidator(r"^[a-z0-9_-]+$", "Solo minúsculas, números y guiones.")
 

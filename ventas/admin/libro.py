@@ -2,13 +2,13 @@
 
 from django.contrib import admin
 
+from ventas import calendario
 from ventas.admin.comun import AsientoFilter, CuentaAcotada, DeUnMaestro, ProductoFilter, SemanaFilter, SoloLectura
 from ventas.models import (
     Anulacion,
     Cuenta,
     Venta,
 )
-from ventas.semanas import calendario
 from ventas.templatetags.pesos import pesos
 
 

@@ -9,13 +9,14 @@ from django.template.response import TemplateResponse
 from unfold.decorators import display
 from unfold.views import ChangeList
 
+from ventas import calendario
 from ventas.admin.comun import SoloLectura
 from ventas.charts import barras
 from ventas.models import (
     ReporteSemanal,
     Semana,
 )
-from ventas.semanas import calendario, reports
+from ventas.semanas import reports
 from ventas.templatetags.pesos import miles, pesos
 
 SEMANAS_DEL_GRAFICO: Final = 12

@@ -10,8 +10,8 @@ from rest_framework.exceptions import ValidationError
 
 from ventas.api.catalogo import Catalogo
 from ventas.api.serializers import VentaEntradaSerializer
+from ventas.calendario import CHILE
 from ventas.events import MAX_UNIDADES, VentaRegistrada
-from ventas.semanas.calendario import CHILE
 
 ADELANTO: Final = timedelta(minutes=5)  # how far ahead a phone's clock may be
 ANTIGUEDAD: Final = timedelta(days=60)  # how long a phone may have been offline

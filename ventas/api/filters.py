@@ -6,7 +6,7 @@ from django.utils.dateparse import parse_date, parse_datetime
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 
-from ventas.semanas import calendario
+from ventas import calendario
 
 
 def momento(request: Request, nombre: str, *, dias_despues: int = 0) -> datetime | None:

@@ -10,9 +10,9 @@ from django.utils import timezone
 from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
+from ventas import calendario
 from ventas.events import MAX_UNIDADES
 from ventas.models import Producto, Receta, Venta
-from ventas.semanas import calendario
 
 MAX_VENTAS: Final = 1_000  # of one list
 

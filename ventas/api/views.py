@@ -21,6 +21,7 @@ from rest_framework.viewsets import GenericViewSet
 
 from kafka_bridge.publishing.producer import publish
 from kafka_bridge.publishing.rest import idempotent_id
+from ventas import calendario
 from ventas.api import catalogo, entrada, filters
 from ventas.api.pagination import PaginaPorMomento
 from ventas.api.renderers import ResumenConGrafico
@@ -38,7 +39,7 @@ from ventas.api.serializers import (
 )
 from ventas.events import VentaAnulada, VentaRegistrada
 from ventas.models import Producto, Venta
-from ventas.semanas import calendario, reports
+from ventas.semanas import reports
 from ventas.templatetags.pesos import pesos
 
 UUID_REGEX = "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"

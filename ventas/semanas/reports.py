@@ -14,8 +14,8 @@ from uuid import UUID
 
 from django.db import connection
 
+from ventas import calendario
 from ventas.models import ReporteSemanal, Semana
-from ventas.semanas import calendario
 
 
 class Dia(TypedDict):
