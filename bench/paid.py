@@ -100,8 +100,7 @@ def fill_normal_lane(count: int = NORMAL) -> list[UUID]:
 
 
 def normal_waiting() -> int:
-    ends = progress.end_offsets(INSCRIPCIONES.name)
-    lacking = progress.behind("aprobacion", INSCRIPCIONES.name, ends, progress.topic_uuid(INSCRIPCIONES.name))
+    lacking = progress.remaining("aprobacion", INSCRIPCIONES.name, progress.topic_ends(INSCRIPCIONES.name))
     return sum(messages for partition, messages in lacking.items() if partition != PRIORITY_PARTITION)
 
 

@@ -31,3 +31,7 @@ class NotReplayable(ValueError):
 
 class AlreadyResolved(Exception):
     """Someone has replayed or discarded it before: nothing was done again."""
+
+
+class KafkaUnavailable(Exception):
+    """Kafka did not answer a question. The text is the client's reason. Ask again later."""

@@ -8,7 +8,7 @@ from django.db import connection
 from kafka_bridge.consuming.record import Record
 from kafka_bridge.errors import is_outage, is_transient
 from kafka_bridge.events.event import Event
-from kafka_bridge.exceptions import Unavailable
+from kafka_bridge.exceptions import KafkaUnavailable, Unavailable
 
 
 class Watched(list[Event]):
@@ -36,7 +36,7 @@ class Failure(NamedTuple):
 
 def may_pass(error: BaseException) -> bool:
     """Whether the batch may pass as it is if it is tried again: an outage, or a transaction that met another."""
-    return isinstance(error, Unavailable) or is_outage(error) or is_transient(error)
+    return isinstance(error, Unavailable | KafkaUnavailable) or is_outage(error) or is_transient(error)
 
 
 def _cut(group: list[Record], good: int, bad: int, suspect: Event | None) -> int:

@@ -7,13 +7,13 @@ import logging
 from datetime import date, datetime, timedelta
 from typing import Any, Final
 
-from confluent_kafka import KafkaException
 from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
 from kafka_bridge.consuming import progress
-from kafka_bridge.consuming.handlers import consumers
+from kafka_bridge.consuming.progress import TopicEnds
+from kafka_bridge.exceptions import KafkaUnavailable
 from kafka_bridge.models import DeadLetter
 from kafka_bridge.publishing import outbox
 from kafka_bridge.publishing.producer import DEADLINE_MS
@@ -102,15 +102,11 @@ def _que_espera(semana: Semana, ahora: datetime) -> str:
     if ahora < completa:
         return f"Espera que pase el {timezone.localtime(completa):%d-%m-%Y a las %H:%M:%S}."
     if semana.fines is None:
-        if por_publicar := outbox.older_than(completa, _topicos()):
+        if por_publicar := outbox.older_than(completa, progress.topic_names(CONSUMIDOR)):
             return f"Espera que salgan a Kafka mensajes que se aceptaron antes del cierre: {_lista(por_publicar)}."
         if error := _guardar_fines(semana):
             return error
     return _atraso(semana)
-
-
-def _topicos() -> list[str]:
-    return [topic.name for topic in consumers[CONSUMIDOR].topics]
 
 
 def _lista(cuantos: dict[str, int]) -> str:
@@ -120,11 +116,10 @@ def _lista(cuantos: dict[str, int]) -> str:
 def _guardar_fines(semana: Semana) -> str:
     """Stores where each of the consumer's topics ends now; what stops it, in words, if Kafka does not answer."""
     try:
-        fines = {
-            topic: {"topico": progress.topic_uuid(topic), "fines": progress.end_offsets(topic)} for topic in _topicos()
-        }
-    except KafkaException as error:
-        return f"Espera a Kafka, que no dice dónde terminan los tópicos: {error.args[0].str()}."
+        finales = {topic: progress.topic_ends(topic) for topic in progress.topic_names(CONSUMIDOR)}
+    except KafkaUnavailable as error:
+        return f"Espera a Kafka, que no dice dónde terminan los tópicos: {error}."
+    fines = {topic: {"topico": final.topic_uuid, "fines": final.offsets} for topic, final in finales.items()}
     Semana.objects.filter(pk=semana.pk, fines__isnull=True).update(fines=fines, estado=Semana.Estado.CERRANDO)
     semana.refresh_from_db()
     return ""
@@ -134,10 +129,8 @@ def _atraso(semana: Semana) -> str:
     """What `contabilidad` has yet to enter of what the stored offsets name."""
     faltan = {
         f"{topic}[{particion}]": cuantos
-        for topic, stored in _por_alcanzar(semana).items()
-        for particion, cuantos in progress.behind(
-            CONSUMIDOR, topic, {int(p): fin for p, fin in stored["fines"].items()}, stored["topico"]
-        ).items()
+        for topic, final in _por_alcanzar(semana).items()
+        for particion, cuantos in progress.remaining(CONSUMIDOR, topic, final).items()
     }
     if not faltan:
         return ""
@@ -147,18 +140,21 @@ def _atraso(semana: Semana) -> str:
     return f"Espera que contabilidad registre {sum(faltan.values())} mensajes: {_lista(faltan)}. ¿Está corriendo?"
 
 
-def _por_alcanzar(semana: Semana) -> dict[str, Any]:
-    """By topic, its broker's id (`topico`) and by partition the offset to reach (`fines`)."""
-    return semana.fines or {}
+def _por_alcanzar(semana: Semana) -> dict[str, TopicEnds]:
+    """Return the stored ends that `contabilidad` must reach, by topic."""
+    return {
+        topic: TopicEnds(stored["topico"], {int(particion): fin for particion, fin in stored["fines"].items()})
+        for topic, stored in (semana.fines or {}).items()
+    }
 
 
 def _rehechos(semana: Semana) -> list[str]:
     """The topics that were deleted and made anew since their ends were stored; none while Kafka does not answer."""
     try:
         return [
-            topic for topic, stored in _por_alcanzar(semana).items() if progress.topic_uuid(topic) != stored["topico"]
+            topic for topic, final in _por_alcanzar(semana).items() if progress.topic_uuid(topic) != final.topic_uuid
         ]
-    except KafkaException:
+    except KafkaUnavailable:
         return []
 
 

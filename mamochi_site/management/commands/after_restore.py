@@ -56,7 +56,7 @@ def refuse_while_behind() -> None:
 
 def lacking_of(consumer: str, topic: str) -> dict[int, int]:
     """By partition, the messages of the topic that the consumer has yet to apply."""
-    return progress.behind(consumer, topic, progress.end_offsets(topic), progress.topic_uuid(topic))
+    return progress.remaining(consumer, topic, progress.topic_ends(topic))
 
 
 def hold_mails() -> int:
