@@ -151,7 +151,7 @@ def test_a_closing_that_is_killed_ten_times_sends_each_mail_once(
             kill()
         start()
         suyos = ReporteSemanal.objects.filter(semana=vencida.lunes, maestro_id__in=Cuenta.objects.values("maestro_id"))
-        wait_until(lambda: suyos.filter(envio=ReporteSemanal.Envio.ENVIADO).count() == MAESTROS, SECONDS)
+        wait_until(lambda: suyos.filter(envio=ReporteSemanal.EstadoCorreo.ENVIADO).count() == MAESTROS, SECONDS)
     ids = Counter(str(mail.message["Message-ID"]) for mail in mailbox.mails(subject="Tu semana en MAMOCHI"))
     own = {id_: times for id_, times in ids.items() if calendario.codigo(vencida.lunes) in id_}
     assert len(own) == suyos.count() == MAESTROS
