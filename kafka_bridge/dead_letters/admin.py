@@ -43,7 +43,7 @@ class DeadLetterAdmin(ReadOnlyAdmin):
     list_per_page = 50
     show_full_result_count = False
     actions = ["replay_selected", "discard_selected"]
-    actions_detail = ["correct_and_replay", "discard_one"]  # type: ignore[assignment]  # unfold says: empty tuple
+    actions_detail = ["correct_and_replay", "discard_one"]
     fieldsets = [
         ("Qué pasó", {"fields": ["consumer", "reason", "why", "error", "attempts", "created_at", "trace"]}),
         ("El mensaje", {"fields": ["event_type", "payload", "key_text", "headers_text", "coordinates", "message_at"]}),
@@ -116,7 +116,7 @@ class DeadLetterAdmin(ReadOnlyAdmin):
 
     # What can be done
 
-    @action(description="Corregir y reenviar", permissions=["replay"], url_path="reenviar", icon="replay")  # type: ignore[operator]
+    @action(description="Corregir y reenviar", permissions=["replay"], url_path="reenviar", icon="replay")
     def correct_and_replay(self, request: HttpRequest, object_id: str) -> HttpResponse:
         letter = get_object_or_404(DeadLetter, pk=object_id)
         if letter.state != DeadLetter.State.OPEN:
@@ -147,7 +147,7 @@ class DeadLetterAdmin(ReadOnlyAdmin):
         self.message_user(request, note, messages.WARNING)
         return redirect("admin:kafka_bridge_deadletter_change", letter.pk)
 
-    @action(description="Descartar", permissions=["discard"], url_path="descartar", icon="delete")  # type: ignore[operator]
+    @action(description="Descartar", permissions=["discard"], url_path="descartar", icon="delete")
     def discard_one(self, request: HttpRequest, object_id: str) -> HttpResponse:
         letter = get_object_or_404(DeadLetter, pk=object_id)
         if letter.state != DeadLetter.State.OPEN:
