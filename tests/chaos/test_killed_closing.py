@@ -96,7 +96,7 @@ def writing_reports() -> set[int]:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-            " AND query LIKE '%%WITH totales AS%%' AND pid <> pg_backend_pid()",
+            " AND query LIKE '%%INSERT INTO ventas_reportesemanal%%' AND pid <> pg_backend_pid()",
         )
         return {pid for (pid,) in cursor.fetchall()}
 

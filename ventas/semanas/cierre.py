@@ -221,7 +221,7 @@ def _warning() -> str:
 
 
 def retener_correos(*, ahora: datetime) -> int:
-    """Hold the e-mails of the weeks that are due, after a backup was restored; return how many weeks.
+    """After a restored backup, hold the e-mails of the weeks that are due; return how many weeks.
 
     These weeks may have closed, and their e-mails been sent, since the backup was made. Staff
     decide which e-mails to send again.
