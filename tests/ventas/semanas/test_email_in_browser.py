@@ -75,6 +75,7 @@ def mail_of_a_good_week() -> EmailMultiAlternatives:
     )
 
 
+@pytest.mark.slow
 def test_the_mail_fits_a_phone(phone: Page, tmp_path: Path) -> None:
     """It also loads nothing from the network."""
     requests: list[Request] = []

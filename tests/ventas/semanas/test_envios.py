@@ -135,6 +135,7 @@ def test_without_a_server_the_mails_wait(stack: Stack) -> None:
     assert ReporteSemanal.objects.filter(intentos=0).count() == 3
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("answer", [None, "421 4.3.2 Shutting down"])
 def test_days_without_a_server_drop_no_mail(server: Server, answer: str | None) -> None:
     close_with_accounts(3)
