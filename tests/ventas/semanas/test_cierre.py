@@ -34,7 +34,7 @@ def waits_for(lunes: date = W47) -> str:
 
 
 def catch_up(*, short_by: int = 0, topic_uuid: str = "") -> None:
-    """Store that `contabilidad` has applied its topics, but for the last messages of each partition."""
+    """Store that `contabilidad` has applied all but the last messages of each partition."""
     for topic in progress.topic_names("contabilidad"):
         ends = progress.topic_ends(topic)
         for partition, end in ends.offsets.items():
