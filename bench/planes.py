@@ -20,10 +20,11 @@ from rest_framework.test import APIClient
 from bench.result import Result, Say
 from bench.sales import insert_week
 from inscripciones.models import Usuario
+from ventas import calendario
 from ventas.api import pagination
 from ventas.events import VentaRegistrada
 from ventas.models import Semana, Venta
-from ventas.semanas import calendario, reports
+from ventas.semanas import reports
 
 SUMMARY = "plans and times of the accounts' queries over 10,000,000 sales of 10,000 maestros (docs/adr/0011)"
 WEEKS, SALES_PER_WEEK, MAESTROS = 10, 1_000_000, 10_000
@@ -110,14 +111,14 @@ def questions() -> dict[str, Question]:
     ventas, last = reverse("ventas:venta-list"), MONDAY + (WEEKS - 1) * calendario.SEMANA
     suyas = Venta.objects.filter(maestro_id=BUSIEST).order_by("-vendida_en", "-id")
     between = {"desde": MONDAY.isoformat(), "hasta": last.isoformat()}
-    cursor = pagination._cursor(suyas[DEPTH])
+    cursor = pagination.cursor_after(suyas[DEPTH])
     una = suyas[DEPTH + 1]
     # The id that the row would have if an event had created it.
     Venta.objects.filter(pk=una.pk).update(id=VentaRegistrada.derive_id(BUSIEST, una.venta_id))
     semana = {"semana": calendario.codigo(last)}
     return {
         "first page by date": read(maestro, ventas, between),
-        f"page {DEPTH // pagination.TAMANO} by date": read(maestro, ventas, between | {"cursor": cursor}),
+        f"page {DEPTH // pagination.PAGE_SIZE} by date": read(maestro, ventas, between | {"cursor": cursor}),
         "one day": read(maestro, ventas, {"desde": last.isoformat(), "hasta": last.isoformat()}),
         "one sale": read(maestro, reverse("ventas:venta-detail", args=[una.venta_id])),
         "summary of a week": read(maestro, reverse("ventas:venta-resumen"), semana),

@@ -13,8 +13,8 @@ from bench.result import Result, Say
 from kafka_bridge.consuming.handlers import consumers
 from kafka_bridge.events.codec import decode
 from ventas import libro
+from ventas.calendario import dia_en_chile, lunes_de
 from ventas.events import VENTAS, VentaRegistrada
-from ventas.semanas.calendario import dia_en_chile, lunes_de
 
 SUMMARY = "contabilidad's rows per second against a bare loop that consumes, decodes and COPYs, and against plain COPY"
 SALES = 100_000

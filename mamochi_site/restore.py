@@ -68,8 +68,8 @@ def _hold_mails() -> int:
     """
     cierre.retener_correos(ahora=timezone.now())
     letters = Envio.objects.filter(estado__in=Envio.ABIERTOS).update(estado=Envio.Estado.DETENIDO)
-    reports = ReporteSemanal.objects.filter(envio=ReporteSemanal.Envio.PENDIENTE)
-    return letters + reports.update(envio=ReporteSemanal.Envio.FALLIDO, respuesta=RETENIDO)
+    reports = ReporteSemanal.objects.filter(envio=ReporteSemanal.EstadoCorreo.PENDIENTE)
+    return letters + reports.update(envio=ReporteSemanal.EstadoCorreo.FALLIDO, respuesta=RETENIDO)
 
 
 def _renew_credentials(*, send: bool) -> int:
