@@ -49,7 +49,7 @@ def form_of_another(*, paid: bool) -> dict[str, object]:
 
 def enrolment(*, paid: bool) -> InscripcionRecibida:
     form = form_of_another(paid=paid)
-    inscripcion_id = ids.emitir(form, dia=timezone.localdate())
+    inscripcion_id = ids.issue(form, day=timezone.localdate())
     event_id = InscripcionRecibida.derive_id(inscripcion_id)
     return InscripcionRecibida.now(id=event_id, inscripcion_id=inscripcion_id, **form)
 

@@ -155,7 +155,7 @@ AXES_COOLOFF_TIME = timedelta(minutes=15)
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_RESET_ON_SUCCESS = True
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # or the row of an attempt grows as long as someone hammers on it
-AXES_CLIENT_IP_CALLABLE = "inscripciones.api.throttling.direccion"
+AXES_CLIENT_IP_CALLABLE = "inscripciones.api.throttling.client_address"
 AXES_LOCKOUT_CALLABLE = "mamochi_site.views.locked_out"
 AXES_DISABLE_ACCESS_LOG = True  # who logged in when: nobody asked for it
 AXES_ENABLE_ADMIN = False  # inscripciones/admin.py has the page

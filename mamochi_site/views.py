@@ -25,7 +25,7 @@ BLOQUEADO: Final = (
 def admin_login(request: HttpRequest) -> HttpResponse:
     """The administration's login: limited per address, and its session ends with the working day."""
     limit = LimiteEntradas()
-    if request.method == "POST" and not limit.allow_request(request, None):  # type: ignore[arg-type]  # as EntrarView
+    if request.method == "POST" and not limit.allow_request(request, None):
         return _explained(request, DEMASIADOS, status=429, retry_after=limit.retry_after)
     response = admin.site.login(request)
     if request.method == "POST" and request.user.is_authenticated:

@@ -16,7 +16,7 @@ from pytest_django import Settings
 from rest_framework.settings import api_settings
 
 from inscripciones import credenciales
-from inscripciones.api.throttling import direccion
+from inscripciones.api.throttling import client_address
 from inscripciones.models import Usuario
 from tests.kafka_bridge.test_logs import Kept, Lines, kept, lines  # noqa: F401 - fixtures
 
@@ -118,7 +118,7 @@ def test_behind_a_proxy_the_address_is_the_one_that_it_saw() -> None:
     ],
 )
 def test_a_client_cannot_change_its_address_within_its_network(told: str, counted: str | None) -> None:
-    assert direccion(RequestFactory(REMOTE_ADDR=told).get("/")) == counted
+    assert client_address(RequestFactory(REMOTE_ADDR=told).get("/")) == counted
 
 
 def test_without_an_address_the_name_counts() -> None:

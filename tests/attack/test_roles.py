@@ -243,7 +243,7 @@ def world(kafka: str, settings: Settings) -> World:
         "staff": with_session(staff()),
         "root": with_session(Usuario.objects.create_superuser(username=str(uuid4()))),
     }
-    return World(a_sale_of(maestro.maestro_id), ids.emitir(formulario(), dia=timezone.localdate()), clients)
+    return World(a_sale_of(maestro.maestro_id), ids.issue(formulario(), day=timezone.localdate()), clients)
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: " ".join(row[:2]))
