@@ -11,14 +11,14 @@ def make_group(apps: Any, app_label: str, name: str, codenames: Collection[str])
 
     `apps`: a migration's registry, or Django's.
     """
-    make_permissions(apps, app_label)
+    _make_permissions(apps, app_label)
     group, created = apps.get_model("auth", "Group").objects.get_or_create(name=name)
     if created:
         permissions = apps.get_model("auth", "Permission").objects.filter(content_type__app_label=app_label)
         group.permissions.set(permissions.filter(codename__in=codenames))
 
 
-def make_permissions(apps: Any, app_label: str) -> None:
+def _make_permissions(apps: Any, app_label: str) -> None:
     """Make the permissions of the app's models.
 
     Django makes them after all migrations, which is too late for a group.
