@@ -177,6 +177,6 @@ def form(*, paid: bool) -> dict[str, object]:
 def enrolment(*, paid: bool) -> InscripcionRecibida:
     """Return the event of a new person's form."""
     fields = form(paid=paid)
-    inscripcion_id = ids.emitir(fields, dia=timezone.localdate())
+    inscripcion_id = ids.issue(fields, day=timezone.localdate())
     event_id = InscripcionRecibida.derive_id(inscripcion_id)
     return InscripcionRecibida.now(id=event_id, inscripcion_id=inscripcion_id, **fields)

@@ -172,7 +172,7 @@ AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_RESET_ON_SUCCESS = True
 # If True, the row of an attempt would grow for as long as somebody keeps trying.
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
-AXES_CLIENT_IP_CALLABLE = "inscripciones.api.throttling.direccion"
+AXES_CLIENT_IP_CALLABLE = "inscripciones.api.throttling.client_address"
 AXES_LOCKOUT_CALLABLE = "mamochi_site.views.locked_out"
 # There is no requirement to record who logged in when.
 AXES_DISABLE_ACCESS_LOG = True

@@ -28,8 +28,7 @@ def admin_login(request: HttpRequest) -> HttpResponse:
     Attempts are limited per address (429), and the session lasts ADMIN_SESSION_AGE, a working day.
     """
     limit = LimiteEntradas()
-    # The throttle reads nothing that only DRF's request has (see EntrarView, which uses it too).
-    if request.method == "POST" and not limit.allow_request(request, None):  # type: ignore[arg-type]
+    if request.method == "POST" and not limit.allow_request(request, None):
         return _error(request, DEMASIADOS, status=429, retry_after=limit.retry_after)
     response = admin.site.login(request)
     if request.method == "POST" and request.user.is_authenticated:

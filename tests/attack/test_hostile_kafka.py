@@ -35,7 +35,7 @@ from stock import reposicion as stock_services
 from stock.models import Aviso, Carro
 from tests.attack.conftest import seed_all
 from tests.stack import wait_until
-from tests.support.people import evento, formulario, pagado
+from tests.support.people import make_event, make_form, make_paid_form
 from ventas import calendario
 from ventas.events import VentaRegistrada
 from ventas.models import Cuenta, Semana, Venta
@@ -155,7 +155,7 @@ class Good:
         return made[topic](chance)
 
     def _form(self, chance: random.Random) -> Event:
-        form = evento(chance.choice([formulario, pagado])(), time=datetime.now(UTC))
+        form = make_event(chance.choice([make_form, make_paid_form])(), time=datetime.now(UTC))
         self.forms.append(form.inscripcion_id)
         return form
 

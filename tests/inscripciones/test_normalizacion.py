@@ -1,4 +1,4 @@
-"""Normal forms: whatever the punctuation, one form; whatever is wrong, a reason in Spanish."""
+"""Normal forms: one per value, however it is typed; a reason in Spanish for what is wrong."""
 
 import unicodedata
 
@@ -7,35 +7,35 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from inscripciones import normalizacion
-from tests.support.people import un_rut
+from tests.support.people import make_rut
 
-NUMEROS = st.integers(1_000_000, 99_999_999)
+NUMBERS = st.integers(1_000_000, 99_999_999)
 
 
 @given(
-    NUMEROS,
+    NUMBERS,
     st.sampled_from(
         ["{}.{}.{}-{}", "{}{}{}-{}", "{}{}{}{}", "{},{},{}–{}", " {} {} {} {} ", "0{}.{}.{}-{}", "CL{}{}{}-{}"]
     ),
 )
-def test_a_rut_has_one_normal_form_whatever_its_punctuation(numero: int, escrito: str) -> None:
-    cuerpo, digito = un_rut(numero).split("-")
-    texto = escrito.format(cuerpo[:-6], cuerpo[-6:-3], cuerpo[-3:], digito.lower())
-    assert normalizacion.rut(texto) == f"{cuerpo}-{digito}"
+def test_a_rut_has_one_normal_form(number: int, pattern: str) -> None:
+    body, digit = make_rut(number).split("-")
+    texto = pattern.format(body[:-6], body[-6:-3], body[-3:], digit.lower())
+    assert normalizacion.rut(texto) == f"{body}-{digit}"
 
 
-@given(NUMEROS, st.sampled_from("0123456789K"))
-def test_a_rut_with_another_check_digit_is_refused(numero: int, digito: str) -> None:
-    cuerpo, bueno = un_rut(numero).split("-")
-    if digito != bueno:
+@given(NUMBERS, st.sampled_from("0123456789K"))
+def test_a_wrong_check_digit_is_refused(number: int, digit: str) -> None:
+    body, right = make_rut(number).split("-")
+    if digit != right:
         with pytest.raises(ValueError, match="dígito verificador"):
-            normalizacion.rut(f"{cuerpo}-{digito}")
+            normalizacion.rut(f"{body}-{digit}")
 
 
 @pytest.mark.parametrize(
     "texto", ["", "-", "123", "hola", "12.345.678", "12.345.67A-5", "123.456.789.012-3", "١٢٣٤٥٦٧٨-5"]
 )
-def test_what_is_no_rut_is_refused(texto: str) -> None:
+def test_an_invalid_rut_is_refused(texto: str) -> None:
     with pytest.raises(ValueError, match="RUT"):
         normalizacion.rut(texto)
 
@@ -59,7 +59,7 @@ def test_a_telephone_has_one_normal_form(texto: str) -> None:
 @pytest.mark.parametrize(
     "texto", ["", "8765 4321", "+54 9 11 8765 4321", "+1 202 555 0100", "98765432a", "1" * 9, "+569876543210"]
 )
-def test_what_is_no_chilean_telephone_is_refused(texto: str) -> None:
+def test_a_telephone_abroad_is_refused(texto: str) -> None:
     with pytest.raises(ValueError, match="teléfono"):
         normalizacion.telefono(texto)
 
@@ -69,13 +69,13 @@ def test_there_are_346_comunas() -> None:
 
 
 @pytest.mark.parametrize("nombre", normalizacion.comunas())
-def test_a_comuna_is_found_without_case_or_accents(nombre: str) -> None:
-    sin_acentos = unicodedata.normalize("NFKD", nombre).encode("ascii", "ignore").decode()
-    assert normalizacion.comuna(nombre) == normalizacion.comuna(f" {sin_acentos.upper()} ") == nombre
+def test_a_comuna_needs_no_case_or_accents(nombre: str) -> None:
+    plain = unicodedata.normalize("NFKD", nombre).encode("ascii", "ignore").decode()
+    assert normalizacion.comuna(nombre) == normalizacion.comuna(f" {plain.upper()} ") == nombre
 
 
 @pytest.mark.parametrize("texto", ["", "Macondo", "Buenos Aires", "123"])
-def test_what_is_no_comuna_is_refused(texto: str) -> None:
+def test_an_unknown_comuna_is_refused(texto: str) -> None:
     with pytest.raises(ValueError, match="comuna"):
         normalizacion.comuna(texto)
 
@@ -86,13 +86,13 @@ def test_names_keep_their_accents(nombre: str) -> None:
 
 
 @pytest.mark.parametrize("texto", ["", "7", "123 456", "<b>Rosa</b>", "rosa_peña", "a@b.cl", "Rosa\x07Peña"])
-def test_what_is_no_name_is_refused(texto: str) -> None:
+def test_an_invalid_name_is_refused(texto: str) -> None:
     with pytest.raises(ValueError, match="nombre"):
         normalizacion.nombre(texto)
 
 
 @pytest.mark.parametrize("texto", ["www.premio-gratis.com Rosa", "premio.cl", "http://premio.cl", "Rosa x@premio.cl"])
-def test_a_name_carries_no_address_into_a_mail(texto: str) -> None:
+def test_a_name_carries_no_web_address(texto: str) -> None:
     with pytest.raises(ValueError, match="nombre"):
         normalizacion.nombre(texto)
 
@@ -111,8 +111,8 @@ def test_aliases_are_one_mailbox(correo: str, buzon: str) -> None:
 
 
 @given(st.text(max_size=40))
-def test_a_normal_form_is_its_own_normal_form(texto: str) -> None:
-    for normalizar in (
+def test_normalising_twice_changes_nothing(texto: str) -> None:
+    for normalise in (
         normalizacion.rut,
         normalizacion.telefono,
         normalizacion.comuna,
@@ -120,7 +120,7 @@ def test_a_normal_form_is_its_own_normal_form(texto: str) -> None:
         normalizacion.comprobante,
     ):
         try:
-            normal = normalizar(texto)
+            normal = normalise(texto)
         except ValueError:
             continue
-        assert normalizar(normal) == normal
+        assert normalise(normal) == normal
