@@ -4,6 +4,8 @@
         "SOURCE": "bookshop",                          # required
         "NAMESPACE": "https://bookshop.example/events",  # required
         "CONTRACTS": BASE_DIR / "contracts",           # required by `check_event_schemas`
+        "TITLE": "The bookshop",                       # in the documentation of events
+        "DESCRIPTION": "Orders and deliveries.",       # in the documentation of events
     }
 
 Read once, when Django loads the engine. `telemetry.logs` is not configured here, because settings modules call it.
@@ -21,6 +23,8 @@ _DEFAULTS: Final[dict[str, Any]] = {
     "NAMESPACE": "",
     "PREFIX": "",
     "CONTRACTS": "",
+    "TITLE": "",
+    "DESCRIPTION": "",
 }
 
 
@@ -49,3 +53,7 @@ PREFIX: Final[str] = _values["PREFIX"] or SOURCE
 
 # The folder of frozen event schemas.
 CONTRACTS: Final[Path] = Path(_values["CONTRACTS"])
+
+# The product's name (SOURCE by default) and a sentence about its events, in their documentation.
+TITLE: Final[str] = _values["TITLE"] or SOURCE
+DESCRIPTION: Final[str] = _values["DESCRIPTION"]

@@ -8,7 +8,7 @@ from django.shortcuts import render
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from kafka_bridge.brokers import client
-from kafka_bridge.docs import asyncapi
+from kafka_bridge.docs import asyncapi, events_page
 from kafka_bridge.monitoring import scrape
 
 KAFKA_SECONDS: Final = 0.2  # only told, and Kubernetes waits for one second by default
@@ -36,9 +36,9 @@ def asyncapi_document(_request: HttpRequest) -> HttpResponse:
     return JsonResponse(asyncapi.document(), json_dumps_params={"ensure_ascii": False, "indent": 2})
 
 
-def events_page(request: HttpRequest) -> HttpResponse:
-    """The same for people, in Spanish."""
-    return render(request, "kafka_bridge/eventos.html", {"topics": asyncapi.page()})
+def events(request: HttpRequest) -> HttpResponse:
+    """Show the same to people, in the language of the project."""
+    return render(request, "kafka_bridge/events.html", events_page.context())
 
 
 def _database_answers() -> bool:

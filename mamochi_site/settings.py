@@ -116,6 +116,8 @@ KAFKA_BRIDGE = {
     "SOURCE": "mamochi",
     "NAMESPACE": "https://mamochi.cl/events",
     "CONTRACTS": BASE_DIR / "tests" / "contracts",
+    "TITLE": "MAMOCHI",
+    "DESCRIPTION": "Los eventos del gremio de los maestros motehuesilleros de Chile, en Apache Kafka.",
 }
 KAFKA_BOOTSTRAP_SERVERS = required("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:9092")
 KAFKA_CLIENT_CONFIG: dict[str, str] = {

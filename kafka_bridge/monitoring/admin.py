@@ -11,7 +11,7 @@ from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 
-from kafka_bridge.admin_base import PageAdmin
+from kafka_bridge.admin_base import AdminPage
 from kafka_bridge.brokers.cluster_state import TopicState
 from kafka_bridge.models import Panorama, Rastro
 from kafka_bridge.monitoring import overview
@@ -25,7 +25,7 @@ REMEMBERED_SECONDS: Final = 1.0  # however many people watch
 
 
 @admin.register(Panorama)
-class PanoramaAdmin(PageAdmin):
+class PanoramaAdmin(AdminPage):
     """Brokers, topics, consumers, outbox and dead letters, as they are now."""
 
     title = "Panorama de Kafka"
@@ -47,7 +47,7 @@ class PanoramaAdmin(PageAdmin):
 
     def data(self, request: HttpRequest) -> JsonResponse:
         """The tables again, and the figures that the page's script plots."""
-        self.demand(request)
+        self.require_view_permission(request)
         seen = overview.recent(REMEMBERED_SECONDS)
         html = render_to_string("kafka_bridge/admin/panorama_tables.html", tables(seen), request)
         return JsonResponse({"html": html, **figures(seen)}, headers={"Cache-Control": "no-store"})
@@ -109,7 +109,7 @@ def _group_row(group: GroupState) -> dict[str, Any]:
 
 
 @admin.register(Rastro)
-class RastroAdmin(PageAdmin):
+class RastroAdmin(AdminPage):
     """Follows one event by its id, or by the id of the enrolment or the sale that it is about."""
 
     title = "Rastro de un evento"

@@ -26,7 +26,7 @@ from inscripciones.models import Inscripcion, Maestro, Usuario
 from kafka_bridge.brokers import topic_admin, watermarks
 from kafka_bridge.consuming.handlers import Consumer, consumers
 from kafka_bridge.consuming.runner import Runner
-from kafka_bridge.docs.asyncapi import example_of
+from kafka_bridge.docs.examples import example_of
 from kafka_bridge.events.codec import encode
 from kafka_bridge.events.event import Event, registered
 from kafka_bridge.models import ConsumerOffset, DeadLetter

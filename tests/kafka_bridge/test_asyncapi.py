@@ -13,7 +13,7 @@ from django.core.management import CommandError, call_command
 from django.test import Client
 
 from kafka_bridge.consuming.handlers import consumers
-from kafka_bridge.docs import asyncapi
+from kafka_bridge.docs import asyncapi, examples
 from kafka_bridge.events.codec import decode, encode
 from kafka_bridge.events.event import registered
 
@@ -102,10 +102,10 @@ def test_an_example_is_a_message_that_consumers_would_take(event: Any) -> None:
     message = asyncapi.document()["components"]["messages"][event.type]
     example = message["examples"][0]
     jsonschema.Draft7Validator(message["payload"]).validate(example["payload"])
-    jsonschema.Draft7Validator(asyncapi.document()["components"]["schemas"]["cabeceras"]).validate(example["headers"])
+    jsonschema.Draft7Validator(asyncapi.document()["components"]["schemas"]["headers"]).validate(example["headers"])
     decoded = decode(example["headers"], json.dumps(example["payload"]).encode())
-    assert decoded == asyncapi.example_of(event)
-    assert encode(decoded).key.decode() == str(getattr(decoded, asyncapi.key_field(event)))
+    assert decoded == examples.example_of(event)
+    assert encode(decoded).key.decode() == str(getattr(decoded, examples.key_field(event)))
 
 
 @pytest.mark.parametrize("event", EVENTS)

@@ -551,11 +551,11 @@ def test_the_list_shows_what_is_pending_and_filters(staff: Client, make_letter: 
         return set(staff.get(LIST, query).context["cl"].result_list)
 
     assert shown() == {old, new}
-    assert shown(estado="todos") == {old, new, done}
-    assert shown(estado="discarded") == {done}
+    assert shown(state="any") == {old, new, done}
+    assert shown(state="discarded") == {done}
     assert shown(reason__exact="schema") == {new}
-    assert shown(antiguedad="dia") == {new}
-    assert shown(antiguedad="mas-de-un-dia") == {old}
+    assert shown(age="day") == {new}
+    assert shown(age="over-a-day") == {old}
     assert shown(consumer=old.consumer) == {old, new}
     assert shown(consumer="otro") == set()
     assert shown(q=str(reading.event_id(old)).upper()) == {old}
@@ -663,7 +663,7 @@ def test_the_command_fails_and_says_why_where_some_do_not_fit(
     assert "1 refused: «n»: falta este campo obligatorio." in capsys.readouterr().out
 
 
-@pytest.mark.parametrize(("user", "told"), [(["--user", "nadie"], "no user"), ([], "on whose behalf")])
+@pytest.mark.parametrize(("user", "told"), [(["--user", "nadie"], "no user"), ([], "Give the username")])
 def test_without_a_user_who_is_known_nothing_is_done(make_letter: MakeLetter, user: list[str], told: str) -> None:
     make_letter()
     with pytest.raises(CommandError, match=told):

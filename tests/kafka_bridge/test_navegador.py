@@ -59,7 +59,7 @@ def test_the_pages_about_kafka_fit_a_phone(telefono: Page) -> None:
         attempts=1,
     )
     one = f"deadletter/{letter.pk}"
-    for path in ("deadletter/", f"{one}/change/", f"{one}/reenviar/", "panorama/", f"rastro/?id={uuid4()}"):
+    for path in ("deadletter/", f"{one}/change/", f"{one}/replay/", "panorama/", f"rastro/?id={uuid4()}"):
         answer = telefono.goto(f"/admin/kafka_bridge/{path}")
         assert answer is not None
         assert answer.ok, path

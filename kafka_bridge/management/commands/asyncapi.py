@@ -1,4 +1,4 @@
-"""`manage.py asyncapi`: writes the AsyncAPI document that /api/asyncapi/ serves."""
+"""`manage.py asyncapi`: write the AsyncAPI document that /api/asyncapi/ serves."""
 
 import json
 from argparse import ArgumentParser
@@ -11,10 +11,10 @@ from kafka_bridge.docs import asyncapi
 
 
 class Command(BaseCommand):
-    help = "Writes the AsyncAPI 3 document of all events, topics and consumers, as JSON."
+    help = "Write the AsyncAPI 3 document of all events, topics and consumers as JSON."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--output", type=Path, help="a file, instead of standard output")
+        parser.add_argument("--output", type=Path, help="write to this file instead of standard output")
 
     def handle(self, *args: Any, **options: Any) -> None:
         text = json.dumps(asyncapi.document(), indent=2, ensure_ascii=False)
