@@ -2,6 +2,7 @@
 
 from django.contrib import admin
 
+from gremio.formats import pesos
 from ventas.admin.comun import AsientoFilter, CuentaAcotada, DeUnMaestro, ProductoFilter, SemanaFilter, SoloLectura
 from ventas.models import (
     Anulacion,
@@ -9,7 +10,6 @@ from ventas.models import (
     Venta,
 )
 from ventas.semanas import calendario
-from ventas.templatetags.pesos import pesos
 
 
 @admin.register(Venta)

@@ -10,6 +10,7 @@ from import_export.formats.base_formats import CSV, XLSX
 from unfold.contrib.import_export.forms import SelectableFieldsExportForm
 from unfold.decorators import display
 
+from gremio.formats import pesos
 from ventas.admin.comun import DeUnMaestro
 from ventas.admin.export import ReporteResource
 from ventas.models import (
@@ -17,7 +18,6 @@ from ventas.models import (
 )
 from ventas.semanas import envios
 from ventas.tasks import insinuar_envio
-from ventas.templatetags.pesos import pesos
 
 
 @admin.register(ReporteSemanal)

@@ -9,6 +9,7 @@ from django.template.response import TemplateResponse
 from unfold.decorators import display
 from unfold.views import ChangeList
 
+from gremio.formats import miles, pesos
 from ventas.admin.comun import SoloLectura
 from ventas.charts import barras
 from ventas.models import (
@@ -16,7 +17,6 @@ from ventas.models import (
     Semana,
 )
 from ventas.semanas import calendario, reports
-from ventas.templatetags.pesos import miles, pesos
 
 SEMANAS_DEL_GRAFICO: Final = 12
 

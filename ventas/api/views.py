@@ -19,6 +19,7 @@ from rest_framework.response import Response
 from rest_framework.reverse import reverse
 from rest_framework.viewsets import GenericViewSet
 
+from gremio.formats import pesos
 from kafka_bridge.publishing.producer import publish
 from kafka_bridge.publishing.rest import idempotent_id
 from ventas.api import catalogo, entrada, filters
@@ -39,7 +40,6 @@ from ventas.api.serializers import (
 from ventas.events import VentaAnulada, VentaRegistrada
 from ventas.models import Producto, Venta
 from ventas.semanas import calendario, reports
-from ventas.templatetags.pesos import pesos
 
 UUID_REGEX = "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 DESDE = OpenApiParameter("desde", OpenApiTypes.STR, description="Fecha (2026-11-23) o momento desde el que se vendió.")

@@ -12,8 +12,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from gremio.formats import pesos
 from mamochi_site.local.demo.scene import Puesto, Scene
-from ventas.templatetags.pesos import pesos
 
 WIDE: Final = 110  # columns from which everything fits side by side
 TALL: Final = 28
