@@ -20,8 +20,8 @@ from kafka_bridge.consuming.runner import Runner
 from kafka_bridge.events.codec import Message, decode, encode
 from kafka_bridge.models import ConsumerOffset
 from ventas import libro
+from ventas.calendario import dia_en_chile, lunes_de
 from ventas.events import VENTAS, VentaRegistrada
-from ventas.semanas.calendario import dia_en_chile, lunes_de
 
 SUMMARY = "contabilidad's rows per second against a bare loop that consumes, decodes and COPYs, and against plain COPY"
 SALES = 100_000

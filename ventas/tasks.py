@@ -8,7 +8,8 @@ from celery import Task, shared_task
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
-from ventas.semanas import calendario, cierre, envios
+from ventas import calendario
+from ventas.semanas import cierre, envios
 
 logger = logging.getLogger(__name__)
 

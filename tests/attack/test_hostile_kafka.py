@@ -35,9 +35,10 @@ from stock.models import Aviso, Carro
 from tests.attack.conftest import seed_all
 from tests.stack import wait_until
 from tests.support.people import evento, formulario, pagado
+from ventas import calendario
 from ventas.events import VentaRegistrada
 from ventas.models import Cuenta, Semana, Venta
-from ventas.semanas import calendario, reports
+from ventas.semanas import reports
 
 pytestmark = pytest.mark.django_db(transaction=True)
 SECONDS = 200.0

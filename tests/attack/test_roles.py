@@ -30,11 +30,11 @@ from stock.seed import GRUPO as DISTRIBUIDORES
 from tests.attack.conftest import seed_all
 from tests.attack.routes import all_views, methods_of
 from tests.support.people import formulario
+from ventas import calendario
 from ventas.api import catalogo
 from ventas.events import VentaRegistrada
 from ventas.models import Venta
 from ventas.seed import GRUPO as CONTADORES
-from ventas.semanas import calendario
 
 pytestmark = pytest.mark.django_db
 OUTSIDE = ("anonymous", "maestro", "other", "revoked", "session")

@@ -23,9 +23,8 @@ from deploy.embedded.mailbox import Mailbox
 from deploy.embedded.processes import Process
 from deploy.embedded.waiting import wait_until
 from tests.ventas.conftest import contabilidad_corriendo, topics, venta
-from ventas import libro, seed
+from ventas import calendario, libro, seed
 from ventas.models import Cuenta, ReporteSemanal, Semana
-from ventas.semanas import calendario
 
 __all__ = ["topics"]  # a fixture
 pytestmark = [

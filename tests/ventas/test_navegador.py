@@ -11,8 +11,9 @@ from django.core.mail import EmailMultiAlternatives
 from playwright.sync_api import Page, Request
 
 from tests.support.browser import BROWSER_TEST, chromium
+from ventas import calendario
 from ventas.models import Cuenta, ReporteSemanal
-from ventas.semanas import calendario, emails
+from ventas.semanas import emails
 from ventas.semanas.reports import Dia, Resumen
 
 pytestmark = BROWSER_TEST

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from ventas.semanas import calendario
+from ventas import calendario
 
 MOMENTOS = st.datetimes(datetime(2019, 1, 1), datetime(2031, 1, 1), timezones=st.just(UTC))
 DIAS = st.dates(date(2000, 1, 3), date(2999, 12, 1))

@@ -17,9 +17,9 @@ from deploy.embedded.mailbox import Mailbox
 from deploy.embedded.waiting import wait_until
 from kafka_bridge.publishing import producer
 from tests.ventas.conftest import SECONDS, contabilidad_corriendo, venta
-from ventas import libro, seed, tasks
+from ventas import calendario, libro, seed, tasks
 from ventas.models import Cuenta, ReporteSemanal, Semana, Venta
-from ventas.semanas import calendario, cierre, envios
+from ventas.semanas import cierre, envios
 from ventas.semanas.envios import Barrido
 
 

@@ -13,10 +13,9 @@ from rest_framework.test import APIClient
 from deploy.embedded.waiting import wait_until
 from kafka_bridge.models import OutboxMessage
 from tests.ventas.conftest import AHORA, SECONDS, anulacion, contabilidad_corriendo, venta
-from ventas import libro
+from ventas import calendario, libro
 from ventas.api import catalogo, pagination
 from ventas.models import Insumo, Producto, Venta
-from ventas.semanas import calendario
 
 VENTAS = "/api/v1/ventas/"
 RESUMEN = "/api/v1/ventas/resumen/"

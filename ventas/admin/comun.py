@@ -10,13 +10,13 @@ from django.utils import timezone
 from django.utils.functional import cached_property
 from unfold.admin import ModelAdmin
 
+from ventas import calendario
 from ventas.models import (
     Cuenta,
     Producto,
     Semana,
     Venta,
 )
-from ventas.semanas import calendario
 
 SE_CUENTAN: Final = 10_000
 NOMBRE: Final = Subquery(Cuenta.objects.filter(maestro_id=OuterRef("maestro_id")).values("nombre")[:1])

@@ -5,8 +5,8 @@ from typing import Any, ClassVar, Final
 from import_export import resources
 from import_export.fields import Field
 
+from ventas import calendario
 from ventas.models import ReporteSemanal
-from ventas.semanas import calendario
 from ventas.semanas.reports import TOTALES
 
 FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n")  # OWASP, CSV injection

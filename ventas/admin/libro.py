@@ -3,13 +3,13 @@
 from django.contrib import admin
 
 from gremio.formats import pesos
+from ventas import calendario
 from ventas.admin.comun import AsientoFilter, CuentaAcotada, DeUnMaestro, ProductoFilter, SemanaFilter, SoloLectura
 from ventas.models import (
     Anulacion,
     Cuenta,
     Venta,
 )
-from ventas.semanas import calendario
 
 
 @admin.register(Venta)

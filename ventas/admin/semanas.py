@@ -10,13 +10,14 @@ from unfold.decorators import display
 from unfold.views import ChangeList
 
 from gremio.formats import miles, pesos
+from ventas import calendario
 from ventas.admin.comun import SoloLectura
 from ventas.charts import barras
 from ventas.models import (
     ReporteSemanal,
     Semana,
 )
-from ventas.semanas import calendario, reports
+from ventas.semanas import reports
 
 SEMANAS_DEL_GRAFICO: Final = 12
 
@@ -60,12 +61,14 @@ class SemanaAdmin(SoloLectura):
 
     list_display = ["codigo", "dias", "estado_", "ventas", "ingresos", "ganancias", "reportes", "falta"]
     list_filter = ["estado"]
-    list_before_template = "ventas/admin/semanas.html"
+    list_before_template = "ventas/admin/semanas.html"  # type: ignore[assignment]  # unfold says: None
     fields = ["codigo", "dias", "estado", "hasta", "espera", "advertencia", "cerrada_en", "fines"]
     readonly_fields = ["codigo", "dias"]
     list_per_page = 26
 
-    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
+    def get_changelist(  # type: ignore[override]  # unfold says: an instance
+        self, request: HttpRequest, **kwargs: Any
+    ) -> type[ChangeList]:
         return SemanasConTotales
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:

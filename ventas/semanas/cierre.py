@@ -17,8 +17,9 @@ from kafka_bridge.exceptions import KafkaUnavailable
 from kafka_bridge.models import DeadLetter
 from kafka_bridge.publishing import outbox
 from kafka_bridge.publishing.producer import DEADLINE_MS
+from ventas import calendario
 from ventas.models import Semana
-from ventas.semanas import calendario, reports
+from ventas.semanas import reports
 
 logger = logging.getLogger(__name__)
 

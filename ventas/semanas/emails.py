@@ -10,8 +10,8 @@ from django.core.mail import EmailMultiAlternatives
 from django.template.loader import render_to_string
 from django.urls import reverse
 
+from ventas import calendario
 from ventas.models import Cuenta, ReporteSemanal
-from ventas.semanas import calendario
 from ventas.semanas.reports import Resumen
 
 ASUNTO: Final = "Tu semana en MAMOCHI"

@@ -31,8 +31,9 @@ from django.db import connection, transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
+from ventas import calendario
 from ventas.models import Cuenta, Producto, ReporteSemanal
-from ventas.semanas import calendario, emails, reports
+from ventas.semanas import emails, reports
 from ventas.semanas.reports import Resumen
 
 logger = logging.getLogger(__name__)

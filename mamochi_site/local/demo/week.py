@@ -7,8 +7,8 @@ from datetime import datetime
 
 from django_celery_beat.models import ClockedSchedule, PeriodicTask
 
+from ventas import calendario
 from ventas.seed import CERRAR_LUNES
-from ventas.semanas import calendario
 
 
 @contextmanager
