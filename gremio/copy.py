@@ -6,12 +6,14 @@ from django.db import IntegrityError, connection, transaction
 from psycopg import sql
 from psycopg.errors import UniqueViolation
 
+Row = Sequence[object]
 
-def copy_unless_duplicated(table: str, columns: Mapping[str, str], rows: Iterable[Sequence[object]]) -> bool:
+
+def copy_unless_duplicated(table: str, columns: Mapping[str, str], rows: Iterable[Row]) -> bool:
     """Insert all the rows with COPY and return True, or insert none of them and return False.
 
-    The result is False if a row breaks a unique constraint, because it is in the table already (a
-    replay, a retry) or twice in `rows`. The caller then inserts the rows with a slower statement that
+    The result is False if a row breaks a unique constraint: it is in the table already (a replay, a
+    retry), or it is twice in `rows`. The caller then inserts the rows with a slower statement that
     skips duplicates. Every other error is raised.
 
     `columns`: the table's columns and their PostgreSQL types, in the order of a row's values.
@@ -26,7 +28,7 @@ def copy_unless_duplicated(table: str, columns: Mapping[str, str], rows: Iterabl
     return True
 
 
-def _copy(table: str, columns: Mapping[str, str], rows: Iterable[Sequence[object]]) -> None:
+def _copy(table: str, columns: Mapping[str, str], rows: Iterable[Row]) -> None:
     statement = sql.SQL("COPY {table} ({columns}) FROM STDIN (FORMAT BINARY)").format(
         table=sql.Identifier(table), columns=sql.SQL(", ").join(map(sql.Identifier, columns))
     )

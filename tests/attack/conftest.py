@@ -33,7 +33,6 @@ def seed_all() -> None:
     """What the migrations brought and transactional tests before these may have emptied."""
     inscripciones_seed.sembrar(apps)
     stock_seed.sembrar(apps)
-    stock_seed.sembrar_grupo(apps)
     ventas_seed.sembrar_catalogo()
     ventas_seed.sembrar_grupo(apps)
 
