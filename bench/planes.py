@@ -97,13 +97,13 @@ def questions() -> dict[str, Question]:
     ventas, last = reverse("ventas:venta-list"), MONDAY + (WEEKS - 1) * calendario.SEMANA
     suyas = Venta.objects.filter(maestro_id=BUSIEST).order_by("-vendida_en", "-id")
     between = {"desde": MONDAY.isoformat(), "hasta": last.isoformat()}
-    cursor = pagination._cursor(suyas[DEPTH])
+    cursor = pagination.cursor_after(suyas[DEPTH])
     una = suyas[DEPTH + 1]
     Venta.objects.filter(pk=una.pk).update(id=VentaRegistrada.derive_id(BUSIEST, una.venta_id))  # as if by an event
     detalle = reverse("ventas:venta-detail", args=[una.venta_id])
     return {
         "first page by date": lambda: maestro.get(ventas, between, **HTTPS),
-        f"page {DEPTH // pagination.TAMANO} by date": lambda: maestro.get(
+        f"page {DEPTH // pagination.PAGE_SIZE} by date": lambda: maestro.get(
             ventas, between | {"cursor": cursor}, **HTTPS
         ),
         "one day": lambda: maestro.get(ventas, {"desde": last.isoformat(), "hasta": last.isoformat()}, **HTTPS),

@@ -137,7 +137,7 @@ class Run:
     def _close_the_week(self) -> bool:
         """By Celery Beat, through its schedule's row, as on Mondays."""
         self._say("Celery Beat closes the week")
-        due = ReporteSemanal.objects.exclude(envio=ReporteSemanal.Envio.ENVIADO)
+        due = ReporteSemanal.objects.exclude(envio=ReporteSemanal.EstadoCorreo.ENVIADO)
         with closing_now(timezone.now()):
             return self._until(
                 lambda: ReporteSemanal.objects.exists() and not due.exists(), "the weekly e-mails were not sent"

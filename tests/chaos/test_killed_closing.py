@@ -96,7 +96,7 @@ def writing_reports() -> set[int]:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-            " AND query LIKE '%%WITH totales AS%%' AND pid <> pg_backend_pid()",
+            " AND query LIKE '%%INSERT INTO ventas_reportesemanal%%' AND pid <> pg_backend_pid()",
         )
         return {pid for (pid,) in cursor.fetchall()}
 
@@ -151,7 +151,7 @@ def test_a_closing_that_is_killed_ten_times_sends_each_mail_once(
             kill()
         start()
         suyos = ReporteSemanal.objects.filter(semana=vencida.lunes, maestro_id__in=Cuenta.objects.values("maestro_id"))
-        wait_until(lambda: suyos.filter(envio=ReporteSemanal.Envio.ENVIADO).count() == MAESTROS, SECONDS)
+        wait_until(lambda: suyos.filter(envio=ReporteSemanal.EstadoCorreo.ENVIADO).count() == MAESTROS, SECONDS)
     ids = Counter(str(mail.message["Message-ID"]) for mail in mailbox.mails(subject="Tu semana en MAMOCHI"))
     own = {id_: times for id_, times in ids.items() if calendario.codigo(vencida.lunes) in id_}
     assert len(own) == suyos.count() == MAESTROS

@@ -66,8 +66,8 @@ def hold_mails() -> int:
     """
     cierre.retener_correos(ahora=timezone.now())
     letters = Envio.objects.filter(estado__in=Envio.ABIERTOS).update(estado=Envio.Estado.DETENIDO)
-    reports = ReporteSemanal.objects.filter(envio=ReporteSemanal.Envio.PENDIENTE)
-    return letters + reports.update(envio=ReporteSemanal.Envio.FALLIDO, respuesta=RETENIDO)
+    reports = ReporteSemanal.objects.filter(envio=ReporteSemanal.EstadoCorreo.PENDIENTE)
+    return letters + reports.update(envio=ReporteSemanal.EstadoCorreo.FALLIDO, respuesta=RETENIDO)
 
 
 def owe_credentials(*, send: bool) -> int:

@@ -151,7 +151,7 @@ def test_a_mail_is_sent_once(mailbox: Mailbox, cuenta: Callable[..., Cuenta]) ->
     assert enviar() == 1
     assert enviar() == 0
     assert len(mailbox.wait_for(to=una.email)) == 1
-    assert ReporteSemanal.objects.get().envio == ReporteSemanal.Envio.ENVIADO
+    assert ReporteSemanal.objects.get().envio == ReporteSemanal.EstadoCorreo.ENVIADO
 
 
 @pytest.mark.django_db
