@@ -90,7 +90,7 @@ class Existencia(models.Model):
         verbose_name = "existencia"
         verbose_name_plural = "existencias"
         ordering = ["carro", "insumo"]
-        constraints = [models.UniqueConstraint(fields=["carro", "insumo"], name="one_stock_a_cart_and_ingredient")]
+        constraints = [models.UniqueConstraint(fields=["carro", "insumo"], name="one_stock_per_cart_and_ingredient")]
         indexes = [models.Index(fields=["carro", "insumo"], condition=Q(cantidad__lte=0), name="stock_that_is_out")]
 
     def __str__(self) -> str:
@@ -205,9 +205,9 @@ class Aviso(models.Model):
         verbose_name_plural = "avisos"
         ordering = ["-abierto_en", "-id"]
         constraints = [
-            models.UniqueConstraint(fields=["aviso_id", "insumo"], name="one_row_a_notice_and_ingredient"),
+            models.UniqueConstraint(fields=["aviso_id", "insumo"], name="one_row_per_notice_and_ingredient"),
             models.UniqueConstraint(
-                fields=["carro", "insumo"], condition=Q(estado="abierto"), name="one_open_notice_a_cart_and_ingredient"
+                fields=["carro", "insumo"], condition=Q(estado="abierto"), name="one_open_notice_per_cart_and_ingredient"
             ),
             models.CheckConstraint(
                 condition=Q(estado="abierto", cerrado_en=None) | (~Q(estado="abierto") & Q(cerrado_en__isnull=False)),
