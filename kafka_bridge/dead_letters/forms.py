@@ -1,8 +1,9 @@
 """Forms and filters of the admin of dead letters."""
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import Any, Final, NamedTuple, cast
+from typing import Any, Final, cast
 
 import msgspec
 from django import forms
@@ -48,7 +49,8 @@ class StateFilter(admin.SimpleListFilter):
         return self.value() or str(DeadLetter.State.OPEN)
 
 
-class Age(NamedTuple):
+@dataclass(frozen=True)
+class Age:
     """One choice of the filter by age: rows younger, or older, than `limit`."""
 
     label: Promise
