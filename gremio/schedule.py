@@ -4,7 +4,7 @@ from typing import Any
 
 
 def run_every(apps: Any, seconds: int, *, name: str, task: str, description: str) -> None:
-    """Add a periodic task if no row has that name; a call of it expires when the next one is due.
+    """Add a periodic task if no row has that name; each call expires when the next one is due.
 
     `apps`: a migration's registry, or Django's. `name` and `description` are shown to staff, in
     Spanish.

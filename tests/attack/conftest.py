@@ -33,7 +33,6 @@ def seed_all() -> None:
     """Write the rows of the migrations again: transactional tests may have emptied the tables."""
     inscripciones_seed.sembrar(apps)
     stock_seed.sembrar(apps)
-    stock_seed.sembrar_grupo(apps)
     ventas_seed.sembrar_catalogo()
     ventas_seed.sembrar_grupo(apps)
 

@@ -31,7 +31,7 @@ from kafka_bridge.docs.examples import example_of
 from kafka_bridge.events.codec import encode
 from kafka_bridge.events.event import Event, registered
 from kafka_bridge.models import ConsumerOffset, DeadLetter
-from stock import reposicion as stock_services
+from stock import avisos as stock_avisos
 from stock.models import Aviso, Carro
 from tests.attack.conftest import seed_all
 from tests.stack import wait_until
@@ -160,7 +160,7 @@ class Good:
         return form
 
     def _notice(self, chance: random.Random) -> Event:
-        notice = stock_services.aviso_de_maestro(uuid4(), chance.choice(self.maestros), ["mote"])
+        notice = stock_avisos.aviso_de_maestro(uuid4(), chance.choice(self.maestros), ["mote"])
         self.notices.append(notice.aviso_id)
         return notice
 
@@ -311,7 +311,7 @@ def check_dead_letters(due: Counter[str]) -> None:
 def check_what_comes_after(good: Good) -> None:
     """Demand that absurd but valid events break neither the sweep nor the accounts of the week."""
     now = timezone.now()
-    stock_services.revisar(ahora=now)
+    stock_avisos.revisar(ahora=now)
     assert Semana.objects.count() < 10
     week = calendario.semana_de(now)
     assert reports.resumen(week).cantidad_ventas >= len(good.sales)

@@ -11,6 +11,7 @@ from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from django.conf import settings
 
 from deploy.embedded.mailbox import Mail, Mailbox
+from gremio.formats import pesos
 from inscripciones.events import INSCRIPCIONES, InscripcionRecibida
 from inscripciones.models import Maestro as MaestroRow
 from kafka_bridge.brokers import client, topic_admin, watermarks
@@ -20,7 +21,6 @@ from kafka_bridge.models import DeadLetter, OutboxMessage
 from mamochi_site.local.demo.maestro import CREDENTIALS_SUBJECT
 from mamochi_site.local.demo.scene import Puesto, Scene
 from ventas.models import Producto, Venta, costo_de
-from ventas.templatetags.pesos import pesos
 
 WEEK_SUBJECT: Final = "Tu semana en MAMOCHI"
 # By ingredient code, in the ingredient's unit.

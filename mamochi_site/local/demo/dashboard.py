@@ -13,8 +13,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from gremio.formats import pesos
 from mamochi_site.local.demo.scene import Puesto, Scene
-from ventas.templatetags.pesos import pesos
 
 # From this size on, all panels fit side by side.
 WIDE: Final = 110
