@@ -79,7 +79,7 @@ def send_trace(headers: dict[str, Any], **_: Any) -> None:
 def begin(task_id: str, task: "Task[..., Any]", **_: Any) -> None:
     stack = ExitStack()
     stack.enter_context(traceparent.continued(traceparent.trace_id_of(_header(task, traceparent.HEADER))))
-    stack.enter_context(traceparent.met(_header(task, TRACES) or ()))
+    stack.enter_context(traceparent.joining(_header(task, TRACES) or ()))
     _running[task_id] = stack, time.perf_counter()
 
 

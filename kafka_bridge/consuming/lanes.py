@@ -106,7 +106,7 @@ class _Lane:
         if isinstance(told, CommandError):
             self.explanation = told
             return
-        age, self.pulse.working, registry.beside[self.name] = told
+        age, self.pulse.working, registry.lane_metrics[self.name] = told
         self.heard_at = time.monotonic()
         self.pulse.at = self.heard_at - age
 
@@ -120,7 +120,7 @@ class _Lane:
         self.watcher.join()
         self.channel.close()
         self.pulse.end()
-        registry.beside.pop(self.name, None)
+        registry.lane_metrics.pop(self.name, None)
 
     def must_have_ended_well(self) -> None:
         """Raises CommandError."""

@@ -55,7 +55,7 @@ class Lane:
             with traceparent.continued(traces[0]):
                 yield
             return
-        with traceparent.continued(""), traceparent.met(filter(None, traces), _trace_of_key(records)):
+        with traceparent.continued(""), traceparent.joining(filter(None, traces), _trace_of_key(records)):
             yield
 
     def committed(self, batch: Batch) -> None:
@@ -75,7 +75,9 @@ class Lane:
 
     def _line(self, records: Sequence[Record], dead: int) -> dict[str, Any]:
         line: dict[str, Any] = {"consumer": self.consumer, "lane": self.lane, "messages": len(records)}
-        line |= logs.bounded(_ends(records)) | {"events": len(records) - sum(not record.event for record in records)}
+        line |= logs.ids_summary(_ends(records)) | {
+            "events": len(records) - sum(not record.event for record in records)
+        }
         return line | ({"dead_letters": dead} if dead else {})
 
     def fenced(self) -> None:

@@ -254,8 +254,8 @@ def test_what_processes_count_alike_is_added_up(monkeypatch: pytest.MonkeyPatch)
         return registry
 
     monkeypatch.setattr(scrape, "REGISTRY", counted(2))
-    monkeypatch.setitem(telemetry_registry.beside, "other", list(counted(3).collect()))
-    page = generate_latest(telemetry_registry.own_registry()).decode()
+    monkeypatch.setitem(telemetry_registry.lane_metrics, "other", list(counted(3).collect()))
+    page = generate_latest(telemetry_registry.process_registry()).decode()
     for line in ('test_dead_total{reason="a"} 5.0', 'test_alone_total{lane="2"} 2.0', 'test_alone_total{lane="3"} 3.0',
                  "test_step 3.0", 'test_seconds_bucket{le="2.5"} 1.0', "test_seconds_count 2.0"):  # fmt: skip
         assert page.splitlines().count(line) == 1
