@@ -13,15 +13,15 @@ from inscripciones.admision import maestro_id
 from inscripciones.events import InscripcionAprobada, InscripcionRechazada, InscripcionRecibida
 from inscripciones.models import Envio, Inscripcion, Maestro
 from kafka_bridge.events.event import Event
-from kafka_bridge.monitoring.due_work import Duty, duty, overdue
-from kafka_bridge.monitoring.lookup.registry import Clue, Gap, Ids, Row, tracer
+from kafka_bridge.monitoring.due_work import DueWork, due_work, overdue
+from kafka_bridge.monitoring.lookup.registry import ExpectedEvent, Ids, Limitation, Row, lookup
 
 PACIENCIA: Final = 180.0  # a sweep comes each minute
 INTENTOS: Final = 3  # a mail that failed so often needs a look, though it is still being tried
 
 
-@duty
-def correos(now: datetime) -> Duty:
+@due_work
+def correos(now: datetime) -> DueWork:
     """The e-mails that are due, and those that do not get through."""
     abiertos = ~Q(estado__in=[Envio.Estado.ENVIADO, Envio.Estado.DETENIDO])
     recientes = Q(estado=Envio.Estado.DETENIDO, creado_en__gte=now - timedelta(days=7))
@@ -29,15 +29,15 @@ def correos(now: datetime) -> Duty:
         since=Min("proximo_intento", filter=abiertos & Q(proximo_intento__lte=now)),
         failed=Count("pk", filter=recientes | Q(intentos__gte=INTENTOS)),
     )
-    return Duty(
+    return DueWork(
         work="correos",
         overdue_s=overdue(found["since"], now),
-        patience_s=PACIENCIA,
+        tolerance_s=PACIENCIA,
         late="Hay correos de inscripciones que debieron salir",
-        late_do="Revisa que el worker de Celery y Beat estén corriendo, y que Valkey responda.",
+        late_advice="Revisa que el worker de Celery y Beat estén corriendo, y que Valkey responda.",
         failed=found["failed"],
         failure="correos de inscripciones no llegan a su destino",
-        failure_do="En «correos por enviar» está lo que dijo el servidor: corrige la dirección o el servidor, y reintenta.",
+        failure_advice="En «correos por enviar» está lo que dijo el servidor: corrige la dirección o el servidor, y reintenta.",
     )
 
 
@@ -45,11 +45,11 @@ RECIENTES = 5_000  # forms among which the one behind an event's id is looked fo
 EVENTOS = (InscripcionRecibida, InscripcionAprobada, InscripcionRechazada)
 
 
-@tracer
-def seguir(ids: Ids) -> Iterator[Clue | Row | Gap]:
+@lookup
+def seguir(ids: Ids) -> Iterator[ExpectedEvent | Row | Limitation]:
     """By the enrolment's id, the maestro's, or that of an event of a recent enrolment."""
     if Inscripcion.objects.order_by("-recibida_en")[RECIENTES:].exists():
-        yield Gap(
+        yield Limitation(
             f"los eventos de inscripciones se buscaron entre las {RECIENTES} más recientes",
             "Busca con el id de la inscripción o el del maestro.",
         )
@@ -72,7 +72,7 @@ def _de_eventos(ids: Ids) -> set[UUID]:
     return {pk for pk in recientes if any(evento.derive_id(pk) in ids for evento in EVENTOS)}
 
 
-def _de_inscripcion(fila: Inscripcion) -> Iterator[Clue | Row]:
+def _de_inscripcion(fila: Inscripcion) -> Iterator[ExpectedEvent | Row]:
     estado = f"{fila.get_estado_display()}, vía {fila.via}"
     yield Row(
         what="Inscripción",
@@ -89,8 +89,10 @@ def _de_inscripcion(fila: Inscripcion) -> Iterator[Clue | Row]:
         yield _pista(InscripcionRechazada, fila.pk, str(fila.pk), near=fila.resuelta_en)
 
 
-def _pista(evento: type[Event], pk: UUID, key: str, *, priority: bool = False, near: datetime | None = None) -> Clue:
-    return Clue(id=evento.derive_id(pk), event=evento, key=key, priority=priority, near=near)
+def _pista(
+    evento: type[Event], pk: UUID, key: str, *, priority: bool = False, near: datetime | None = None
+) -> ExpectedEvent:
+    return ExpectedEvent(id=evento.derive_id(pk), event=evento, key=key, priority=priority, near=near)
 
 
 def _correo(envio: Envio) -> Row:

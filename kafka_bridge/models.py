@@ -2,6 +2,7 @@
 
 from django.db import models
 from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
 
 
 class ConsumerOffset(models.Model):
@@ -133,21 +134,21 @@ class Restore(models.Model):
         return f"{self.restored_at:%Y-%m-%d %H:%M}"
 
 
-class Panorama(ConsumerOffset):
-    """No table of its own: gives the admin's page of the whole system its place in the menu and its permission."""
+class OverviewPage(ConsumerOffset):
+    """The admin page of the overview. A model without a table, for its menu entry and permission."""
 
     class Meta:
         proxy = True
         default_permissions = ["view"]
-        verbose_name = "panorama"
-        verbose_name_plural = "panorama"
+        verbose_name = _("overview")
+        verbose_name_plural = _("overview")
 
 
-class Rastro(ConsumerOffset):
-    """No table of its own: the admin's page that follows one event."""
+class LookupPage(ConsumerOffset):
+    """The admin page of lookups. A model without a table, for its menu entry and permission."""
 
     class Meta:
         proxy = True
         default_permissions = ["view"]
-        verbose_name = "rastro de un evento"
-        verbose_name_plural = "rastro de un evento"
+        verbose_name = _("event lookup")
+        verbose_name_plural = _("event lookup")

@@ -6,13 +6,13 @@ from uuid import UUID
 from django.db.models import Q
 from django.urls import reverse
 
-from kafka_bridge.monitoring.lookup.registry import Clue, Ids, Row, tracer
+from kafka_bridge.monitoring.lookup.registry import ExpectedEvent, Ids, Row, lookup
 from stock.events import StockAgotado, StockRepuesto
 from stock.models import Aviso, Movimiento
 
 
-@tracer
-def seguir(ids: Ids) -> Iterator[Clue | Row]:
+@lookup
+def seguir(ids: Ids) -> Iterator[ExpectedEvent | Row]:
     """By the event's id, or the notice's."""
     movimientos = list(Movimiento.objects.filter(evento_id__in=ids))
     causados = {StockAgotado.derive_id("automatico", uno.carro_id, uno.evento_id) for uno in movimientos}
@@ -21,7 +21,7 @@ def seguir(ids: Ids) -> Iterator[Clue | Row]:
         yield _de_movimiento(movimiento)
         if movimiento.tipo == Movimiento.Tipo.REPOSICION:
             key, near = str(movimiento.carro_id), movimiento.ocurrido_en
-            yield Clue(id=movimiento.evento_id, event=StockRepuesto, key=key, near=near)
+            yield ExpectedEvent(id=movimiento.evento_id, event=StockRepuesto, key=key, near=near)
     for aviso in avisos:
         yield from _de_aviso(aviso)
 
@@ -45,7 +45,7 @@ def _de_movimiento(movimiento: Movimiento) -> Row:
     )
 
 
-def _de_aviso(aviso: Aviso) -> Iterator[Clue | Row]:
+def _de_aviso(aviso: Aviso) -> Iterator[ExpectedEvent | Row]:
     yield Row(
         what=f"Aviso {aviso.get_origen_display()}",
         state=str(aviso),
@@ -53,7 +53,7 @@ def _de_aviso(aviso: Aviso) -> Iterator[Clue | Row]:
         url=_pagina("aviso", aviso.pk),
     )
     key = str(aviso.carro_id)
-    yield Clue(id=StockAgotado.derive_id(aviso.aviso_id), event=StockAgotado, key=key, near=aviso.abierto_en)
+    yield ExpectedEvent(id=StockAgotado.derive_id(aviso.aviso_id), event=StockAgotado, key=key, near=aviso.abierto_en)
 
 
 def _pagina(modelo: str, pk: int | UUID) -> str:

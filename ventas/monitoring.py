@@ -9,8 +9,8 @@ from django.db.models import Count, Min, Q
 from django.db.models.functions import Coalesce
 from django.urls import reverse
 
-from kafka_bridge.monitoring.due_work import Duty, duty, overdue
-from kafka_bridge.monitoring.lookup.registry import Clue, Gap, Ids, Row, tracer
+from kafka_bridge.monitoring.due_work import DueWork, due_work, overdue
+from kafka_bridge.monitoring.lookup.registry import ExpectedEvent, Ids, Limitation, Row, lookup
 from ventas.events import VentaAnulada, VentaRegistrada
 from ventas.models import Anulacion, Cuenta, ReporteSemanal, Semana, Venta
 
@@ -19,21 +19,21 @@ PACIENCIA_DE_CORREOS: Final = 1_800.0  # thousands of mails go out at CORREOS_PO
 VIGENCIA: Final = timedelta(days=15)  # for how long a report that was not sent is worth a person's time
 
 
-@duty
-def cierre(now: datetime) -> Duty:
+@due_work
+def cierre(now: datetime) -> DueWork:
     """The oldest week that is over and not closed."""
     vencidas = Semana.objects.exclude(estado=Semana.Estado.CERRADA).filter(hasta__lte=now)
-    return Duty(
+    return DueWork(
         work="cierre",
         overdue_s=overdue(vencidas.aggregate(since=Min("hasta"))["since"], now),
-        patience_s=PACIENCIA_DE_CIERRE,
+        tolerance_s=PACIENCIA_DE_CIERRE,
         late="Hay una semana sin cerrar, que terminó",
-        late_do="En «semanas» dice qué espera. Revisa que Beat y el worker de Celery estén corriendo.",
+        late_advice="En «semanas» dice qué espera. Revisa que Beat y el worker de Celery estén corriendo.",
     )
 
 
-@duty
-def reportes(now: datetime) -> Duty:
+@due_work
+def reportes(now: datetime) -> DueWork:
     """The weekly e-mails that are due, and those that were given up or held."""
     pendientes = Q(envio=ReporteSemanal.Envio.PENDIENTE)
     fallidos = Q(envio=ReporteSemanal.Envio.FALLIDO, semana_id__gte=(now - VIGENCIA).date())
@@ -43,26 +43,26 @@ def reportes(now: datetime) -> Duty:
         .annotate(debido=debido)
         .aggregate(since=Min("debido", filter=pendientes & Q(debido__lte=now)), failed=Count("pk", filter=fallidos))
     )
-    return Duty(
+    return DueWork(
         work="reportes",
         overdue_s=overdue(found["since"], now),
-        patience_s=PACIENCIA_DE_CORREOS,
+        tolerance_s=PACIENCIA_DE_CORREOS,
         late="Hay correos de la semana que debieron salir",
-        late_do="Revisa que el worker de Celery y Beat estén corriendo, y que el servidor de correo responda.",
+        late_advice="Revisa que el worker de Celery y Beat estén corriendo, y que el servidor de correo responda.",
         failed=found["failed"],
         failure="correos de la semana no salieron",
-        failure_do="En «reportes semanales» está lo que dijo el servidor: corrige la dirección, y reenvía.",
+        failure_advice="En «reportes semanales» está lo que dijo el servidor: corrige la dirección, y reenvía.",
     )
 
 
 MAESTROS = 10_000  # for whom a sale's event id is worked out from the client's id
 
 
-@tracer
-def seguir(ids: Ids) -> Iterator[Clue | Row | Gap]:
+@lookup
+def seguir(ids: Ids) -> Iterator[ExpectedEvent | Row | Limitation]:
     """By the event's id, or the sale's."""
     if Cuenta.objects.order_by("pk")[MAESTROS:].exists():
-        yield Gap(
+        yield Limitation(
             f"la venta se buscó entre las de {MAESTROS} maestros, y hay más",
             "Busca con el id del evento: es el «first» o «last» de la línea de su petición en los registros.",
         )
@@ -74,7 +74,7 @@ def seguir(ids: Ids) -> Iterator[Clue | Row | Gap]:
         estado = "aplicada" if anulacion.aplicada else "espera a su venta"
         yield Row(what="Anulación", state=estado, at=anulacion.anulada_en)
         key, near = str(anulacion.maestro_id), anulacion.anulada_en
-        yield Clue(id=anulacion.pk, event=VentaAnulada, key=key, near=near)
+        yield ExpectedEvent(id=anulacion.pk, event=VentaAnulada, key=key, near=near)
 
 
 def _eventos_de(ids: Ids) -> set[UUID]:
@@ -87,12 +87,12 @@ def _anulada(venta: Venta) -> UUID:
     return VentaAnulada.derive_id(venta.maestro_id, venta.venta_id)
 
 
-def _de_venta(venta: Venta) -> Iterator[Clue | Row]:
+def _de_venta(venta: Venta) -> Iterator[ExpectedEvent | Row]:
     anulada = ", anulada" if venta.anulada_en else ""
     contable = f"en la semana del {venta.semana_contable:%d-%m-%Y}{anulada}"
     pagina = reverse("admin:ventas_venta_change", args=[venta.pk])
     yield Row(what="Venta en el libro", state=contable, at=venta.registrada_en, url=pagina)
-    yield Clue(id=venta.pk, event=VentaRegistrada, key=str(venta.maestro_id), near=venta.registrada_en)
+    yield ExpectedEvent(id=venta.pk, event=VentaRegistrada, key=str(venta.maestro_id), near=venta.registrada_en)
     for reporte in ReporteSemanal.objects.filter(semana_id=venta.semana_contable, maestro_id=venta.maestro_id):
         pagina = reverse("admin:ventas_reportesemanal_change", args=[reporte.pk])
         momento = reporte.enviado_en or reporte.creado_en

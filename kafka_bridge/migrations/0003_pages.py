@@ -10,11 +10,11 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
-            name="Panorama",
+            name="OverviewPage",
             fields=[],
             options={
-                "verbose_name": "panorama",
-                "verbose_name_plural": "panorama",
+                "verbose_name": "overview",
+                "verbose_name_plural": "overview",
                 "proxy": True,
                 "default_permissions": ["view"],
                 "indexes": [],
@@ -23,11 +23,11 @@ class Migration(migrations.Migration):
             bases=("kafka_bridge.consumeroffset",),
         ),
         migrations.CreateModel(
-            name="Rastro",
+            name="LookupPage",
             fields=[],
             options={
-                "verbose_name": "rastro de un evento",
-                "verbose_name_plural": "rastro de un evento",
+                "verbose_name": "event lookup",
+                "verbose_name_plural": "event lookup",
                 "proxy": True,
                 "default_permissions": ["view"],
                 "indexes": [],

@@ -320,7 +320,7 @@ def test_a_header_whose_name_is_not_utf8_is_a_dead_letter_and_is_asked_for_once(
     place = (letter.topic, letter.partition, letter.offset)
     message = reader.at_offsets([place], seconds=SECONDS)[place]
     for _ in range(2):  # the second time the client's own answer would be a null pointer
-        assert lookup_kafka._headers_of(message) == {}
+        assert lookup_kafka.readable_headers(message) == {}
 
 
 def test_a_replay_for_a_consumer_that_nobody_knows_is_a_dead_letter(sandbox: Sandbox) -> None:
