@@ -1,0 +1,54 @@
+"""Fixtures of the telemetry's tests."""
+
+import logging
+from collections.abc import Iterator
+from http.server import ThreadingHTTPServer
+from typing import ClassVar
+
+import pytest
+from django.http import HttpRequest, HttpResponse
+from django.test import override_settings
+from django.urls import path
+
+from kafka_bridge.telemetry import probe
+from tests.support.log_lines import LineKeeper, Lines
+from tests.support.sandbox import Sandbox
+
+
+@pytest.fixture
+def lines() -> Iterator[Lines]:
+    keeper = LineKeeper()
+    logging.getLogger().addHandler(keeper)
+    yield keeper.lines
+    logging.getLogger().removeHandler(keeper)
+
+
+class Site:
+    """A view that publishes, under the real middleware."""
+
+    sandbox: ClassVar[Sandbox]
+
+    @classmethod
+    def publish(cls, _request: HttpRequest, count: int) -> HttpResponse:
+        cls.sandbox.publish(*range(count))
+        return HttpResponse("ok")
+
+
+urlpatterns = [path("publish/<int:count>/", Site.publish)]
+
+
+@pytest.fixture
+def site(sandbox: Sandbox) -> Iterator[Sandbox]:
+    """Publish to the sandbox by GET /publish/<count>/."""
+    Site.sandbox = sandbox
+    with override_settings(ROOT_URLCONF=__name__):
+        yield sandbox
+
+
+@pytest.fixture
+def port() -> Iterator[int]:
+    """The port of this process's metrics and health."""
+    server: ThreadingHTTPServer = probe.serve(("127.0.0.1", 0))
+    yield server.server_port
+    server.shutdown()
+    server.server_close()
