@@ -12,7 +12,7 @@ from inscripciones import ids as inscripcione_ids
 from inscripciones.admision import maestro_id
 from inscripciones.events import InscripcionAprobada, InscripcionRechazada, InscripcionRecibida
 from inscripciones.models import Envio, Inscripcion, Maestro
-from kafka_bridge.events.event import Event
+from kafka_bridge.events import Event
 from kafka_bridge.monitoring.due_work import DueWork, due_work, overdue
 from kafka_bridge.monitoring.lookup.registry import ExpectedEvent, Ids, Limitation, Row, lookup
 

@@ -2,13 +2,13 @@
 
 from typing import Final
 
-from django.db import DatabaseError, InterfaceError, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from kafka_bridge.brokers import client
 from kafka_bridge.docs import asyncapi
+from kafka_bridge.errors import database_answers
 from kafka_bridge.monitoring import scrape
 
 KAFKA_SECONDS: Final = 0.2  # Kafka's answer does not decide, and Kubernetes waits for one second by default
@@ -24,7 +24,7 @@ def ready(_request: HttpRequest) -> HttpResponse:
 
     Both need the database. Without Kafka, the outbox accepts events.
     """
-    parts = {"database": _database_answers(), "kafka": client.answers(timeout=KAFKA_SECONDS)}
+    parts = {"database": database_answers(), "kafka": client.answers(timeout=KAFKA_SECONDS)}
     ok = parts["database"]
     return JsonResponse({"ready": ok, **parts}, status=200 if ok else 503, headers={} if ok else {"Retry-After": "5"})
 
@@ -42,12 +42,3 @@ def asyncapi_document(_request: HttpRequest) -> HttpResponse:
 def events_page(request: HttpRequest) -> HttpResponse:
     """Return the same document as a page for people."""
     return render(request, "kafka_bridge/eventos.html", {"topics": asyncapi.page()})
-
-
-def _database_answers() -> bool:
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
-    except (DatabaseError, InterfaceError):
-        return False
-    return True

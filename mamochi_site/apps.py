@@ -1,11 +1,17 @@
 from axes.apps import AppConfig as AxesConfig
 from django.apps import AppConfig
+from django.core import checks
 
 
 class MamochiSiteConfig(AppConfig):
     """Holds the commands that run the whole system (up, demo); it has no models."""
 
     name = "mamochi_site"
+
+    def ready(self) -> None:
+        from mamochi_site.checks import check_mail
+
+        checks.register(check_mail, "mail", deploy=True)
 
 
 class AccesosConfig(AxesConfig):

@@ -116,6 +116,7 @@ KAFKA_BRIDGE = {
     "SOURCE": "mamochi",
     "NAMESPACE": "https://mamochi.cl/events",
     "CONTRACTS": BASE_DIR / "tests" / "contracts",
+    "SHORTEST_RETENTION_DAYS": 14,  # a week, its closing and a backup of the week before
 }
 KAFKA_BOOTSTRAP_SERVERS = required("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:9092")
 KAFKA_CLIENT_CONFIG: dict[str, str] = {
@@ -178,7 +179,7 @@ REST_FRAMEWORK = {
         "rest_framework.parsers.MultiPartParser",  # the forms of the browsable API
     ],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "EXCEPTION_HANDLER": "kafka_bridge.publishing.rest.exception_handler",
+    "EXCEPTION_HANDLER": "gremio.errors.exception_handler",
     "COERCE_DECIMAL_TO_STRING": False,
     "NUM_PROXIES": env.int("NUM_PROXIES", default=0),  # 0: X-Forwarded-For is a client's own word, and ignored
 }

@@ -7,7 +7,7 @@ from django.utils import timezone
 from inscripciones.events import InscripcionAprobada
 from kafka_bridge.consuming import restore
 from kafka_bridge.consuming.handlers import handles
-from kafka_bridge.events.event import Event
+from kafka_bridge.events import Event
 from stock import inventario, reposicion
 from stock.events import StockAgotado, StockRepuesto
 from stock.inventario import Apertura

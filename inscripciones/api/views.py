@@ -31,7 +31,7 @@ from inscripciones.api.serializers import (
 from inscripciones.api.throttling import LimiteEntradas, LimiteInscripciones
 from inscripciones.events import InscripcionRecibida
 from inscripciones.models import Inscripcion, Usuario
-from kafka_bridge.publishing.producer import publish
+from kafka_bridge.publishing import publish
 
 
 class InscripcionViewSet(viewsets.GenericViewSet[Any]):

@@ -27,7 +27,7 @@ from kafka_bridge.consuming.handlers import Consumer
 from kafka_bridge.consuming.limits import FailureLimit, GroupSize
 from kafka_bridge.consuming.observer import Lane
 from kafka_bridge.consuming.record import Record, read
-from kafka_bridge.errors import describe
+from kafka_bridge.errors import database_answers, describe
 from kafka_bridge.events.topics import PRIORITY_PARTITION, Partition
 from kafka_bridge.exceptions import Fenced
 
@@ -277,12 +277,7 @@ class Runner:
 
 def _servers_answer() -> bool:
     """Whether database and Kafka are there, whatever the last batch met."""
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
-    except (DatabaseError, InterfaceError):
-        return False
-    return client.answers(SERVERS_SECONDS)
+    return database_answers() and client.answers(SERVERS_SECONDS)
 
 
 def _names(partitions: Iterable[Partition]) -> str:

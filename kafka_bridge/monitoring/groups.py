@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
-from kafka_bridge.brokers.cluster_state import Seen
+from kafka_bridge.brokers.cluster_state import ClusterState
 from kafka_bridge.consuming.handlers import Consumer, consumers
 from kafka_bridge.events.topics import PRIORITY_PARTITION, Partition
 from kafka_bridge.models import ConsumerOffset
@@ -24,7 +24,7 @@ class Observation:
     """What was read for one overview. `cluster` is None if Kafka does not answer."""
 
     offsets: list[ConsumerOffset]
-    cluster: Seen | None
+    cluster: ClusterState | None
     dead_letters: dict[str, DeadLetterCount]
     now: datetime
 

@@ -45,7 +45,7 @@ def take(now: datetime | None = None) -> Overview:
     now = now or timezone.now()
     offsets = list(ConsumerOffset.objects.filter(consumer__in=consumers))
     places = [(row.topic, row.partition, row.next_offset) for row in offsets]
-    cluster = cluster_state.ask(groups.group_ids(), places)
+    cluster = cluster_state.fetch(groups.group_ids(), places)
     observation = Observation(offsets=offsets, cluster=cluster, dead_letters=_dead_letters(now), now=now)
     group_states, outbox, due = observation.group_states(), _outbox(now), due_work.all_of(now)
     return Overview(

@@ -7,7 +7,7 @@ import msgspec
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from kafka_bridge.brokers.cluster_state import Seen, TopicState
+from kafka_bridge.brokers.cluster_state import ClusterState, TopicState
 from kafka_bridge.monitoring.due_work import DueWork
 from kafka_bridge.monitoring.durations import duration
 from kafka_bridge.monitoring.system_state import GroupState, Outbox
@@ -28,7 +28,9 @@ class Problem(msgspec.Struct, frozen=True):
     grave: bool
 
 
-def find(cluster: Seen | None, outbox: Outbox, groups: list[GroupState], due: Iterable[DueWork]) -> list[Problem]:
+def find(
+    cluster: ClusterState | None, outbox: Outbox, groups: list[GroupState], due: Iterable[DueWork]
+) -> list[Problem]:
     """Return the problems, grave ones first. `cluster` is None if Kafka does not answer."""
     problems = [
         *of_kafka(cluster),
@@ -40,7 +42,7 @@ def find(cluster: Seen | None, outbox: Outbox, groups: list[GroupState], due: It
     return sorted(problems, key=lambda problem: not problem.grave)
 
 
-def of_kafka(cluster: Seen | None) -> Iterator[Problem]:
+def of_kafka(cluster: ClusterState | None) -> Iterator[Problem]:
     """Report problems of brokers, topics and partitions."""
     if cluster is None:
         yield Problem(

@@ -24,11 +24,9 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
     everything_else = {"DATABASE_URL": "-", "CELERY_BROKER_URL": "-", "EMAIL_URL": "-"}
     with Stack(tmp_path, brokers=3, durable=False, environ=everything_else) as stack:
         monkeypatch.setitem(settings.KAFKA_CLIENT_CONFIG, "bootstrap.servers", stack.kafka.url)
-        client._admin_of.cache_clear()
-        client._asking_consumer.cache_clear()
+        client.forget_clients()
         yield stack
-    client._admin_of.cache_clear()
-    client._asking_consumer.cache_clear()
+    client.forget_clients()
 
 
 @pytest.mark.chaos

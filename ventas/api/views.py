@@ -19,7 +19,7 @@ from rest_framework.response import Response
 from rest_framework.reverse import reverse
 from rest_framework.viewsets import GenericViewSet
 
-from kafka_bridge.publishing.producer import publish
+from kafka_bridge.publishing import publish
 from kafka_bridge.publishing.rest import idempotent_id
 from ventas.api import catalogo, entrada, filters
 from ventas.api.pagination import PaginaPorMomento
