@@ -47,7 +47,7 @@ def site(sandbox: Sandbox) -> Iterator[Sandbox]:
 
 @pytest.fixture
 def port() -> Iterator[int]:
-    """The port of this process's metrics and health."""
+    """Serve this process's metrics and health; return the port."""
     server: ThreadingHTTPServer = probe.serve(("127.0.0.1", 0))
     yield server.server_port
     server.shutdown()

@@ -1,7 +1,10 @@
 import json
 import logging
+import subprocess
+import sys
 
 import pytest
+from django.conf import settings
 from django.db import IntegrityError, connection
 
 from deploy.embedded.waiting import wait_until
@@ -66,6 +69,18 @@ def test_terminal_gets_readable_lines() -> None:
     line = formatter.pop("()")(**formatter).format(record)
     assert "all good" in line
     assert not line.startswith("{")
+
+
+def test_import_loads_no_kafka_client_and_no_models() -> None:
+    """Settings modules import it."""
+    program = (
+        "import sys, kafka_bridge.telemetry.logs; "
+        "sys.exit(', '.join({'confluent_kafka', 'django.db.models', 'kafka_bridge.conf'} & sys.modules.keys()))"
+    )
+    ended = subprocess.run(  # noqa: S603
+        [sys.executable, "-c", program], cwd=settings.BASE_DIR, capture_output=True, text=True, check=False
+    )
+    assert (ended.stderr, ended.returncode) == ("", 0)
 
 
 def test_rate_limit_passes_one_of_a_kind() -> None:

@@ -23,7 +23,7 @@ def test_a_request_is_one_line_with_its_events(site: Sandbox, lines: Lines, clie
 
 @pytest.mark.parametrize("path", ["/health/live", "/health/ready", "/metrics"])
 def test_probes_may_use_any_host(client: Client, db: None, kafka: str, path: str) -> None:
-    """A pod's address, or a service's name as in deploy/prometheus; other pages reject such hosts."""
+    """Probes use a pod's address, or a service's name as in deploy/prometheus."""
     with override_settings(ALLOWED_HOSTS=["mamochi.cl"], SECURE_SSL_REDIRECT=True):
         assert client.get(path, headers={"host": "web:8000"}).status_code == 200
         assert client.get("/api/v1/productos/", headers={"host": "web:8000"}).status_code == 400

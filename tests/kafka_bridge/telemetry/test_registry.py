@@ -3,6 +3,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from kafka_bridge import conf
 from tests.support.prometheus import samples
 
@@ -15,6 +17,7 @@ ASK = (
 )
 
 
+@pytest.mark.slow
 def test_processes_of_the_web_are_counted_together(tmp_path: Path) -> None:
     """As gunicorn's workers: two processes count, and a third one is asked."""
     environment = {
