@@ -1,4 +1,4 @@
-"""The alert rules use metrics that exist and say what to do; the page that lists them is current."""
+"""The alert rules use metrics that exist and say what to do; the page that lists them is fresh."""
 
 import json
 import re

@@ -116,7 +116,7 @@ def test_dead_letter_of_a_sale_is_discarded(maestro: UUID) -> None:
 
 
 def dead_letter_of_a_sale(maestro: UUID) -> tuple[DeadLetter, VentaRegistrada]:
-    """Publish a sale of zero units, which contabilidad sets aside; the payload has the sale's id."""
+    """Publish a sale of zero units, which contabilidad sets aside; only its payload has its id."""
     event = sale(maestro)
     spoilt = replace(encode(event), value=encode(event).value.replace(b'"cantidad":1', b'"cantidad":0'))
     assert not producer.process_producer().deliver([spoilt])
