@@ -1,4 +1,4 @@
-"""Kafka in the admin: dead letters to correct, replay or discard; offsets and the outbox to look at."""
+"""The engine's admin: dead letters, pages of the whole system, consumer offsets and the outbox."""
 
 from django.contrib import admin
 
@@ -12,7 +12,7 @@ __all__ = ["ConsumerOffsetAdmin", "DeadLetterAdmin", "LookupPageAdmin", "OutboxM
 
 @admin.register(ConsumerOffset)
 class ConsumerOffsetAdmin(ReadOnlyAdmin):
-    """How far each consumer has come."""
+    """The next offset of each consumer in each partition."""
 
     list_display = ["consumer", "topic", "partition", "next_offset", "updated_at"]
     list_filter = ["consumer", "topic"]
@@ -21,7 +21,7 @@ class ConsumerOffsetAdmin(ReadOnlyAdmin):
 
 @admin.register(OutboxMessage)
 class OutboxMessageAdmin(ReadOnlyAdmin):
-    """What waits for Kafka; the payload, which may hold personal data, is not shown."""
+    """Messages that wait for Kafka. The payload is hidden, because it may hold personal data."""
 
     list_display = ["event_id", "topic", "partition", "priority", "shard", "created_at"]
     list_filter = ["topic", "priority"]

@@ -5,6 +5,8 @@
         "SOURCE": "bookshop",                            # required
         "NAMESPACE": "https://bookshop.example/events",  # required
         "CONTRACTS": BASE_DIR / "contracts",             # for `manage.py check_event_schemas`
+        "TITLE": "The bookshop",                         # in the documentation of events
+        "DESCRIPTION": "Orders and deliveries.",         # in the documentation of events
     }
     KAFKA_CLIENT_CONFIG = {"bootstrap.servers": "kafka-1:9092,kafka-2:9092"}  # required
 
@@ -32,6 +34,8 @@ _DEFAULTS: Final[dict[str, Any]] = {
     "PREFIX": "",
     "CONTRACTS": None,
     "SHORTEST_RETENTION_DAYS": 7,
+    "TITLE": "",
+    "DESCRIPTION": "",
 }
 
 
@@ -71,3 +75,6 @@ CONTRACTS: Final[Path | None] = Path(_values["CONTRACTS"]) if _values["CONTRACTS
 # `check --deploy` warns of topics that keep events for fewer days. Set it to more than the age of
 # the oldest backup that would be restored.
 SHORTEST_RETENTION_DAYS: Final[float] = _values["SHORTEST_RETENTION_DAYS"]
+# The product's name (SOURCE by default) and a sentence about its events, in their documentation.
+TITLE: Final[str] = _values["TITLE"] or SOURCE
+DESCRIPTION: Final[str] = _values["DESCRIPTION"]

@@ -7,7 +7,7 @@ from django.shortcuts import render
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from kafka_bridge.brokers import client
-from kafka_bridge.docs import asyncapi
+from kafka_bridge.docs import asyncapi, events_page
 from kafka_bridge.errors import database_answers
 from kafka_bridge.monitoring import scrape
 
@@ -39,6 +39,6 @@ def asyncapi_document(_request: HttpRequest) -> HttpResponse:
     return JsonResponse(asyncapi.document(), json_dumps_params={"ensure_ascii": False, "indent": 2})
 
 
-def events_page(request: HttpRequest) -> HttpResponse:
-    """Return the same document as a page for people."""
-    return render(request, "kafka_bridge/eventos.html", {"topics": asyncapi.page()})
+def events(request: HttpRequest) -> HttpResponse:
+    """Show the same document to people, in the language of the project."""
+    return render(request, "kafka_bridge/events.html", events_page.context())

@@ -117,6 +117,8 @@ KAFKA_BRIDGE = {
     "NAMESPACE": "https://mamochi.cl/events",
     "CONTRACTS": BASE_DIR / "tests" / "contracts",
     "SHORTEST_RETENTION_DAYS": 14,  # a week, its closing and a backup of the week before
+    "TITLE": "MAMOCHI",
+    "DESCRIPTION": "Los eventos del gremio de los maestros motehuesilleros de Chile, en Apache Kafka.",
 }
 KAFKA_BOOTSTRAP_SERVERS = required("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:9092")
 KAFKA_CLIENT_CONFIG: dict[str, str] = {

@@ -117,8 +117,8 @@ class CarroAdmin(SoloLectura):
     list_filter = [AgotadoFilter, "abierto_en"]
     search_fields = ["nombre", "maestro_id__exact"]
     search_help_text = "Nombre, o id del maestro"
-    list_before_template = "stock/admin/resumen.html"  # type: ignore[assignment]  # unfold says: None
-    actions_detail = ["corregir"]  # type: ignore[assignment]  # unfold says: empty tuple
+    list_before_template = "stock/admin/resumen.html"
+    actions_detail = ["corregir"]
     fields = ["nombre", "maestro_id", "abierto_en", "stock"]
     readonly_fields = ["stock"]
 
@@ -153,7 +153,7 @@ class CarroAdmin(SoloLectura):
     def has_corregir_permission(self, request: HttpRequest, obj: Any = None) -> bool:
         return self.has_view_permission(request) and request.user.has_perm("stock.corregir_stock")
 
-    @action(description="Corregir el stock", permissions=["corregir"], url_path="corregir", icon="edit")  # type: ignore[operator]
+    @action(description="Corregir el stock", permissions=["corregir"], url_path="corregir", icon="edit")
     def corregir(self, request: HttpRequest, object_id: str) -> HttpResponse:
         carro = get_object_or_404(self.get_queryset(request), pk=object_id)
         form = CorreccionForm(request.POST or None)

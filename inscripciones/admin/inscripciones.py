@@ -91,10 +91,10 @@ class InscripcionAdmin(SoloLectura):
     ordering = ["-paid", "recibida_en"]
     list_per_page = 50
     show_full_result_count = False
-    list_before_template = "inscripciones/admin/cola.html"  # type: ignore[assignment]  # unfold says: None
+    list_before_template = "inscripciones/admin/cola.html"
     actions = ["aprobar_elegidas", "rechazar_elegidas"]
-    actions_list = ["ver_numeros"]  # type: ignore[assignment]  # unfold says: empty tuple
-    actions_detail = ["aprobar_una", "rechazar_una"]  # type: ignore[assignment]
+    actions_list = ["ver_numeros"]
+    actions_detail = ["aprobar_una", "rechazar_una"]
     fieldsets = [
         ("Quién es", {"fields": ["nombre", "rut", "email", "telefono", "comuna"]}),
         ("El pago", {"fields": ["paid", "comprobante_pago"]}),
@@ -159,11 +159,11 @@ class InscripcionAdmin(SoloLectura):
     def rechazar_elegidas(self, request: HttpRequest, queryset: QuerySet[Inscripcion]) -> HttpResponse | None:
         return self._decidir(request, queryset, "rechazar_elegidas", revision.rechazar)
 
-    @action(description="Aprobar", permissions=["aprobar"], url_path="aprobar", icon="check")  # type: ignore[operator]
+    @action(description="Aprobar", permissions=["aprobar"], url_path="aprobar", icon="check")
     def aprobar_una(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return self._decidir_una(request, object_id, "aprobar_elegidas", revision.aprobar)
 
-    @action(description="Rechazar", permissions=["rechazar"], url_path="rechazar", icon="close")  # type: ignore[operator]
+    @action(description="Rechazar", permissions=["rechazar"], url_path="rechazar", icon="close")
     def rechazar_una(self, request: HttpRequest, object_id: str) -> HttpResponse:
         return self._decidir_una(request, object_id, "rechazar_elegidas", revision.rechazar)
 
@@ -212,7 +212,7 @@ class InscripcionAdmin(SoloLectura):
 
     # Numbers
 
-    @action(description="Números", permissions=["view"], url_path="numeros", icon="bar_chart")  # type: ignore[operator]
+    @action(description="Números", permissions=["view"], url_path="numeros", icon="bar_chart")
     def ver_numeros(self, request: HttpRequest) -> HttpResponse:
         dias = reports.por_dia(hasta=timezone.localdate(), dias=DIAS_DE_NUMEROS)
         esperas = reports.esperas(desde=timezone.now() - timedelta(days=DIAS_DE_NUMEROS))

@@ -39,7 +39,7 @@ class MaestroAdmin(SoloLectura):
     list_per_page = 50
     show_full_result_count = False
     actions = ["reenviar", "anular", "dar_de_baja", "reactivar"]
-    actions_detail = ["corregir_correo"]  # type: ignore[assignment]  # unfold says: empty tuple
+    actions_detail = ["corregir_correo"]
     fieldsets = [
         ("Quién es", {"fields": ["nombre", "rut", "email", "telefono", "comuna"]}),
         ("En el gremio", {"fields": ["id", "inscripcion", "aprobado_en", "activo", "su_token"]}),
@@ -89,7 +89,7 @@ class MaestroAdmin(SoloLectura):
         self._por_cada_una(request, queryset, credenciales.dar_de_baja, nota)
         return None
 
-    @action(  # type: ignore[operator]
+    @action(
         description="Corregir correo y reenviar credenciales",
         permissions=["corregir"],
         url_path="corregir-correo",

@@ -21,7 +21,7 @@ admin.site.unregister(Group)
 
 
 @admin.register(Usuario)
-class UsuarioAdmin(UserAdmin, ModelAdmin):  # type: ignore[type-arg,misc]  # as unfold documents it
+class UsuarioAdmin(UserAdmin, ModelAdmin):  # type: ignore[type-arg]  # not subscriptable when it runs
     """Staff and maestros; a maestro's user has no password."""
 
     form = UserChangeForm
@@ -44,5 +44,5 @@ class IntentoAdmin(SoloLectura):
 
 
 @admin.register(Group)
-class GrupoAdmin(GroupAdmin, ModelAdmin):  # type: ignore[misc]  # as unfold documents it
+class GrupoAdmin(GroupAdmin, ModelAdmin):
     """Groups of permissions, such as Revisores."""

@@ -154,7 +154,7 @@ class RaizView(APIView):
         "movimientos": "stock:movimiento-list",
         "esquema": "schema",
         "documentacion": "docs",
-        "eventos": "eventos",
+        "eventos": "events",
     }
 
     def get_view_name(self) -> str:

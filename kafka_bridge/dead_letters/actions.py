@@ -1,7 +1,8 @@
-"""Dead letters: shown safely, corrected, replayed to the consumer that failed, or discarded with a reason.
+"""Replay, correct or discard dead letters, one by one or by the thousand.
 
-A replay is published through the outbox in the transaction that marks the row, with the event's own id: rows are unique
-by it, so what was already applied is not applied again. The admin and `manage.py replay_dead_letters` both come here.
+A replay goes only to the consumer that failed. It is added to the outbox in the transaction that
+marks the row, under the event's own id: rows are unique by that id, so an event that was already
+applied is not applied again. The admin and `manage.py replay_dead_letters` call these functions.
 """
 
 import logging
@@ -15,6 +16,7 @@ from django.contrib.admin.models import CHANGE, LogEntry
 from django.db import transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Coalesce, Length, Now
+from django.utils.translation import gettext as _
 
 from kafka_bridge.consuming.handlers import consumers
 from kafka_bridge.consuming.record import REPLAY_HEADER
@@ -28,14 +30,18 @@ from kafka_bridge.publishing import outbox
 
 logger = logging.getLogger(__name__)
 
-CHUNK: Final = 500  # rows a transaction: others wait for no longer than that takes
-CHUNK_BYTES: Final = 4_000_000  # of payload: bounds memory where messages are large
-Progress = Callable[[int, int], None]  # takes how many are done, of how many
+CHUNK: Final = 500  # rows per transaction; bounds how long others wait for the locked rows
+CHUNK_BYTES: Final = 4_000_000  # of payload per transaction; bounds memory where messages are large
+Progress = Callable[[int, int], None]  # called with the number of finished rows and of all rows
 
 
 @dataclass(frozen=True)
 class Actor:
-    """Who resolves a dead letter. Without a user (a command) the row's `resolved_by` is the whole audit entry."""
+    """The person who resolves a dead letter.
+
+    With `user_id`, each resolved row gets an audit entry in the admin. Without one (a script),
+    `resolved_by` on the row is the only trace.
+    """
 
     name: str
     user_id: int | None = None
@@ -43,58 +49,32 @@ class Actor:
 
 @dataclass
 class Summary:
-    """What became of the chosen dead letters. `refused`: how many, by explanation (Spanish, without data)."""
+    """Outcome of an action on many dead letters, in numbers of rows."""
 
     open: int = 0
     done: int = 0
-    resolved_before: int = 0
-    refused: Counter[str] = field(default_factory=Counter)
+    resolved_before: int = 0  # by someone else, between the count and the lock
+    refused: Counter[str] = field(default_factory=Counter)  # by explanation, which quotes no data
 
     @property
     def left(self) -> int:
-        """Open ones that were not reached before the time was up."""
+        """Number of open rows that were not reached before the time was up."""
         return self.open - self.done - self.resolved_before - self.refused.total()
 
 
-def replay_message(letter: DeadLetter, value: bytes, event_type: str) -> Message:
-    """The message that a replay publishes, validated as its consumer will. Raises NotReplayable."""
-    event = _event(value, event_type)
-    _check_consumer(letter, event)
-    original = event_id(letter)
-    if original and event.id != original:
-        raise NotReplayable("«id»: el id del evento no se cambia, porque de él depende que nada se cuente dos veces.")
-    message = encode(event)
-    headers = (*message.headers, (REPLAY_HEADER, letter.consumer.encode()))
-    return replace(message, value=value, headers=headers)
-
-
-def _event(value: bytes, event_type: str) -> Event:
-    if event_type not in registered:
-        raise NotReplayable(f"El tipo de evento «{event_type[:100]}» no está declarado en esta versión del sistema.")
-    try:
-        return decode({"ce_type": event_type}, value)
-    except Undecodable as error:
-        raise NotReplayable(explain(str(error))) from None
-
-
-def _check_consumer(letter: DeadLetter, event: Event) -> None:
-    """A replay to a consumer that skips the event would lose it silently."""
-    consumer = consumers.get(letter.consumer)
-    if consumer is None:
-        raise NotReplayable(f"El consumidor «{letter.consumer}» ya no existe.")
-    if type(event) not in consumer.handlers:
-        raise NotReplayable(f"El consumidor «{letter.consumer}» no procesa eventos del tipo {event.type}.")
-
-
 def replay(pk: int, *, by: Actor, value: bytes | None = None, event_type: str = "") -> None:
-    """Replays one dead letter, corrected where `value` is given. Two at once: the second gets AlreadyResolved.
+    """Replay one dead letter, with `value` as its corrected payload if given.
 
-    Raises NotReplayable and leaves it open where it does not fit its class, AlreadyResolved, DeadLetter.DoesNotExist.
+    `event_type` is for a message that names no declared type. Of two calls at once, one replays and
+    the other raises AlreadyResolved. Raises NotReplayable, and leaves the row open, if the payload
+    does not fit the event's class or the consumer would skip it. Raises DeadLetter.DoesNotExist for
+    an unknown id.
     """
     with transaction.atomic():
         letter = DeadLetter.objects.select_for_update().get(pk=pk)
         if letter.state != DeadLetter.State.OPEN:
-            raise AlreadyResolved(f"{letter.get_state_display()} por {letter.resolved_by}")
+            resolution = {"state": letter.get_state_display(), "who": letter.resolved_by}
+            raise AlreadyResolved(_("%(state)s by %(who)s") % resolution)
         original = bytes(letter.value or b"")
         corrected = value if value is not None and value != original else None
         event_type = event_type or declared_type(letter)
@@ -104,46 +84,95 @@ def replay(pk: int, *, by: Actor, value: bytes | None = None, event_type: str = 
     logger.info("%s replayed the dead letter %s", by.name, pk)
 
 
+def replay_message(letter: DeadLetter, value: bytes, event_type: str) -> Message:
+    """Return the message that a replay publishes, validated as the consumer will validate it.
+
+    Raises NotReplayable.
+    """
+    event = _decode(value, event_type)
+    _check_consumer(letter, event)
+    original = event_id(letter)
+    if original and event.id != original:
+        raise NotReplayable(_('"id": the id of the event must not change, because it prevents double counting.'))
+    message = encode(event)
+    headers = (*message.headers, (REPLAY_HEADER, letter.consumer.encode()))
+    return replace(message, value=value, headers=headers)
+
+
+def _decode(value: bytes, event_type: str) -> Event:
+    if event_type not in registered:
+        unknown = _('The event type "%(type)s" is not declared in this version of the system.')
+        raise NotReplayable(unknown % {"type": event_type[:100]})
+    try:
+        return decode({"ce_type": event_type}, value)
+    except Undecodable as error:
+        raise NotReplayable(explain(str(error))) from None
+
+
+def _check_consumer(letter: DeadLetter, event: Event) -> None:
+    """Raise NotReplayable if the consumer would skip the event: a replay would lose it silently."""
+    consumer = consumers.get(letter.consumer)
+    if consumer is None:
+        raise NotReplayable(_('The consumer "%(consumer)s" no longer exists.') % {"consumer": letter.consumer})
+    if type(event) not in consumer.handlers:
+        skipped = _('The consumer "%(consumer)s" does not handle events of the type %(type)s.')
+        raise NotReplayable(skipped % {"consumer": letter.consumer, "type": event.type})
+
+
+def _replayed_note(letter: DeadLetter, corrected: bytes | None, event_type: str) -> str:
+    """Return the audit note: the names of the corrected fields, never their values."""
+    if corrected is None:
+        return _("Replayed without changes.")
+    names = ", ".join(changed_fields(letter, corrected, event_type)) or _("none of the event")
+    return _("Corrected and replayed. Corrected fields: %(names)s.") % {"names": names}
+
+
 def replay_all(
     letters: QuerySet[DeadLetter], *, by: Actor, progress: Progress | None = None, seconds: float | None = None
 ) -> Summary:
-    """Replays the open ones as they are, in chunks of one transaction each; those that do not fit stay open.
+    """Replay the open ones unchanged, in chunks of one transaction each.
 
-    Stops after `seconds`, if given; a second call goes on. Those that fail again meanwhile are not taken a second time.
+    Rows that do not fit their event's class stay open and are counted in `refused`. The function
+    stops after `seconds`, if given; another call continues. Messages that fail again while it runs
+    are new rows, and are not replayed a second time.
     """
 
-    def apply(rows: list[DeadLetter], summary: Summary) -> None:
-        fitting = _fitting(rows, summary)
-        outbox.add_messages(fitting.values())
-        replayed = [row for row in rows if row.pk in fitting]
+    def replay_rows(rows: list[DeadLetter], summary: Summary) -> None:
+        messages = _messages_of(rows, summary)
+        outbox.add_messages(messages.values())
+        replayed = [row for row in rows if row.pk in messages]
         _resolve(replayed, DeadLetter.State.REPLAYED, by)
-        _audit(replayed, by, "Reenviado sin cambios.")
+        _audit(replayed, by, _("Replayed without changes."))
         summary.done += len(replayed)
 
-    return _in_chunks(letters, apply, progress, seconds)
+    return _in_chunks(letters, replay_rows, progress, seconds)
 
 
 def discard_all(letters: QuerySet[DeadLetter], *, by: Actor, reason: str, seconds: float | None = None) -> Summary:
-    """Discards the open ones. `reason` is written by staff and kept on the row; the audit entry does not repeat it."""
+    """Discard the open ones, in chunks of one transaction each; stop after `seconds`, if given.
 
-    def apply(rows: list[DeadLetter], summary: Summary) -> None:
+    `reason` is free text of staff. It is kept on the row and not repeated in the audit entry.
+    """
+
+    def discard_rows(rows: list[DeadLetter], summary: Summary) -> None:
         _resolve(rows, DeadLetter.State.DISCARDED, by, discard_reason=reason)
-        _audit(rows, by, "Descartado, con un motivo.")
+        _audit(rows, by, _("Discarded, with a reason."))
         summary.done += len(rows)
 
-    return _in_chunks(letters, apply, None, seconds)
+    return _in_chunks(letters, discard_rows, None, seconds)
 
 
 def check_all(letters: QuerySet[DeadLetter], *, progress: Progress | None = None) -> Summary:
-    """What `replay_all` would do, without doing it."""
+    """Return what `replay_all` would do, without doing it."""
 
-    def apply(rows: list[DeadLetter], summary: Summary) -> None:
-        summary.done += len(_fitting(rows, summary))
+    def check_rows(rows: list[DeadLetter], summary: Summary) -> None:
+        summary.done += len(_messages_of(rows, summary))
 
-    return _in_chunks(letters, apply, progress, None)
+    return _in_chunks(letters, check_rows, progress, None)
 
 
-def _fitting(rows: list[DeadLetter], summary: Summary) -> dict[int, Message]:
+def _messages_of(rows: list[DeadLetter], summary: Summary) -> dict[int, Message]:
+    """Return the message of each row that fits its event's class; count the others in `refused`."""
     messages = {}
     for row in rows:
         try:
@@ -159,6 +188,7 @@ def _in_chunks(
     progress: Progress | None,
     seconds: float | None,
 ) -> Summary:
+    """Call `apply` with the locked rows of each chunk, in one transaction per chunk."""
     deadline = time.monotonic() + seconds if seconds is not None else float("inf")
     chosen = letters.filter(state=DeadLetter.State.OPEN)
     summary = Summary(open=chosen.count())
@@ -175,7 +205,11 @@ def _in_chunks(
 
 
 def _chunks(letters: QuerySet[DeadLetter]) -> Iterator[list[int]]:
-    """Ids, oldest first. The cursor holds what was there at its start: what fails again after a replay is not in it."""
+    """Yield ids in chunks, oldest first, each of at most CHUNK rows and CHUNK_BYTES of payload.
+
+    A payload larger than CHUNK_BYTES is a chunk of its own. The database cursor sees only the rows
+    of its start, so a message that fails again after its replay is not included.
+    """
     chunk: list[int] = []
     size = 0
     for pk, length in letters.order_by("pk").values_list("pk", Coalesce(Length("value"), 0)).iterator():
@@ -189,7 +223,10 @@ def _chunks(letters: QuerySet[DeadLetter]) -> Iterator[list[int]]:
 
 
 def _lock(pks: list[int]) -> list[DeadLetter]:
-    """Those that are still open once whoever else holds them is done; in one order, so that no two wait for each other."""
+    """Lock the rows, waiting for others who hold them, and return those that are then still open.
+
+    Rows are locked in the order of their ids, so that two calls cannot deadlock.
+    """
     rows = DeadLetter.objects.select_for_update().filter(pk__in=pks, state=DeadLetter.State.OPEN)
     return list(rows.order_by("pk").defer("traceback", "error"))
 
@@ -202,10 +239,3 @@ def _resolve(rows: list[DeadLetter], state: DeadLetter.State, by: Actor, **field
 def _audit(rows: list[DeadLetter], by: Actor, note: str) -> None:
     if by.user_id is not None and rows:
         LogEntry.objects.log_actions(by.user_id, rows, CHANGE, note)
-
-
-def _replayed_note(letter: DeadLetter, corrected: bytes | None, event_type: str) -> str:
-    if corrected is None:
-        return "Reenviado sin cambios."
-    names = ", ".join(changed_fields(letter, corrected, event_type))
-    return f"Corregido y reenviado. Campos corregidos: {names or 'ninguno del evento'}."

@@ -1,81 +1,164 @@
-"""TODO."""
+"""Explain to staff, in their language, why a message could not be applied.
+
+The errors come from `events.codec` and msgspec. A sentence may use the named groups of its pattern.
+"""
 
 import re
-from typing import Final
+from typing import Final, NamedTuple
 
 import msgspec
+from django.utils.functional import Promise
+from django.utils.translation import gettext, pgettext
+from django.utils.translation import gettext_lazy as _
 
 from kafka_bridge.models import DeadLetter
 
-_OF_THE_MESSAGE: Final = (
-    (r"not JSON", "El contenido no es JSON válido en UTF-8."),
-    (r"the header ce_type is missing", "Falta la cabecera ce_type, que dice de qué tipo es el evento."),
-    (r"no event is declared with the type (.+)", "El tipo de evento {} no está declarado en esta versión del sistema."),
-    (r"the name of a header is not UTF-8", "El nombre de una cabecera no está en UTF-8."),
-    (r"the header (\w+) names no consumer", "La cabecera {} no nombra a ningún consumidor."),
+
+class Explanation(NamedTuple):
+    """The sentence for errors whose text begins with `pattern`."""
+
+    pattern: str
+    sentence: Promise
+
+
+MESSAGE_PROBLEMS: Final = (
+    Explanation(
+        r"not JSON",
+        _("The content is not valid JSON in UTF-8."),
+    ),
+    Explanation(
+        r"the header ce_type is missing",
+        _("The header ce_type, which names the type of the event, is missing."),
+    ),
+    Explanation(
+        r"no event is declared with the type (?P<type>.+)",
+        _("The event type %(type)s is not declared in this version of the system."),
+    ),
+    Explanation(
+        r"the name of a header is not UTF-8",
+        _("The name of a header is not UTF-8."),
+    ),
+    Explanation(
+        r"the header (?P<header>\w+) names no consumer",
+        _("The header %(header)s does not name a consumer."),
+    ),
 )
 
-_EXPLANATIONS: Final = (
-    (r"Object missing required field `(?P<field>\w+)`", "falta este campo obligatorio"),
-    (r"Invalid UUID", "no es un UUID"),
-    (r"Invalid RFC3339 encoded datetime", "no es una fecha y hora RFC 3339 con huso, como 2026-11-23T15:04:05-03:00"),
-    (r"Expected `datetime` with a timezone component", "le falta el huso horario, como en 2026-11-23T15:04:05-03:00"),
-    (r"Expected `datetime` of (?P<years>\d+ to \d+)", "está fuera de los años {years}"),
-    (r"(Integer value|Number) out of range", "es un número demasiado grande"),
-    (r"Invalid enum value", "no es uno de los valores permitidos"),
-    (r"Expected `\w+` of length (?P<limit>[<>]=? \d+)", "su largo debe ser {limit}"),
-    (r"Expected `str` matching regex", "no tiene la forma esperada"),
-    (r"Expected `(?P<wanted>[^`]+)`, got `(?P<given>[^`]+)`", "se esperaba {wanted} y llegó {given}"),
-    (r"Expected `(?P<wanted>[^`]+)` (?P<limit>[<>]=? [-\d.]+)", "se esperaba {wanted} {limit}"),
+# Each sentence continues `"field": `.
+FIELD_PROBLEMS: Final = (
+    Explanation(
+        r"Object missing required field `(?P<field>\w+)`",
+        _("this required field is missing"),
+    ),
+    Explanation(
+        r"Invalid UUID",
+        _("not a UUID"),
+    ),
+    Explanation(
+        r"Invalid RFC3339 encoded datetime",
+        _("not an RFC 3339 date and time with an offset, such as 2026-11-23T15:04:05-03:00"),
+    ),
+    Explanation(
+        r"Expected `datetime` with a timezone component",
+        _("the UTC offset is missing, as in 2026-11-23T15:04:05-03:00"),
+    ),
+    Explanation(
+        r"Expected `datetime` of (?P<first>\d+) to (?P<last>\d+)",
+        _("outside of the years %(first)s to %(last)s"),
+    ),
+    Explanation(
+        r"(Integer value|Number) out of range",
+        _("the number is too large"),
+    ),
+    Explanation(
+        r"Invalid enum value",
+        _("not one of the allowed values"),
+    ),
+    Explanation(
+        r"Expected `\w+` of length (?P<limit>[<>]=? \d+)",
+        _("the length must be %(limit)s"),
+    ),
+    Explanation(
+        r"Expected `str` matching regex",
+        _("not in the expected form"),
+    ),
+    Explanation(
+        r"Expected `(?P<wanted>[^`]+)`, got `(?P<given>[^`]+)`",
+        _("expected %(wanted)s, received %(given)s"),
+    ),
+    Explanation(
+        r"Expected `(?P<wanted>[^`]+)` (?P<limit>[<>]=? [-\d.]+)",
+        _("expected %(wanted)s %(limit)s"),
+    ),
 )
 
-_TYPE_NAMES: Final = {
-    "int": "un número entero",
-    "float": "un número",
-    "str": "un texto",
-    "bool": "true o false",
-    "array": "una lista",
-    "object": "un objeto",
+# Names of types in msgspec's errors, as they stand in a sentence.
+TYPE_NAMES: Final = {
+    "int": _("an integer"),
+    "float": _("a number"),
+    "str": _("a text"),
+    "bool": _("true or false"),
+    "array": _("a list"),
+    "object": _("an object"),
     "null": "null",
-    "uuid": "un UUID",
-    "datetime": "una fecha y hora",
+    "uuid": _("a UUID"),
+    "datetime": _("a date and time"),
 }
 
 
 def why(letter: DeadLetter) -> str:
-    """The error for a person: in Spanish, or, where a handler failed, which exception and where."""
-    first = letter.error.split("\n")[0]
-    return first if letter.reason == DeadLetter.Reason.HANDLER else explain(first.removeprefix("Undecodable: "))
+    """Return the reason of a dead letter for people.
+
+    It is an explanation of what is wrong with the message or, if the handler failed, the exception
+    and where it was raised.
+    """
+    first_line = letter.error.split("\n")[0]
+    if letter.reason == DeadLetter.Reason.HANDLER:
+        return first_line
+    return explain(first_line.removeprefix("Undecodable: "))
 
 
 def explain(error: str) -> str:
-    """What an Undecodable says, in Spanish, naming the field. msgspec's own words where none of ours fit."""
-    for pattern, spanish in _OF_THE_MESSAGE:
+    """Return the explanation of an Undecodable error; the error itself if no pattern fits."""
+    for pattern, sentence in MESSAGE_PROBLEMS:
         if match := re.match(pattern, error):
-            return spanish.format(*match.groups())
-    problem, _, place = error.partition(" - at ")
-    path = place.rpartition(" in ")[2]  # of "`key` in `$.insumos`" where a dict's key is wrong
-    for pattern, spanish in _EXPLANATIONS:
+            return str(sentence) % match.groupdict()
+    problem, _at, place = error.partition(" - at ")
+    for pattern, sentence in FIELD_PROBLEMS:
         if match := re.match(pattern, problem):
-            found = {name: _in_spanish(text) for name, text in match.groupdict().items()}
-            name = ".".join(filter(None, [path.strip("`$").lstrip("."), match.groupdict().get("field")]))
-            return f"«{name or 'todo el contenido'}»: {spanish.format(**found)}."
+            values = match.groupdict()
+            field = _path(place, values.get("field")) or gettext("the whole content")
+            in_words = {name: _type_in_words(value) for name, value in values.items()}
+            return gettext('"%(field)s": %(problem)s.') % {"field": field, "problem": str(sentence) % in_words}
     return error
 
 
-def _in_spanish(types: str) -> str:
-    return " o ".join(_TYPE_NAMES.get(name, name) for name in types.split(" | ")).replace(" to ", " a ")
+def _path(place: str, missing_field: str | None) -> str:
+    """Return the dotted path of a field from msgspec's place in a payload, such as "`$.items`".
+
+    Where the key of a dict is wrong, the place is "`key` in `$.items`". The path of a missing field
+    is that of its object followed by its name. Empty for the payload as a whole.
+    """
+    parent = place.rpartition(" in ")[2].strip("`$").lstrip(".")
+    return ".".join(filter(None, [parent, missing_field]))
+
+
+def _type_in_words(types: str) -> str:
+    """Return "int | null" in words. A text that names no type is returned as it is."""
+    alternative = pgettext("between alternatives", "or")
+    return f" {alternative} ".join(str(TYPE_NAMES.get(name, name)) for name in types.split(" | "))
 
 
 def syntax_error(text: str) -> str:
-    """Where a JSON text is broken, by line and column, for the person who is editing it; empty if it is not."""
+    """Return where a JSON text is malformed, by line and column; empty if it is well-formed."""
     try:
         msgspec.json.decode(text)
     except msgspec.DecodeError as error:
         found = re.search(r"\(byte (\d+)\)", str(error))
         before = text.encode()[: int(found[1])].decode(errors="ignore") if found else text
         line, column = before.count("\n") + 1, len(before) - before.rfind("\n")
-        return f"El JSON está mal escrito en la línea {line}, columna {column}."
+        position = {"line": line, "column": column}
+        return gettext("The JSON is malformed in line %(line)d, column %(column)d.") % position
     except RecursionError:
-        return "El JSON está anidado demasiadas veces."
+        return gettext("The JSON is nested too deeply.")
     return ""

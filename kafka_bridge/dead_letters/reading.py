@@ -1,4 +1,4 @@
-"""TODO."""
+"""Read a dead letter: its payload as text, its type, its id, and the fields that were corrected."""
 
 from uuid import UUID
 
@@ -9,9 +9,14 @@ from kafka_bridge.events.codec import NOT_JSON
 from kafka_bridge.events.event import registered
 from kafka_bridge.models import DeadLetter
 
+Bytes = bytes | memoryview | None  # as Django reads a BinaryField
 
-def as_text(value: bytes | memoryview | None) -> str:
-    """The payload for a person: indented JSON; anything else with unreadable bytes and control characters escaped."""
+
+def as_text(value: Bytes) -> str:
+    """Return a payload as text for people.
+
+    JSON is indented. Of anything else, invalid UTF-8 and control characters are escaped.
+    """
     raw = bytes(value or b"")
     try:
         return msgspec.json.format(raw, indent=2).decode()
@@ -21,13 +26,18 @@ def as_text(value: bytes | memoryview | None) -> str:
 
 
 def declared_type(letter: DeadLetter) -> str:
-    """The type that the message's header names, declared here or not; empty without that header."""
+    """Return the event type in the message's header, known or not; empty without that header."""
     return dict(letter.headers).get("ce_type") or ""
 
 
+def handled_types(consumer: str) -> list[str]:
+    """Return the event types that a consumer handles, sorted; none for an unknown consumer."""
+    return sorted(event.type for event in consumers[consumer].handlers) if consumer in consumers else []
+
+
 def event_id(letter: DeadLetter) -> UUID | None:
-    """The id that its rows are unique by: the value's, or the header's where the value has none."""
-    for source in (_field(letter.value, "id"), dict(letter.headers).get("ce_id")):
+    """Return the id that makes the event's rows unique: the payload's, else the header's."""
+    for source in (str(_fields(letter.value).get("id")), dict(letter.headers).get("ce_id")):
         try:
             return UUID(source)
         except (TypeError, ValueError, AttributeError):
@@ -36,22 +46,15 @@ def event_id(letter: DeadLetter) -> UUID | None:
 
 
 def changed_fields(letter: DeadLetter, corrected: bytes, event_type: str) -> list[str]:
-    """Names (never values) of the event's fields in which a correction differs from the original."""
-    old, new = _object(letter.value), _object(corrected)
+    """Return the names, never the values, of the event's fields that a correction changes."""
+    old, new = _fields(letter.value), _fields(corrected)
     return [name for name in registered[event_type].__struct_fields__ if old.get(name) != new.get(name)]
 
 
-def _field(value: bytes | memoryview | None, name: str) -> str:
-    return str(_object(value).get(name, ""))
-
-
-def _object(value: bytes | memoryview | None) -> dict[str, object]:
+def _fields(value: Bytes) -> dict[str, object]:
+    """Return the fields of a payload; none if the payload is not a JSON object."""
     try:
         decoded = msgspec.json.decode(bytes(value or b""))
     except NOT_JSON:
         return {}
     return decoded if isinstance(decoded, dict) else {}
-
-
-def _types_of(consumer: str) -> list[str]:
-    return sorted(event.type for event in consumers[consumer].handlers) if consumer in consumers else []

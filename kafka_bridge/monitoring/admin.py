@@ -13,7 +13,7 @@ from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from kafka_bridge.admin_base import PageAdmin
+from kafka_bridge.admin_base import AdminPage
 from kafka_bridge.brokers.cluster_state import TopicState
 from kafka_bridge.models import LookupPage, OverviewPage
 from kafka_bridge.monitoring import overview, problems
@@ -27,7 +27,7 @@ CACHED_SECONDS: Final = 1.0  # so that many viewers cost one overview
 
 
 @admin.register(OverviewPage)
-class OverviewPageAdmin(PageAdmin):
+class OverviewPageAdmin(AdminPage):
     """Brokers, topics, consumers, outbox and dead letters, as they are now."""
 
     title = _("Kafka overview")
@@ -49,7 +49,7 @@ class OverviewPageAdmin(PageAdmin):
 
     def data(self, request: HttpRequest) -> JsonResponse:
         """Return the tables as HTML, and the figures that the page's script plots."""
-        self.demand(request)
+        self.require_view_permission(request)
         seen = overview.recent(CACHED_SECONDS)
         html = render_to_string("kafka_bridge/admin/overview_tables.html", tables(seen), request)
         return JsonResponse({"html": html, **figures(seen)}, headers={"Cache-Control": "no-store"})
@@ -114,7 +114,7 @@ def _group_row(group: GroupState) -> dict[str, Any]:
 
 
 @admin.register(LookupPage)
-class LookupPageAdmin(PageAdmin):
+class LookupPageAdmin(AdminPage):
     """The page that shows where an event is, by its id or by the id of a row that it led to."""
 
     title = _("Event lookup")

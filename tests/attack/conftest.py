@@ -1,4 +1,4 @@
-"""A web server of our own on the test database, with a maestro and an administrator who can be attacked."""
+"""A web server on the test database, with a maestro and an administrator to attack."""
 
 import os
 import subprocess
@@ -30,7 +30,7 @@ SECONDS = 60.0
 
 
 def seed_all() -> None:
-    """What the migrations brought and transactional tests before these may have emptied."""
+    """Write the rows of the migrations again: transactional tests may have emptied the tables."""
     inscripciones_seed.sembrar(apps)
     stock_seed.sembrar(apps)
     stock_seed.sembrar_grupo(apps)
@@ -40,27 +40,27 @@ def seed_all() -> None:
 
 @dataclass(frozen=True)
 class Target:
-    """A gunicorn as in production, and the credentials of those who talk to it."""
+    """A gunicorn as in production, and the credentials of its clients."""
 
     port: int
     token: str
     maestro_id: UUID
-    session: str  # the cookie of a logged-in administrator
+    session: str  # the session cookie of an administrator
     log: Path
 
     def answer(self, raw: bytes) -> Answer:
-        """What comes back for the very bytes of a request. Raises TimeoutError."""
+        """Send the exact bytes of a request and return the answer. Raises TimeoutError."""
         return send(self.port, raw)
 
     def call(self, method: str, path: str, body: bytes | None = None, **headers: Any) -> Answer:
-        """Header names with `_` for `-`."""
+        """Send a request; header names have `_` for `-`."""
         return self.answer(request_bytes(method, path, body or b"", headers))
 
     def is_well(self) -> bool:
         return self.call("GET", "/health/ready").status == 200
 
     def tracebacks(self) -> str:
-        """The end of what the server wrote down, for the message of a failing test."""
+        """Return the end of the server's log, for the message of a failing test."""
         return self.log.read_text(errors="replace")[-6_000:]
 
 

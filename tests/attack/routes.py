@@ -1,4 +1,4 @@
-"""Every address of the system, as the URL resolver knows them."""
+"""Every address of the system, from the URL resolver."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -9,7 +9,7 @@ METHODS = ("get", "post", "put", "patch", "delete")
 
 
 def all_views() -> Iterator[tuple[str, Any]]:
-    """The pattern of each address, and its view."""
+    """Yield the pattern and the view of each address."""
     yield from _under("/", get_resolver().url_patterns)
 
 
@@ -26,7 +26,7 @@ def _text(pattern: URLPattern | URLResolver) -> str:
 
 
 def methods_of(callback: Any) -> list[str]:
-    """What a view of DRF's answers to; GET for any other."""
+    """Return the methods that a DRF view accepts; GET for other views."""
     view = getattr(callback, "cls", None)
     actions = getattr(callback, "actions", None) or [name for name in METHODS if hasattr(view, name)] or ["get"]
     return sorted(name.upper() for name in actions if name in METHODS)

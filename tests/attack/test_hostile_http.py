@@ -1,4 +1,4 @@
-"""Requests that no client sends by mistake, against a real gunicorn: nothing is a 5xx, and every refusal says why in Spanish."""
+"""Hostile requests against a real gunicorn: no 5xx, and each refusal has a reason in Spanish."""
 
 import base64
 import json
@@ -35,7 +35,7 @@ ENGLISH = re.compile(
     r"\b(the|is|not|this|invalid|field|required|must|value|bad|request|error|allowed|found|parse)\b", re.I
 )
 
-# Values for any field whatever its type, as JSON text.
+# Values for any field of any type, as JSON text.
 VALUES = {
     "null": "null",
     "true": "true",
@@ -84,7 +84,7 @@ FIELDS = {
     f"{API}stock/avisos/": ["insumos"],
 }
 
-# Whole bodies, whatever the route.
+# Whole bodies for any route.
 BODIES = {
     "empty": b"",
     "no_json": b"{bad",
@@ -139,7 +139,7 @@ def identified(target: Target, **headers: str) -> dict[str, Any]:
 
 
 def check(target: Target, answer: Answer, what: object) -> None:
-    """No 5xx; a refusal is JSON with a reason in Spanish, by field where there is one."""
+    """Demand no 5xx, and for a refusal JSON with a Spanish reason, by field where there is one."""
     assert 0 < answer.status < 500, f"{what}: {answer.status}\n{target.tracebacks()}"
     assert b"Bad Request (400)" not in answer.body, what
     if answer.status >= 400 and answer.status != 406 and answer.is_json:
@@ -156,7 +156,7 @@ def bodies_of_a_field(path: str, field: str) -> Iterator[tuple[str, bytes]]:
 
 
 @pytest.mark.parametrize(("path", "field"), [(path, field) for path, fields in FIELDS.items() for field in fields])
-def test_no_value_of_a_field_is_a_server_error(target: Target, path: str, field: str) -> None:
+def test_hostile_values(target: Target, path: str, field: str) -> None:
     for name, body in bodies_of_a_field(path, field):
         check(target, target.call("POST", path, body, **identified(target)), (path, field, name))
         page = target.call("POST", path, body, **identified(target, Accept="text/html"))
@@ -164,10 +164,10 @@ def test_no_value_of_a_field_is_a_server_error(target: Target, path: str, field:
 
 
 @pytest.mark.parametrize("path", [*POSTS, f"{API}ventas/{uuid.UUID(int=1)}/anular/", f"{API}tokens/"])
-def test_no_body_is_a_server_error(target: Target, path: str) -> None:
+def test_hostile_bodies(target: Target, path: str) -> None:
     method = "PUT" if path.endswith("tokens/") else "POST"
     for kind, content_type in TYPES.items():
-        read = kind in ("json", "form", "multipart")  # the others are refused unread: a few bodies will do
+        read = kind in ("json", "form", "multipart")  # the others are refused unread: a few bodies are enough
         for name, body in BODIES.items() if read else list(BODIES.items())[:3]:
             headers = identified(target, Content_Type=content_type, Accept="text/html" if len(name) % 2 else "*/*")
             check(target, target.call(method, path, body, **headers), (path, kind, name))
@@ -207,7 +207,7 @@ READS += [
 
 
 @pytest.mark.parametrize("path", READS)
-def test_no_query_is_a_server_error(target: Target, path: str) -> None:
+def test_hostile_queries(target: Target, path: str) -> None:
     for query in QUERIES:
         raw = request_bytes("GET", f"{path}?{query}".encode().decode("latin-1"), b"", identified(target))
         check(target, target.answer(raw), (path, query[:80]))
@@ -218,7 +218,7 @@ PATHS += [f"inscripciones/{uuid.UUID(int=0)}/", f"ventas/{uuid.UUID(int=2**128 -
 
 
 @pytest.mark.parametrize("path", PATHS)
-def test_no_path_is_a_server_error(target: Target, path: str) -> None:
+def test_hostile_paths(target: Target, path: str) -> None:
     for prefix in (API, "/", "/admin/", "/static/"):
         for accept in ("*/*", "text/html"):
             answer = target.call("GET", prefix + path, **identified(target, Accept=accept))
@@ -259,7 +259,7 @@ HEADERS = {
 
 
 @pytest.mark.parametrize("name", HEADERS)
-def test_no_header_is_a_server_error(target: Target, name: str) -> None:
+def test_hostile_headers(target: Target, name: str) -> None:
     for path in (*READS, "/", "/health/ready", "/admin/", "/api/v1/entrar/", "/static/admin/css/base.css"):
         check(target, target.call("GET", path, **identified(target, **HEADERS[name])), (path, name))
     for path, body in POSTS.items():
@@ -267,7 +267,7 @@ def test_no_header_is_a_server_error(target: Target, name: str) -> None:
         check(target, target.call("POST", path, json.dumps(body).encode(), **headers), (path, name))
 
 
-def test_a_login_form_takes_anything(target: Target) -> None:
+def test_hostile_login_forms(target: Target) -> None:
     for path in ("/api/v1/entrar/", "/admin/login/"):
         page = target.call("GET", path, Accept="text/html")
         [cookie] = re.findall(r"csrftoken=(\w+)", page.headers["set-cookie"])
@@ -287,7 +287,7 @@ def test_a_login_form_takes_anything(target: Target) -> None:
             check(target, target.call("POST", path, body, **headers), (path, value[:20]))
 
 
-# HTTP itself: gunicorn answers these, or closes the connection
+# Malformed HTTP: gunicorn answers these, or closes the connection.
 
 HOST_LINE = b"Host: 127.0.0.1\r\n"
 SALES = b"POST /api/v1/ventas/ HTTP/1.1\r\n" + HOST_LINE
@@ -327,13 +327,13 @@ RAW = {
 
 
 @pytest.mark.parametrize("name", RAW)
-def test_no_bytes_are_a_server_error(target: Target, name: str) -> None:
+def test_malformed_http(target: Target, name: str) -> None:
     answer = target.answer(RAW[name])
     assert answer.status < 500 or answer.status in (501, 505), f"{answer}\n{target.tracebacks()}"
     assert target.is_well()
 
 
-# The administration, by one who may do everything: what staff type and paste
+# The admin, as a superuser: what staff type and paste.
 
 ODD = [
     "%00",
@@ -366,7 +366,7 @@ def admin_lists() -> list[str]:
 
 
 @pytest.mark.parametrize("path", admin_lists())
-def test_no_id_in_the_administration_is_a_server_error(target: Target, path: str) -> None:
+def test_hostile_ids_in_the_admin(target: Target, path: str) -> None:
     ids = ["_00", "%00", "_ff", "hola", "9" * 40, str(uuid.UUID(int=0)), "a" * 2_000, "2026-11-23", "%F0%9F%98%80"]
     for odd in ids:
         check(target, asked_by_root(target, f"{path}{odd}/change/"), (path, odd[:20]))
@@ -374,7 +374,7 @@ def test_no_id_in_the_administration_is_a_server_error(target: Target, path: str
 
 @pytest.mark.chaos
 @pytest.mark.parametrize("path", admin_lists())
-def test_no_query_in_the_administration_is_a_server_error(target: Target, path: str) -> None:
+def test_hostile_queries_in_the_admin(target: Target, path: str) -> None:
     for query in (f"{lookup}={value}" for lookup in LOOKUPS for value in ODD[:5]):
         check(target, asked_by_root(target, f"{path}?{query}"), (path, query[:80]))
 

@@ -1,5 +1,6 @@
-"""Messages that a stranger writes straight into the topics, among good ones: all consumers survive, the good ones apply,
-and each bad one is a dead letter with its reason.
+"""Hostile messages written into the topics among good ones.
+
+All consumers survive, good messages apply, and each bad one becomes a dead letter with its reason.
 """
 
 import json
@@ -26,7 +27,7 @@ from inscripciones.models import Inscripcion, Maestro, Usuario
 from kafka_bridge.brokers import topic_admin, watermarks
 from kafka_bridge.consuming.handlers import Consumer, consumers
 from kafka_bridge.consuming.runner import Runner
-from kafka_bridge.docs.asyncapi import example_of
+from kafka_bridge.docs.examples import example_of
 from kafka_bridge.events.codec import encode
 from kafka_bridge.events.event import Event, registered
 from kafka_bridge.models import ConsumerOffset, DeadLetter
@@ -41,9 +42,7 @@ from ventas.semanas import calendario, reports
 
 pytestmark = pytest.mark.django_db(transaction=True)
 SECONDS = 200.0
-MAESTROS = (
-    300  # so many that good messages reach each partition; one with bad ones only stops its consumer, as it should
-)
+MAESTROS = 300  # so many that good messages reach each partition: a partition of only bad ones stops its consumer
 Headers = list[tuple[str, str | bytes | None]]
 Raw = tuple[str, int, bytes | None, Headers, bytes | None]  # topic, partition, value, headers, key
 
@@ -79,7 +78,7 @@ HEADERS: dict[str, Headers] = {
     "a_thousand": [(f"h{n}", b"v") for n in range(1_000)],
     "trace_is_odd": [("traceparent", b"00-" + b"\xff" * 200), ("traceparent", None)],
 }
-# For any field of an event, as JSON; whether it is wrong depends on the field.
+# For any field of an event, as JSON; the field decides whether the value is wrong.
 VALUES: list[Any] = [None, True, -1, 0, 2**31, 2**63, 2**64, 10**30, 1.5, "", "\x00", "a\x00b", "a" * 1_000]
 VALUES += ["=1+1", "a@b\r\nBcc: c"]
 VALUES += [
@@ -101,7 +100,10 @@ def type_header(event: type[Event]) -> Headers:
 
 
 def hostile(chance: random.Random) -> tuple[Raw, bool]:
-    """A message, and whether it must be a dead letter (else it may be: absurd, and perhaps valid)."""
+    """Return a message, and True if it must become a dead letter.
+
+    The others are absurd and may be valid.
+    """
     event = chance.choice(list(declared()))
     partition = chance.randrange(event.topic.partitions)
     key = chance.choice([None, b"", b"\x00\xff", b"k" * 5_000, str(uuid4()).encode()])
@@ -117,21 +119,21 @@ def hostile(chance: random.Random) -> tuple[Raw, bool]:
 
 
 def declared() -> Iterator[type[Event]]:
-    """Those that some consumer handles: of the others, nobody reads the value."""
+    """Yield the events that a consumer handles: the values of the others are never read."""
     return (
         event for event in registered.values() if any(event in consumer.handlers for consumer in consumers.values())
     )
 
 
 def mutated(event: type[Event], field: str, value: Any) -> dict[str, Any]:
-    """A valid event of things nobody knows, with one field replaced."""
+    """Return a valid event with new ids and one field replaced."""
     fields = json.loads(encode(example_of(event)).value)
     ids = {name: str(uuid4()) for name in event.__struct_fields__ if name == "id" or name.endswith("_id")}
     return {**fields, **ids, field: value}
 
 
 class Good:
-    """Events as the applications send them, each with its trace in the tables."""
+    """Return events as the applications send them; each leaves a row."""
 
     def __init__(self) -> None:
         self.maestros = [uuid4() for _ in range(MAESTROS)]
@@ -191,7 +193,7 @@ def approval(maestro_id: UUID) -> InscripcionAprobada:
 
 
 def produce(messages: list[Raw]) -> None:
-    """All of them are in their topics, or the test fails."""
+    """Publish all of them, or fail."""
     delivered = Counter[bool]()
     producer = Producer({**settings.KAFKA_CLIENT_CONFIG, "acks": "all", "linger.ms": 20})
     for topic, partition, value, headers, key in messages:
@@ -247,13 +249,16 @@ def wait_until_all_is_read(stop: threading.Event) -> None:
 
 
 def letters_due(messages: list[Raw]) -> Counter[str]:
-    """By consumer, how many of these messages it reads."""
+    """Count the messages that each consumer reads."""
     topics = Counter(message[0] for message in messages)
     return Counter({name: sum(topics[t.name] for t in consumer.topics) for name, consumer in consumers.items()})
 
 
 def attack(count: int, seed: int) -> tuple[Good, list[Raw]]:
-    """`count` hostile messages among twice as many good ones; returns those that must be dead letters."""
+    """Send `count` hostile messages among twice as many good ones.
+
+    Returns those that must become dead letters.
+    """
     chance, good = random.Random(seed), Good()  # noqa: S311
     produce([raw(event) for event in good.opening()])
     made = [hostile(chance) for _ in range(count)]
@@ -266,9 +271,7 @@ def attack(count: int, seed: int) -> tuple[Good, list[Raw]]:
 
 @pytest.mark.usefixtures("from_the_topics_ends")
 @pytest.mark.parametrize("count", [150, pytest.param(5_000, marks=pytest.mark.chaos)])
-def test_consumers_survive_hostile_messages_and_apply_the_good_ones(
-    settings: Settings, client: Client, count: int
-) -> None:
+def test_consumers_survive_hostile_messages(settings: Settings, client: Client, count: int) -> None:
     settings.REVISION_AUTOMATICA = True
     seed_all()
     good, bad = attack(count, seed=20261123)
@@ -301,11 +304,11 @@ def check_dead_letters(due: Counter[str]) -> None:
     told = Counter(
         (letter.event_type, letter.error) for letter in letters if letter.reason == DeadLetter.Reason.HANDLER
     )
-    assert not told, told  # what PostgreSQL cannot hold is refused by the event's class, before any handler
+    assert not told, told  # the event's class refuses what PostgreSQL cannot hold, before any handler
 
 
 def check_what_comes_after(good: Good) -> None:
-    """Nothing absurd that was valid breaks the sweep, the week's accounts or the books."""
+    """Demand that absurd but valid events break neither the sweep nor the accounts of the week."""
     now = timezone.now()
     stock_services.revisar(ahora=now)
     assert Semana.objects.count() < 10
@@ -315,7 +318,7 @@ def check_what_comes_after(good: Good) -> None:
 
 
 def check_pages(client: Client) -> None:
-    """Staff can open each kind of dead letter, also in the form that corrects it."""
+    """Open each kind of dead letter in the admin, also in the form that corrects it."""
     client.force_login(Usuario.objects.create_superuser(username=str(uuid4())))
     kinds = {(letter.error, letter.event_type): letter.pk for letter in DeadLetter.objects.all()}
     biggest = DeadLetter.objects.order_by(Length("value").desc()).values_list("pk", flat=True)[:10]

@@ -1,4 +1,4 @@
-"""Guessing passwords at the administration's login: who is locked out, for how long, and whom that leaves alone."""
+"""Guessing passwords at the admin's login: who is locked out, for how long, and who is not."""
 
 import json
 from collections.abc import Iterator
@@ -32,7 +32,7 @@ def _quick_and_unlimited(settings: Settings) -> None:
     settings.LIMITE_ENTRADAS = ""
     settings.PASSWORD_HASHERS = [
         "django.contrib.auth.hashers.MD5PasswordHasher"
-    ]  # a hundred passwords are checked here
+    ]  # this test checks a hundred passwords
 
 
 @pytest.fixture(autouse=True)
@@ -56,7 +56,7 @@ def fail(times: int, name: str = "rosa", address: str = "203.0.113.7", **headers
     return [log_in("no", name, address, **headers).status_code for _ in range(times)]
 
 
-def test_the_fifth_wrong_password_closes_that_login_and_says_until_when() -> None:
+def test_fifth_wrong_password_locks() -> None:
     assert fail(5) == [200, 200, 200, 200, 429]
     answer = log_in(PASSWORD)
     assert (answer.status_code, answer["Retry-After"]) == (429, "900")
@@ -64,20 +64,20 @@ def test_the_fifth_wrong_password_closes_that_login_and_says_until_when() -> Non
     assert "acceso queda cerrado" in log_in(PASSWORD, accept="application/json").json()["detail"]
 
 
-def test_it_opens_again_by_itself() -> None:
+def test_lock_expires() -> None:
     fail(5)
     with time_machine.travel(timezone.now() + timedelta(minutes=15, seconds=1)):
         assert log_in(PASSWORD).status_code == 302
 
 
-def test_hammering_on_a_closed_login_neither_prolongs_it_nor_fills_the_database() -> None:
+def test_locked_attempts_are_not_counted() -> None:
     fail(5)
     before = AccessAttempt.objects.values().get(username="rosa")
     assert set(fail(20)) == {429}
     assert AccessAttempt.objects.values().get(username="rosa") == before
 
 
-def test_nobody_else_is_locked_out() -> None:
+def test_others_are_not_locked() -> None:
     Usuario.objects.create_superuser("pedro", password=PASSWORD)
     fail(5)
     assert log_in(PASSWORD, "pedro").status_code == 302
@@ -85,20 +85,20 @@ def test_nobody_else_is_locked_out() -> None:
     assert log_in(PASSWORD).status_code == 429
 
 
-def test_whoever_gets_in_begins_anew() -> None:
+def test_login_resets_the_count() -> None:
     fail(4)
     assert log_in(PASSWORD).status_code == 302
     assert fail(4) == [200] * 4
 
 
-def test_another_browser_or_invented_address_is_no_way_around() -> None:
+def test_forged_address_stays_locked() -> None:
     for number in range(5):
         fail(1, **{"user-agent": f"browser {number}", "x-forwarded-for": f"198.51.100.{number}"})
     assert log_in(PASSWORD).status_code == 429
 
 
 @pytest.mark.usefixtures("one_proxy")
-def test_behind_a_proxy_the_address_is_the_one_that_it_saw() -> None:
+def test_address_comes_from_the_proxy() -> None:
     proxy = "10.0.0.1"
     fail(5, address=proxy, **{"x-forwarded-for": "198.51.100.1, 203.0.113.7"})
     assert log_in(PASSWORD, address=proxy, **{"x-forwarded-for": "198.51.100.2, 203.0.113.7"}).status_code == 429
@@ -117,15 +117,15 @@ def test_behind_a_proxy_the_address_is_the_one_that_it_saw() -> None:
         ("nada", None),
     ],
 )
-def test_a_client_cannot_change_its_address_within_its_network(told: str, counted: str | None) -> None:
+def test_ipv6_network_is_one_client(told: str, counted: str | None) -> None:
     assert direccion(RequestFactory(REMOTE_ADDR=told).get("/")) == counted
 
 
-def test_without_an_address_the_name_counts() -> None:
+def test_without_address_the_name_counts() -> None:
     assert fail(5, address="") == [200, 200, 200, 200, 429]
 
 
-def test_trying_one_password_on_many_names_is_limited_per_address(settings: Settings) -> None:
+def test_many_names_are_limited_by_address(settings: Settings) -> None:
     settings.LIMITE_ENTRADAS = "3/min"
     found = [log_in("no", f"persona-{number}") for number in range(4)]
     assert [answer.status_code for answer in found] == [200, 200, 200, 429]
@@ -133,7 +133,7 @@ def test_trying_one_password_on_many_names_is_limited_per_address(settings: Sett
     assert "Espera un minuto" in found[-1].text
 
 
-def test_the_maestros_login_goes_on(rosa: Usuario) -> None:
+def test_maestro_login_stays_open(rosa: Usuario) -> None:
     maestro = Usuario.objects.create_user("m", maestro_id="0f8fad5b-d9cb-469f-a165-70867728950e")
     token = credenciales.emitir(maestro)
     fail(5)
@@ -141,7 +141,7 @@ def test_the_maestros_login_goes_on(rosa: Usuario) -> None:
     assert answer.status_code == 302
 
 
-def test_what_was_typed_is_in_no_log(lines: Lines) -> None:  # noqa: F811 - a fixture
+def test_typed_values_are_not_logged(lines: Lines) -> None:  # noqa: F811 - a fixture
     fail(6, name="rosa.nanez")
     log_in("mi-clave-secreta", name="rosa@example.cl")
     told = json.dumps(lines, ensure_ascii=False)
@@ -151,7 +151,7 @@ def test_what_was_typed_is_in_no_log(lines: Lines) -> None:  # noqa: F811 - a fi
     assert not AccessAttempt.objects.filter(post_data__contains="mi-clave-secreta").exists()
 
 
-def test_a_superuser_sees_who_is_locked_out_and_opens_that_login(admin_client: Client) -> None:
+def test_superuser_opens_a_locked_login(admin_client: Client) -> None:
     fail(5)
     page = admin_client.get("/admin/axes/accessattempt/").text
     for told in ("Accesos", "intentos de acceso", "Claves equivocadas", "Cuándo", "203.0.113.7"):
@@ -161,7 +161,7 @@ def test_a_superuser_sees_who_is_locked_out_and_opens_that_login(admin_client: C
     assert log_in(PASSWORD).status_code == 302
 
 
-def test_sessions_end() -> None:
+def test_sessions_expire() -> None:
     staff, maestro = Client(), Client()
     staff.post(LOGIN, {"username": "rosa", "password": PASSWORD})
     user = Usuario.objects.create_user("m", maestro_id="0f8fad5b-d9cb-469f-a165-70867728950e")

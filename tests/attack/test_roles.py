@@ -1,7 +1,7 @@
-"""Who may do what: every address by every role, as one table. An address without its row fails the test.
+"""Permissions of every role on every address, from one table; an address without a row fails.
 
-Expected is the HTTP status. 401: no valid token; 403: not for this role; 404: somebody else's; 302 in the administration:
-log in first.
+The table holds HTTP statuses. 401: no valid token; 403: not for this role; 404: somebody else's;
+302 in the admin: log in first.
 """
 
 import json
@@ -41,8 +41,8 @@ OUTSIDE = ("anonymous", "maestro", "other", "revoked", "session")
 STAFF = ("reviewer", "distributor", "accountant", "staff", "root")
 ROLES = (*OUTSIDE, *STAFF)
 
-# anonymous; a maestro's token; another's; a revoked one; the maestro's session; of the groups Revisores, Distribuidores and
-# Contadores; staff without any permission; superuser
+# Anonymous; a maestro's token; another's; a revoked one; the maestro's session; the groups
+# Revisores, Distribuidores and Contadores; staff without any permission; superuser.
 TABLE = """
                                                     anon maes othr rvkd sess revi dist cont staf root
 GET    /                                            302  302  302  302  302  302  302  302  302  302
@@ -83,8 +83,8 @@ GET    /admin/r/1/1/                                302  302  302  302  302  404
 GET    /admin/ventas/                               302  302  302  302  302  404  404  200  404  200
 GET    /admin/nada                                  302  302  302  302  302  404  404  404  404  404
 GET    /admin/kafka_bridge/overviewpage/data/       302  302  302  302  302  403  403  403  403  200
-GET    /admin/kafka_bridge/deadletter/1/reenviar/   302  302  302  302  302  403  403  403  403  404
-GET    /admin/kafka_bridge/deadletter/1/descartar/  302  302  302  302  302  403  403  403  403  404
+GET    /admin/kafka_bridge/deadletter/1/replay/     302  302  302  302  302  403  403  403  403  404
+GET    /admin/kafka_bridge/deadletter/1/discard/    302  302  302  302  302  403  403  403  403  404
 GET    /admin/inscripciones/inscripcion/numeros/    302  302  302  302  302  200  403  403  403  200
 GET    /admin/inscripciones/inscripcion/1/aprobar/  302  302  302  302  302  400  403  403  403  400
 GET    /admin/inscripciones/inscripcion/1/rechazar/ 302  302  302  302  302  400  403  403  403  400
@@ -94,7 +94,7 @@ GET    /admin/stock/carro/1/corregir/               302  302  302  302  302  403
 GET    /admin/ventas/reportesemanal/export/         302  302  302  302  302  403  403  200  403  200
 """
 
-# What staff may do with the rows: view, add, change, delete. All others log in first.
+# What staff may do with rows: view, add, change, delete. The others must log in first.
 MODELS = """
                                      revi dist cont staf root
 auth.Group                           -    -    -    -    vacd
@@ -129,7 +129,7 @@ ventas.ReporteSemanal                -    -    v    -    v
 ventas.Semana                        -    -    v    -    v
 ventas.Venta                         -    -    v    -    v
 """
-# What staff may do with the rows they choose in a list.
+# The actions that staff may apply to rows of a list.
 ACTIONS = """
                                                    revi dist cont staf root
 auth.Group.delete_selected                         -    -    -    -    x
@@ -172,7 +172,7 @@ OF_A_MODEL = re.compile(r"/admin/\w+/\w+/(add/|<path:object_id>/((change|delete|
 
 @dataclass(frozen=True)
 class World:
-    """Somebody's sale and enrolment, and a client for each role."""
+    """Return a sale, an enrolment, and a client for each role."""
 
     venta_id: UUID
     inscripcion_id: UUID
@@ -236,7 +236,7 @@ def world(kafka: str, settings: Settings) -> World:
         "maestro": token,
         "other": with_token(a_maestro()),
         "revoked": gone,
-        "session": with_session(maestro),  # after the token, which ends older sessions
+        "session": with_session(maestro),  # after the token, because a new token ends older sessions
         "reviewer": with_session(staff(REVISORES)),
         "distributor": with_session(staff(DISTRIBUIDORES)),
         "accountant": with_session(staff(CONTADORES)),
@@ -247,7 +247,7 @@ def world(kafka: str, settings: Settings) -> World:
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: " ".join(row[:2]))
-def test_each_role_gets_what_the_table_says(world: World, row: list[str]) -> None:
+def test_roles_and_addresses(world: World, row: list[str]) -> None:
     method, path, *expected = row
     address = path.format(venta=world.venta_id, inscripcion=world.inscripcion_id)
     body = json.dumps(BODIES.get(path, {}))
@@ -255,7 +255,7 @@ def test_each_role_gets_what_the_table_says(world: World, row: list[str]) -> Non
     assert dict(zip(ROLES, found, strict=True)) == dict(zip(ROLES, map(int, expected), strict=True))
 
 
-def test_every_address_has_its_row() -> None:
+def test_every_address_has_a_row() -> None:
     told = [(method, path) for method, path, *_ in ROWS]
     lacking = [
         (method, route) for route, method in _addresses() if not any(m == method and _is(p, route) for m, p in told)
@@ -264,17 +264,17 @@ def test_every_address_has_its_row() -> None:
 
 
 @pytest.mark.parametrize("row", MODEL_ROWS, ids=lambda row: row[0])
-def test_each_role_may_do_with_rows_what_the_table_says(world: World, row: list[str]) -> None:
+def test_roles_and_admin_rows(world: World, row: list[str]) -> None:
     label, *expected = row
     found = {role: _may(client, apps.get_model(label)) for role, client in world.clients.items()}
     assert found == {**dict.fromkeys(OUTSIDE, "log in"), **dict(zip(STAFF, expected, strict=True))}
 
 
-def test_every_model_of_the_administration_has_its_row() -> None:
+def test_every_admin_model_has_a_row() -> None:
     assert sorted(model._meta.label for model in admin.site._registry) == [label for label, *_ in MODEL_ROWS]
 
 
-def test_each_role_has_the_actions_that_the_table_says(world: World) -> None:
+def test_roles_and_actions(world: World) -> None:
     expected = {
         role: {action for action, *may in ACTION_ROWS if may[column] == "x"} for column, role in enumerate(STAFF)
     }
@@ -282,7 +282,7 @@ def test_each_role_has_the_actions_that_the_table_says(world: World) -> None:
 
 
 def _actions(client: APIClient) -> set[str]:
-    """Those offered in the lists that this user may open."""
+    """Return the actions in the lists that this user may open."""
     request = RequestFactory().get("/")
     request.user = Usuario.objects.get(pk=client.session["_auth_user_id"])
     pages = [page for page in admin.site._registry.values() if page.has_view_permission(request)]
@@ -290,7 +290,7 @@ def _actions(client: APIClient) -> set[str]:
 
 
 def _status(client: APIClient, method: str, address: str, body: str) -> int:
-    """What one does (revoking a token, say) is undone before the next one comes."""
+    """Undo what one role did (revoking a token, for example) before the next one."""
     client.raise_request_exception = False
     savepoint = transaction.savepoint()
     answer = client.generic(method, address, body, content_type="application/json")
@@ -300,7 +300,7 @@ def _status(client: APIClient, method: str, address: str, body: str) -> int:
 
 
 def _check_headers(address: str, headers: Mapping[str, str]) -> None:
-    """Every answer tells the browser what it may do with it; only the administration may evaluate."""
+    """Demand a content security policy; only the admin's may evaluate expressions."""
     assert {name: headers.get(name) for name in HEADERS} == HEADERS, address
     assert "camera=()" in headers["Permissions-Policy"]
     policy = headers["Content-Security-Policy"]
@@ -312,20 +312,23 @@ def _check_headers(address: str, headers: Mapping[str, str]) -> None:
 
 
 def _addresses() -> Iterator[tuple[str, str]]:
-    """Each address with each of its methods, but those of the administration's rows."""
+    """Return each address with its methods, except the rows of the admin."""
     for route, callback in all_views():
         for method in [] if OF_A_MODEL.fullmatch(route) else methods_of(callback):
             yield route, "POST" if route == "/api/v1/salir/" else method
 
 
 def _is(path: str, route: str) -> bool:
-    """Whether a row's path is an address of that route."""
+    """Return True if the path of a table row is an address of the route."""
     example = path.format(venta=UUID(int=1), inscripcion=UUID(int=1))
     return bool(re.fullmatch(re.sub(r"<[^>(]*>(?!\[)", "[^/]+", re.sub(r"\(\?P<\w+>", "(", route)), example))
 
 
 def _may(client: APIClient, model: type[Model]) -> str:
-    """`v` view, `a` add, `c` change, `d` delete; of a row that is not there, which is found out after the permission."""
+    """Return the permissions found: `v` view, `a` add, `c` change, `d` delete.
+
+    The row does not exist, which the admin finds out after it has checked the permission.
+    """
     base, pk = f"/admin/{model._meta.app_label}/{model._meta.model_name}/", _no_such(model)
     if _status(client, "GET", base, "") == 302:
         return "log in"
@@ -337,5 +340,5 @@ def _may(client: APIClient, model: type[Model]) -> str:
 
 
 def _no_such(model: type[Model]) -> str:
-    """A primary key that no row has."""
+    """Return a primary key without a row."""
     return {"UUIDField": str(UUID(int=0)), "DateField": "2001-01-01"}.get(type(model._meta.pk).__name__, "999999999")

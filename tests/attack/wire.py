@@ -1,4 +1,4 @@
-"""HTTP by hand: the bytes of a request as they are, and what is answered to them."""
+"""HTTP by hand: the exact bytes of a request and of its answer."""
 
 import http.client
 import json
@@ -14,7 +14,7 @@ SECONDS = 20.0
 
 @dataclass(frozen=True)
 class Answer:
-    """Status 0: the server closed the connection without a word."""
+    """An answer; status 0 means that the server closed the connection without one."""
 
     status: int
     headers: Mapping[str, str]
@@ -29,7 +29,10 @@ class Answer:
 
 
 def request_bytes(method: str, path: str, body: bytes = b"", headers: Mapping[str, str] | None = None) -> bytes:
-    """A request that ends its connection. Header names may be written with `_`; a given header wins over ours."""
+    """Return the bytes of a request that ends its connection.
+
+    Header names may have `_` for `-`; a given header replaces ours.
+    """
     given = {name.replace("_", "-"): value for name, value in (headers or {}).items()}
     ours = {"Host": HOST, "Connection": "close", "Content-Length": str(len(body))}
     merged = {**{name: value for name, value in ours.items() if name not in given}, **given}
@@ -38,9 +41,12 @@ def request_bytes(method: str, path: str, body: bytes = b"", headers: Mapping[st
 
 
 def send(port: int, raw: bytes) -> Answer:
-    """Writes all, reads until the server closes. Raises TimeoutError where it neither answers nor closes."""
+    """Write everything, then read until the server closes.
+
+    Raises TimeoutError when the server neither answers nor closes.
+    """
     with socket.create_connection((HOST, port), timeout=SECONDS) as connection:
-        with suppress(BrokenPipeError, ConnectionResetError):  # refused before all was read: the answer may be there
+        with suppress(BrokenPipeError, ConnectionResetError):  # refused before all was read: an answer may have arrived
             connection.sendall(raw)
         return _answer(connection)
 

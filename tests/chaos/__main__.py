@@ -1,4 +1,4 @@
-"""`./dev chaos`: faults under load, then an audit of what was accepted. Exit code 1 where anything was lost or doubled."""
+"""`./dev chaos`: faults under load, then an audit; exit code 1 if anything was lost or doubled."""
 
 import argparse
 import os
@@ -17,12 +17,12 @@ from mamochi_site.local.system import CHECKOUT, DEFAULT_PORT, running_system
 DEFAULT_FOLDER: Final = CHECKOUT / ".mamochi" / "chaos"
 SETTINGS: Final = {"REVISION_AUTOMATICA": "true", "LIMITE_INSCRIPCIONES": "", "LOG_LEVEL": "INFO"}
 CONSUMERS_EACH: Final = 2
-LINE_WIDTH: Final = 140  # where the output is no terminal
+LINE_WIDTH: Final = 140  # when the output is not a terminal
 INTERRUPTED: Final = 130
 
 
 def arguments() -> argparse.Namespace:
-    """What to run; without a seed a new one, which is printed."""
+    """Parse the arguments; without `--seed`, choose a seed and print it."""
     parser = argparse.ArgumentParser(prog="./dev chaos", description=__doc__)
     parser.add_argument(
         "--minutes", type=float, default=5.0, help="of faults under load (default: 5); draining comes on top"
@@ -37,7 +37,7 @@ def arguments() -> argparse.Namespace:
 
 
 def main() -> int:
-    """0: the audit is green; 1: it is not, or the system could not be run; 130: interrupted."""
+    """Return 0 if the audit is green, 1 if not or if the system did not start, 130 on Ctrl-C."""
     options = arguments()
     console = Console() if sys.stdout.isatty() else Console(width=LINE_WIDTH)
     interrupt_on_termination()

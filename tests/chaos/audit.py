@@ -1,6 +1,6 @@
-"""The audit: what the clients' journal says was accepted, against what the database, the mails and the API say.
+"""The audit: compare the clients' journal with the database, the e-mails and the API.
 
-Read with plain SQL beside the system, so that a mistake in its own queries does not audit itself away.
+It reads with SQL of its own, so that a mistake in the system's queries cannot hide itself.
 """
 
 import http.client
@@ -19,9 +19,9 @@ from tests.chaos.load import token_of
 from tests.chaos.nemesis import Fault
 from tests.chaos.pulse import KafkaPulse
 
-LEADER_SECONDS: Final = 15.0  # until the next acknowledgement after a leader's kill
-ANSWER_SECONDS: Final = 10.0  # as long as the clients wait
-REFUSALS: Final = frozenset({NO_ANSWER, 202, 401, 404, 429, 503})  # what a client may see while things fail
+LEADER_SECONDS: Final = 15.0  # seconds until the next acknowledgement after the kill of a leader
+ANSWER_SECONDS: Final = 10.0  # seconds that the clients wait
+REFUSALS: Final = frozenset({NO_ANSWER, 202, 401, 404, 429, 503})  # what a client may see during faults
 
 ROWS: Final = "SELECT venta_id::text, count(*) FROM ventas_venta GROUP BY 1"
 VOIDED: Final = (
@@ -53,7 +53,7 @@ TOKENS: Final = (
 
 
 class Audit:
-    """After the faults are healed and everything has drained."""
+    """Run after the faults are healed and everything has drained."""
 
     def __init__(self, system: System, journal: Journal, faults: list[Fault], kafka: KafkaPulse) -> None:
         self.system = system
@@ -62,7 +62,7 @@ class Audit:
         self.kafka = kafka
 
     def checks(self, died: list[str]) -> list[Check]:
-        """Every check. `died`: processes that ended although nobody had killed them."""
+        """Return every check. `died` names processes that ended without being killed."""
         with psycopg.connect(self.system.environment["DATABASE_URL"], autocommit=True) as self.database:
             return [
                 *self._answers(),
@@ -79,7 +79,7 @@ class Audit:
         return self.database.execute(sql).fetchall()
 
     def _answers(self) -> Iterator[Check]:
-        """Only those that tell a client to try again; each other one would be a lie about the request or the server."""
+        """Accept only statuses that ask for a retry; any other is wrong about the request."""
         odd = {status: times for status, times in self.journal.statuses.items() if status not in REFUSALS}
         yield Check("answers other than 202, 401, 404, 429, 503", {}, odd)
         slowest = max(entry.took for entry in self.journal.entries)
@@ -97,7 +97,7 @@ class Audit:
         yield Check("sales taken back that nobody asked for", 0, len(voided - asked))
 
     def _week(self) -> Iterator[Check]:
-        """The reports and what the mails say, against the rows that stand; CLP."""
+        """Compare the reports and the e-mails with the rows, in CLP."""
         standing = self._query(STANDING)[0]
         yield Check("sales and earnings of the rows = of the reports", standing, self._query(COUNTED)[0])
         mails = self.system.stack.mailbox.mails(subject=WEEK_SUBJECT)
@@ -150,7 +150,7 @@ class Audit:
         yield Check("dead letters", [], self._query("SELECT consumer, reason, error FROM kafka_bridge_deadletter"))
 
     def _leaders(self) -> Iterator[Check]:
-        """Where there are replicas; a lone broker is away until it is back."""
+        """Check only with replicas; a single broker acknowledges nothing until it is back."""
         killed = [fault for fault in self.faults if fault.name == "kill -9 leader"]
         if len(self.system.stack.kafka.brokers) > 1 and killed:
             waits = [self.kafka.next_after(fault.began) for fault in killed]

@@ -1,4 +1,4 @@
-"""What the clients of a chaos run asked and were answered: what the audit compares the system with."""
+"""The journal: what the clients of a chaos run asked, and the answers."""
 
 import json
 import threading
@@ -14,9 +14,9 @@ NO_ANSWER: Final = 0
 
 @dataclass(frozen=True)
 class Entry:
-    """One attempt. `asked` is seconds since the run began, `took` seconds; `status` 0: no whole answer came.
+    """One attempt; times are in seconds, `asked` since the run began; status 0 means no answer.
 
-    `kind` is what was asked for (`inscripcion`, `venta`, `anulacion`, `aviso`), `ids` the client's ids of it.
+    `kind` is `inscripcion`, `venta`, `anulacion` or `aviso`; `ids` are the client's ids.
     """
 
     asked: float
@@ -31,7 +31,7 @@ class Entry:
 
 
 class Journal:
-    """Written by all clients, one line of JSON an attempt; a run that is cut off leaves what it had."""
+    """A file of all clients, one line of JSON per attempt; an interrupted run leaves its part."""
 
     def __init__(self, path: Path) -> None:
         self.began = time.monotonic()
@@ -42,11 +42,11 @@ class Journal:
         self._file = path.open("w", buffering=1)
 
     def now(self) -> float:
-        """Seconds since the run began."""
+        """Return the seconds since the run began."""
         return time.monotonic() - self.began
 
     def note(self, entry: Entry) -> None:
-        """Keeps an attempt."""
+        """Write an attempt down."""
         with self._lock:
             self.entries.append(entry)
             self.recent.append(entry)
@@ -54,13 +54,13 @@ class Journal:
             self._file.write(json.dumps(asdict(entry)) + "\n")
 
     def sent(self, kind: str) -> set[str]:
-        """The ids of everything of that kind that was ever asked for."""
+        """Return the ids of this kind that were ever requested."""
         return {id_ for entry in self.entries if entry.kind == kind for id_ in entry.ids}
 
     def accepted(self, kind: str) -> set[str]:
-        """The ids of everything of that kind that was accepted at least once."""
+        """Return the ids of this kind that were accepted at least once."""
         return {id_ for entry in self.entries if entry.kind == kind and entry.accepted for id_ in entry.ids}
 
     def close(self) -> None:
-        """Closes the file."""
+        """Close the file."""
         self._file.close()

@@ -1,4 +1,4 @@
-"""The load: people enrol, sell, take sales back and run out, over HTTP, and retry with the same ids as a real program does."""
+"""The load: people enrol, sell, void and run out over HTTP, and retry with the same ids."""
 
 import http.client
 import random
@@ -16,15 +16,15 @@ from mamochi_site.local.demo.people import Persona, gather
 from tests.chaos.journal import NO_ANSWER, Entry, Journal
 
 VENDORS: Final = 8
-PATIENCE_S: Final = 45.0  # how long a program goes on asking for one thing
+PATIENCE_S: Final = 45.0  # seconds for which a program retries one request
 LONGEST_PAUSE_S: Final = 3.0
-# Another attempt may fare better. 404: a sale that is accepted and not yet written; 401: a newer mail brought another token.
+# A retry may succeed. 404: the sale is accepted and not yet written; 401: a newer token came.
 NOT_YET: Final = frozenset({NO_ANSWER, 401, 404, 429, 502, 503, 504})
 PRODUCTS: Final = ("chico", "mediano", "grande")
 
 
 class Someone(threading.Thread):
-    """A client of the API, with a generator of its own so that a seed repeats what it wants to do."""
+    """A client of the API with its own random generator, so that a seed repeats its actions."""
 
     def __init__(self, url: str, mailbox: Mailbox, journal: Journal, stop: threading.Event, seed: int) -> None:
         super().__init__(daemon=True)
@@ -32,10 +32,10 @@ class Someone(threading.Thread):
         self.mailbox = mailbox
         self.journal = journal
         self.stop = stop
-        self.chance = random.Random(seed)  # noqa: S311 - a run that can be repeated
+        self.chance = random.Random(seed)  # noqa: S311 - repeatable
 
     def insist(self, kind: str, path: str, body: object, *ids: str, key: str = "") -> Answer | None:
-        """The same POST until it has an answer that another attempt would not change; None where patience ends first."""
+        """Repeat a POST until its answer is final; return None when the patience ends first."""
         deadline = self.journal.now() + PATIENCE_S
         headers = {"Idempotency-Key": key} if key else {}
         while self.journal.now() < deadline and not self.stop.is_set():
@@ -50,7 +50,7 @@ class Someone(threading.Thread):
     def _ask(
         self, kind: str, path: str, body: object, headers: Mapping[str, str], ids: tuple[str, ...]
     ) -> Answer | None:
-        """One attempt, in the journal whatever comes of it."""
+        """Make one attempt and write it to the journal."""
         asked = self.journal.now()
         try:
             answer = self.api.send("POST", f"/api/v1/{path}", body, headers)
@@ -67,10 +67,10 @@ class Someone(threading.Thread):
         self.stop.wait(seconds * self.chance.uniform(0.5, 1.0))
 
     def read_token(self) -> None:
-        """Whoever has a token reads it in a mail."""
+        """Return the token from the newest e-mail."""
 
     def enrol(self, persona: Persona) -> None:
-        """Sends the form; a retry of the same form is the same enrolment, so its id is the server's."""
+        """Send the form; its id is the server's, because the same form is the same enrolment."""
         self.insist("inscripcion", "inscripciones/", persona.formulario())
 
     def uuid(self) -> str:
@@ -78,15 +78,15 @@ class Someone(threading.Thread):
 
 
 class Vendor(Someone):
-    """A maestro: enrols, reads the token in the mail, and works until told to stop."""
+    """A maestro who enrols, reads the token in the e-mail, and works until the stop."""
 
     def __init__(self, persona: Persona, *arguments: Any) -> None:
         super().__init__(*arguments)
         self.persona = persona
-        self.sold: list[str] = []  # accepted, and not taken back
+        self.sold: list[str] = []  # accepted and not voided
 
     def run(self) -> None:
-        """Ends when told to stop."""
+        """Work until the stop."""
         self.enrol(self.persona)
         while not self.api.token and not self.stop.wait(0.5):
             self.read_token()
@@ -96,7 +96,7 @@ class Vendor(Someone):
             self.stop.wait(self.chance.uniform(0.3, 0.9))
 
     def read_token(self) -> None:
-        """The one in the newest mail."""
+        """Return the token in the newest e-mail."""
         self.api.token = token_of(self.mailbox, self.persona.email)
 
     def _habits(self) -> list[tuple[Callable[[], None], float]]:
@@ -112,12 +112,12 @@ class Vendor(Someone):
         self._register([self.uuid()], as_list=False)
 
     def _sell_again(self) -> None:
-        """A program that never saw its answer, or a finger that tapped twice."""
+        """Send a sale again, as a program that lost the answer or a double tap does."""
         if self.sold:
             self._register([self.chance.choice(self.sold)], as_list=False)
 
     def _send_the_day(self) -> None:
-        """A phone that was offline."""
+        """Send a list of older sales, as a phone that was offline does."""
         self._register([self.uuid() for _ in range(self.chance.randint(2, 30))], as_list=True)
 
     def _register(self, ids: list[str], *, as_list: bool) -> None:
@@ -136,20 +136,20 @@ class Vendor(Someone):
 
 
 class Newcomers(Someone):
-    """One enrolment after the other, every second one Paid."""
+    """Somebody who enrols new people, every second one Paid."""
 
     def __init__(self, people: "Crowd", *arguments: Any) -> None:
         super().__init__(*arguments)
         self.people = people
 
     def run(self) -> None:
-        """Ends when told to stop."""
+        """Work until the stop."""
         while not self.stop.wait(self.chance.uniform(1.0, 3.0)):
             self.enrol(self.people.next())
 
 
 class Crowd:
-    """People whose RUT and e-mail nobody else has."""
+    """A source of people with unique RUT and e-mail."""
 
     def __init__(self, chance: random.Random) -> None:
         self.chance = chance
@@ -157,7 +157,7 @@ class Crowd:
         self.ruts: set[str] = set()
 
     def next(self) -> Persona:
-        """Another one; every second one Paid."""
+        """Return another person; every second one is Paid."""
         number = next(self.numbers)
         [persona] = gather(1, number % 2, self.chance)
         if persona.rut in self.ruts:
@@ -168,7 +168,7 @@ class Crowd:
 
 
 def token_of(mailbox: Mailbox, email: str) -> str:
-    """The token in the newest credentials mail of that address; empty where none has come."""
+    """Return the token in the newest credentials e-mail of the address, or an empty string."""
     mails = mailbox.mails(to=email, subject=CREDENTIALS_SUBJECT)
     found = TOKEN.search(mails[-1].text) if mails else None
     return found[0] if found else ""

@@ -1,4 +1,4 @@
-"""The nemesis: one fault after the other, in an order that the seed decides; each is healed before the next."""
+"""The nemesis: one fault after another, in an order from the seed, each healed before the next."""
 
 import random
 import threading
@@ -15,13 +15,13 @@ from deploy.embedded.server import Server
 from mamochi_site.local.system import CONSUMERS, System
 from tests.chaos.pulse import PROBE
 
-CALM_S: Final = (3.0, 6.0)  # between two faults
+CALM_S: Final = (3.0, 6.0)  # seconds between two faults
 READY_S: Final = 240.0
 
 
 @dataclass
 class Fault:
-    """Something that was done to the system. Times are seconds since the run began; `healed` once it is over."""
+    """A fault that was inflicted; times are seconds since the run began."""
 
     name: str
     target: str
@@ -30,13 +30,16 @@ class Fault:
 
     @property
     def lasted(self) -> float:
-        """Seconds until everything answered again that the fault had touched."""
+        """Return the seconds until everything that the fault touched answered again."""
         return (self.healed or self.began) - self.began
 
 
 @dataclass(frozen=True)
 class Plan:
-    """A fault that can be done: `inflict` names what it chose and heals at the end of the block; `hold` is in seconds."""
+    """A fault to inflict.
+
+    `inflict` names its target and heals when the block ends; `hold` is in seconds.
+    """
 
     name: str
     inflict: Callable[[], AbstractContextManager[str]]
@@ -44,7 +47,7 @@ class Plan:
 
 
 class Nemesis(threading.Thread):
-    """Works until told to stop, then heals."""
+    """A thread that inflicts faults until the stop, then heals."""
 
     def __init__(self, system: System, stop: threading.Event, clock: Callable[[], float], seed: int) -> None:
         super().__init__(daemon=True)
@@ -58,7 +61,7 @@ class Nemesis(threading.Thread):
         self._killed: set[str] = set()
 
     def run(self) -> None:
-        """Every plan once, in any order, then again."""
+        """Yield every plan once in random order, then again."""
         try:
             while not self.stop.is_set():
                 plans = self.plans()
@@ -66,7 +69,7 @@ class Nemesis(threading.Thread):
                     if self.stop.wait(self.chance.uniform(*CALM_S)):
                         return
                     self._carry_out(plan)
-        except Exception as error:  # noqa: BLE001 - the main thread raises it
+        except Exception as error:  # noqa: BLE001 - raised in the main thread
             self.failure = error
 
     def _carry_out(self, plan: Plan) -> None:
@@ -78,13 +81,13 @@ class Nemesis(threading.Thread):
         fault.healed = self.clock()
 
     def has_killed(self, name: str) -> bool:
-        """Whether that process is down because of us."""
+        """Return True if this nemesis stopped the process."""
         return name in self._killed
 
     def plans(self) -> list[Plan]:
-        """Everything that it can do to the system."""
+        """Return every fault for this system."""
         stack, kafka = self.system.stack, self.system.stack.kafka.brokers
-        zombie = (9.0, 12.0)  # longer than a consumer's session: others take its partitions over meanwhile
+        zombie = (9.0, 12.0)  # longer than a consumer's session, so that others take its partitions over
         plans = [
             Plan("kill -9 leader", lambda: killed(self._leader())),
             Plan("SIGSTOP leader", lambda: paused(self._leader()), zombie),
@@ -106,7 +109,7 @@ class Nemesis(threading.Thread):
         return plans
 
     def _leader(self) -> Broker:
-        """Of one of the probe's partitions."""
+        """Return the leader of one of the probe's partitions."""
         admin = AdminClient({"bootstrap.servers": self.system.stack.kafka.url, "log_level": 0})
         partitions = admin.list_topics(PROBE.name, timeout=10).topics[PROBE.name].partitions
         node = partitions[self.chance.randrange(len(partitions))].leader
@@ -124,7 +127,7 @@ class Nemesis(threading.Thread):
 
     @contextmanager
     def _process_killed(self, name: str) -> Iterator[str]:
-        """As by the kernel for want of memory; the platform starts it again."""
+        """Kill a process as the kernel does when memory ends; the platform starts it again."""
         self._killed.add(name)
         self.system.stack.processes[name].kill()
         yield name
@@ -133,7 +136,7 @@ class Nemesis(threading.Thread):
 
     @contextmanager
     def _process_paused(self, name: str) -> Iterator[str]:
-        """It hangs, and comes back with what it held: another member has its partitions by then."""
+        """Freeze a consumer until another member owns its partitions, then let it continue."""
         self.system.stack.processes[name].pause()
         yield name
         self.system.stack.processes[name].resume()
@@ -144,7 +147,7 @@ APPLICATIONS: Final = ("web", "outbox-relay", "celery-worker", "celery-beat")
 
 @contextmanager
 def killed(*servers: Server) -> Iterator[str]:
-    """kill -9, then started again on the same port and data."""
+    """Kill the server with -9; start it again on the same port and data."""
     for server in servers:
         server.kill()
     yield _names(servers)
@@ -155,7 +158,7 @@ def killed(*servers: Server) -> Iterator[str]:
 
 @contextmanager
 def paused(*servers: Server) -> Iterator[str]:
-    """SIGSTOP: connections stay open, nothing answers."""
+    """Freeze the process with SIGSTOP: connections stay open and nothing answers."""
     for server in servers:
         server.pause()
     yield _names(servers)
@@ -165,7 +168,7 @@ def paused(*servers: Server) -> Iterator[str]:
 
 
 def _await(servers: tuple[Server, ...]) -> None:
-    """A quorum that lost its majority elects anew, and has to wait until it believes its own dead: longer on a busy machine."""
+    """Wait for a quorum that lost its majority: the election takes longer on a busy machine."""
     for server in servers:
         server.process.wait_ready(server.ready, READY_S)
 

@@ -1,4 +1,4 @@
-"""Signs of life, noted as they come: Kafka acknowledges, rows are written. How long each was silent is a fault's cost."""
+"""Signs of life: Kafka acknowledges, rows are written. The silence is the cost of a fault."""
 
 import threading
 import time
@@ -14,13 +14,15 @@ from confluent_kafka import Message as KafkaMessage
 
 from kafka_bridge.events.topics import Topic
 
-PROBE: Final = Topic(name="chaos.probe", partitions=3)  # as every topic of ours: three replicas, two must have a record
+PROBE: Final = Topic(
+    name="chaos.probe", partitions=3
+)  # like our topics: three replicas, of which two must have a record
 EVERY_S: Final = 0.2
 PROGRESS: Final = "SELECT sum(next_offset) FROM kafka_bridge_consumeroffset WHERE consumer = 'contabilidad'"
 
 
 class KafkaPulse(threading.Thread):
-    """Writes to each partition all the time, and notes when what it sent was acknowledged by all in-sync replicas."""
+    """A thread that writes to each partition and notes when all in-sync replicas acknowledged."""
 
     def __init__(self, bootstrap: str, stop: threading.Event, clock: Callable[[], float]) -> None:
         super().__init__(daemon=True)
@@ -32,7 +34,7 @@ class KafkaPulse(threading.Thread):
         )
 
     def run(self) -> None:
-        """Until told to stop."""
+        """Work until the stop."""
         while not self.stop.is_set():
             for partition in range(PROBE.partitions):
                 report = partial(self._report, partition, self.clock())
@@ -46,7 +48,7 @@ class KafkaPulse(threading.Thread):
             self.acknowledged[partition].append((sent, self.clock()))
 
     def next_after(self, moment: float) -> float | None:
-        """Seconds until each partition had acknowledged something sent after `moment`; None where one never did."""
+        """Return the seconds until each partition acknowledged a later message, or None."""
         waits = [
             next((acknowledged - moment for sent, acknowledged in [*seen] if sent >= moment), None)
             for seen in self.acknowledged.values()
@@ -55,7 +57,7 @@ class KafkaPulse(threading.Thread):
 
 
 class RowsPulse(threading.Thread):
-    """Notes when `contabilidad` commits batches, on a connection of its own."""
+    """A thread that notes when `contabilidad` commits batches, on its own connection."""
 
     def __init__(self, database: str, stop: threading.Event, clock: Callable[[], float]) -> None:
         super().__init__(daemon=True)
@@ -65,7 +67,7 @@ class RowsPulse(threading.Thread):
         self.moved: list[float] = []
 
     def run(self) -> None:
-        """Until told to stop; a database that is away only costs a sign of life."""
+        """Work until the stop; a missing database is one missing sign of life."""
         while not self.stop.wait(EVERY_S):
             try:
                 self._watch()
@@ -82,6 +84,6 @@ class RowsPulse(threading.Thread):
                 before = progress
 
     def next_after(self, moment: float) -> float | None:
-        """Seconds from `moment` to the next commit; None where there was none."""
+        """Return the seconds from `moment` to the next commit, or None."""
         index = bisect_right(self.moved, moment)
         return self.moved[index] - moment if index < len(self.moved) else None

@@ -1,4 +1,4 @@
-"""What a person sees of a chaos run: the picture while it lasts, then recovery times as a table and a plot, and the audit."""
+"""The report of a chaos run: a live screen, then recovery times, a plot, and the audit."""
 
 import json
 from collections import Counter
@@ -24,7 +24,7 @@ LATEST: Final = 12
 
 @dataclass(frozen=True)
 class Recovery:
-    """What a fault cost: seconds from its beginning until the next sign of life of a kind; None where none came."""
+    """The cost of a fault: seconds until the next sign of life of each kind, or None."""
 
     fault: str
     target: str
@@ -35,7 +35,7 @@ class Recovery:
 
 
 def recoveries(faults: Sequence[Fault], journal: Journal, kafka: KafkaPulse, rows: RowsPulse) -> list[Recovery]:
-    """Each fault with its costs, in order."""
+    """Return each fault with its costs, in order."""
     return [
         Recovery(
             fault.name,
@@ -50,20 +50,20 @@ def recoveries(faults: Sequence[Fault], journal: Journal, kafka: KafkaPulse, row
 
 
 def next_accepted(journal: Journal, moment: float) -> float | None:
-    """Seconds from `moment` until a request that was made after it was accepted; None where none was."""
+    """Return the seconds from `moment` until a later request was accepted, or None."""
     ends = [entry.asked + entry.took for entry in journal.entries if entry.accepted and entry.asked >= moment]
     return min(ends) - moment if ends else None
 
 
 def picture(journal: Journal, found: Sequence[Recovery], phase: str, left: float) -> RenderableType:
-    """The screen while faults happen."""
+    """Return the screen while faults happen."""
     statuses = "   ".join(f"{_name(status)} {times:,}" for status, times in sorted(journal.statuses.items()))
     head = Text.assemble((phase, "bold"), f"   {max(left, 0):.0f} s left\n", statuses)
     return Group(Panel(head, title="[bold]MAMOCHI under faults", border_style="red"), table(found[-LATEST:]))
 
 
 def table(found: Sequence[Recovery]) -> Table:
-    """Faults with their recovery times."""
+    """Return a table of faults with their recovery times."""
     drawn = Table(title="Faults, and seconds from each to the next sign of life", title_justify="left")
     for column in ("fault", "of", "lasted", "Kafka acknowledges", "API accepts", "rows are written"):
         drawn.add_column(column, justify="left" if column in ("fault", "of") else "right")
@@ -73,7 +73,7 @@ def table(found: Sequence[Recovery]) -> Table:
 
 
 def by_fault(found: Sequence[Recovery]) -> Table:
-    """Median and worst of each kind of fault."""
+    """Return a table with the median and the worst of each kind of fault."""
     drawn = Table(title="By kind of fault: median / worst seconds", title_justify="left")
     for column in ("fault", "times", "lasted", "Kafka acknowledges", "API accepts", "rows are written"):
         drawn.add_column(column, justify="left" if column == "fault" else "right")
@@ -87,7 +87,7 @@ def by_fault(found: Sequence[Recovery]) -> Table:
 
 
 def verdict(checks: Sequence[Check]) -> Table:
-    """The audit, red where a promise was broken."""
+    """Return a table of the audit, red where a promise was broken."""
     drawn = Table(title="Audit", title_justify="left")
     for column in ("", "what", "expected", "found"):
         drawn.add_column(column)
@@ -100,7 +100,7 @@ def verdict(checks: Sequence[Check]) -> Table:
 
 
 def write(folder: Path, facts: dict[str, object], found: Sequence[Recovery], checks: Sequence[Check]) -> Path:
-    """chaos.json: what was run, what it cost, what the audit said."""
+    """Write chaos.json: the run, its recovery times, its audit."""
     path = folder / "chaos.json"
     audit = [{"what": check.what, "ok": check.ok, "found": str(check.found)} for check in checks]
     content = facts | {"recoveries": [asdict(one) for one in found], "audit": audit}
@@ -109,7 +109,7 @@ def write(folder: Path, facts: dict[str, object], found: Sequence[Recovery], che
 
 
 def plot(path: Path, journal: Journal, faults: Sequence[Fault]) -> None:
-    """Answers a second by outcome over the run, with each fault as a band."""
+    """Plot the answers per second by outcome, with each fault as a band."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(12, 5), layout="constrained")
@@ -128,7 +128,7 @@ def plot(path: Path, journal: Journal, faults: Sequence[Fault]) -> None:
 
 
 def outcome_of(entry: Entry) -> str:
-    """One of OUTCOMES."""
+    """Return one of OUTCOMES."""
     if entry.accepted:
         return "accepted"
     return "no answer" if entry.status == NO_ANSWER else "refused, try again"

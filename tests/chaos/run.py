@@ -1,4 +1,4 @@
-"""One chaos run on a running system: load, faults, healing, draining, the week's closing, the audit."""
+"""One chaos run: load, faults, healing, draining, the closing of the week, the audit."""
 
 import argparse
 import random
@@ -32,7 +32,7 @@ from tests.chaos.pulse import PROBE, KafkaPulse, RowsPulse
 from tests.chaos.report import Recovery, next_accepted, recoveries
 from ventas.models import ReporteSemanal
 
-DRAIN_S: Final = 420.0  # a mail whose worker was killed waits until its claim lapses, for three minutes
+DRAIN_S: Final = 420.0  # the e-mail of a killed worker waits three minutes, until its claim expires
 
 
 class Run:
@@ -58,7 +58,7 @@ class Run:
         self.told: dict[str, int] = {}
 
     def play(self) -> bool:
-        """Load, faults, healing, draining, closing, audit. Whether every promise was kept."""
+        """Run everything; return True if every promise was kept."""
         threads = [self.kafka, self.rows, *self.load, self.nemesis]
         for thread in threads:
             thread.start()
@@ -81,14 +81,14 @@ class Run:
                 raise self.nemesis.failure
 
     def _look_after_processes(self) -> None:
-        """As a platform does: what ended by itself is started again; the audit names it."""
+        """Start again what ended by itself, as a platform does; the audit names it."""
         for name, process in self.system.applications.items():
             if process.returncode is not None and not self.nemesis.has_killed(name):
                 self.died.append(f"{name} (exit code {process.returncode}){process.last_words()}")
                 self.system.stack.restart(name)
 
     def _heal(self) -> None:
-        """The last fault ends; the load goes on until it is served again."""
+        """End the last fault; keep the load until it is served again."""
         self._say("healing")
         self.stop_faults.set()
         self.nemesis.join(120)
@@ -106,7 +106,7 @@ class Run:
         return None not in signs
 
     def _drain(self) -> bool:
-        """Until nothing is on its way any more."""
+        """Wait until nothing is in transit."""
         self._say("waiting until everything that was accepted has arrived")
         return self._until(self._nothing_waits, "what was accepted did not arrive")
 
@@ -121,7 +121,7 @@ class Run:
         return not any(waiting.values())
 
     def _waiting(self) -> dict[str, int]:
-        """How much of what is on its way."""
+        """Return what is in transit, by kind."""
         try:
             lag, _ = progress(declared_partitions())
             return {
@@ -135,7 +135,7 @@ class Run:
             return {"answers": 1}
 
     def _close_the_week(self) -> bool:
-        """By Celery Beat, through its schedule's row, as on Mondays."""
+        """Close the week through the row of Celery Beat's schedule, as on Mondays."""
         self._say("Celery Beat closes the week")
         due = ReporteSemanal.objects.exclude(envio=ReporteSemanal.Envio.ENVIADO)
         with closing_now(timezone.now()):
@@ -170,7 +170,7 @@ class Run:
 
     @contextmanager
     def _shown(self) -> Iterator[None]:
-        """The live picture on a terminal, else a line a fault."""
+        """Show the live screen on a terminal, else one line per fault."""
         if not self.console.is_terminal:
             self.nemesis.on_fault = lambda fault: self._say(f"{fault.began:6.1f} s  {fault.name}: {fault.target}")
             yield

@@ -1,4 +1,4 @@
-"""Two minutes of `./dev chaos` with a fixed seed: nothing that was accepted is lost or doubled (docs/confiabilidad.md)."""
+"""Two minutes of `./dev chaos` with a fixed seed lose and double nothing (docs/reliability.md)."""
 
 import subprocess
 import sys
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.chaos
 SECONDS = 900.0
 
 
-def test_nothing_is_lost_or_doubled_under_faults(tmp_path: Path) -> None:
+def test_faults_lose_nothing(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "tests.chaos", "--minutes", "2", "--seed", "7", "--brokers", "3"]
     done = subprocess.run(  # noqa: S603
         [*command, "--dir", str(tmp_path / "chaos"), "--port", "18300"],
@@ -22,6 +22,6 @@ def test_nothing_is_lost_or_doubled_under_faults(tmp_path: Path) -> None:
         text=True,
         timeout=SECONDS,
     )
-    print(done.stdout)  # noqa: T201 - the recovery times, where CI shows its tests' output
+    print(done.stdout)  # noqa: T201 - CI shows the recovery times
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Nothing lost, nothing doubled." in done.stdout

@@ -1,4 +1,4 @@
-"""kill -9 of two Celery workers and two Beats while a week closes: one report and one mail for each of 2,000 maestros."""
+"""Kill workers and Beats while a week closes: one report and one e-mail per maestro."""
 
 import os
 import random
@@ -50,13 +50,13 @@ def database_url() -> str:
 
 @pytest.fixture
 def environment() -> dict[str, str]:
-    """That of a process on this test's database; slow enough to be killed at work."""
+    """Return the environment of a process on the test database, slow enough to be killed."""
     return {**os.environ, "DATABASE_URL": database_url(), "DEBUG": "true", "CORREOS_POR_SEGUNDO": "150"}
 
 
 @pytest.fixture
 def vencida() -> Semana:
-    """Last week, with a sale of every second maestro."""
+    """Write last week with a sale of every second maestro."""
     lunes = calendario.semana_de(timezone.now()) - calendario.SEMANA
     semana = Semana.nueva(lunes)
     domain = f"{uuid4().hex}.example.cl"
@@ -70,7 +70,7 @@ def vencida() -> Semana:
 
 
 def beat_every_second() -> None:
-    """Beat's rows as seeded, each due every second."""
+    """Write Beat's rows as seeded, each due every second."""
     seed.sembrar_horarios()
     every_second, _ = IntervalSchedule.objects.get_or_create(every=1, period="seconds")
     PeriodicTask.objects.filter(task__startswith="ventas.").update(crontab=None, interval=every_second)
@@ -79,7 +79,7 @@ def beat_every_second() -> None:
 
 @contextmanager
 def report_in_the_way(semana: Semana) -> Iterator[None]:
-    """A report that is not committed, of the maestro in the middle: the closing waits for it with half of its own written."""
+    """Hold an uncommitted report of the middle maestro: the closing waits with half written."""
     ids = sorted(Cuenta.objects.values_list("maestro_id", flat=True))
     with psycopg.connect(database_url()) as rival:
         rival.execute(
@@ -93,7 +93,7 @@ def report_in_the_way(semana: Semana) -> Iterator[None]:
 
 
 def writing_reports() -> set[int]:
-    """PostgreSQL's processes that are in the middle of a closing's INSERT."""
+    """Return the PostgreSQL processes that run the INSERT of a closing."""
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
@@ -109,7 +109,7 @@ def connected(pids: set[int]) -> bool:
 
 
 def progress(mailbox: Mailbox) -> tuple[int, int]:
-    """Weeks closed and mails that arrived."""
+    """Return the closed weeks and the number of e-mails that arrived."""
     return Semana.objects.filter(estado=Semana.Estado.CERRADA).count(), len(list(mailbox.folder.glob("*.eml")))
 
 
@@ -121,7 +121,7 @@ def processes(stack: Stack, environment: dict[str, str]) -> Iterator[list[Proces
         process.kill()
 
 
-def test_a_closing_that_is_killed_ten_times_sends_each_mail_once(
+def test_killed_closing_mails_once(
     stack: Stack, mailbox: Mailbox, environment: dict[str, str], vencida: Semana, processes: list[Process]
 ) -> None:
 
@@ -132,7 +132,7 @@ def test_a_closing_that_is_killed_ten_times_sends_each_mail_once(
         for process in processes:
             process.kill()
 
-    with contabilidad_corriendo():  # or the week would not close
+    with contabilidad_corriendo():  # otherwise the week does not close
         beat_every_second()
         with report_in_the_way(vencida):
             start()
@@ -148,7 +148,7 @@ def test_a_closing_that_is_killed_ten_times_sends_each_mail_once(
             before = progress(mailbox)
             start()
             wait_until(lambda before=before: progress(mailbox) != before, SECONDS)  # type: ignore[misc]
-            time.sleep(chance.uniform(0, 0.8))  # the moment of the kill, not a wait for something
+            time.sleep(chance.uniform(0, 0.8))  # the moment of the kill, not a wait
             kill()
         start()
         suyos = ReporteSemanal.objects.filter(semana=vencida.lunes, maestro_id__in=Cuenta.objects.values("maestro_id"))
@@ -158,4 +158,4 @@ def test_a_closing_that_is_killed_ten_times_sends_each_mail_once(
     assert len(own) == suyos.count() == MAESTROS
     repeated = sum(own.values()) - MAESTROS
     print(f"{KILLS} kills, {repeated} mails repeated between SMTP's 250 and the commit")  # noqa: T201
-    assert repeated <= KILLS  # one sends at a time, with one mail in flight
+    assert repeated <= KILLS  # one worker sends at a time, with one e-mail in flight

@@ -1,4 +1,4 @@
-"""A backup from the middle of the day is restored: everything since comes back from Kafka, nothing twice (docs/restore.md)."""
+"""Restore a backup: everything since comes back from Kafka, once (docs/restore.md)."""
 
 import subprocess
 from collections.abc import Callable, Iterator
@@ -38,7 +38,7 @@ def facts(system: System) -> dict[str, list[tuple[Any, ...]]]:
 
 
 def settled(system: System) -> bool:
-    """Whether after_restore would find nothing left to replay, and the outbox is empty."""
+    """Return True if nothing is left to replay and the outbox is empty."""
     check = "from mamochi_site.management.commands.after_restore import refuse_while_behind as r; r()"
     command = manage("shell", "-c", check)
     done = subprocess.run(command, cwd=CHECKOUT, env=system.environment, capture_output=True, check=False)  # noqa: S603
@@ -66,7 +66,7 @@ def work(maestro: Client, sales: int) -> None:
     wait_for_sales(maestro)
 
 
-def test_what_a_backup_lacks_comes_back_and_nothing_twice(system: System, tmp_path: Path) -> None:
+def test_restore_replays_once(system: System, tmp_path: Path) -> None:
     port = int(system.url.rsplit(":", 1)[1])
     old = enrol(system, port, paid=False)
     work(old, 15)

@@ -1,4 +1,4 @@
-"""SMTP down while fifty are approved, on the whole system: fifty tokens that work, and no token ever made is anywhere else."""
+"""Fifty approvals while SMTP is down: fifty valid tokens, and no token in any other place."""
 
 import base64
 import re
@@ -35,11 +35,11 @@ BASE64 = re.compile(r"[A-Za-z0-9+/]{40,}={0,2}")
 
 @dataclass
 class Postman:
-    """aiosmtpd's handler: keeps the token of every mail, and refuses each while he is down."""
+    """An aiosmtpd handler that keeps each token and refuses e-mails while it is down."""
 
     port: int = field(default_factory=free_port)
     down: bool = True
-    tokens: list[tuple[str, str, bool]] = field(default_factory=list)  # to whom, which, whether it was taken
+    tokens: list[tuple[str, str, bool]] = field(default_factory=list)  # recipient, token, accepted
 
     async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802
         content = envelope.content
@@ -78,7 +78,7 @@ def system(tmp_path: Path, postman: Postman) -> Iterator[System]:
 
 @pytest.fixture
 def celerys_broker(system: System) -> Iterator[list[str]]:
-    """Every command that Celery's broker is sent, as it comes."""
+    """Record every command that Celery's broker receives."""
     commands: list[str] = []
     client: Any = redis.Redis.from_url(system.environment["CELERY_BROKER_URL"])
     monitor = client.monitor().__enter__()
@@ -103,7 +103,7 @@ def sweep_every_five_seconds(system: System) -> None:
 
 
 def with_base64(text: str) -> str:
-    """The text, and what lies in it as base64: Celery wraps its tasks so."""
+    """Return the text and the base64 parts in it, decoded: Celery encodes its tasks."""
     blobs = (base64.b64decode(blob + "=" * (-len(blob) % 4)) for blob in BASE64.findall(text.replace("=", "")))
     return "\n".join([text, *(blob.decode(errors="replace") for blob in blobs)])
 
@@ -114,7 +114,7 @@ def whole_database(system: System) -> str:
 
 
 def whole_kafka(system: System) -> str:
-    """Keys, values and headers of every message of every topic there is."""
+    """Return keys, values and headers of every message in every topic."""
     servers = system.environment["KAFKA_BOOTSTRAP_SERVERS"]
     consumer = Consumer({"bootstrap.servers": servers, "group.id": str(uuid4()), "enable.partition.eof": True})
     places = [
@@ -143,9 +143,7 @@ def whole_logs(system: System) -> str:
     return "\n".join(path.read_text(errors="replace") for path in sorted((system.stack.folder / "logs").iterdir()))
 
 
-def test_no_token_that_was_ever_made_is_found_anywhere(
-    system: System, postman: Postman, celerys_broker: list[str]
-) -> None:
+def test_tokens_are_found_nowhere(system: System, postman: Postman, celerys_broker: list[str]) -> None:
     sweep_every_five_seconds(system)
     anyone = Client(int(system.url.rsplit(":", 1)[1]))
     forms = [formulario() if number % 5 else pagado() for number in range(PEOPLE)]

@@ -1,4 +1,4 @@
-"""The whole system in its own processes, one for all tests of this folder; each test has maestros of its own."""
+"""One running system for all tests of this folder; each test has maestros of its own."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -26,5 +26,5 @@ def anyone(system: System) -> Client:
 
 @pytest.fixture
 def maestro(system: System, anyone: Client) -> Client:
-    """A maestro who enrolled, was approved and read the token in the mail."""
+    """Return a maestro who enrolled, was approved and read the token in the e-mail."""
     return enrol(system, anyone.port, paid=False)

@@ -1,4 +1,4 @@
-"""In a browser, on the whole system: pages work under their content security policy, and what an attacker slips in does not."""
+"""Pages work under their content security policy in a browser; injected code does not."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -26,7 +26,7 @@ ALL = [model._meta.label for model in admin.site._registry]
 
 @dataclass
 class Watched:
-    """A page, and what its browser found wrong with it."""
+    """A page and the errors that its browser reported."""
 
     page: Page
     url: str
@@ -77,7 +77,7 @@ def as_admin(stranger: Watched, system: System) -> Watched:
     return stranger
 
 
-def test_public_pages_keep_to_the_policy(stranger: Watched) -> None:
+def test_public_pages_obey_the_policy(stranger: Watched) -> None:
     for path in PUBLIC:
         stranger.open(path)
     stranger.open("/api/docs/")
@@ -85,14 +85,14 @@ def test_public_pages_keep_to_the_policy(stranger: Watched) -> None:
     assert not stranger.wrong
 
 
-def test_the_pages_of_a_maestro_keep_to_the_policy(as_maestro: Watched, maestro: Client) -> None:
+def test_maestro_pages_obey_the_policy(as_maestro: Watched, maestro: Client) -> None:
     for path in (*OF_A_MAESTRO, f"ventas/{maestro.sent[0]}/"):
         as_maestro.open(f"/api/v1/{path}")
         expect(as_maestro.page.locator(".response-info")).to_contain_text("HTTP 200")
     assert not as_maestro.wrong
 
 
-def test_voiding_a_token_is_asked_about_first(as_maestro: Watched, maestro: Client) -> None:
+def test_revoking_a_token_asks_first(as_maestro: Watched, maestro: Client) -> None:
     as_maestro.open("/api/v1/tokens/")
     void = as_maestro.page.get_by_role("button", name="Anular")
     as_maestro.page.once("dialog", lambda dialog: dialog.dismiss())
@@ -106,7 +106,7 @@ def test_voiding_a_token_is_asked_about_first(as_maestro: Watched, maestro: Clie
 
 
 @pytest.mark.parametrize("labels", [MAIN, pytest.param(ALL, marks=pytest.mark.chaos)], ids=["main", "all"])
-def test_the_administration_keeps_to_the_policy(as_admin: Watched, maestro: Client, labels: list[str]) -> None:
+def test_admin_obeys_the_policy(as_admin: Watched, maestro: Client, labels: list[str]) -> None:
     maestro.sell()
     wait_for_sales(maestro)
     for label in labels:
@@ -116,7 +116,7 @@ def test_the_administration_keeps_to_the_policy(as_admin: Watched, maestro: Clie
             rows.first.click()
     as_admin.open("/admin/ventas/reportesemanal/export/")
     as_admin.open("/admin/inscripciones/inscripcion/")
-    as_admin.page.locator("a", has_text="filter_list").first.click()  # by Alpine, which evaluates
+    as_admin.page.locator("a", has_text="filter_list").first.click()  # Alpine evaluates expressions
     expect(as_admin.page.get_by_role("link", name="Este año")).to_be_visible()
     assert not as_admin.wrong
 
@@ -141,14 +141,14 @@ REFUSED = ["connect-src", "frame-src", "img-src", "script-src-attr", "script-src
 
 
 @pytest.mark.parametrize("path", ["/api/v1/", "/api/v1/entrar/", "/api/docs/", "/api/eventos/", "/nada/"])
-def test_what_an_attacker_slips_in_does_not_run(stranger: Watched, path: str) -> None:
+def test_injected_code_does_not_run(stranger: Watched, path: str) -> None:
     stranger.open(path)
     found = stranger.page.evaluate(SLIPPED_IN, "http://127.0.0.1:9")
     assert found == {"ran": [], "told": sorted([*REFUSED, "script-src"])}
     assert stranger.wrong
 
 
-def test_only_the_administration_may_evaluate(stranger: Watched) -> None:
+def test_only_the_admin_may_evaluate(stranger: Watched) -> None:
     stranger.open("/admin/login/")
     found = stranger.page.evaluate(SLIPPED_IN, "http://127.0.0.1:9")
     assert found == {"ran": ["evaluated"], "told": REFUSED}

@@ -1,4 +1,4 @@
-"""In a browser, on the whole system: who is stopped, how far behind, what without Kafka, and the way of a sale."""
+"""The overview and the lookup in a browser: stopped consumers, lag, Kafka down, one sale."""
 
 import re
 from collections.abc import Iterator
@@ -24,7 +24,7 @@ PLOTTED = """Math.max(...Chart.getChart(document.querySelector("#overview-plot c
 
 @pytest.fixture
 def page(system: System) -> Iterator[Page]:
-    """Logged in as the admin."""
+    """Return a page that is logged in as the admin."""
     with chromium() as browser:
         page = browser.new_page(locale="es-CL", viewport={"width": 1280, "height": 1000})
         page.goto(f"{system.url}/admin/")
@@ -44,9 +44,7 @@ def follow(page: Page, system: System, wanted: str) -> None:
     page.get_by_role("button", name="Seguir").click()
 
 
-def test_a_stopped_consumer_is_named_and_its_lag_grows_and_shrinks(
-    page: Page, system: System, maestro: Client, tmp_path: Path
-) -> None:
+def test_stopped_consumer_is_named(page: Page, system: System, maestro: Client, tmp_path: Path) -> None:
     maestro.sell()
     wait_for_sales(maestro)
     panorama(page, system)
@@ -63,7 +61,7 @@ def test_a_stopped_consumer_is_named_and_its_lag_grows_and_shrinks(
         expect(lag).to_have_text("3")
         expect(problem).to_contain_text("Inicia manage.py run_consumer contabilidad")
         expect(page.locator("[data-group=contabilidad] [data-state]")).to_have_text("detenido")
-        assert page.evaluate(PLOTTED) >= 3  # unfold's chart goes on by itself
+        assert page.evaluate(PLOTTED) >= 3  # unfold's chart updates itself
         page.screenshot(path=tmp_path / "panorama.png", full_page=True)
         follow(page, system, maestro.sent[-1])
         expect(page.locator("[data-consumer=contabilidad]")).to_contain_text("todavía no: tiene 2 mensajes delante")
@@ -81,9 +79,7 @@ def test_a_stopped_consumer_is_named_and_its_lag_grows_and_shrinks(
 
 
 @pytest.mark.chaos
-def test_with_the_broker_down_the_page_opens_and_a_sale_is_seen_waiting(
-    page: Page, system: System, maestro: Client
-) -> None:
+def test_page_opens_without_kafka(page: Page, system: System, maestro: Client) -> None:
     with away(*system.stack.kafka.brokers):
         assert maestro.sell().status == 202
         panorama(page, system)
@@ -93,11 +89,11 @@ def test_with_the_broker_down_the_page_opens_and_a_sale_is_seen_waiting(
         expect(page.get_by_text("Kafka no responde")).to_be_visible()
         expect(page.get_by_text("todavía no llega a Kafka")).to_be_visible()
         panorama(page, system)
-    expect(page.get_by_text("Kafka no responde.")).to_have_count(0)  # without opening the page again
+    expect(page.get_by_text("Kafka no responde.")).to_have_count(0)  # without reloading the page
     wait_for_sales(maestro)
 
 
-def test_a_dead_letter_is_found_by_its_event_and_says_whose_it_is(page: Page, system: System) -> None:
+def test_dead_letter_is_found_by_event(page: Page, system: System) -> None:
     event_id = str(uuid4())
     headers: list[tuple[str, str | bytes | None]] = [
         ("ce_id", event_id.encode()),

@@ -1,7 +1,9 @@
-"""Who enrols and sells stays out of keys, headers, metrics, logs and the reasons of dead letters; tokens stay out of topics too.
+"""Personal data stays in values and rows; tokens stay out of topics too.
 
-Driven through every process, with what goes wrong as well: forms that are refused, identities that repeat, searches by RUT, a
-login under an e-mail address, messages that no consumer can read.
+Keys, headers, metrics, logs and the reasons of dead letters hold none.
+
+The test drives every process, with mistakes as well: refused forms, repeated identities, searches
+by RUT, a login with an e-mail address, messages that no consumer can read.
 """
 
 import json
@@ -23,12 +25,12 @@ from mamochi_site.local.system import System
 from tests.stack import wait_until
 from tests.support.system import SECONDS, Client, enrol, query, wait_for_sales
 
-Texts = dict[str, str]  # by where they were found
+Texts = dict[str, str]  # by the place where they were found
 
 
 @pytest.fixture
 def people(system: System, anyone: Client) -> list[Client]:
-    """Two who enrolled and sold."""
+    """Return two maestros who enrolled and sold."""
     found = [enrol(system, anyone.port, paid=paid) for paid in (True, False)]
     for client in found:
         assert client.sell().status == 202
@@ -37,7 +39,7 @@ def people(system: System, anyone: Client) -> list[Client]:
 
 
 def secrets_of(client: Client) -> set[str]:
-    """As they may be written anywhere: the RUT with and without punctuation, the telephone with and without spaces."""
+    """Return their data in each spelling, with and without punctuation or spaces."""
     assert client.persona is not None
     rut, telephone = client.persona.rut, client.persona.telefono
     plain = rut.replace(".", "")
@@ -45,7 +47,7 @@ def secrets_of(client: Client) -> set[str]:
 
 
 def misuse(system: System, client: Client) -> None:
-    """What people do wrong, each with their own data in it."""
+    """Make the mistakes that people make, each with their own data in the request."""
     persona = client.persona
     assert persona is not None
     form = persona.formulario()
@@ -59,7 +61,7 @@ def misuse(system: System, client: Client) -> None:
 
 
 def log_in(system: System, username: str, password: str) -> OpenerDirector:
-    """What opens the administration's pages afterwards, if that was a login."""
+    """Log in to the admin; return the opener that holds the session."""
     url, cookies = f"{system.url}/admin/login/", CookieJar()
     opener = build_opener(HTTPCookieProcessor(cookies))
     opener.open(url, timeout=15)
@@ -77,7 +79,7 @@ def search_as_admin(system: System, persona: Persona) -> None:
 
 
 def write_what_nobody_reads(system: System, persona: Persona) -> None:
-    """Forms with a field of another type, a field too much of text, and no JSON at all: each of them with the data in it."""
+    """Return forms with a wrong type, a long field, and no JSON, each with the data in it."""
     fields = {**asdict(persona), "paid": "sí"}
     values = [json.dumps(fields), json.dumps({**fields, "id": persona.rut}), f"{persona.rut} {persona.email}"]
     producer = Producer({"bootstrap.servers": system.environment["KAFKA_BOOTSTRAP_SERVERS"]})
@@ -91,7 +93,7 @@ def write_what_nobody_reads(system: System, persona: Persona) -> None:
 
 
 def messages(system: System) -> Iterator[tuple[str, str]]:
-    """All of each topic: keys and headers, and values, as text."""
+    """Return every topic as text: keys and headers, and values."""
     servers = system.environment["KAFKA_BOOTSTRAP_SERVERS"]
     consumer = Consumer({"bootstrap.servers": servers, "group.id": "looks", "enable.partition.eof": True})
     topics = consumer.list_topics(timeout=SECONDS).topics
@@ -119,7 +121,7 @@ def _read(url: str) -> str:
 
 
 def logs(system: System) -> Texts:
-    """Of the application and of the servers beside it."""
+    """Return the logs of the application and of the servers."""
     return {str(path): path.read_text(errors="replace") for path in Path(system.stack.folder, "logs").iterdir()}
 
 
@@ -129,7 +131,7 @@ def dead_letters(system: System) -> Texts:
     return {f"dead letter {row[0]}": repr(row) for row in query(system, sql)}
 
 
-def test_personal_data_is_in_values_and_rows_only(system: System, people: list[Client]) -> None:
+def test_personal_data_stays_in_rows(system: System, people: list[Client]) -> None:
     for client in people:
         misuse(system, client)
         assert client.persona is not None

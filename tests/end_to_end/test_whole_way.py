@@ -1,4 +1,4 @@
-"""From the form to the weekly figures, through every process (contract: HTTP, e-mails)."""
+"""From the form to the weekly figures, through every process."""
 
 import http.client
 import json
@@ -16,7 +16,7 @@ def stock(client: Client) -> dict[str, int]:
     return {row["insumo"]: row["cantidad"] for row in client.call("GET", "stock/").body}
 
 
-def test_a_paid_maestro_enrols_sells_runs_out_and_is_restocked(system: System, anyone: Client) -> None:
+def test_paid_maestro_sells_and_is_restocked(system: System, anyone: Client) -> None:
     maestro = enrol(system, anyone.port, paid=True)
     wait_until(lambda: stock(maestro).get("vaso") == 10, SECONDS)
     for _ in range(10):
@@ -35,7 +35,7 @@ def restocks(client: Client) -> set[str]:
     return {row["insumo"] for row in ledger if row["tipo"] == "reposicion"}
 
 
-def test_a_sale_that_is_sent_again_counts_once(system: System, maestro: Client) -> None:
+def test_repeated_sale_counts_once(system: System, maestro: Client) -> None:
     sale: dict[str, Any] = {"id": "0f8fad5b-d9cb-469f-a165-70867728950e", "producto": "chico", "cantidad": 2}
     assert [maestro.call("POST", "ventas/", sale).status for _ in range(3)] == [202] * 3
     wait_until(lambda: maestro.has(sale["id"]), SECONDS)
@@ -45,7 +45,7 @@ def test_a_sale_that_is_sent_again_counts_once(system: System, maestro: Client) 
     assert maestro.call("GET", "ventas/resumen/").body["cantidad_ventas"] == 2
 
 
-def test_nobody_sees_another_ones_sale(system: System, anyone: Client, maestro: Client) -> None:
+def test_sales_of_others_are_hidden(system: System, anyone: Client, maestro: Client) -> None:
     maestro.sell()
     wait_for_sales(maestro)
     other = enrol(system, anyone.port, paid=False)
@@ -53,14 +53,12 @@ def test_nobody_sees_another_ones_sale(system: System, anyone: Client, maestro: 
     assert anyone.call("GET", "ventas/").status == 401
 
 
-def test_a_new_installation_has_the_guilds_groups(system: System) -> None:
+def test_new_installation_has_groups(system: System) -> None:
     sql = "SELECT name, count(*) FROM auth_group g JOIN auth_group_permissions p ON p.group_id = g.id GROUP BY name"
     assert dict(query(system, sql)) == {"Revisores": 12, "Distribuidores": 7, "Contadores": 12}
 
 
-def test_the_line_of_the_task_that_sends_the_credentials_has_the_trace_of_the_form(
-    system: System, anyone: Client
-) -> None:
+def test_trace_reaches_the_credentials_task(system: System, anyone: Client) -> None:
     trace = f"{random.getrandbits(128):032x}"
     headers = {"Content-Type": "application/json", "traceparent": f"00-{trace}-b7ad6b7169203331-01"}
     connection = http.client.HTTPConnection("127.0.0.1", anyone.port, timeout=15)

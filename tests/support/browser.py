@@ -1,4 +1,4 @@
-"""Debian's Chromium, for the tests that look at pages as people do."""
+"""Debian's Chromium for browser tests."""
 
 import os
 import shutil
@@ -10,16 +10,16 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 CHROMIUM: Final = shutil.which("chromium")
-# Skipped on a machine without it; in CI, which installs it, never: there a test without it fails.
+# Skipped on a machine without Chromium; never in CI, which installs it.
 BROWSER_TEST: Final = [
     pytest.mark.browser,
-    pytest.mark.skipif(not (CHROMIUM or "CI" in os.environ), reason="there is no Chromium here: apt install chromium"),
+    pytest.mark.skipif(not (CHROMIUM or "CI" in os.environ), reason="Chromium is missing: apt install chromium"),
 ]
 
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """Started for the block. Playwright keeps an event loop in this thread meanwhile."""
+    """Start Chromium for the block; Playwright keeps an event loop in this thread."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM or "chromium", args=["--no-sandbox"])
         yield browser

@@ -30,7 +30,10 @@ def consumer(name: str, *, lane: str = "", own_group: bool = False) -> Loop:
 
 @contextmanager
 def running(*loops: Loop) -> Iterator[threading.Event]:
-    """Run the loops in threads until the block ends; the loop that fails ends all and its error is raised."""
+    """Run the loops in threads until the block ends.
+
+    A loop that fails stops the others, and its error is raised.
+    """
     stop, errors = threading.Event(), list[BaseException]()
 
     def run(loop: Loop) -> None:

@@ -1,4 +1,4 @@
-"""People and forms for the tests: each call is another person."""
+"""People and forms: each call returns another person."""
 
 from datetime import UTC, datetime
 from itertools import count
@@ -16,13 +16,13 @@ AHORA = datetime(2026, 11, 23, 15, 0, tzinfo=UTC)
 
 
 def un_rut(numero: int | None = None) -> str:
-    """A valid RUT in normal form."""
+    """Return a valid RUT in normal form."""
     cuerpo = str(numero or next(_numeros))
     return f"{cuerpo}-{calc_check_digit(cuerpo)}"
 
 
 def formulario(**campos: Any) -> dict[str, Any]:
-    """A normalised form that passes every rule."""
+    """Return a normalised form that passes every rule."""
     rut = un_rut()
     return {
         "nombre": "Rosa Ñáñez Peña",

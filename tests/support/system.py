@@ -30,7 +30,7 @@ class Answer:
 
 @dataclass
 class Client:
-    """Asks once, and tells what came back: no retries."""
+    """A client that sends each request once."""
 
     port: int
     token: str = ""
@@ -76,12 +76,12 @@ def enrol(system: System, port: int, *, paid: bool) -> Client:
 
 
 def query(system: System, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
-    """Rows of the system's database, read beside it."""
+    """Return rows of the system's database."""
     with psycopg.connect(system.environment["DATABASE_URL"]) as connection:
         return connection.execute(sql, parameters).fetchall()
 
 
 def wait_for_sales(client: Client, timeout: float = SECONDS) -> None:
-    """Until every sale that was answered 202 can be read."""
+    """Wait until every sale that was answered 202 can be read."""
     wait_until(lambda: all(client.has(sale) for sale in client.sent[-5:]), timeout)
     wait_until(lambda: all(client.has(sale) for sale in client.sent), timeout)

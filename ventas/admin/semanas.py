@@ -60,14 +60,12 @@ class SemanaAdmin(SoloLectura):
 
     list_display = ["codigo", "dias", "estado_", "ventas", "ingresos", "ganancias", "reportes", "falta"]
     list_filter = ["estado"]
-    list_before_template = "ventas/admin/semanas.html"  # type: ignore[assignment]  # unfold says: None
+    list_before_template = "ventas/admin/semanas.html"
     fields = ["codigo", "dias", "estado", "hasta", "espera", "advertencia", "cerrada_en", "fines"]
     readonly_fields = ["codigo", "dias"]
     list_per_page = 26
 
-    def get_changelist(  # type: ignore[override]  # unfold says: an instance
-        self, request: HttpRequest, **kwargs: Any
-    ) -> type[ChangeList]:
+    def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
         return SemanasConTotales
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:

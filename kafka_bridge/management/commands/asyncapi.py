@@ -11,10 +11,10 @@ from kafka_bridge.docs import asyncapi
 
 
 class Command(BaseCommand):
-    help = "Writes the AsyncAPI 3 document of all events, topics and consumers, as JSON."
+    help = "Write the AsyncAPI 3 document of all events, topics and consumers as JSON."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--output", type=Path, help="write to this file, not to standard output")
+        parser.add_argument("--output", type=Path, help="write to this file instead of standard output")
 
     def handle(self, *args: Any, **options: Any) -> None:
         text = json.dumps(asyncapi.document(), indent=2, ensure_ascii=False)
@@ -24,5 +24,5 @@ class Command(BaseCommand):
         try:
             options["output"].write_text(text + "\n")
         except OSError as error:
-            raise CommandError(f"Cannot write {options['output']}: {error.strerror}.") from error
+            raise CommandError(f"{options['output']} cannot be written: {error.strerror}") from error
         self.stdout.write(f"Wrote {options['output']}.")

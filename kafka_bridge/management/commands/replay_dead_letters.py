@@ -1,4 +1,4 @@
-"""`manage.py replay_dead_letters`: what the admin does to one or to some thousands, for any number of them."""
+"""`manage.py replay_dead_letters`: replay, correct or discard any number of dead letters."""
 
 import re
 from argparse import ArgumentParser, ArgumentTypeError
@@ -21,28 +21,32 @@ UNITS: Final = {"m": "minutes", "h": "hours", "d": "days"}
 
 class Command(BaseCommand):
     help = (
-        "Replays open dead letters through the outbox, each to the consumer that failed and under its own event id, or "
-        "discards them. Mend the cause first, and try one: a consumer whose every message fails stops."
+        "Replay open dead letters through the outbox, each under its own event id and only to the consumer that "
+        "failed, or discard them. Fix the cause first and try one: a consumer whose every message fails stops."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--consumer", help="only those of this consumer")
+        parser.add_argument("--consumer", help="only dead letters of this consumer")
         parser.add_argument("--type", dest="event_type", help="only events of this type")
-        parser.add_argument("--reason", choices=DeadLetter.Reason.values, help="only those with this reason")
+        parser.add_argument("--reason", choices=DeadLetter.Reason.values, help="only dead letters with this reason")
         parser.add_argument(
-            "--newer-than", type=age, metavar="AGE", help="only those set aside since then: 30m, 12h, 7d"
+            "--newer-than", type=age, metavar="AGE", help="only those set aside within this time: 30m, 12h, 7d"
         )
-        parser.add_argument("--older-than", type=age, metavar="AGE", help="only those set aside before")
+        parser.add_argument("--older-than", type=age, metavar="AGE", help="only those set aside before this time")
+        parser.add_argument("--ids", nargs="+", type=int, metavar="ID", help="only these ids, as in the admin's URLs")
         parser.add_argument(
-            "--ids", nargs="+", type=int, metavar="ID", help="only these, by the id in the admin's address"
+            "--correction", type=Path, metavar="FILE", help="replay the one of --ids with the payload in this file"
         )
-        parser.add_argument("--correction", type=Path, metavar="FILE", help="replay the one of --ids with this payload")
         parser.add_argument(
-            "--as-type", default="", help="its event type, where the message names none that is declared"
+            "--as-type", default="", help="with --correction: the event type, if the message names no declared type"
         )
-        parser.add_argument("--discard", metavar="REASON", help="discard them for good; the reason is kept on each")
-        parser.add_argument("--user", help="on whose behalf: each leaves an audit entry in the admin, under this name")
-        parser.add_argument("--dry-run", action="store_true", help="count and validate, change nothing")
+        parser.add_argument(
+            "--discard", metavar="REASON", help="discard them for good; the reason is kept with each message"
+        )
+        parser.add_argument(
+            "--user", help="username for the audit entry of each dead letter; required without --dry-run"
+        )
+        parser.add_argument("--dry-run", action="store_true", help="count and validate only; change nothing")
 
     def handle(self, *args: Any, **options: Any) -> None:
         _check(options)
@@ -62,13 +66,14 @@ class Command(BaseCommand):
             value = options["correction"].read_bytes()
             actions.replay(pk, by=actor, value=value, event_type=options["as_type"])
         except (OSError, NotReplayable, AlreadyResolved, DeadLetter.DoesNotExist) as error:
-            raise CommandError(f"{pk} is not replayed: {error}") from error
+            raise CommandError(f"Dead letter {pk} was not replayed: {error}") from error
         self.stdout.write("1 dead letter corrected and replayed")
 
     def _progress(self, done: int, of: int) -> None:
         self.stderr.write(f"{done} of {of}", ending="\n" if done == of else "\r")
 
     def _report(self, summary: Summary, done: str) -> None:
+        """Print the outcome. Raises CommandError if some dead letters were refused."""
         self.stdout.write(f"{summary.done} of {summary.open} open dead letters {done}")
         if summary.resolved_before:
             self.stdout.write(f"{summary.resolved_before} were resolved by someone else in the meantime")
@@ -81,22 +86,23 @@ class Command(BaseCommand):
 
 
 def age(text: str) -> timedelta:
-    """Minutes, hours or days: 30m, 12h, 7d."""
+    """Parse minutes, hours or days: 30m, 12h, 7d. Raises ArgumentTypeError."""
     found = re.fullmatch(r"(\d{1,5})([mhd])", text)
     if not found:
-        raise ArgumentTypeError("a number of minutes, hours or days, as in 30m, 12h or 7d")
+        raise ArgumentTypeError("expected a number of minutes, hours or days, such as 30m, 12h or 7d")
     return timedelta(**{UNITS[found[2]]: int(found[1])})
 
 
 def _check(options: dict[str, Any]) -> None:
+    """Raise CommandError if the options contradict each other."""
     if options["correction"] and len(options["ids"] or ()) != 1:
-        raise CommandError("--correction is for one dead letter: name it with --ids.")
+        raise CommandError("--correction is for one dead letter: give its id with --ids.")
     if options["correction"] and (options["discard"] or options["dry_run"]):
-        raise CommandError("--correction goes with neither --discard nor --dry-run.")
+        raise CommandError("--correction cannot be combined with --discard or --dry-run.")
     if options["as_type"] and not options["correction"]:
-        raise CommandError("--as-type goes with --correction.")
+        raise CommandError("--as-type requires --correction.")
     if options["discard"] is not None and (not options["discard"].strip() or options["dry_run"]):
-        raise CommandError("--discard takes a reason, and no --dry-run.")
+        raise CommandError("--discard takes a reason and cannot be combined with --dry-run.")
 
 
 def _chosen(options: dict[str, Any]) -> QuerySet[DeadLetter]:
@@ -111,8 +117,10 @@ def _chosen(options: dict[str, Any]) -> QuerySet[DeadLetter]:
 
 
 def _actor(username: str | None) -> Actor:
-    """Raises CommandError where there is no such user: without one there would be no audit entry."""
-    user = get_user_model().objects.filter(username=username or "").first()
+    """Return the user as an Actor. Raises CommandError without one: audit entries need a user."""
+    if not username:
+        raise CommandError("Give the username for the audit entries with --user.")
+    user = get_user_model().objects.filter(username=username).first()
     if user is None:
-        raise CommandError(f"There is no user {username!r}." if username else "Say on whose behalf: --user.")
+        raise CommandError(f"There is no user {username!r}.")
     return Actor(user.get_username(), user.pk)

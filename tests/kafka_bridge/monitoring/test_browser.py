@@ -61,7 +61,7 @@ def test_pages_about_kafka_fit_a_phone(phone: Page) -> None:
         attempts=1,
     )
     one = f"deadletter/{letter.pk}"
-    for path in ("deadletter/", f"{one}/change/", f"{one}/reenviar/", "overviewpage/", f"lookuppage/?id={uuid4()}"):
+    for path in ("deadletter/", f"{one}/change/", f"{one}/replay/", "overviewpage/", f"lookuppage/?id={uuid4()}"):
         answer = phone.goto(f"/admin/kafka_bridge/{path}")
         assert answer is not None
         assert answer.ok, path

@@ -1,0 +1,3 @@
+from import_export import forms
+
+class SelectableFieldsExportForm(forms.SelectableFieldsExportForm): ...
