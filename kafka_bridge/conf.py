@@ -10,11 +10,12 @@
     }
     KAFKA_CLIENT_CONFIG = {"bootstrap.servers": "kafka-1:9092,kafka-2:9092"}  # required
 
-`KAFKA_CLIENT_CONFIG` is librdkafka's configuration of the connection (addresses, TLS, SASL). The
+A whole project in a few dozen lines is in tests/bookshop. `KAFKA_CLIENT_CONFIG` is librdkafka's configuration of the connection (addresses, TLS, SASL). The
 engine adds to it what its guarantees need (acks, idempotence, offsets).
 
-Other needs: PostgreSQL as the default database. Only where they are used: Django REST framework
-for `publishing.rest`, and django-unfold for the pages in Django's admin.
+Other needs: PostgreSQL as the default database. Only where they are used: Django's admin with its
+log of changes and django-unfold, to correct, replay and discard dead letters and for the pages in
+the admin; Django REST framework for `publishing.rest`.
 
 The values are read once, when Django loads the engine. `telemetry.logs` takes its own arguments,
 because settings modules call it before settings exist.

@@ -54,7 +54,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
     topic: ClassVar[Topic]
     # One sentence for the page of events, in the language of the product.
     summary: ClassVar[str] = ""
-    # Values for the example in the documentation, where the generated one says little.
+    # Values for the example in the documentation. Needed for fields whose constraints refuse the
+    # generated ones, useful where those say little.
     example: ClassVar[Mapping[str, Any]] = {}
     id: UUID
     time: Instant

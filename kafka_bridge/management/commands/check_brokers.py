@@ -17,5 +17,5 @@ class Command(BaseCommand):
             if warning not in errors:
                 self.stderr.write(str(warning))
         if errors:
-            raise CommandError("\n".join([*map(str, errors), f"{len(errors)} errors with topics on the brokers."]))
+            raise CommandError("\n".join([*map(str, errors), f"Errors with topics on the brokers: {len(errors)}."]))
         self.stdout.write("The topics on the brokers are as declared.")

@@ -1,10 +1,10 @@
-"""Questions to the brokers while some of them are gone."""
+"""Requests to the brokers while some of them are gone."""
 
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import pytest
 from confluent_kafka import KafkaException
@@ -15,12 +15,13 @@ from deploy.embedded.waiting import wait_until
 from kafka_bridge.brokers import client, topic_admin, watermarks
 from kafka_bridge.events.topics import Partition, Topic
 
-PARTITIONS = [("preguntas", number) for number in range(6)]
+TOPIC: Final = Topic(name="requests", partitions=6)
+PARTITIONS: Final = [(TOPIC.name, number) for number in range(TOPIC.partitions)]
 
 
 @pytest.fixture
 def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
-    """Three brokers of this test's own, and Django asks them."""
+    """Start three brokers of this test's own and point Django to them."""
     everything_else = {"DATABASE_URL": "-", "CELERY_BROKER_URL": "-", "EMAIL_URL": "-"}
     with Stack(tmp_path, brokers=3, durable=False, environ=everything_else) as stack:
         monkeypatch.setitem(settings.KAFKA_CLIENT_CONFIG, "bootstrap.servers", stack.kafka.url)
@@ -30,41 +31,43 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
 
 
 @pytest.mark.chaos
-def test_questions_to_brokers_that_are_gone_wait_instead_of_spinning_and_are_answered_after_their_return(
-    cluster: Stack,
-) -> None:
-    topic_admin.create_topics([Topic(name="preguntas", partitions=6)])
+def test_requests_wait_idly_for_lost_brokers(cluster: Stack) -> None:
+    topic_admin.create_topics([TOPIC])
     assert watermarks.end_offsets(PARTITIONS) == dict.fromkeys(PARTITIONS, 0)
-    ids = topic_admin.topic_uuids(["preguntas"])
+    ids = topic_uuids()
     cluster.kafka.brokers[0].kill()
-    wait_until(
-        lambda: answers(lambda: topic_admin.topic_uuids(["preguntas"])) == ids, 30, what="another controller is found"
-    )
+    wait_until(lambda: answer_of(topic_uuids) == ids, 30, what="another controller is found")
     cluster.kafka.brokers[1].kill()
-    for ask in (watermarks.end_offsets, watermarks.low_watermarks, offsets_now):
+    for request in (watermarks.end_offsets, watermarks.low_watermarks, offsets_now):
         with waiting_idly(), pytest.raises(KafkaException):
-            ask(PARTITIONS, 3.0)
+            request(PARTITIONS, 3.0)
     with waiting_idly():
         for _ in range(10):
-            answers(lambda: topic_admin.topic_uuids(["preguntas"]))  # of the one that is left, or an error
+            answer_of(topic_uuids)  # from the broker that is left, or an error
     for gone in cluster.kafka.brokers[:2]:
         gone.restart(wait=False)
-    wait_until(lambda: answers(lambda: watermarks.end_offsets(PARTITIONS, 5.0)) == dict.fromkeys(PARTITIONS, 0), 90)
+    wait_until(lambda: answer_of(lambda: watermarks.end_offsets(PARTITIONS, 5.0)) == dict.fromkeys(PARTITIONS, 0), 90)
+
+
+def topic_uuids() -> dict[str, str]:
+    return topic_admin.topic_uuids([TOPIC.name])
 
 
 def offsets_now(partitions: list[Partition], timeout: float) -> dict[Partition, int]:
     return watermarks.offsets_at(dict.fromkeys(partitions, time.time()), timeout)
 
 
-def answers(ask: Callable[[], Any]) -> Any:
+def answer_of(request: Callable[[], Any]) -> Any:
+    """Return the answer, or None for an error."""
     try:
-        return ask()
+        return request()
     except KafkaException:
         return None
 
 
 @contextmanager
 def waiting_idly() -> Iterator[None]:
+    """Fail if the block uses more than a quarter of a core."""
     began, used = time.monotonic(), time.process_time()
     yield
     seconds, used = time.monotonic() - began, time.process_time() - used
