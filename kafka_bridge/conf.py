@@ -10,8 +10,9 @@
     }
     KAFKA_CLIENT_CONFIG = {"bootstrap.servers": "kafka-1:9092,kafka-2:9092"}  # required
 
-A whole project in a few dozen lines is in tests/bookshop. `KAFKA_CLIENT_CONFIG` is librdkafka's configuration of the connection (addresses, TLS, SASL). The
-engine adds to it what its guarantees need (acks, idempotence, offsets).
+`KAFKA_CLIENT_CONFIG` is librdkafka's configuration of the connection (addresses, TLS, SASL). The
+engine adds to it what its guarantees need (acks, idempotence, offsets). A whole project in a few
+dozen lines is in tests/bookshop.
 
 Other needs: PostgreSQL as the default database. Only where they are used: Django's admin with its
 log of changes and django-unfold, to correct, replay and discard dead letters and for the pages in

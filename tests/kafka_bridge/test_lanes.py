@@ -24,7 +24,7 @@ from deploy.embedded.waiting import wait_until
 from kafka_bridge.monitoring import scrape
 from kafka_bridge.publishing import producer
 from kafka_bridge.telemetry import registry as telemetry_registry
-from tests.kafka_bridge.test_metrics import answers, get
+from tests.support.prometheus import get, health
 from tests.support.sandbox import SECONDS, Sandbox
 
 PATIENCE = 8.0  # seconds that a loop may hang here, instead of a minute
@@ -112,7 +112,7 @@ def start(make_sandbox: Callable[..., Sandbox], table: None, tmp_path: Path) -> 
             )
         running = Running(sandbox, process, port, log)
         started.append(psutil.Process(process.pid))
-        wait_until(lambda: answers(port, "ready") == 200 or process.poll() is not None, SECONDS)
+        wait_until(lambda: health(port, "ready") == 200 or process.poll() is not None, SECONDS)
         started.append(running.paid)
         return running
 
@@ -222,23 +222,23 @@ def test_a_lane_that_hangs_is_not_ready_at_once_and_to_be_restarted_when_it_goes
     running = start()
     paid, name = running.paid, running.sandbox.consumer.name
     running.publish(0, urgent=True)
-    wait_until(lambda: running.counted() == {"main": 0, "paid": 1} and answers(running.port, "ready") == 200, SECONDS)
+    wait_until(lambda: running.counted() == {"main": 0, "paid": 1} and health(running.port, "ready") == 200, SECONDS)
     paid.suspend()
     wait_until(lambda: f'"{name}.paid": false' in get(f"http://127.0.0.1:{running.port}/health/ready")[1], PATIENCE)
-    assert answers(running.port, "live") == 200
+    assert health(running.port, "live") == 200
     running.publish(1, urgent=True)
     running.publish(2, urgent=False)
     wait_until(lambda: running.sandbox.rows() == [0, 2], SECONDS)  # the main lane does not wait for it
-    wait_until(lambda: answers(running.port, "live") == 503, SECONDS)
+    wait_until(lambda: health(running.port, "live") == 503, SECONDS)
     assert f"{name}.paid" in get(f"http://127.0.0.1:{running.port}/health/live")[1]
     paid.resume()
     wait_until(lambda: running.sandbox.rows() == [0, 2, 1], SECONDS)
     # Told since. What came first was of before the hang's end, and could be too old a moment later.
     wait_until(lambda: running.counted() == {"main": 1, "paid": 2}, SECONDS)
-    wait_until(lambda: answers(running.port, "ready") == answers(running.port, "live") == 200, SECONDS)
+    wait_until(lambda: health(running.port, "ready") == health(running.port, "live") == 200, SECONDS)
     running.publish(*SLOW, urgent=True)  # its process goes on telling: that its loop does not come round
-    wait_until(lambda: answers(running.port, "live") == 503, SECONDS)
-    wait_until(lambda: answers(running.port, "ready") == answers(running.port, "live") == 200, SECONDS)
+    wait_until(lambda: health(running.port, "live") == 503, SECONDS)
+    wait_until(lambda: health(running.port, "ready") == health(running.port, "live") == 200, SECONDS)
     os.killpg(running.process.pid, signal.SIGINT)  # Ctrl-C
     code, said = running.ends()
     assert (code, paid.is_running(), "Traceback" in said) == (0, False, False), said

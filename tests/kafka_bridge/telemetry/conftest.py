@@ -1,6 +1,5 @@
 """Fixtures of the telemetry's tests."""
 
-import logging
 from collections.abc import Iterator
 from http.server import ThreadingHTTPServer
 from typing import ClassVar
@@ -11,16 +10,7 @@ from django.test import override_settings
 from django.urls import path
 
 from kafka_bridge.telemetry import probe
-from tests.support.log_lines import LineKeeper, Lines
 from tests.support.sandbox import Sandbox
-
-
-@pytest.fixture
-def lines() -> Iterator[Lines]:
-    keeper = LineKeeper()
-    logging.getLogger().addHandler(keeper)
-    yield keeper.lines
-    logging.getLogger().removeHandler(keeper)
 
 
 class Site:
