@@ -13,8 +13,8 @@ from inscripciones.events import InscripcionAprobada, InscripcionRechazada, Insc
 from inscripciones.ids import lane_of
 from inscripciones.models import Envio, Inscripcion, Maestro
 from kafka_bridge.events import Event
-from kafka_bridge.monitoring.due_work import Duty, duty, overdue
-from kafka_bridge.monitoring.lookup.registry import Clue, Gap, Ids, Row, tracer
+from kafka_bridge.monitoring.due_work import DueWork, due_work, overdue
+from kafka_bridge.monitoring.lookup.registry import ExpectedEvent, Ids, Limitation, Row, lookup
 
 # A sweep looks for due mails once per minute.
 PATIENCE_SECONDS: Final = 180.0
@@ -25,8 +25,8 @@ RECENT_FORMS: Final = 5_000
 EVENTS: Final = (InscripcionRecibida, InscripcionAprobada, InscripcionRechazada)
 
 
-@duty
-def correos(now: datetime) -> Duty:
+@due_work
+def correos(now: datetime) -> DueWork:
     """Report the e-mails that are due, and those that fail."""
     abiertos = ~Q(estado__in=[Envio.Estado.ENVIADO, Envio.Estado.DETENIDO])
     recent_stops = Q(estado=Envio.Estado.DETENIDO, creado_en__gte=now - timedelta(days=7))
@@ -34,24 +34,24 @@ def correos(now: datetime) -> Duty:
         since=Min("proximo_intento", filter=abiertos & Q(proximo_intento__lte=now)),
         failed=Count("pk", filter=recent_stops | Q(intentos__gte=MANY_ATTEMPTS)),
     )
-    return Duty(
+    return DueWork(
         work="correos",
         overdue_s=overdue(found["since"], now),
-        patience_s=PATIENCE_SECONDS,
+        tolerance_s=PATIENCE_SECONDS,
         late="Hay correos de inscripciones que debieron salir",
-        late_do="Revisa que el worker de Celery y Beat estén corriendo, y que Valkey responda.",
+        late_advice="Revisa que el worker de Celery y Beat estén corriendo, y que Valkey responda.",
         failed=found["failed"],
         failure="correos de inscripciones no llegan a su destino",
-        failure_do="En «correos por enviar» está lo que dijo el servidor:"
+        failure_advice="En «correos por enviar» está lo que dijo el servidor:"
         " corrige la dirección o el servidor, y reintenta.",
     )
 
 
-@tracer
-def look_up(ids: Ids) -> Iterator[Clue | Row | Gap]:
+@lookup
+def look_up(ids: Ids) -> Iterator[ExpectedEvent | Row | Limitation]:
     """Find rows and events by the id of an enrolment, a maestro, or a recent enrolment's event."""
     if Inscripcion.objects.order_by("-recibida_en")[RECENT_FORMS:].exists():
-        yield Gap(
+        yield Limitation(
             f"los eventos de inscripciones se buscaron entre las {RECENT_FORMS} más recientes",
             "Busca con el id de la inscripción o el del maestro.",
         )
@@ -77,7 +77,7 @@ def _enrolments_of_events(ids: Ids) -> set[UUID]:
     return {pk for pk in recent if any(event.derive_id(pk) in ids for event in EVENTS)}
 
 
-def _of_enrolment(inscripcion: Inscripcion) -> Iterator[Clue | Row]:
+def _of_enrolment(inscripcion: Inscripcion) -> Iterator[ExpectedEvent | Row]:
     yield Row(
         what="Inscripción",
         state=f"{inscripcion.get_estado_display()}, vía {inscripcion.via}",
@@ -95,8 +95,10 @@ def _of_enrolment(inscripcion: Inscripcion) -> Iterator[Clue | Row]:
         yield _expected(InscripcionRechazada, pk, key, near=inscripcion.resuelta_en)
 
 
-def _expected(event: type[Event], pk: UUID, key: str, *, priority: bool = False, near: datetime | None = None) -> Clue:
-    return Clue(id=event.derive_id(pk), event=event, key=key, priority=priority, near=near)
+def _expected(
+    event: type[Event], pk: UUID, key: str, *, priority: bool = False, near: datetime | None = None
+) -> ExpectedEvent:
+    return ExpectedEvent(id=event.derive_id(pk), event=event, key=key, priority=priority, near=near)
 
 
 def _mail_row(envio: Envio) -> Row:

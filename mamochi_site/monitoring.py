@@ -6,14 +6,14 @@ from typing import Final
 from django.db.models.functions import Coalesce
 from django_celery_beat.models import PeriodicTask
 
-from kafka_bridge.monitoring.due_work import Duty, duty, overdue
+from kafka_bridge.monitoring.due_work import DueWork, due_work, overdue
 
 # Seconds that a task may be late before Beat counts as missing.
 PATIENCE: Final = 180.0
 
 
-@duty
-def beat(now: datetime) -> Duty:
+@due_work
+def beat(now: datetime) -> DueWork:
     """Return how late Beat is with the periodic task that is most overdue.
 
     Beat writes each start of a task to the database (CELERY_BEAT_SYNC_EVERY). Tasks on a calendar
@@ -22,10 +22,10 @@ def beat(now: datetime) -> Duty:
     tasks = PeriodicTask.objects.filter(enabled=True, interval__isnull=False).select_related("interval")
     begun = tasks.annotate(begun=Coalesce("last_run_at", "date_changed"))
     due = [task.begun + task.interval.schedule.run_every for task in begun]
-    return Duty(
+    return DueWork(
         work="beat",
         overdue_s=overdue(min(due, default=None), now),
-        patience_s=PATIENCE,
+        tolerance_s=PATIENCE,
         late="Beat no inicia las tareas periódicas, que debían partir",
-        late_do="Inicia un Celery Beat, y solo uno: sin él no se cierran semanas ni se reintentan correos.",
+        late_advice="Inicia un Celery Beat, y solo uno: sin él no se cierran semanas ni se reintentan correos.",
     )

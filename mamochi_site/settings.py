@@ -77,7 +77,7 @@ MIDDLEWARE = [
     "mamochi_site.middleware.ContentSecurityPolicy",
     "django_permissions_policy.PermissionsPolicyMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "kafka_bridge.telemetry.middleware.answer_probes",
+    "kafka_bridge.telemetry.middleware.probes_before_host_check",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "mamochi_site.middleware.no_store_for_users",
     "mamochi_site.middleware.limit_body",
@@ -317,7 +317,11 @@ PERMISSIONS_POLICY: dict[str, list[str]] = {
 LOG_FORMAT: str = env.str("LOG_FORMAT", default="text" if DEBUG else "json")
 if LOG_FORMAT not in ("json", "text"):
     raise ImproperlyConfigured("LOG_FORMAT must be json or text.")
-LOGGING = logs.configure("json" if LOG_FORMAT == "json" else "text")
+PERSONAL_DATA = [
+    r"(?<![\w.-])(?:\d{1,2}\.\d{3}\.\d{3}|\d{7,8})-[\dkK](?![\w-])",  # a RUT
+    r"\bmmc_\w+",  # an API token
+]
+LOGGING = logs.configure("json" if LOG_FORMAT == "json" else "text", personal_data=PERSONAL_DATA)
 # At INFO, django-axes writes four lines per login.
 LOGGING["loggers"]["axes"] = {"level": "WARNING"}
 

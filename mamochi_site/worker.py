@@ -94,7 +94,7 @@ def begin_task(task_id: str, task: "Task[..., Any]", **_: Any) -> None:
     """Continue the caller's trace and note the time."""
     stack = ExitStack()
     stack.enter_context(traceparent.continued(traceparent.trace_id_of(_header(task, traceparent.HEADER))))
-    stack.enter_context(traceparent.met(_header(task, TRACES_HEADER) or ()))
+    stack.enter_context(traceparent.joining(_header(task, TRACES_HEADER) or ()))
     _running[task_id] = stack, time.perf_counter()
 
 

@@ -1,10 +1,15 @@
 """Fixtures that all tests share; the plugin `tests.stack` starts the servers."""
 
+import logging
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 
 from deploy.embedded import Stack
+
+if TYPE_CHECKING:
+    from tests.support.log_lines import Lines
 
 
 @pytest.fixture(scope="session")
@@ -47,3 +52,14 @@ def from_the_topics_ends(kafka: str, transactional_db: None) -> None:
         for at, end in ends.items()
         if at[0] in {topic.name for topic in consumer.topics}
     )
+
+
+@pytest.fixture
+def lines() -> Iterator["Lines"]:
+    """Return the log lines of the test, as production would write them; the list grows."""
+    from tests.support.log_lines import LineKeeper
+
+    keeper = LineKeeper()
+    logging.getLogger().addHandler(keeper)
+    yield keeper.lines
+    logging.getLogger().removeHandler(keeper)

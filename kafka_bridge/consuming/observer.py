@@ -79,7 +79,7 @@ class LaneObserver:
             with traceparent.continued(traces[0]):
                 yield
             return
-        with traceparent.continued(""), traceparent.met(filter(None, traces), _trace_of_key(records)):
+        with traceparent.continued(""), traceparent.joining(filter(None, traces), _trace_of_key(records)):
             yield
 
     def committed(self, batch: Batch) -> None:
@@ -99,7 +99,7 @@ class LaneObserver:
 
     def _line(self, records: Sequence[Record], dead: int) -> dict[str, Any]:
         line: dict[str, Any] = {"consumer": self.consumer, "lane": self.lane, "messages": len(records)}
-        line |= logs.bounded(_first_and_last_id(records))
+        line |= logs.ids_summary(_first_and_last_id(records))
         line["events"] = len(records) - sum(not record.event for record in records)
         return line | ({"dead_letters": dead} if dead else {})
 

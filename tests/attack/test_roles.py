@@ -82,7 +82,7 @@ GET    /admin/jsi18n/                               302  302  302  302  302  200
 GET    /admin/r/1/1/                                302  302  302  302  302  404  404  404  404  404
 GET    /admin/ventas/                               302  302  302  302  302  404  404  200  404  200
 GET    /admin/nada                                  302  302  302  302  302  404  404  404  404  404
-GET    /admin/kafka_bridge/panorama/datos/          302  302  302  302  302  403  403  403  403  200
+GET    /admin/kafka_bridge/overviewpage/data/       302  302  302  302  302  403  403  403  403  200
 GET    /admin/kafka_bridge/deadletter/1/replay/     302  302  302  302  302  403  403  403  403  404
 GET    /admin/kafka_bridge/deadletter/1/discard/    302  302  302  302  302  403  403  403  403  404
 GET    /admin/inscripciones/inscripcion/numeros/    302  302  302  302  302  200  403  403  403  200
@@ -112,9 +112,9 @@ inscripciones.Maestro                v    -    -    -    v
 inscripciones.Usuario                -    -    -    -    vacd
 kafka_bridge.ConsumerOffset          -    -    -    -    v
 kafka_bridge.DeadLetter              -    -    -    -    v
+kafka_bridge.LookupPage              -    -    -    -    v
 kafka_bridge.OutboxMessage           -    -    -    -    v
-kafka_bridge.Panorama                -    -    -    -    v
-kafka_bridge.Rastro                  -    -    -    -    v
+kafka_bridge.OverviewPage            -    -    -    -    v
 stock.Anulacion                      -    v    -    -    v
 stock.Aviso                          -    v    -    -    v
 stock.Carro                          -    v    -    -    v

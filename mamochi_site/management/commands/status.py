@@ -1,4 +1,4 @@
-"""`./dev status`: run `manage.py estado` for the stack on this machine, found by its stack.json."""
+"""`./dev status`: run `manage.py overview` for the stack on this machine, found by its stack.json."""
 
 import json
 import os
@@ -31,5 +31,5 @@ class Command(BaseCommand):
                 f"No stack runs in {options['dir']}: start one with ./dev up, or give its folder with --dir."
             ) from error
         environment = {**os.environ, **record["urls"]}
-        argv = [*manage("estado"), *(["--json"] if options["json"] else [])]
+        argv = [*manage("overview"), *(["--json"] if options["json"] else [])]
         sys.exit(subprocess.run(argv, cwd=CHECKOUT, env=environment, check=False).returncode)

@@ -26,7 +26,7 @@ from deploy.embedded.ports import free_port
 from deploy.embedded.waiting import wait_until
 from kafka_bridge.publishing import producer
 from kafka_bridge.telemetry import registry as telemetry_registry
-from tests.support.probes import answers, get
+from tests.support.prometheus import get, health
 from tests.support.sandbox import SECONDS, Sandbox
 
 HUNG = 8.0  # seconds after which a loop counts as hung here, instead of 60
@@ -115,7 +115,7 @@ def start(make_sandbox: Callable[..., Sandbox], table: None, tmp_path: Path) -> 
             )
         running = Running(sandbox, process, port, log)
         started.append(psutil.Process(process.pid))
-        wait_until(lambda: answers(port, "ready") == 200 or process.poll() is not None, SECONDS)
+        wait_until(lambda: health(port, "ready") == 200 or process.poll() is not None, SECONDS)
         started.append(running.paid)
         return running
 
@@ -229,23 +229,23 @@ def test_a_hanging_lane_is_neither_ready_nor_live(start: Callable[..., Running])
     running = start()
     paid, name = running.paid, running.sandbox.consumer.name
     running.publish(0, urgent=True)
-    wait_until(lambda: running.counted() == {"main": 0, "paid": 1} and answers(running.port, "ready") == 200, SECONDS)
+    wait_until(lambda: running.counted() == {"main": 0, "paid": 1} and health(running.port, "ready") == 200, SECONDS)
     paid.suspend()
     wait_until(lambda: f'"{name}.paid": false' in get(f"http://127.0.0.1:{running.port}/health/ready")[1], HUNG)
-    assert answers(running.port, "live") == 200
+    assert health(running.port, "live") == 200
     running.publish(1, urgent=True)
     running.publish(2, urgent=False)
     wait_until(lambda: running.sandbox.rows() == [0, 2], SECONDS)  # the main lane does not wait for the other
-    wait_until(lambda: answers(running.port, "live") == 503, SECONDS)
+    wait_until(lambda: health(running.port, "live") == 503, SECONDS)
     assert f"{name}.paid" in get(f"http://127.0.0.1:{running.port}/health/live")[1]
     paid.resume()
     wait_until(lambda: running.sandbox.rows() == [0, 2, 1], SECONDS)
     # Wait for a report of after the hang. An earlier one could be too old a moment later.
     wait_until(lambda: running.counted() == {"main": 1, "paid": 2}, SECONDS)
-    wait_until(lambda: answers(running.port, "ready") == answers(running.port, "live") == 200, SECONDS)
+    wait_until(lambda: health(running.port, "ready") == health(running.port, "live") == 200, SECONDS)
     running.publish(*SLOW, urgent=True)  # the process still sends reports: its loop hangs
-    wait_until(lambda: answers(running.port, "live") == 503, SECONDS)
-    wait_until(lambda: answers(running.port, "ready") == answers(running.port, "live") == 200, SECONDS)
+    wait_until(lambda: health(running.port, "live") == 503, SECONDS)
+    wait_until(lambda: health(running.port, "ready") == health(running.port, "live") == 200, SECONDS)
     os.killpg(running.process.pid, signal.SIGINT)  # Ctrl-C
     code, log = running.ends()
     assert (code, paid.is_running(), "Traceback" in log) == (0, False, False), log
@@ -262,7 +262,7 @@ def test_equal_series_of_lanes_are_added_up(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(telemetry_registry, "REGISTRY", counted(2))
     monkeypatch.setitem(telemetry_registry.lane_metrics, "other", list(counted(3).collect()))
-    page = generate_latest(telemetry_registry.own_registry()).decode()
+    page = generate_latest(telemetry_registry.process_registry()).decode()
     for line in ('test_dead_total{reason="a"} 5.0', 'test_alone_total{lane="2"} 2.0', 'test_alone_total{lane="3"} 3.0',
                  "test_step 3.0", 'test_seconds_bucket{le="2.5"} 1.0', "test_seconds_count 2.0"):  # fmt: skip
         assert page.splitlines().count(line) == 1

@@ -1,4 +1,4 @@
-"""In a browser: the pages about Kafka fit a phone, where staff look first when something fails."""
+"""In a browser: the pages about Kafka fit a phone, which staff use first when something fails."""
 
 from collections.abc import Iterator
 from datetime import datetime
@@ -23,15 +23,15 @@ TRACEBACK = 'File "/srv/kafka_bridge/batch.py", line 140, in read\n' + "    even
 
 
 @pytest.fixture
-def telefono(monkeypatch: pytest.MonkeyPatch, live_server: LiveServer, settings: Settings) -> Iterator[Page]:
-    """A phone on which an administrator is logged in."""
+def phone(monkeypatch: pytest.MonkeyPatch, live_server: LiveServer, settings: Settings) -> Iterator[Page]:
+    """Log an administrator in on a phone."""
     monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")  # Playwright keeps an event loop in this thread
     settings.STORAGES = {
         **settings.STORAGES,
         "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
     }
     client = Client()
-    client.force_login(get_user_model().objects.create_superuser("jefa"))
+    client.force_login(get_user_model().objects.create_superuser("admin"))
     session = client.cookies["sessionid"].value
     with chromium() as browser:
         page = browser.new_page(
@@ -39,10 +39,12 @@ def telefono(monkeypatch: pytest.MonkeyPatch, live_server: LiveServer, settings:
         )
         page.context.add_cookies([{"name": "sessionid", "value": session, "url": live_server.url}])
         yield page
-        connections.close_all()  # those of this thread while it has an event loop are others than pytest-django's
+        # This thread's connections while it has an event loop are others than pytest-django's.
+        connections.close_all()
 
 
-def test_the_pages_about_kafka_fit_a_phone(telefono: Page) -> None:
+@pytest.mark.slow
+def test_pages_about_kafka_fit_a_phone(phone: Page) -> None:
     letter = DeadLetter.objects.create(
         consumer="contabilidad",
         topic="mamochi.ventas",
@@ -59,15 +61,15 @@ def test_the_pages_about_kafka_fit_a_phone(telefono: Page) -> None:
         attempts=1,
     )
     one = f"deadletter/{letter.pk}"
-    for path in ("deadletter/", f"{one}/change/", f"{one}/replay/", "panorama/", f"rastro/?id={uuid4()}"):
-        answer = telefono.goto(f"/admin/kafka_bridge/{path}")
+    for path in ("deadletter/", f"{one}/change/", f"{one}/replay/", "overviewpage/", f"lookuppage/?id={uuid4()}"):
+        answer = phone.goto(f"/admin/kafka_bridge/{path}")
         assert answer is not None
         assert answer.ok, path
-        assert telefono.evaluate("document.documentElement.scrollWidth") == WIDTH, path
+        assert phone.evaluate("document.documentElement.scrollWidth") == WIDTH, path
 
 
-def test_the_plots_clock_is_the_guilds_wherever_the_browser_is(telefono: Page) -> None:
-    telefono.goto("/admin/kafka_bridge/panorama/")
-    shown = telefono.evaluate("Chart.getChart(document.querySelector('#panorama-plot canvas')).data.labels[0]")
-    seen = telefono.evaluate("JSON.parse(document.getElementById('panorama-figures').textContent).at")
+def test_plots_clock_has_the_sites_time_zone(phone: Page) -> None:
+    phone.goto("/admin/kafka_bridge/overviewpage/")
+    shown = phone.evaluate("Chart.getChart(document.querySelector('#overview-plot canvas')).data.labels[0]")
+    seen = phone.evaluate("JSON.parse(document.getElementById('overview-figures').textContent).at")
     assert shown == f"{datetime.fromtimestamp(seen, ZoneInfo('America/Santiago')):%H:%M:%S}"

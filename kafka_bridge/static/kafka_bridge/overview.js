@@ -1,17 +1,18 @@
-// Refreshes the tables, works rates out from two looks, and plots the lag since the page was opened.
+// Refresh the tables, compute rates from two answers, and plot the lag since the page was opened.
 "use strict";
 (() => {
-    const page = document.getElementById("panorama");
-    const tables = document.getElementById("panorama-tables");
-    const lost = document.getElementById("panorama-lost");
-    const canvas = document.querySelector("#panorama-plot canvas");
+    const page = document.getElementById("overview");
+    const tables = document.getElementById("overview-tables");
+    const lost = document.getElementById("overview-lost");
+    const canvas = document.querySelector("#overview-plot canvas");
     const COLOURS = ["#2563eb", "#dc2626", "#16a34a", "#9333ea", "#ea580c", "#0891b2", "#ca8a04", "#64748b"];
-    const KEPT = 900; // looks: half an hour
-    const number = new Intl.NumberFormat("es-CL", { maximumFractionDigits: 1 });
-    const time = new Intl.DateTimeFormat("es-CL", { timeStyle: "medium", hourCycle: "h23", timeZone: page.dataset.timeZone });
-    const history = [JSON.parse(document.getElementById("panorama-figures").textContent)];
+    const KEPT = 900; // answers: half an hour
+    const language = document.documentElement.lang;
+    const number = new Intl.NumberFormat(language, { maximumFractionDigits: 1 });
+    const time = new Intl.DateTimeFormat(language, { timeStyle: "medium", hourCycle: "h23", timeZone: page.dataset.timeZone });
+    const history = [JSON.parse(document.getElementById("overview-figures").textContent)];
 
-    // Over the last ten seconds or so: one look alone jumps.
+    // Compute rates over about ten seconds: the difference to the last answer alone varies too much.
     function showRates() {
         const now = history.at(-1);
         const before = history[Math.max(0, history.length - 6)];
@@ -26,16 +27,16 @@
         }
     }
 
-    // unfold's own chart, made from an empty one when the page has loaded.
+    // Plot into the empty chart that unfold makes when the page has loaded.
     function draw() {
         const chart = Chart.getChart(canvas);
         if (!chart) return;
-        const clock = (look) => time.format(new Date(1000 * look.at));
-        const groups = [...new Set(history.flatMap((look) => Object.keys(look.lag)))];
+        const clock = (answer) => time.format(new Date(1000 * answer.at));
+        const groups = [...new Set(history.flatMap((answer) => Object.keys(answer.lag)))];
         chart.data.labels = history.map(clock);
         chart.data.datasets = groups.map((group, index) => ({
             label: group,
-            data: history.map((look) => look.lag[group] ?? null), // unknown: a gap, never a zero
+            data: history.map((answer) => answer.lag[group] ?? null), // unknown: a gap, not zero
             borderColor: COLOURS[index % COLOURS.length],
             backgroundColor: COLOURS[index % COLOURS.length],
             displayYAxis: true,
@@ -64,7 +65,7 @@
             show(await answer.json());
             lost.classList.add("hidden");
         } catch {
-            lost.textContent = "El sitio no responde: estas cifras ya no se actualizan. Si sigue así, recarga la página.";
+            lost.textContent = page.dataset.lostMessage;
             lost.classList.remove("hidden");
         }
     }
