@@ -5,8 +5,7 @@ from uuid import UUID
 
 import msgspec
 
-from kafka_bridge.events.event import Event, Instant, Text
-from kafka_bridge.events.topics import Topic
+from kafka_bridge.events import Event, Instant, Text, Topic
 
 INSCRIPCIONES = Topic(name="mamochi.inscripciones", partitions=4, priority_lane="paid")
 MAESTROS = Topic(name="mamochi.maestros", partitions=3)

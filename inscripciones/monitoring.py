@@ -12,7 +12,7 @@ from inscripciones.admision import maestro_id
 from inscripciones.events import InscripcionAprobada, InscripcionRechazada, InscripcionRecibida
 from inscripciones.ids import lane_of
 from inscripciones.models import Envio, Inscripcion, Maestro
-from kafka_bridge.events.event import Event
+from kafka_bridge.events import Event
 from kafka_bridge.monitoring.due_work import Duty, duty, overdue
 from kafka_bridge.monitoring.lookup.registry import Clue, Gap, Ids, Row, tracer
 

@@ -2,13 +2,13 @@
 
 from typing import Final
 
-from django.db import DatabaseError, InterfaceError, connection
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.shortcuts import render
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from kafka_bridge.brokers import client
 from kafka_bridge.docs import asyncapi, events_page
+from kafka_bridge.errors import database_answers
 from kafka_bridge.monitoring import scrape
 
 KAFKA_SECONDS: Final = 0.2  # only told, and Kubernetes waits for one second by default
@@ -21,7 +21,7 @@ def live(_request: HttpRequest) -> HttpResponse:
 
 def ready(_request: HttpRequest) -> HttpResponse:
     """200 while events can be accepted: Kafka or the database's outbox takes them, and tokens can be checked."""
-    parts = {"base_de_datos": _database_answers(), "kafka": client.answers(timeout=KAFKA_SECONDS)}
+    parts = {"base_de_datos": database_answers(), "kafka": client.answers(timeout=KAFKA_SECONDS)}
     ok = parts["base_de_datos"]  # without Kafka the outbox still accepts
     return JsonResponse({"listo": ok, **parts}, status=200 if ok else 503, headers={} if ok else {"Retry-After": "5"})
 
@@ -39,12 +39,3 @@ def asyncapi_document(_request: HttpRequest) -> HttpResponse:
 def events(request: HttpRequest) -> HttpResponse:
     """Show the same to people, in the language of the project."""
     return render(request, "kafka_bridge/events.html", events_page.context())
-
-
-def _database_answers() -> bool:
-    try:
-        with connection.cursor() as cursor:
-            cursor.execute("SELECT 1")
-    except (DatabaseError, InterfaceError):
-        return False
-    return True

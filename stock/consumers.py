@@ -7,7 +7,7 @@ from django.utils import timezone
 from inscripciones.events import InscripcionAprobada
 from kafka_bridge.consuming import restore
 from kafka_bridge.consuming.handlers import handles
-from kafka_bridge.events.event import Event
+from kafka_bridge.events import Event
 from stock import inventario, reposicion
 from stock.events import StockAgotado, StockRepuesto
 from stock.inventario import Apertura
@@ -66,4 +66,4 @@ def recordar_reposiciones(repuestos: list[StockRepuesto]) -> None:
 
 def son_historia(eventos: Sequence[Event]) -> bool:
     """Whether what these events led to is in Kafka already and comes back by itself, after a restore."""
-    return bool(eventos) and restore.is_history(max(evento.time for evento in eventos))
+    return bool(eventos) and restore.is_before_restore(max(evento.time for evento in eventos))

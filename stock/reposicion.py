@@ -16,12 +16,11 @@ from datetime import datetime
 from typing import Final, NamedTuple
 from uuid import UUID
 
-from confluent_kafka import KafkaException
 from django.db import transaction
 from django.db.models import Exists, OuterRef
 
 from kafka_bridge.consuming import progress
-from kafka_bridge.models import OutboxMessage
+from kafka_bridge.exceptions import KafkaUnavailable
 from kafka_bridge.publishing import outbox
 from stock import libro
 from stock.events import StockAgotado, StockRepuesto
@@ -101,7 +100,7 @@ def _automatico(maestro_id: UUID, insumos: list[str], causas: dict[UUID, UUID], 
 def recibir_avisos(eventos: list[StockAgotado], *, ahora: datetime, historia: bool = False) -> None:
     """Stores notices and decides them. One that says what an open one says already is closed as repeated.
 
-    In `historia` (replay.py) it decides nothing: the restocks of then come back, and the sweep sees to the rest.
+    In `historia` (restore.py) it decides nothing: the restocks of then come back, and the sweep sees to the rest.
     """
     # Read before the totals, so that they are never older than what it says is counted.
     contadas = progress.consumer_offsets(INVENTARIO, TOPICO_DE_VENTAS)
@@ -246,11 +245,11 @@ def fin_de_ventas() -> dict[int, int] | None:
 
     None where that cannot be told within a second: Kafka does not answer, or accepted sales still wait in the outbox.
     """
-    if OutboxMessage.objects.filter(topic=TOPICO_DE_VENTAS).exists():
+    if outbox.waiting(TOPICO_DE_VENTAS):
         return None
     try:
         return progress.end_offsets(TOPICO_DE_VENTAS, timeout=KAFKA_SECONDS)
-    except KafkaException:
+    except KafkaUnavailable:
         return None
 
 

@@ -14,7 +14,7 @@ from django.db.models import Count, Min, Q
 from django.utils import timezone
 
 from kafka_bridge.brokers import cluster_state
-from kafka_bridge.brokers.cluster_state import Seen, TopicState
+from kafka_bridge.brokers.cluster_state import ClusterState, TopicState
 from kafka_bridge.consuming.handlers import Consumer, consumers
 from kafka_bridge.events.topics import PRIORITY_PARTITION, Partition
 from kafka_bridge.models import ConsumerOffset, DeadLetter, OutboxMessage
@@ -43,7 +43,7 @@ def look(now: datetime | None = None) -> Overview:
     now = now or timezone.now()
     offsets = list(ConsumerOffset.objects.filter(consumer__in=consumers))
     names = [_group_id(consumer, lane) for consumer, lane in _lanes()]
-    kafka = cluster_state.ask(names, [(row.topic, row.partition, row.next_offset) for row in offsets])
+    kafka = cluster_state.fetch(names, [(row.topic, row.partition, row.next_offset) for row in offsets])
     dead, outbox, owed = _dead_letters(now), _outbox(now), due_work.all_of(now)
     groups = [_group(consumer, lane, offsets, kafka, dead, now) for consumer, lane in _lanes()]
     problems = [
@@ -107,7 +107,7 @@ def _group(  # noqa: PLR0913, PLR0917 - what was looked up, and for whom
     consumer: Consumer,
     lane: str,
     rows: list[ConsumerOffset],
-    kafka: Seen | None,
+    kafka: ClusterState | None,
     dead: dict[str, tuple[int, int]],
     now: datetime,
 ) -> GroupState:
@@ -147,7 +147,7 @@ def _is_of_lane(consumer: Consumer, at: Partition, lane: str) -> bool:
     return at[0] in lanes and own == lane
 
 
-def _unbegun(at: Partition, kafka: Seen | None) -> Progress:
+def _unbegun(at: Partition, kafka: ClusterState | None) -> Progress:
     """A partition that the consumer has never held, or whose topic was made anew: it will begin at the oldest message."""
     if kafka is None or at not in kafka.bounds:
         return Progress(*at, 0, None, None)
@@ -155,7 +155,7 @@ def _unbegun(at: Partition, kafka: Seen | None) -> Progress:
     return Progress(*at, low, end - low, None if end > low else 0.0)
 
 
-def _progress(row: ConsumerOffset, kafka: Seen | None, now: datetime) -> Progress:
+def _progress(row: ConsumerOffset, kafka: ClusterState | None, now: datetime) -> Progress:
     at = _at(row)
     if kafka is None or at not in kafka.bounds:
         return Progress(row.topic, row.partition, row.next_offset, None, None)

@@ -5,7 +5,7 @@ from typing import Final
 
 import msgspec
 
-from kafka_bridge.brokers.cluster_state import Seen, TopicState
+from kafka_bridge.brokers.cluster_state import ClusterState, TopicState
 from kafka_bridge.monitoring.due_work import Duty
 from kafka_bridge.monitoring.system_state import GroupState, Outbox
 
@@ -22,7 +22,7 @@ class Problem(msgspec.Struct, frozen=True):
     grave: bool
 
 
-def _of_kafka(kafka: Seen | None) -> Iterator[Problem]:
+def _of_kafka(kafka: ClusterState | None) -> Iterator[Problem]:
     if kafka is None:
         yield Problem(
             "Kafka no responde.",
@@ -60,7 +60,7 @@ def _partitions(numbers: list[int]) -> str:
     return f"la partición {numbers[0]}" if len(numbers) == 1 else f"{len(numbers)} particiones"
 
 
-def _of_outbox(outbox: Outbox, kafka: Seen | None) -> Iterator[Problem]:
+def _of_outbox(outbox: Outbox, kafka: ClusterState | None) -> Iterator[Problem]:
     if outbox.messages and outbox.oldest_s > SLOW_SECONDS and kafka is not None:
         yield Problem(
             f"El outbox tiene {outbox.messages} mensajes; el más antiguo espera hace {duration(outbox.oldest_s)}.",

@@ -11,16 +11,16 @@ from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 from prometheus_client.samples import Sample as PrometheusSample
 
-beside: Final[dict[str, list[Metric]]] = {}  # what the processes beside this one last told, by name (lanes.py)
+lane_metrics: Final[dict[str, list[Metric]]] = {}  # what the processes beside this one last told, by name (lanes.py)
 
 
 def own_registry() -> CollectorRegistry:
     """What this process counts and those beside it; with PROMETHEUS_MULTIPROC_DIR, all that share the folder."""
-    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ and not beside:
+    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ and not lane_metrics:
         return REGISTRY
     registry = CollectorRegistry()
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:  # those beside it are among them
-        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        MultiProcessCollector(registry)
     else:
         registry.register(_Together())
     return registry
@@ -34,7 +34,7 @@ class _Together(Collector):
 
     def collect(self) -> Iterator[Metric]:
         alike: dict[str, list[Metric]] = {}
-        for family in chain(REGISTRY.collect(), *list(beside.values())):
+        for family in chain(REGISTRY.collect(), *list(lane_metrics.values())):
             alike.setdefault(family.name, []).append(family)
         for families in alike.values():
             yield families[0] if len(families) == 1 else _one_of(families)

@@ -13,7 +13,7 @@ from rest_framework.pagination import Cursor, CursorPagination
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from kafka_bridge.publishing.producer import publish
+from kafka_bridge.publishing import publish
 from kafka_bridge.publishing.rest import idempotent_id
 from stock import reports, reposicion
 from stock.api import serializers

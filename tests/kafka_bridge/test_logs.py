@@ -159,7 +159,9 @@ def test_in_a_batch_of_several_requests_each_derived_event_goes_on_with_its_caus
         assert handled[line["trace_id"]] == line["traces"]
         assert set(line["traces"]) <= set(traces.values())
         assert line["trace_id"] not in traces.values()
-    assert [header[worker.TRACES] for header in headers if worker.TRACES in header] == list(handled.values())
+    assert [header[worker.TRACES_HEADER] for header in headers if worker.TRACES_HEADER in header] == list(
+        handled.values()
+    )
 
 
 def test_the_many_events_of_one_request_go_on_with_its_trace(site: Sandbox, lines: Lines) -> None:

@@ -112,8 +112,8 @@ def test_the_pulse_of_a_runner_stops_with_a_handler_that_hangs(sandbox: Sandbox)
     sandbox.publish(1)
     runner = sandbox.runner()
     with sandbox.running(runner):
-        wait_until(lambda: runner.observed.pulse.age > 0.8, SECONDS)
-        wait_until(lambda: sandbox.rows() == [1] and runner.observed.pulse.age < 0.7, SECONDS)
+        wait_until(lambda: runner.observer.pulse.age > 0.8, SECONDS)
+        wait_until(lambda: sandbox.rows() == [1] and runner.observer.pulse.age < 0.7, SECONDS)
 
 
 def test_the_web_tells_what_is_there_now(client: Client, sandbox: Sandbox) -> None:
@@ -173,8 +173,8 @@ def test_all_processes_of_the_web_are_counted_together(tmp_path: Path) -> None:
     ask += "print(generate_latest(scrape.own_registry()).decode())"
     setup = "import django; django.setup(); "
     for program in (count, count):
-        subprocess.run([sys.executable, "-c", setup + program], env=environment, check=True)  # noqa: S603
-    told = subprocess.run(  # noqa: S603
+        subprocess.run([sys.executable, "-c", setup + program], env=environment, check=True)
+    told = subprocess.run(
         [sys.executable, "-c", setup + ask], env=environment, check=True, capture_output=True, text=True
     )
     assert samples(told.stdout)["mamochi_published_total", (("way", "kafka"),)] == 4
@@ -203,7 +203,7 @@ def test_a_real_consumer_serves_its_health_and_ends(sandbox: Sandbox, tmp_path: 
     environment = {**os.environ, "DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none"}
     argv = [sys.executable, "manage.py", "run_consumer", "contabilidad", "--metrics-port", f"127.0.0.1:{port}"]
     with (tmp_path / "log").open("wb") as log:
-        process = subprocess.Popen(argv, cwd=settings.BASE_DIR, env=environment, stdout=log, stderr=log)  # noqa: S603
+        process = subprocess.Popen(argv, cwd=settings.BASE_DIR, env=environment, stdout=log, stderr=log)
     try:
         wait_until(lambda: answers(port, "live") == 200, SECONDS)
         wait_until(lambda: "contabilidad" in get(f"http://127.0.0.1:{port}/health/ready")[1], SECONDS)
@@ -301,7 +301,7 @@ def test_what_stops_without_a_word_has_an_alert(lost: str) -> None:
 
 def test_counters_are_there_at_zero_before_anything_happens() -> None:
     """`increase()` takes a counter's first value for its beginning."""
-    lane = observer.Lane("never-run", "")
+    lane = observer.LaneObserver("never-run", "")
     try:
         labels = {"consumer": "never-run", "lane": "main"}
         assert REGISTRY.get_sample_value("mamochi_consumer_outages_total", labels) == 0
@@ -337,7 +337,7 @@ def test_a_real_consumer_whose_handler_hangs_says_that_it_must_be_restarted(
     environment = {**os.environ, "DATABASE_URL": url, "DJANGO_SETTINGS_MODULE": "mamochi_site.settings"}
     argv = [sys.executable, "-c", HANGS, f"127.0.0.1:{port}"]
     with (tmp_path / "log").open("wb") as log:
-        process = subprocess.Popen(argv, cwd=settings.BASE_DIR, env=environment, stdout=log, stderr=log)  # noqa: S603
+        process = subprocess.Popen(argv, cwd=settings.BASE_DIR, env=environment, stdout=log, stderr=log)
     try:
         wait_until(lambda: answers(port, "ready") == 200, SECONDS)
         maestro = uuid4()

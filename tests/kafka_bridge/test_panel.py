@@ -55,15 +55,13 @@ def without_kafka(known: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(settings.KAFKA_CLIENT_CONFIG, "bootstrap.servers", nowhere)
 
 
+def forget() -> None:
+    overview._memory.seen = None
+    cluster_state.forget()
+
+
 @pytest.fixture(autouse=True)
 def nothing_remembered() -> Iterator[None]:
-    def forget() -> None:
-        overview._memory.seen, cluster_state._settings, cluster_state._line = (
-            None,
-            cluster_state._Settings(),
-            cluster_state._Line(),
-        )
-
     forget()
     yield
     forget()
@@ -167,10 +165,12 @@ class CountingAdmin:
 def test_the_page_costs_as_much_with_more_topics_and_messages(
     known: Sandbox, make_sandbox: Callable[..., Sandbox], admin_client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    client_admin = broker_client.admin
+
     def cost() -> tuple[int, Counter[str], dict[str, Any]]:
-        overview._memory.seen, cluster_state._settings = None, cluster_state._Settings()
-        counting = CountingAdmin(broker_client.admin())
-        monkeypatch.setattr(cluster_state._line, "chosen", counting)
+        forget()
+        counting = CountingAdmin(client_admin())
+        monkeypatch.setattr(broker_client, "admin", lambda: counting)
         with CaptureQueriesContext(connection) as queries:
             data = admin_client.get(f"{PAGE}datos/").json()
         return len(queries), counting.asked, data
@@ -211,7 +211,7 @@ def test_what_kafka_does_not_say_is_a_question_mark_and_never_all_well(
     known.publish(1)
     silent = SilentAdmin(broker_client.admin())
     monkeypatch.setattr(broker_client, "admin", lambda: silent)
-    monkeypatch.setattr(cluster_state._Line, "find_another", lambda _: True)
+    monkeypatch.setattr(cluster_state._admin_clients, "find_answering", lambda: True)
     began = time.monotonic()
     seen = overview.look()
     assert time.monotonic() - began < 1.2
@@ -247,7 +247,7 @@ def test_a_failed_question_about_retention_is_asked_again(known: Sandbox, monkey
     silent = SilentAdmin(broker_client.admin())
     with monkeypatch.context() as patch:
         patch.setattr(broker_client, "admin", lambda: silent)
-        patch.setattr(cluster_state._Line, "find_another", lambda _: True)
+        patch.setattr(cluster_state._admin_clients, "find_answering", lambda: True)
         unknown = overview.look()
     assert {topic["retention"] for topic in monitoring_admin.tables(unknown)["topics"]} == {"?"}
     assert "?" not in {topic["retention"] for topic in monitoring_admin.tables(overview.look())["topics"]}

@@ -4,11 +4,11 @@ from functools import partial
 from uuid import UUID, uuid4
 
 import pytest
-from confluent_kafka import KafkaException
 from django.apps import apps
 
 from kafka_bridge.brokers import topic_admin
 from kafka_bridge.consuming import progress
+from kafka_bridge.exceptions import KafkaUnavailable
 from stock import consumers, seed
 from tests.stack import wait_until
 from tests.stock.guion import aprobada
@@ -39,5 +39,5 @@ def topics(kafka: str) -> None:
 def _leads(topic: str) -> bool:
     try:
         return bool(progress.end_offsets(topic))
-    except KafkaException:  # made, and not led yet
+    except KafkaUnavailable:  # made, and not led yet
         return False

@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, TopicPartition
 from django.contrib.auth import get_user_model
 from django.utils import timezone
 from rest_framework.test import APIClient
@@ -15,6 +15,7 @@ from rest_framework.test import APIClient
 from kafka_bridge.consuming import progress
 from kafka_bridge.consuming.record import read
 from kafka_bridge.events.event import Event
+from kafka_bridge.exceptions import KafkaUnavailable
 from stock import consumers, inventario, reposicion
 from stock.api import views
 from stock.events import STOCK, StockAgotado
@@ -162,7 +163,7 @@ def test_a_notice_is_accepted_when_nobody_knows_where_the_sales_end(
     api: APIClient, published: Callable[[], list[Event | None]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def unreachable(_topic: str, timeout: float) -> dict[int, int]:
-        raise KafkaException(KafkaError(KafkaError._TRANSPORT))
+        raise KafkaUnavailable("no broker answers")
 
     with monkeypatch.context() as patch:
         patch.setattr(progress, "end_offsets", unreachable)

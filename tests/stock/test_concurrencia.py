@@ -98,7 +98,7 @@ def _consume(batches: list[list[Event]], handler: Callable[..., None], ready: th
 
 
 def test_sales_and_restocks_of_the_same_carts_neither_deadlock_nor_lose(maestros: list[UUID]) -> None:
-    chance = Random(7)  # noqa: S311 - a script, not a secret
+    chance = Random(7)
     sales: list[list[Event]] = [[venta(maestro_id) for maestro_id in chance.choices(maestros, k=8)] for _ in range(40)]
     ready = threading.Barrier(4)
     jobs = [

@@ -3,11 +3,11 @@
 from uuid import UUID, uuid4
 
 import pytest
-from confluent_kafka import KafkaError, KafkaException
 from django.test import Client
 from pytest_django import DjangoCaptureOnCommitCallbacks
 
 from kafka_bridge.consuming import progress
+from kafka_bridge.exceptions import KafkaUnavailable
 from stock import consumers, reposicion
 from stock.models import Aviso, Insumo, Movimiento
 from stock.reposicion import Carga, por_reponer
@@ -205,7 +205,7 @@ def test_without_kafka_the_sweep_leaves_the_notice_for_the_next_one(
     rosa: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def unreachable(_topic: str, timeout: float) -> dict[int, int]:
-        raise KafkaException(KafkaError(KafkaError._TRANSPORT))
+        raise KafkaUnavailable("no broker answers")
 
     consumers.reponer_carros([aviso(rosa, "mote")])
     monkeypatch.setattr(progress, "end_offsets", unreachable)
