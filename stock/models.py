@@ -207,7 +207,9 @@ class Aviso(models.Model):
         constraints = [
             models.UniqueConstraint(fields=["aviso_id", "insumo"], name="one_row_per_notice_and_ingredient"),
             models.UniqueConstraint(
-                fields=["carro", "insumo"], condition=Q(estado="abierto"), name="one_open_notice_per_cart_and_ingredient"
+                fields=["carro", "insumo"],
+                condition=Q(estado="abierto"),
+                name="one_open_notice_per_cart_and_ingredient",
             ),
             models.CheckConstraint(
                 condition=Q(estado="abierto", cerrado_en=None) | (~Q(estado="abierto") & Q(cerrado_en__isnull=False)),
