@@ -11,7 +11,7 @@ from django.utils import timezone
 from inscripciones.events import InscripcionAprobada
 from kafka_bridge.consuming import restore
 from kafka_bridge.consuming.handlers import handles
-from kafka_bridge.events.event import Event
+from kafka_bridge.events import Event
 from stock import avisos, inventario, reposicion
 from stock.events import StockAgotado, StockRepuesto
 from stock.inventario import Apertura
@@ -81,4 +81,4 @@ def _are_before_restore(eventos: Sequence[Event]) -> bool:
 
     What they led to at that time is in Kafka already and comes back as events of its own.
     """
-    return bool(eventos) and restore.is_history(max(evento.time for evento in eventos))
+    return bool(eventos) and restore.is_before_restore(max(evento.time for evento in eventos))

@@ -6,8 +6,7 @@ from uuid import UUID
 import msgspec
 
 from gremio.types import Amount, Code
-from kafka_bridge.events.event import Event, Instant
-from kafka_bridge.events.topics import Topic
+from kafka_bridge.events import Event, Instant, Topic
 
 STOCK = Topic(name="mamochi.stock", partitions=3)
 

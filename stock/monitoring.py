@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from django.db.models import Q
 from django.urls import reverse
 
-from kafka_bridge.monitoring.lookup.registry import Clue, Ids, Row, tracer
+from kafka_bridge.monitoring.lookup.registry import ExpectedEvent, Ids, Row, lookup
 from stock.events import StockAgotado, StockRepuesto
 from stock.models import Aviso, Movimiento
 
 
-@tracer
-def seguir(ids: Ids) -> Iterator[Clue | Row]:
+@lookup
+def seguir(ids: Ids) -> Iterator[ExpectedEvent | Row]:
     """Find movements and notices by the id of an event or of a notice."""
     movimientos = list(Movimiento.objects.filter(evento_id__in=ids))
     raised = {StockAgotado.derive_id("automatico", m.carro_id, m.evento_id) for m in movimientos}
@@ -39,7 +39,7 @@ def _restocks(avisos: list[Aviso]) -> list[Movimiento]:
     return list(Movimiento.objects.filter(of_notices, tipo=Movimiento.Tipo.REPOSICION))
 
 
-def _of_movement(movimiento: Movimiento) -> Iterator[Clue | Row]:
+def _of_movement(movimiento: Movimiento) -> Iterator[ExpectedEvent | Row]:
     yield Row(
         what="Movimiento del carro",
         state=str(movimiento),
@@ -48,10 +48,10 @@ def _of_movement(movimiento: Movimiento) -> Iterator[Clue | Row]:
     )
     if movimiento.tipo == Movimiento.Tipo.REPOSICION:
         key, near = str(movimiento.carro_id), movimiento.ocurrido_en
-        yield Clue(id=movimiento.evento_id, event=StockRepuesto, key=key, near=near)
+        yield ExpectedEvent(id=movimiento.evento_id, event=StockRepuesto, key=key, near=near)
 
 
-def _of_notice(aviso: Aviso) -> Iterator[Clue | Row]:
+def _of_notice(aviso: Aviso) -> Iterator[ExpectedEvent | Row]:
     yield Row(
         what=f"Aviso {aviso.get_origen_display()}",
         state=str(aviso),
@@ -59,4 +59,4 @@ def _of_notice(aviso: Aviso) -> Iterator[Clue | Row]:
         url=reverse("admin:stock_aviso_change", args=[aviso.pk]),
     )
     key = str(aviso.carro_id)
-    yield Clue(id=StockAgotado.derive_id(aviso.aviso_id), event=StockAgotado, key=key, near=aviso.abierto_en)
+    yield ExpectedEvent(id=StockAgotado.derive_id(aviso.aviso_id), event=StockAgotado, key=key, near=aviso.abierto_en)

@@ -107,7 +107,7 @@ def _gunicorn(port: int, log: Path) -> "subprocess.Popen[bytes]":
     command = [sys.executable, "-m", "gunicorn", "mamochi_site.wsgi:application", "--bind", f"{HOST}:{port}"]
     command += ["--workers", "1", "--threads", "8", "--graceful-timeout", "5", "--no-control-socket"]
     with log.open("wb") as output:
-        return subprocess.Popen(command, cwd=CHECKOUT, env=environment, stdout=output, stderr=output)  # noqa: S603
+        return subprocess.Popen(command, cwd=CHECKOUT, env=environment, stdout=output, stderr=output)
 
 
 def _answers(target: Target, process: "subprocess.Popen[bytes]") -> bool:

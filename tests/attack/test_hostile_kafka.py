@@ -35,7 +35,7 @@ from stock import avisos as stock_avisos
 from stock.models import Aviso, Carro
 from tests.attack.conftest import seed_all
 from tests.stack import wait_until
-from tests.support.people import evento, formulario, pagado
+from tests.support.people import make_event, make_form, make_paid_form
 from ventas import calendario
 from ventas.events import VentaRegistrada
 from ventas.models import Cuenta, Semana, Venta
@@ -51,7 +51,7 @@ NO_EVENTS: dict[str, bytes | None] = {
     "nothing": None,
     "empty": b"",
     "no_json": b"hola",
-    "random": random.Random(9).randbytes(2_000),  # noqa: S311
+    "random": random.Random(9).randbytes(2_000),
     "nul": b"\x00" * 50,
     "truncated": b'{"id": "0f8f',
     "utf16": '{"id": 1}'.encode("utf-16"),
@@ -155,7 +155,7 @@ class Good:
         return made[topic](chance)
 
     def _form(self, chance: random.Random) -> Event:
-        form = evento(chance.choice([formulario, pagado])(), time=datetime.now(UTC))
+        form = make_event(chance.choice([make_form, make_paid_form])(), time=datetime.now(UTC))
         self.forms.append(form.inscripcion_id)
         return form
 
@@ -260,7 +260,7 @@ def attack(count: int, seed: int) -> tuple[Good, list[Raw]]:
 
     Returns those that must become dead letters.
     """
-    chance, good = random.Random(seed), Good()  # noqa: S311
+    chance, good = random.Random(seed), Good()
     produce([raw(event) for event in good.opening()])
     made = [hostile(chance) for _ in range(count)]
     friendly = [raw(good.one(chance, message[0])) for message, _ in made for _ in range(2)]

@@ -22,11 +22,11 @@ from deploy.embedded import Stack
 from deploy.embedded.mailbox import Mailbox
 from deploy.embedded.processes import Process
 from deploy.embedded.waiting import wait_until
-from tests.ventas.conftest import contabilidad_corriendo, topics, venta
+from tests.support.consumers import consumer, running
+from tests.support.sales import enter, prepare_topics, sale
 from ventas import calendario, libro, seed
 from ventas.models import Cuenta, ReporteSemanal, Semana
 
-__all__ = ["topics"]  # a fixture
 pytestmark = [
     pytest.mark.chaos,
     pytest.mark.django_db(transaction=True),
@@ -40,6 +40,11 @@ CELERY = [sys.executable, "-m", "celery", "-A", "mamochi_site.celery"]
 WORKER = [*CELERY, "worker", "--concurrency", "2", "--without-mingle", "--without-gossip"]
 BEAT = [*CELERY, "beat", "--pidfile=", "--max-interval", "1"]
 COMMANDS = {"closing-worker-1": WORKER, "closing-worker-2": WORKER, "closing-beat-1": BEAT, "closing-beat-2": BEAT}
+
+
+@pytest.fixture(scope="session")
+def topics(kafka: str) -> None:
+    prepare_topics()
 
 
 def database_url() -> str:
@@ -64,7 +69,7 @@ def vencida() -> Semana:
         for n in range(MAESTROS)
     ]
     libro.abrir_cuentas(cuentas)
-    libro.registrar([venta(cuenta.maestro_id, vendida_en=semana.desde + timedelta(days=2)) for cuenta in cuentas[::2]])
+    enter(*[sale(cuenta.maestro_id, vendida_en=semana.desde + timedelta(days=2)) for cuenta in cuentas[::2]])
     return semana
 
 
@@ -73,7 +78,7 @@ def beat_every_second() -> None:
     seed.sembrar_horarios()
     every_second, _ = IntervalSchedule.objects.get_or_create(every=1, period="seconds")
     PeriodicTask.objects.filter(task__startswith="ventas.").update(crontab=None, interval=every_second)
-    PeriodicTasks.update_changed()  # type: ignore[no-untyped-call]
+    PeriodicTasks.update_changed()
 
 
 @contextmanager
@@ -131,7 +136,7 @@ def test_killed_closing_mails_once(
         for process in processes:
             process.kill()
 
-    with contabilidad_corriendo():  # otherwise the week does not close
+    with running(consumer("contabilidad", own_group=True)):  # otherwise the week does not close
         beat_every_second()
         with report_in_the_way(vencida):
             start()
@@ -142,7 +147,7 @@ def test_killed_closing_mails_once(
         assert not Semana.objects.get(pk=vencida.pk).cerrada
         repeatable = secrets.randbelow(10**6)
         print(f"seed {repeatable}")  # noqa: T201 - to repeat a failure
-        chance = random.Random(repeatable)  # noqa: S311
+        chance = random.Random(repeatable)
         for _ in range(KILLS - 1):
             before = progress(mailbox)
             start()

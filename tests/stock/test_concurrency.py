@@ -64,7 +64,7 @@ def _lose_the_connection() -> None:
 
 @pytest.mark.slow
 def test_sales_and_restocks_neither_deadlock_nor_lose(maestros: list[UUID]) -> None:
-    chance = Random(7)  # noqa: S311 - a script, not a secret
+    chance = Random(7)
     sales: list[list[Event]] = [
         [sale_of(maestro_id) for maestro_id in chance.choices(maestros, k=8)] for _ in range(40)
     ]

@@ -1,4 +1,4 @@
-"""The tasks that Beat runs: close the weeks that are due and the given one, and send the e-mails."""
+"""The tasks of Beat: close the weeks that are due and the given one, and send the e-mails."""
 
 import threading
 from datetime import date, timedelta
