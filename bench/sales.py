@@ -15,9 +15,9 @@ from kafka_bridge.consuming.record import Record
 from kafka_bridge.consuming.runner import Runner
 from kafka_bridge.events.codec import Message, encode
 from kafka_bridge.models import ConsumerOffset
+from ventas import calendario
 from ventas.events import VentaRegistrada
 from ventas.models import Semana
-from ventas.semanas import calendario
 
 MAESTROS = 500
 
@@ -76,7 +76,7 @@ def insert_week(monday: date, maestros: Sequence[UUID], count: int) -> None:
         "sales": count,
     }
     with connection.cursor() as cursor:
-        cursor.execute(INSERT_SALES, parameters)  # type: ignore[arg-type]  # the stubs know no list of UUIDs
+        cursor.execute(INSERT_SALES, parameters)
     Semana.nueva(monday).save()
 
 
