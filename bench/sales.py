@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 from confluent_kafka import Producer
@@ -68,7 +69,7 @@ def fill_topic(count: int) -> None:
 
 def insert_week(monday: date, maestros: Sequence[UUID], count: int) -> None:
     """Insert a week with `count` sales into the ledger; the maestros sell in turn, in a cycle."""
-    parameters = {
+    parameters: dict[str, Any] = {
         "maestros": list(maestros),
         "cycle": len(maestros),
         "monday": monday,

@@ -1,5 +1,6 @@
 """The API of sales. A POST publishes events and answers 202; what is read comes from the ledger."""
 
+from collections.abc import Sequence
 from datetime import date
 from functools import partial
 from typing import Any
@@ -135,7 +136,7 @@ class VentaViewSet(GenericViewSet[Venta]):
         id_ = aceptacion.aceptar_una(request.data, maestro_id=maestro, id_for=id_for, ahora=timezone.now())
         return accepted({"id": id_}, location=reverse("ventas:venta-detail", [id_], request=request))
 
-    def _create_list(self, request: Request, ventas: list[Any]) -> Response:
+    def _create_list(self, request: Request, ventas: Sequence[Any]) -> Response:
         if len(ventas) > MAX_VENTAS:
             raise ListaMuyLarga
         maestro = maestro_id(request)
