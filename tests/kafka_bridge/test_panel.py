@@ -165,13 +165,11 @@ class CountingAdmin:
 def test_the_page_costs_as_much_with_more_topics_and_messages(
     known: Sandbox, make_sandbox: Callable[..., Sandbox], admin_client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    client_admin = broker_client.admin
-
     def cost() -> tuple[int, Counter[str], dict[str, Any]]:
         forget()
-        counting = CountingAdmin(client_admin())
-        monkeypatch.setattr(broker_client, "admin", lambda: counting)
-        with CaptureQueriesContext(connection) as queries:
+        counting = CountingAdmin(broker_client.admin())
+        with monkeypatch.context() as patch, CaptureQueriesContext(connection) as queries:
+            patch.setattr(broker_client, "admin", lambda: counting)
             data = admin_client.get(f"{PAGE}datos/").json()
         return len(queries), counting.asked, data
 
