@@ -144,7 +144,7 @@ class Restore(models.Model):
         return f"{self.restored_at:%Y-%m-%d %H:%M}"
 
 
-class Panorama(ConsumerOffset):
+class OverviewPage(ConsumerOffset):
     """No table: the menu entry and permission of the admin's page of the whole system."""
 
     class Meta:
@@ -154,11 +154,11 @@ class Panorama(ConsumerOffset):
         verbose_name_plural = _("overview")
 
 
-class Rastro(ConsumerOffset):
-    """No table: the menu entry and permission of the admin's page that follows an event."""
+class LookupPage(ConsumerOffset):
+    """No table: the menu entry and permission of the admin's page that looks an id up."""
 
     class Meta:
         proxy = True
         default_permissions = ["view"]
-        verbose_name = _("trace of an event")
-        verbose_name_plural = _("trace of an event")
+        verbose_name = _("event lookup")
+        verbose_name_plural = _("event lookup")

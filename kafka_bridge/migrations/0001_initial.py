@@ -46,7 +46,7 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
-            name="Panorama",
+            name="OverviewPage",
             fields=[],
             options={
                 "verbose_name": "overview",
@@ -59,11 +59,11 @@ class Migration(migrations.Migration):
             bases=("kafka_bridge.consumeroffset",),
         ),
         migrations.CreateModel(
-            name="Rastro",
+            name="LookupPage",
             fields=[],
             options={
-                "verbose_name": "trace of an event",
-                "verbose_name_plural": "trace of an event",
+                "verbose_name": "event lookup",
+                "verbose_name_plural": "event lookup",
                 "proxy": True,
                 "default_permissions": ["view"],
                 "indexes": [],
