@@ -24,7 +24,7 @@ def process_registry() -> CollectorRegistry:
         return REGISTRY
     registry = CollectorRegistry()
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
-        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+        MultiProcessCollector(registry)
     else:
         registry.register(_MergedCollector())
     return registry
