@@ -1,4 +1,4 @@
-"""TODO."""
+"""The parser of JSON bodies: stricter than DRF's, so that untrusted input never ends in a 500."""
 
 import json
 import re
@@ -8,34 +8,44 @@ from typing import IO, Any, Final
 from rest_framework import parsers, serializers
 from rest_framework.exceptions import ParseError
 
-MAX_DEPTH: Final = 20  # of a JSON body; what is deeper overflows Python's stack somewhere behind the parser
-SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")  # as JSON writes half a character; two halves may make a whole one
+MAX_DEPTH: Final = 20  # deeper values overflow Python's stack somewhere after the parser
+# A surrogate escape: half a character, unless a second half follows.
+SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 class JSONParser(parsers.JSONParser):
-    """DRF's, which lets two things through that end in a 500: nesting deeper than Python's stack, and half characters."""
+    """Refuse two kinds of values that DRF's parser accepts.
+
+    Nesting deeper than MAX_DEPTH overflows Python's stack. A lone surrogate (half a character)
+    can be neither stored nor sent back.
+    """
 
     def parse(
         self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
     ) -> Any:
-        """The body's value. Raises ParseError, or ValidationError at the field with half a character."""
+        """Return the body's value.
+
+        Raises ParseError, or ValidationError at the field that has half a character.
+        """
         raw = stream.read()
         try:
-            data = json.loads(raw.decode(), parse_constant=_no_number)
+            data = json.loads(raw.decode(), parse_constant=_refuse_constant)
         except (ValueError, RecursionError) as error:
             raise ParseError(str(error)) from None
-        if raw.count(b"[") + raw.count(b"{") > MAX_DEPTH and _is_deep(data):
+        # Counting brackets is cheap; only a body with many of them is measured.
+        if raw.count(b"[") + raw.count(b"{") > MAX_DEPTH and _is_too_deep(data):
             raise ParseError("nested too deep")
         if SURROGATE.search(raw):
-            _refuse_half_characters(data)
+            _refuse_surrogates(data)
         return data
 
 
-def _no_number(name: str) -> None:
-    raise ValueError(f"{name} is no number of JSON")
+def _refuse_constant(name: str) -> None:
+    """Refuse NaN and Infinity, which Python's decoder accepts."""
+    raise ValueError(f"{name} is not a JSON number")
 
 
-def _is_deep(data: Any) -> bool:
+def _is_too_deep(data: Any) -> bool:
     level = [data]
     for _ in range(MAX_DEPTH):
         level = [inner for value in level if isinstance(value, list | dict) for inner in _inside(value)]
@@ -46,17 +56,20 @@ def _inside(value: list[Any] | dict[str, Any]) -> Iterable[Any]:
     return value.values() if isinstance(value, dict) else value
 
 
-def _refuse_half_characters(data: Any) -> None:
-    """Nothing could store them or answer with them."""
+def _refuse_surrogates(data: Any) -> None:
+    """Raise ValidationError at the first field whose name or value has a lone surrogate.
+
+    Named `detail` if the body is not an object, or if the field's name has the surrogate.
+    """
     fields = data if isinstance(data, dict) else {"detail": data}
     for name, value in fields.items():
-        if half := _half_character([name, value]):
-            field = "detail" if _half_character(name) else name
+        if half := _lone_surrogate([name, value]):
+            field = "detail" if _lone_surrogate(name) else name
             raise serializers.ValidationError({field: [f"Lleva un carácter que no existe: U+{ord(half):X}."]})
 
 
-def _half_character(value: Any) -> str:
-    """The first one in it, or empty."""
+def _lone_surrogate(value: Any) -> str:
+    """Return the first lone surrogate in the value, or an empty text."""
     try:
         json.dumps(value, ensure_ascii=False).encode()
     except UnicodeEncodeError as error:

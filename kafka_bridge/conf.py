@@ -77,6 +77,7 @@ CONTRACTS: Final[Path | None] = Path(_values["CONTRACTS"]) if _values["CONTRACTS
 # `check --deploy` warns of topics that keep events for fewer days. Set it to more than the age of
 # the oldest backup that would be restored.
 SHORTEST_RETENTION_DAYS: Final[float] = _values["SHORTEST_RETENTION_DAYS"]
+
 # The product's name (SOURCE by default) and a sentence about its events, in their documentation.
 TITLE: Final[str] = _values["TITLE"] or SOURCE
 DESCRIPTION: Final[str] = _values["DESCRIPTION"]

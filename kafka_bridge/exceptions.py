@@ -54,3 +54,7 @@ class AlreadyResolved(Exception):
 
     Nothing needs to be mended: load the row again to see who resolved it.
     """
+
+
+class KafkaUnavailable(Exception):
+    """Kafka did not answer a question. The text is the client's reason. Ask again later."""

@@ -1,4 +1,4 @@
-"""What Beat owes: to start each periodic task when its interval is over."""
+"""Due work of Celery Beat: it must start each periodic task when the task's interval is over."""
 
 from datetime import datetime
 from typing import Final
@@ -8,12 +8,17 @@ from django_celery_beat.models import PeriodicTask
 
 from kafka_bridge.monitoring.due_work import DueWork, due_work, overdue
 
+# Seconds that a task may be late before Beat counts as missing.
 PATIENCE: Final = 180.0
 
 
 @due_work
 def beat(now: datetime) -> DueWork:
-    """Beat writes down each start of a task (CELERY_BEAT_SYNC_EVERY). Those by the calendar are days apart, and tell nothing."""
+    """Return how late Beat is with the periodic task that is most overdue.
+
+    Beat writes each start of a task to the database (CELERY_BEAT_SYNC_EVERY). Tasks on a calendar
+    are ignored: their starts are days apart, so they cannot show whether Beat runs now.
+    """
     tasks = PeriodicTask.objects.filter(enabled=True, interval__isnull=False).select_related("interval")
     begun = tasks.annotate(begun=Coalesce("last_run_at", "date_changed"))
     due = [task.begun + task.interval.schedule.run_every for task in begun]

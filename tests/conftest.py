@@ -1,4 +1,4 @@
-"""What all tests share; the servers are started by the plugin `tests.stack`."""
+"""Fixtures that all tests share; the plugin `tests.stack` starts the servers."""
 
 import logging
 from collections.abc import Iterator
@@ -14,14 +14,15 @@ if TYPE_CHECKING:
 
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(stack: Stack) -> None:
-    """pytest-django makes the test database after this: whoever needs the database needs the servers."""
+    """Start the servers before pytest-django creates the test database."""
 
 
 @pytest.fixture(scope="session", autouse=True)
-def patience() -> Iterator[None]:
-    """More with an acknowledgement, which may take long on a busy machine: in production the event would wait in the outbox.
+def test_timing() -> Iterator[None]:
+    """Raise the publish deadline to 30 s and shorten the consumers' poll to 50 ms.
 
-    Less in a consumer's round without a message: hundreds of tests wait for one, to be positioned and to stop.
+    On a busy machine an acknowledgement may take long; in production the event would wait in the
+    outbox. Hundreds of tests wait for one poll without a message, to start or to stop a consumer.
     """
     from kafka_bridge.consuming import runner
     from kafka_bridge.publishing import producer
@@ -34,7 +35,10 @@ def patience() -> Iterator[None]:
 
 @pytest.fixture
 def from_the_topics_ends(kafka: str, transactional_db: None) -> None:
-    """All consumers start behind what other tests have left in the topics: runs of poison, which would stop them, too."""
+    """Let all consumers start after the messages that other tests have left in the topics.
+
+    Among those are runs of poison messages, which would stop a consumer.
+    """
     from kafka_bridge.brokers import topic_admin, watermarks
     from kafka_bridge.consuming.handlers import consumers
     from kafka_bridge.models import ConsumerOffset

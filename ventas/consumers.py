@@ -1,34 +1,38 @@
-"""Contabilidad: sales, voids and new maestros into the accounts."""
+"""The consumer `contabilidad`: sales, voids and new maestros enter the accounts."""
 
 from inscripciones.events import CorreoCorregido, InscripcionAprobada
 from kafka_bridge.consuming.handlers import handles
 from ventas import libro
 from ventas.events import VentaAnulada, VentaRegistrada
+from ventas.libro import CONTABILIDAD
 from ventas.models import Cuenta
 
 
-@handles(VentaRegistrada, consumer="contabilidad")
+@handles(VentaRegistrada, consumer=CONTABILIDAD)
 def registrar_ventas(ventas: list[VentaRegistrada]) -> None:
-    """Enters each sale in the ledger, in the accounting week that is open for it."""
+    """Enter each sale in the ledger, in the accounting week that is open for it."""
     libro.registrar(ventas)
 
 
-@handles(VentaAnulada, consumer="contabilidad")
+@handles(VentaAnulada, consumer=CONTABILIDAD)
 def anular_ventas(anulaciones: list[VentaAnulada]) -> None:
-    """Takes back a sale registered by mistake; of a closed week, as an adjustment of the open one."""
+    """Take back sales registered by mistake.
+
+    A sale of a closed week is subtracted in the open week, as an adjustment.
+    """
     libro.anular(anulaciones)
 
 
-@handles(InscripcionAprobada, consumer="contabilidad")
+@handles(InscripcionAprobada, consumer=CONTABILIDAD)
 def abrir_cuentas(aprobadas: list[InscripcionAprobada]) -> None:
-    """Opens a maestro's account, to write the week to."""
+    """Open an account for each approved maestro, with the address for the weekly e-mail."""
     libro.abrir_cuentas(
         Cuenta(maestro_id=una.maestro_id, nombre=una.nombre, email=una.email, abierta_en=una.aprobada_en)
         for una in aprobadas
     )
 
 
-@handles(CorreoCorregido, consumer="contabilidad")
+@handles(CorreoCorregido, consumer=CONTABILIDAD)
 def corregir_correos(corregidos: list[CorreoCorregido]) -> None:
-    """Weekly e-mails go to the address that the guild corrected, not to the stranger's that was mistyped."""
+    """Replace mistyped addresses, so that the weekly e-mails no longer go to another person."""
     libro.corregir_correos((uno.maestro_id, uno.email, uno.time) for uno in corregidos)

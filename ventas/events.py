@@ -1,4 +1,8 @@
-"""Sales. A sale carries its price, its cost and the ingredients it used, as the catalogue had them when it was accepted."""
+"""The events of sales.
+
+A sale carries its price, its cost and the ingredients it used, as they stood in the catalogue when
+the sale was accepted.
+"""
 
 from typing import Annotated, ClassVar, Final
 from uuid import UUID
@@ -9,14 +13,19 @@ from gremio.types import Amount, Code
 from kafka_bridge.events import Event, Instant, Text, Topic
 
 VENTAS = Topic(name="mamochi.ventas", partitions=6)
-MAX_UNIDADES: Final = 1_000  # of one sale
-Pesos = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]  # as the columns; with MAX_UNIDADES, weeks add up in a bigint
+
+# Limits of one sale. The largest price fits an int4 column; with at most MAX_UNIDADES units per
+# sale, the sums of a week fit a bigint.
+MAX_UNIDADES: Final = 1_000
+Pesos = Annotated[int, msgspec.Meta(ge=0, le=2**31 - 1)]
 
 
 class VentaRegistrada(Event, frozen=True):
-    """A maestro sold `cantidad` of a product. Prices and costs are whole CLP for one unit.
+    """A maestro sold `cantidad` units of a product. Prices and costs are in whole CLP per unit.
 
-    `insumos`: what the whole sale takes from the cart, by ingredient code, in the ingredient's own unit (g, ml, pieces).
+    `venta_id` is the client's own id, or one made for the client: `GET ventas/{id}/` takes it.
+    `insumos` is what the whole sale takes from the cart, by ingredient code, in the ingredient's
+    own unit (g, ml or pieces).
     """
 
     type: ClassVar[str] = "mamochi.ventas.venta-registrada.v1"
@@ -29,7 +38,7 @@ class VentaRegistrada(Event, frozen=True):
         "costo_unitario": 900,
         "insumos": {"mote": 300, "huesillo": 4, "jugo": 600, "vaso": 2},
     }
-    venta_id: UUID  # the client's own id, or one made for it: what GET ventas/{id}/ takes
+    venta_id: UUID
     maestro_id: UUID
     producto: Code
     cantidad: Annotated[int, msgspec.Meta(ge=1, le=MAX_UNIDADES)]
@@ -44,7 +53,7 @@ class VentaRegistrada(Event, frozen=True):
 
 
 class VentaAnulada(Event, frozen=True):
-    """A maestro took back a sale registered by mistake. It may arrive before the sale itself."""
+    """A maestro took back a sale registered by mistake. The void may arrive before the sale."""
 
     type: ClassVar[str] = "mamochi.ventas.venta-anulada.v1"
     topic: ClassVar[Topic] = VENTAS

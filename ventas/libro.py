@@ -1,6 +1,7 @@
-"""The accounts' rules: which week counts a sale, how sales and voids enter the ledger.
+"""The ledger's rules: which week counts a sale, and how sales and voids enter the ledger.
 
-Everything here runs in the caller's transaction (the consumer's) and may see an event again after a restore.
+The consumer `contabilidad` calls these functions in its transaction. After a restore they may
+receive an event a second time.
 """
 
 from collections.abc import Collection, Iterable, Sequence
@@ -8,14 +9,16 @@ from datetime import date, datetime
 from typing import Final
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import connection
 from django.db.models import Max
-from django.db.utils import IntegrityError
-from psycopg.errors import UniqueViolation
 
+from gremio.copy import copy_unless_duplicated
+from gremio.transactions import transaction_required
+from ventas import calendario
 from ventas.events import VentaAnulada, VentaRegistrada
 from ventas.models import Anulacion, Cuenta, Semana, Venta
-from ventas.semanas import calendario
+
+CONTABILIDAD: Final = "contabilidad"  # the consumer that writes the ledger
 
 # The columns of a new sale and their PostgreSQL types, in the order of `_fila`.
 COLUMNAS: Final = {
@@ -31,88 +34,23 @@ COLUMNAS: Final = {
     "registrada_en": "timestamptz",
     "semana_contable": "date",
 }
-COPY: Final = f"COPY ventas_venta ({', '.join(COLUMNAS)}) FROM STDIN (FORMAT BINARY)"
-BLOQUEAR: Final = "SELECT estado FROM ventas_semana WHERE lunes = ANY(%s) ORDER BY lunes FOR SHARE"
-ESPERAN: Final = "SELECT id, venta, anulada_en FROM ventas_anulacion WHERE NOT aplicada AND venta = ANY(%s::uuid[])"
 Fila = tuple[object, ...]
 
 
+@transaction_required
 def registrar(ventas: Sequence[VentaRegistrada]) -> None:
-    """Enters sales in the ledger, each once, in a week that is open and stays so until the caller commits."""
+    """Enter sales in the ledger, each one once.
+
+    The week that counts a sale stays open until the caller's transaction ends.
+    """
     dias = [calendario.dia_en_chile(venta.vendida_en) for venta in ventas]
     contables = semanas_contables({calendario.lunes_de(dia) for dia in dias})
-    filas = [_fila(venta, dia, contables[calendario.lunes_de(dia)]) for venta, dia in zip(ventas, dias, strict=True)]
-    _insertar(filas)
+    filas = [fila_de(venta, dia, contables[calendario.lunes_de(dia)]) for venta, dia in zip(ventas, dias, strict=True)]
+    insertar(filas)
     aplicar_anulaciones([venta.id for venta in ventas])
 
 
-def anular(anulaciones: Sequence[VentaAnulada]) -> None:
-    """Takes sales back, each once. One whose sale has not come yet waits for it in its row."""
-    filas = [
-        Anulacion(
-            id=anulacion.id,
-            venta=VentaRegistrada.derive_id(anulacion.maestro_id, anulacion.venta_id),
-            venta_id=anulacion.venta_id,
-            maestro_id=anulacion.maestro_id,
-            motivo=anulacion.motivo,
-            anulada_en=anulacion.time,
-        )
-        for anulacion in anulaciones
-    ]
-    Anulacion.objects.bulk_create(filas, ignore_conflicts=True)
-    aplicar_anulaciones([fila.venta for fila in filas])
-
-
-def abrir_cuentas(cuentas: Iterable[Cuenta]) -> None:
-    """Adds the maestros that the accounts do not know yet."""
-    Cuenta.objects.bulk_create(cuentas, ignore_conflicts=True)
-
-
-_CORREGIR: Final = """
-    UPDATE ventas_cuenta SET email = nueva.email, correo_desde = nueva.desde
-    FROM (
-        SELECT DISTINCT ON (maestro_id) * FROM unnest(%s::uuid[], %s::text[], %s::timestamptz[])
-            dada (maestro_id, email, desde) ORDER BY maestro_id, desde DESC
-    ) nueva
-    WHERE ventas_cuenta.maestro_id = nueva.maestro_id
-        AND (ventas_cuenta.correo_desde IS NULL OR ventas_cuenta.correo_desde < nueva.desde)"""
-
-
-def corregir_correos(correcciones: Iterable[tuple[UUID, str, datetime]]) -> None:
-    """Writes to the right address from now on: of each maestro the newest (maestro, address, since when) holds."""
-    columnas = [list(columna) for columna in zip(*correcciones, strict=True)]
-    with connection.cursor() as cursor:
-        cursor.execute(_CORREGIR, columnas)
-
-
-def semanas_contables(de_venta: Iterable[date]) -> dict[date, date]:
-    """The week that counts the sales of each given week (Mondays): itself, or the first open one where it has closed.
-
-    Holds those weeks FOR SHARE: they cannot close before the caller's transaction ends. Needs a transaction.
-    """
-    contables = {lunes: lunes for lunes in de_venta}
-    while not _retener(set(contables.values())):
-        abierta = _primera_abierta()
-        contables = {lunes: max(lunes, abierta) for lunes in contables}
-        Semana.objects.bulk_create(map(Semana.nueva, sorted(set(contables.values()))), ignore_conflicts=True)
-    return contables
-
-
-def _primera_abierta() -> date:
-    """Weeks close in their order, so all after the last closed one are open."""
-    ultima: date | None = Semana.objects.filter(estado=Semana.Estado.CERRADA).aggregate(ultima=Max("lunes"))["ultima"]
-    return ultima + calendario.SEMANA if ultima else date.min
-
-
-def _retener(lunes: Collection[date]) -> bool:
-    """Locks the weeks for sharing; False where one is not there, or has closed."""
-    with connection.cursor() as cursor:
-        cursor.execute(BLOQUEAR, [list(lunes)])
-        estados = [estado for (estado,) in cursor.fetchall()]
-    return len(estados) == len(lunes) and Semana.Estado.CERRADA not in estados
-
-
-def _fila(venta: VentaRegistrada, dia: date, semana_contable: date) -> Fila:
+def fila_de(venta: VentaRegistrada, dia: date, semana_contable: date) -> Fila:
     return (
         venta.id,
         venta.venta_id,
@@ -128,29 +66,46 @@ def _fila(venta: VentaRegistrada, dia: date, semana_contable: date) -> Fila:
     )
 
 
-def _insertar(filas: list[Fila]) -> None:
-    """COPY straight into the table, the fastest way; where a row is there already (a retry, a replay), row by row."""
-    try:
-        with transaction.atomic():
-            _copiar(filas)
-    except IntegrityError as error:
-        if not isinstance(error.__cause__, UniqueViolation):
-            raise
+def insertar(filas: list[Fila]) -> None:
+    """Insert the sales that the ledger lacks; with COPY, the fastest way, if all are new."""
+    if not copy_unless_duplicated("ventas_venta", COLUMNAS, filas):
         ventas = (Venta(**dict(zip(COLUMNAS, fila, strict=True))) for fila in filas)
         Venta.objects.bulk_create(ventas, ignore_conflicts=True)
 
 
-def _copiar(filas: list[Fila]) -> None:
-    with connection.cursor() as cursor, connection.wrap_database_errors, cursor.copy(COPY) as copy:
-        copy.set_types(list(COLUMNAS.values()))
-        for fila in filas:
-            copy.write_row(fila)
+@transaction_required
+def anular(anulaciones: Sequence[VentaAnulada]) -> None:
+    """Take sales back, each one once. A void that arrives before its sale waits in its row."""
+    filas = [
+        Anulacion(
+            id=anulacion.id,
+            venta=VentaRegistrada.derive_id(anulacion.maestro_id, anulacion.venta_id),
+            venta_id=anulacion.venta_id,
+            maestro_id=anulacion.maestro_id,
+            motivo=anulacion.motivo,
+            anulada_en=anulacion.time,
+        )
+        for anulacion in anulaciones
+    ]
+    Anulacion.objects.bulk_create(filas, ignore_conflicts=True)
+    aplicar_anulaciones([fila.venta for fila in filas])
 
 
+_WAITING_VOIDS: Final = (
+    "SELECT id, venta, anulada_en FROM ventas_anulacion WHERE NOT aplicada AND venta = ANY(%s::uuid[])"
+)
+
+
+@transaction_required
 def aplicar_anulaciones(ventas: list[UUID]) -> None:
-    """Takes back those of these sales (event ids) that a waiting void names: in their own week, or in the open one."""
+    """Take back those of the given sales (event ids) for which a void is waiting.
+
+    A sale is subtracted in its own accounting week, or in the first open week if that has closed.
+    """
+    # PostgreSQL's text form of an array: passing it takes half the time of a Python list.
+    ids = f"{{{','.join([venta.hex for venta in ventas])}}}"
     with connection.cursor() as cursor:
-        cursor.execute(ESPERAN, [f"{{{','.join([venta.hex for venta in ventas])}}}"])  # half the time of a list
+        cursor.execute(_WAITING_VOIDS, [ids])
         esperan = {venta: (anulacion, anulada_en) for anulacion, venta, anulada_en in cursor.fetchall()}
     anuladas = list(Venta.objects.filter(id__in=list(esperan))) if esperan else []
     if not anuladas:
@@ -161,3 +116,63 @@ def aplicar_anulaciones(ventas: list[UUID]) -> None:
         venta.semana_anulacion = contables[venta.semana_contable]
     Venta.objects.bulk_update(sorted(anuladas, key=lambda venta: venta.id), ["anulada_en", "semana_anulacion"])
     Anulacion.objects.filter(id__in=[esperan[venta.id][0] for venta in anuladas]).update(aplicada=True)
+
+
+@transaction_required
+def semanas_contables(de_venta: Iterable[date]) -> dict[date, date]:
+    """Return, for each week of sales, the week that counts them. Weeks are Mondays.
+
+    That is the week itself, or the first open week if it has closed. The returned weeks are locked
+    FOR SHARE: they cannot close before the caller's transaction ends.
+    """
+    contables = {lunes: lunes for lunes in de_venta}
+    while not _lock_open_weeks(set(contables.values())):
+        abierta = _first_open_week()
+        contables = {lunes: max(lunes, abierta) for lunes in contables}
+        Semana.objects.bulk_create(map(Semana.nueva, sorted(set(contables.values()))), ignore_conflicts=True)
+    return contables
+
+
+_LOCK_WEEKS: Final = "SELECT estado FROM ventas_semana WHERE lunes = ANY(%s) ORDER BY lunes FOR SHARE"
+
+
+def _lock_open_weeks(lunes: Collection[date]) -> bool:
+    """Lock the weeks for sharing; return False if one of them has no row or has closed."""
+    with connection.cursor() as cursor:
+        cursor.execute(_LOCK_WEEKS, [list(lunes)])
+        estados = [estado for (estado,) in cursor.fetchall()]
+    return len(estados) == len(lunes) and Semana.Estado.CERRADA not in estados
+
+
+def _first_open_week() -> date:
+    """Return the week after the last closed one.
+
+    Weeks close in order, so all later weeks are open.
+    """
+    ultima: date | None = Semana.objects.filter(estado=Semana.Estado.CERRADA).aggregate(ultima=Max("lunes"))["ultima"]
+    return ultima + calendario.SEMANA if ultima else date.min
+
+
+def abrir_cuentas(cuentas: Iterable[Cuenta]) -> None:
+    """Add the accounts of maestros that do not have one yet."""
+    Cuenta.objects.bulk_create(cuentas, ignore_conflicts=True)
+
+
+_CORRECT_ADDRESSES: Final = """
+    UPDATE ventas_cuenta SET email = nueva.email, correo_desde = nueva.desde
+    FROM (
+        SELECT DISTINCT ON (maestro_id) * FROM unnest(%s::uuid[], %s::text[], %s::timestamptz[])
+            dada (maestro_id, email, desde) ORDER BY maestro_id, desde DESC
+    ) nueva
+    WHERE ventas_cuenta.maestro_id = nueva.maestro_id
+        AND (ventas_cuenta.correo_desde IS NULL OR ventas_cuenta.correo_desde < nueva.desde)"""
+
+
+def corregir_correos(correcciones: Iterable[tuple[UUID, str, datetime]]) -> None:
+    """Store corrected addresses, given as (maestro, address, time of the correction).
+
+    The newest correction of each maestro wins, in whatever order the corrections arrive.
+    """
+    columnas = [list(columna) for columna in zip(*correcciones, strict=True)]
+    with connection.cursor() as cursor:
+        cursor.execute(_CORRECT_ADDRESSES, columnas)

@@ -1,7 +1,8 @@
 """The catalogue, the ledger of sales, the accounting weeks and their reports.
 
-The ledger has no running totals: every sum is made from its rows (reports.py). Rows name what other apps own, and the
-products of past sales, by id or code without a foreign key: topics can be replayed in any order.
+The ledger has no running totals: every sum is computed from its rows (`semanas/reports.py`). Rows
+refer to the maestros of another app, and to the products of past sales, by id or code without a
+foreign key, so that topics can be replayed in any order.
 """
 
 from collections.abc import Iterable
@@ -13,13 +14,13 @@ from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from ventas.semanas import calendario
+from ventas import calendario
 
 CODIGO_VALIDO = RegexValidator(r"^[a-z0-9_-]+$", "Solo minúsculas, números y guiones.")
 
 
 class Insumo(models.Model):
-    """An ingredient; `costo` in CLP for one `unidad` (g, ml or pieces), with two decimals."""
+    """An ingredient; `costo` is in CLP per `unidad` (g, ml or pieces), with two decimals."""
 
     codigo = models.CharField("código", max_length=30, primary_key=True, validators=[CODIGO_VALIDO])
     nombre = models.CharField("nombre", max_length=60)
@@ -39,7 +40,10 @@ class Insumo(models.Model):
 
 
 class Producto(models.Model):
-    """What maestros sell; `precio` in whole CLP. An edit counts for sales accepted a few seconds later, never for past ones."""
+    """A product that maestros sell; `precio` is in whole CLP.
+
+    An edit applies to sales accepted a few seconds later (`api/catalogo.py`), never to past sales.
+    """
 
     codigo = models.CharField("código", max_length=30, primary_key=True, validators=[CODIGO_VALIDO])
     nombre = models.CharField("nombre", max_length=60)
@@ -56,7 +60,7 @@ class Producto(models.Model):
 
 
 class Receta(models.Model):
-    """How much of an ingredient one unit of a product takes, in the ingredient's own unit."""
+    """The quantity of an ingredient in one unit of a product, in the ingredient's own unit."""
 
     producto = models.ForeignKey(Producto, models.CASCADE, related_name="receta", verbose_name="producto")
     insumo = models.ForeignKey(Insumo, models.PROTECT, related_name="recetas", verbose_name="insumo")
@@ -66,22 +70,26 @@ class Receta(models.Model):
         verbose_name = "ingrediente de la receta"
         verbose_name_plural = "receta"
         ordering = ["insumo"]
-        constraints = [models.UniqueConstraint(fields=["producto", "insumo"], name="ingredient_once_a_recipe")]
+        constraints = [models.UniqueConstraint(fields=["producto", "insumo"], name="ingredient_once_per_recipe")]
 
     def __str__(self) -> str:
         return f"{self.cantidad} {self.insumo.unidad} de {self.insumo}"
 
 
 def costo_de(receta: Iterable[Receta]) -> int:
-    """What one unit costs in ingredients, in whole CLP: the exact sum, rounded half up once."""
+    """Return the cost of one unit's ingredients, in whole CLP.
+
+    The exact sum is rounded half up once, at the end.
+    """
     exacto = sum((linea.cantidad * linea.insumo.costo for linea in receta), Decimal(0))
     return int(exacto.quantize(Decimal(1), ROUND_HALF_UP))
 
 
 class Cuenta(models.Model):
-    """A maestro as the accounts know them: whom to write the week to. From InscripcionAprobada and CorreoCorregido.
+    """The name and address of a maestro, to whom the weekly e-mail goes.
 
-    `correo_desde`: since when the address holds, so that an older correction changes nothing.
+    Written from the events InscripcionAprobada and CorreoCorregido. `correo_desde` is the time of
+    the last correction of the address: an older correction changes nothing.
     """
 
     maestro_id = models.UUIDField("id de maestro", primary_key=True, editable=False)
@@ -100,10 +108,12 @@ class Cuenta(models.Model):
 
 
 class Semana(models.Model):
-    """An accounting week by its Monday. Weeks close in their order and never open again.
+    """An accounting week, identified by its Monday. Weeks close in order and never reopen.
 
-    `hasta` is the boundary of its closing (UTC): the end of the week, or earlier where staff close it early. `fines`: by
-    topic, its id on the brokers and by partition the offset that `contabilidad` must reach; set when the closing begins.
+    `hasta` is the boundary of the closing, in UTC: the end of the week, or an earlier moment if
+    staff close the week early. `fines` is set when the closing begins: per topic, its id on the
+    brokers (`topico`) and the offset per partition that `contabilidad` must reach (`fines`).
+    `correos_retenidos`: see `cierre.retener_correos`.
     """
 
     class Estado(models.TextChoices):
@@ -118,7 +128,7 @@ class Semana(models.Model):
     fines = models.JSONField("offsets por alcanzar", null=True, blank=True)
     advertencia = models.TextField("advertencia", blank=True)
     cerrada_en = models.DateTimeField("cerrada", null=True, blank=True)
-    correos_retenidos = models.BooleanField("correos retenidos", default=False)  # see cierre.retener_correos
+    correos_retenidos = models.BooleanField("correos retenidos", default=False)
 
     class Meta:
         verbose_name = "semana"
@@ -138,7 +148,7 @@ class Semana(models.Model):
 
     @classmethod
     def nueva(cls, lunes: date) -> "Semana":
-        """An open week, unsaved, that ends when the calendar says."""
+        """Return an open, unsaved week that ends at its end in the calendar."""
         return cls(lunes=lunes, hasta=calendario.limites(lunes)[1])
 
     @property
@@ -151,11 +161,12 @@ class Semana(models.Model):
 
 
 class Venta(models.Model):
-    """A sale in the ledger; `id` is its event's, `venta_id` the client's. Prices and costs in whole CLP for one unit.
+    """A sale in the ledger; `id` is the event's id, `venta_id` the client's.
 
-    `dia` is the Chilean date of `vendida_en`; `semana_contable` the Monday of the week that counts it, which is a later
-    one than the sale's own when that had closed. A void leaves the row and sets `semana_anulacion`, the week that
-    takes it back: nothing is counted where both weeks are the same.
+    Prices and costs are in whole CLP per unit. `dia` is the Chilean date of `vendida_en`.
+    `semana_contable` is the Monday of the week that counts the sale: the week of `vendida_en`, or a
+    later one if that week had already closed. A void keeps the row and sets `semana_anulacion`, the
+    week that subtracts the sale; if both weeks are the same, the sale is not counted at all.
     """
 
     id = models.UUIDField("id del evento", primary_key=True, editable=False)
@@ -192,17 +203,20 @@ class Venta(models.Model):
 
     @property
     def ingresos(self) -> int:
-        """What was paid, whole CLP."""
+        """Return what was paid, in whole CLP."""
         return self.cantidad * self.precio_unitario
 
     @property
     def ganancias(self) -> int:
-        """What was paid less the ingredients' cost, whole CLP."""
+        """Return what was paid minus the cost of the ingredients, in whole CLP."""
         return self.cantidad * (self.precio_unitario - self.costo_unitario)
 
 
 class Anulacion(models.Model):
-    """A maestro took back a sale. `venta` is the sale's event id; it may come before the sale, and waits (`aplicada`)."""
+    """A void: a maestro took back a sale. `venta` is the id of the sale's event.
+
+    A void may arrive before its sale; it waits for the sale while `aplicada` is false.
+    """
 
     id = models.UUIDField("id del evento", primary_key=True, editable=False)
     venta = models.UUIDField("id del evento de la venta")
@@ -226,13 +240,14 @@ class Anulacion(models.Model):
 
 
 class ReporteSemanal(models.Model):
-    """What one maestro sold in one accounting week, and the e-mail that says so. One a maestro and week, ever.
+    """The totals of one maestro in one accounting week, and the state of the e-mail about them.
 
-    Totals include the adjustments (`ajuste_*`): sales and voids of weeks that had closed. Days and products are in the
-    ledger, whose entries of a closed week never change (reports.py).
+    There is only ever one report per maestro and week. Totals include the adjustments (`ajuste_*`):
+    sales and voids of weeks that had already closed. Days and products are read from the ledger,
+    whose entries of a closed week never change (`semanas/reports.py`).
     """
 
-    class Envio(models.TextChoices):
+    class EstadoCorreo(models.TextChoices):
         PENDIENTE = "pendiente", "por enviar"
         ENVIADO = "enviado", "enviado"
         FALLIDO = "fallido", "no se pudo enviar"
@@ -248,7 +263,7 @@ class ReporteSemanal(models.Model):
     ajuste_ingresos = models.BigIntegerField("ingresos de ajuste", default=0)
     ajuste_ganancias = models.BigIntegerField("ganancias de ajuste", default=0)
     creado_en = models.DateTimeField("creado", db_default=Now())
-    envio = models.CharField("correo", max_length=10, choices=Envio.choices, default=Envio.PENDIENTE)
+    envio = models.CharField("correo", max_length=10, choices=EstadoCorreo.choices, default=EstadoCorreo.PENDIENTE)
     intentos = models.PositiveIntegerField("intentos", default=0)
     proximo_intento = models.DateTimeField("próximo intento", null=True, blank=True)
     respuesta = models.TextField("respuesta del servidor", blank=True)
@@ -259,7 +274,7 @@ class ReporteSemanal(models.Model):
         verbose_name_plural = "reportes semanales"
         ordering = ["-semana_id", "-ingresos"]
         permissions = [("reenviar_reporte", "Puede reenviar reportes")]
-        constraints = [models.UniqueConstraint(fields=["semana", "maestro_id"], name="one_report_a_maestro_and_week")]
+        constraints = [models.UniqueConstraint(fields=["semana", "maestro_id"], name="one_report_per_maestro_and_week")]
         indexes = [models.Index(fields=["id"], name="reports_to_send", condition=Q(envio="pendiente"))]
 
     def __str__(self) -> str:

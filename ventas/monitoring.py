@@ -1,4 +1,7 @@
-"""What the accounts owe: to close each week that is over, and to send its reports."""
+"""Overdue work of the accounts, and the search of sales and voids by id.
+
+Sentences for staff are in Spanish.
+"""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -14,19 +17,19 @@ from kafka_bridge.monitoring.lookup.registry import ExpectedEvent, Ids, Limitati
 from ventas.events import VentaAnulada, VentaRegistrada
 from ventas.models import Anulacion, Cuenta, ReporteSemanal, Semana, Venta
 
-PACIENCIA_DE_CIERRE: Final = 7_200.0  # Beat closes a while after midnight, and tries again
-PACIENCIA_DE_CORREOS: Final = 1_800.0  # thousands of mails go out at CORREOS_POR_SEGUNDO
-VIGENCIA: Final = timedelta(days=15)  # for how long a report that was not sent is worth a person's time
+CLOSING_PATIENCE_S: Final = 7_200.0  # Beat closes a week some minutes after midnight, and tries again
+SENDING_PATIENCE_S: Final = 1_800.0  # thousands of e-mails go out at CORREOS_POR_SEGUNDO
+FAILED_REPORTS_SHOWN: Final = timedelta(days=15)  # older unsent reports are not worth a person's time
 
 
 @due_work
 def cierre(now: datetime) -> DueWork:
-    """The oldest week that is over and not closed."""
-    vencidas = Semana.objects.exclude(estado=Semana.Estado.CERRADA).filter(hasta__lte=now)
+    """Return since when the oldest week that has ended is still open."""
+    ended = Semana.objects.exclude(estado=Semana.Estado.CERRADA).filter(hasta__lte=now)
     return DueWork(
         work="cierre",
-        overdue_s=overdue(vencidas.aggregate(since=Min("hasta"))["since"], now),
-        tolerance_s=PACIENCIA_DE_CIERRE,
+        overdue_s=overdue(ended.aggregate(since=Min("hasta"))["since"], now),
+        tolerance_s=CLOSING_PATIENCE_S,
         late="Hay una semana sin cerrar, que terminó",
         late_advice="En «semanas» dice qué espera. Revisa que Beat y el worker de Celery estén corriendo.",
     )
@@ -34,19 +37,18 @@ def cierre(now: datetime) -> DueWork:
 
 @due_work
 def reportes(now: datetime) -> DueWork:
-    """The weekly e-mails that are due, and those that were given up or held."""
-    pendientes = Q(envio=ReporteSemanal.Envio.PENDIENTE)
-    fallidos = Q(envio=ReporteSemanal.Envio.FALLIDO, semana_id__gte=(now - VIGENCIA).date())
-    debido = Coalesce("proximo_intento", "creado_en")
+    """Return since when the oldest weekly e-mail is due, and how many failed or are held."""
+    pending = Q(envio=ReporteSemanal.EstadoCorreo.PENDIENTE)
+    failed = Q(envio=ReporteSemanal.EstadoCorreo.FALLIDO, semana_id__gte=(now - FAILED_REPORTS_SHOWN).date())
     found = (
-        ReporteSemanal.objects.filter(pendientes | fallidos)
-        .annotate(debido=debido)
-        .aggregate(since=Min("debido", filter=pendientes & Q(debido__lte=now)), failed=Count("pk", filter=fallidos))
+        ReporteSemanal.objects.filter(pending | failed)
+        .annotate(due=Coalesce("proximo_intento", "creado_en"))
+        .aggregate(since=Min("due", filter=pending & Q(due__lte=now)), failed=Count("pk", filter=failed))
     )
     return DueWork(
         work="reportes",
         overdue_s=overdue(found["since"], now),
-        tolerance_s=PACIENCIA_DE_CORREOS,
+        tolerance_s=SENDING_PATIENCE_S,
         late="Hay correos de la semana que debieron salir",
         late_advice="Revisa que el worker de Celery y Beat estén corriendo, y que el servidor de correo responda.",
         failed=found["failed"],
@@ -55,45 +57,45 @@ def reportes(now: datetime) -> DueWork:
     )
 
 
-MAESTROS = 10_000  # for whom a sale's event id is worked out from the client's id
+MAESTROS: Final = 10_000  # the event's id is derived from the sale's id for this many maestros
 
 
 @lookup
 def seguir(ids: Ids) -> Iterator[ExpectedEvent | Row | Limitation]:
-    """By the event's id, or the sale's."""
+    """Find sales and voids by the id of their event, or by the id of the sale."""
     if Cuenta.objects.order_by("pk")[MAESTROS:].exists():
         yield Limitation(
             f"la venta se buscó entre las de {MAESTROS} maestros, y hay más",
             "Busca con el id del evento: es el «first» o «last» de la línea de su petición en los registros.",
         )
-    ventas = list(Venta.objects.filter(pk__in=ids | _eventos_de(ids)))
-    anulaciones = Anulacion.objects.filter(pk__in=ids | {_anulada(venta) for venta in ventas})
+    ventas = list(Venta.objects.filter(pk__in=ids | _event_ids(ids)))
+    void_ids = {VentaAnulada.derive_id(venta.maestro_id, venta.venta_id) for venta in ventas}
     for venta in ventas:
-        yield from _de_venta(venta)
-    for anulacion in anulaciones:
+        yield from _of_sale(venta)
+    for anulacion in Anulacion.objects.filter(pk__in=ids | void_ids):
         estado = "aplicada" if anulacion.aplicada else "espera a su venta"
         yield Row(what="Anulación", state=estado, at=anulacion.anulada_en)
         key, near = str(anulacion.maestro_id), anulacion.anulada_en
         yield ExpectedEvent(id=anulacion.pk, event=VentaAnulada, key=key, near=near)
 
 
-def _eventos_de(ids: Ids) -> set[UUID]:
-    """The sale's id is the client's own, unique for a maestro: its event's id is worked out for each, by index then."""
+def _event_ids(ids: Ids) -> set[UUID]:
+    """Return the ids that the events of sales with these client ids would have.
+
+    A client's id is unique per maestro only, so the event's id is derived for each maestro. The
+    rows are then read by index.
+    """
     maestros = Cuenta.objects.order_by("pk").values_list("pk", flat=True)[:MAESTROS]
     return {VentaRegistrada.derive_id(maestro, venta_id) for maestro in maestros for venta_id in ids}
 
 
-def _anulada(venta: Venta) -> UUID:
-    return VentaAnulada.derive_id(venta.maestro_id, venta.venta_id)
-
-
-def _de_venta(venta: Venta) -> Iterator[ExpectedEvent | Row]:
+def _of_sale(venta: Venta) -> Iterator[ExpectedEvent | Row]:
     anulada = ", anulada" if venta.anulada_en else ""
-    contable = f"en la semana del {venta.semana_contable:%d-%m-%Y}{anulada}"
-    pagina = reverse("admin:ventas_venta_change", args=[venta.pk])
-    yield Row(what="Venta en el libro", state=contable, at=venta.registrada_en, url=pagina)
+    estado = f"en la semana del {venta.semana_contable:%d-%m-%Y}{anulada}"
+    url = reverse("admin:ventas_venta_change", args=[venta.pk])
+    yield Row(what="Venta en el libro", state=estado, at=venta.registrada_en, url=url)
     yield ExpectedEvent(id=venta.pk, event=VentaRegistrada, key=str(venta.maestro_id), near=venta.registrada_en)
     for reporte in ReporteSemanal.objects.filter(semana_id=venta.semana_contable, maestro_id=venta.maestro_id):
-        pagina = reverse("admin:ventas_reportesemanal_change", args=[reporte.pk])
-        momento = reporte.enviado_en or reporte.creado_en
-        yield Row(what="Correo de la semana", state=reporte.get_envio_display(), at=momento, url=pagina, is_mail=True)
+        url = reverse("admin:ventas_reportesemanal_change", args=[reporte.pk])
+        at = reporte.enviado_en or reporte.creado_en
+        yield Row(what="Correo de la semana", state=reporte.get_envio_display(), at=at, url=url, is_mail=True)

@@ -1,15 +1,19 @@
-"""What a new installation starts with. Called by a migration, and by tests, whose transactions empty the tables."""
+"""The rows of a new installation: the first catalogue, Beat's schedule, the accountants' group.
 
-from collections.abc import Callable
+A migration calls these functions, and so do tests, because transactional tests empty the tables.
+They add missing rows only: edits by staff stay. `apps` is a migration's registry of models, or
+Django's.
+"""
+
 from decimal import Decimal
 from typing import Any, Final
 
-from django.apps import apps
+from django.apps import apps as installed_apps
 
 from gremio.permissions import make_group
 
 INSUMOS: Final = {
-    # code: (name, unit, CLP a unit)
+    # code: (name, unit, CLP per unit)
     "mote": ("Mote", "g", Decimal("1.20")),
     "huesillo": ("Huesillo", "un", Decimal(120)),
     "jugo": ("Jugo", "ml", Decimal("0.50")),
@@ -24,8 +28,8 @@ PRODUCTOS: Final = {
 CERRAR_LUNES: Final = "Contabilidad: cerrar la semana (lunes 00:10)"
 CERRAR_PENDIENTES: Final = "Contabilidad: cerrar semanas pendientes"
 ENVIAR_REPORTES: Final = "Contabilidad: enviar reportes semanales"
-SEGUNDOS_DE_VIGENCIA: Final = 60  # of a hint: a worker that was off finds the last ones, not a weekend's
-HORARIOS: Final = {
+HINT_EXPIRES_SECONDS: Final = 60  # a worker that was off finds the last hints, not those of a weekend
+SCHEDULES: Final = {
     # name: (task, minute, hour, day of the week), Chilean time
     CERRAR_LUNES: ("ventas.tasks.cerrar_semanas", "10", "0", "1"),
     CERRAR_PENDIENTES: ("ventas.tasks.cerrar_semanas", "*", "*", "*"),
@@ -37,40 +41,49 @@ PERMISOS: Final = (
     *("view_producto", "view_insumo", "view_receta", "change_producto", "change_insumo", "change_receta"),
 )
 
-ObtenerModelo = Callable[[str, str], Any]
+
+def sembrar(apps: Any = installed_apps) -> None:
+    """Add all that is missing."""
+    sembrar_catalogo(apps)
+    sembrar_horarios(apps)
+    sembrar_grupo(apps)
 
 
-def sembrar_catalogo(modelo: ObtenerModelo = apps.get_model) -> None:
-    """Adds what is missing of the catalogue; what staff have edited stays."""
+def sembrar_catalogo(apps: Any = installed_apps) -> None:
+    """Add the ingredients and products that are missing, products with their recipes."""
+    insumos, productos = apps.get_model("ventas", "Insumo").objects, apps.get_model("ventas", "Producto").objects
+    receta = apps.get_model("ventas", "Receta")
     for codigo, (nombre, unidad, costo) in INSUMOS.items():
-        campos = {"nombre": nombre, "unidad": unidad, "costo": costo}
-        modelo("ventas", "Insumo").objects.get_or_create(codigo=codigo, defaults=campos)
-    for codigo, (nombre, precio, receta) in PRODUCTOS.items():
-        producto, nuevo = modelo("ventas", "Producto").objects.get_or_create(
-            codigo=codigo, defaults={"nombre": nombre, "precio": precio}
+        insumos.get_or_create(codigo=codigo, defaults={"nombre": nombre, "unidad": unidad, "costo": costo})
+    for codigo, (nombre, precio, cantidades) in PRODUCTOS.items():
+        producto, is_new = productos.get_or_create(codigo=codigo, defaults={"nombre": nombre, "precio": precio})
+        if is_new:
+            receta.objects.bulk_create(
+                receta(producto=producto, insumo_id=insumo, cantidad=cantidad)
+                for insumo, cantidad in cantidades.items()
+            )
+
+
+def sembrar_horarios(apps: Any = installed_apps) -> None:
+    """Add Beat's rows that are missing; staff may move or disable them in the admin."""
+    crontabs = apps.get_model("django_celery_beat", "CrontabSchedule").objects
+    tasks = apps.get_model("django_celery_beat", "PeriodicTask").objects
+    for name, (task, minute, hour, day_of_week) in SCHEDULES.items():
+        crontab, _ = crontabs.get_or_create(
+            minute=minute,
+            hour=hour,
+            day_of_week=day_of_week,
+            day_of_month="*",
+            month_of_year="*",
+            timezone="America/Santiago",
         )
-        if nuevo:
-            _sembrar_receta(modelo, producto, receta)
+        defaults = {"task": task, "crontab": crontab, "expire_seconds": HINT_EXPIRES_SECONDS}
+        tasks.get_or_create(name=name, defaults=defaults)
 
 
-def _sembrar_receta(modelo: ObtenerModelo, producto: Any, receta: dict[str, int]) -> None:
-    linea = modelo("ventas", "Receta")
-    linea.objects.bulk_create(
-        linea(producto=producto, insumo_id=insumo, cantidad=cantidad) for insumo, cantidad in receta.items()
-    )
+def sembrar_grupo(apps: Any = installed_apps) -> None:
+    """Add the accountants' group.
 
-
-def sembrar_horarios(modelo: ObtenerModelo = apps.get_model) -> None:
-    """Adds Beat's rows that are missing; staff may move or disable them in the admin."""
-    for nombre, (tarea, minuto, hora, dia) in HORARIOS.items():
-        crontab, _ = modelo("django_celery_beat", "CrontabSchedule").objects.get_or_create(
-            minute=minuto, hour=hora, day_of_week=dia, day_of_month="*", month_of_year="*", timezone="America/Santiago"
-        )
-        modelo("django_celery_beat", "PeriodicTask").objects.get_or_create(
-            name=nombre, defaults={"task": tarea, "crontab": crontab, "expire_seconds": SEGUNDOS_DE_VIGENCIA}
-        )
-
-
-def sembrar_grupo(apps: Any) -> None:
-    """Those who keep the accounts: they read all, send a report again, and set prices and costs."""
+    They read everything, send reports again, and set prices and costs.
+    """
     make_group(apps, "ventas", GRUPO, PERMISOS)

@@ -1,34 +1,89 @@
-"""How far a consumer has come, compared with where the topics end: what a week's closing and a notice wait for."""
+"""How far a consumer has come, compared with where its topics end.
+
+Apps ask here and need no Kafka client. A question that Kafka does not answer raises
+KafkaUnavailable.
+
+    ends = progress.topic_ends("bookshop.orders")     # everything accepted so far lies below
+    ...
+    if not progress.remaining("billing", "bookshop.orders", ends):
+        ...                                           # `billing` has applied all of it
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+
+from confluent_kafka import KafkaException
 
 from kafka_bridge.brokers import client, topic_admin, watermarks
+from kafka_bridge.consuming.handlers import consumers
+from kafka_bridge.exceptions import KafkaUnavailable
 from kafka_bridge.models import ConsumerOffset
 
 
+@dataclass(frozen=True)
+class TopicEnds:
+    """Where the partitions of a topic ended at one moment.
+
+    The uuid says which topic it was: one that is deleted and recreated has another.
+    """
+
+    topic_uuid: str
+    offsets: dict[int, int]  # the offset that the next message will have, by partition
+
+
+def topic_names(consumer: str) -> list[str]:
+    """Return the names of the topics that the consumer reads, in alphabetical order."""
+    return [topic.name for topic in consumers[consumer].topics]
+
+
+def topic_ends(topic: str) -> TopicEnds:
+    """Return where the topic ends now; every message accepted before lies below.
+
+    Raises KafkaUnavailable.
+    """
+    return TopicEnds(topic_uuid(topic), end_offsets(topic))
+
+
 def end_offsets(topic: str, timeout: float = client.TIMEOUT_SECONDS) -> dict[int, int]:
-    """Where each partition of the topic ends now: everything accepted before lies below. Raises KafkaException."""
-    ends = watermarks.end_offsets(topic_admin.partitions_of(topic, timeout), timeout)
+    """Return the offset that the next message will have, by partition.
+
+    Raises KafkaUnavailable, after `timeout` seconds at the latest.
+    """
+    with _kafka_asked():
+        ends = watermarks.end_offsets(topic_admin.partitions_of(topic, timeout), timeout)
     return {partition: offset for (_, partition), offset in ends.items()}
 
 
+def topic_uuid(topic: str) -> str:
+    """Return the broker's id of the topic that has this name now. Raises KafkaUnavailable."""
+    with _kafka_asked():
+        return topic_admin.topic_uuids([topic])[topic]
+
+
 def consumer_offsets(consumer: str, topic: str) -> dict[int, int]:
-    """The next offset of each partition that the consumer will apply, as the database has it."""
+    """Return the next offset that the consumer will apply, by partition, as the database has it."""
     rows = ConsumerOffset.objects.filter(consumer=consumer, topic=topic)
     return dict(rows.values_list("partition", "next_offset"))
 
 
-def topic_uuid(topic: str) -> str:
-    """Which topic it is now that bears the name: one deleted and made anew has another id. Raises KafkaException."""
-    return topic_admin.topic_uuids([topic])[topic]
+def remaining(consumer: str, topic: str, ends: TopicEnds) -> dict[int, int]:
+    """Return how many messages each partition lacks until the consumer has reached `ends`.
 
-
-def behind(consumer: str, topic: str, ends: dict[int, int], topic_uuid: str) -> dict[int, int]:
-    """How many messages each partition still lacks until the consumer has reached `ends`; empty when it has.
-
-    `topic_uuid` says which topic's ends they are. A partition that the consumer never held, or held of an earlier topic
-    of that name, counts from 0.
+    A partition that has reached its end is left out: the result is empty when nothing remains. A
+    partition that the consumer never held counts from 0, as does one of an earlier topic of that
+    name.
     """
-    rows = ConsumerOffset.objects.filter(consumer=consumer, topic=topic, topic_uuid=topic_uuid)
+    rows = ConsumerOffset.objects.filter(consumer=consumer, topic=topic, topic_uuid=ends.topic_uuid)
     applied = dict(rows.values_list("partition", "next_offset"))
-    return {
-        partition: end - applied.get(partition, 0) for partition, end in ends.items() if applied.get(partition, 0) < end
-    }
+    lacking = {partition: end - applied.get(partition, 0) for partition, end in ends.offsets.items()}
+    return {partition: messages for partition, messages in lacking.items() if messages > 0}
+
+
+@contextmanager
+def _kafka_asked() -> Iterator[None]:
+    """Raise KafkaUnavailable in place of the client's KafkaException."""
+    try:
+        yield
+    except KafkaException as error:
+        raise KafkaUnavailable(error.args[0].str()) from error

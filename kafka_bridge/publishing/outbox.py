@@ -46,6 +46,11 @@ def older_than(moment: datetime, topics: Iterable[str]) -> dict[str, int]:
     return dict(older.order_by("topic").values_list("topic").annotate(Count("pk")))
 
 
+def waiting(topic: str) -> bool:
+    """Return whether accepted messages of the topic have not reached Kafka yet."""
+    return OutboxMessage.objects.filter(topic=topic).exists()
+
+
 def _row(message: Message) -> OutboxMessage:
     return OutboxMessage(
         event_id=message.event_id,

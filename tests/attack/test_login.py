@@ -16,7 +16,7 @@ from pytest_django import Settings
 from rest_framework.settings import api_settings
 
 from inscripciones import credenciales
-from inscripciones.api.throttling import direccion
+from inscripciones.api.throttling import client_address
 from inscripciones.models import Usuario
 from tests.support.log_lines import Lines
 
@@ -118,7 +118,7 @@ def test_address_comes_from_the_proxy() -> None:
     ],
 )
 def test_ipv6_network_is_one_client(told: str, counted: str | None) -> None:
-    assert direccion(RequestFactory(REMOTE_ADDR=told).get("/")) == counted
+    assert client_address(RequestFactory(REMOTE_ADDR=told).get("/")) == counted
 
 
 def test_without_address_the_name_counts() -> None:

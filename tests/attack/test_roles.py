@@ -25,16 +25,16 @@ from inscripciones import credenciales, ids
 from inscripciones.models import Usuario
 from inscripciones.seed import GRUPO as REVISORES
 from kafka_bridge.brokers import topic_admin
-from mamochi_site.middleware import NO_PAGE
+from mamochi_site.middleware import NOT_A_PAGE_POLICY
 from stock.seed import GRUPO as DISTRIBUIDORES
 from tests.attack.conftest import seed_all
 from tests.attack.routes import all_views, methods_of
-from tests.support.people import formulario
+from tests.support.people import make_form
+from ventas import calendario
 from ventas.api import catalogo
 from ventas.events import VentaRegistrada
 from ventas.models import Venta
 from ventas.seed import GRUPO as CONTADORES
-from ventas.semanas import calendario
 
 pytestmark = pytest.mark.django_db
 OUTSIDE = ("anonymous", "maestro", "other", "revoked", "session")
@@ -166,7 +166,7 @@ HEADERS = {
 ROWS = [line.split() for line in TABLE.strip().splitlines()[1:]]
 MODEL_ROWS = [line.split() for line in MODELS.strip().splitlines()[1:]]
 ACTION_ROWS = [line.split() for line in ACTIONS.strip().splitlines()[1:]]
-BODIES = {"/api/v1/inscripciones/": formulario(), "/api/v1/ventas/": {"producto": "mediano", "cantidad": 1}}
+BODIES = {"/api/v1/inscripciones/": make_form(), "/api/v1/ventas/": {"producto": "mediano", "cantidad": 1}}
 OF_A_MODEL = re.compile(r"/admin/\w+/\w+/(add/|<path:object_id>/((change|delete|history)/)?)?")
 
 
@@ -243,7 +243,7 @@ def world(kafka: str, settings: Settings) -> World:
         "staff": with_session(staff()),
         "root": with_session(Usuario.objects.create_superuser(username=str(uuid4()))),
     }
-    return World(a_sale_of(maestro.maestro_id), ids.emitir(formulario(), dia=timezone.localdate()), clients)
+    return World(a_sale_of(maestro.maestro_id), ids.issue(make_form(), day=timezone.localdate()), clients)
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: " ".join(row[:2]))
@@ -308,7 +308,7 @@ def _check_headers(address: str, headers: Mapping[str, str]) -> None:
         assert "script-src 'self'" in policy
         assert ("'unsafe-eval'" in policy) == address.startswith("/admin/")
     else:
-        assert policy == NO_PAGE
+        assert policy == NOT_A_PAGE_POLICY
 
 
 def _addresses() -> Iterator[tuple[str, str]]:

@@ -36,7 +36,7 @@ class Bookshop:
 
     def manage(self, *arguments: str) -> str:
         """Run a command to its end and return its output."""
-        done = subprocess.run(  # noqa: S603 - the test's own command
+        done = subprocess.run(
             self._command(arguments),
             env=self._environment(),
             cwd=ROOT,
@@ -52,7 +52,7 @@ class Bookshop:
     def start(self, *arguments: str, **changed: str) -> subprocess.Popen[str]:
         """Start a program in the background; `changed` are environment variables of its own."""
         environment = {**self._environment(), **changed}
-        program = subprocess.Popen(self._command(arguments), env=environment, cwd=ROOT, text=True)  # noqa: S603
+        program = subprocess.Popen(self._command(arguments), env=environment, cwd=ROOT, text=True)
         self.running.append(program)
         return program
 

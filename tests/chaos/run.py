@@ -45,8 +45,8 @@ class Run:
         self.seconds = 60 * options.minutes
         self.stop_faults, self.stop_load, self.stop_watching = threading.Event(), threading.Event(), threading.Event()
         topic_admin.create_topics([PROBE])
-        chance = random.Random(options.seed)  # noqa: S311 - a run that can be repeated
-        crowd = Crowd(random.Random(chance.getrandbits(64)))  # noqa: S311
+        chance = random.Random(options.seed)
+        crowd = Crowd(random.Random(chance.getrandbits(64)))
         clock = self.journal.now
         self.nemesis = Nemesis(system, self.stop_faults, clock, chance.getrandbits(64))
         self.kafka = KafkaPulse(system.stack.kafka.url, self.stop_watching, clock)
@@ -137,7 +137,7 @@ class Run:
     def _close_the_week(self) -> bool:
         """Close the week through the row of Celery Beat's schedule, as on Mondays."""
         self._say("Celery Beat closes the week")
-        due = ReporteSemanal.objects.exclude(envio=ReporteSemanal.Envio.ENVIADO)
+        due = ReporteSemanal.objects.exclude(envio=ReporteSemanal.EstadoCorreo.ENVIADO)
         with closing_now(timezone.now()):
             return self._until(
                 lambda: ReporteSemanal.objects.exists() and not due.exists(), "the weekly e-mails were not sent"

@@ -22,12 +22,11 @@ from deploy.embedded import Stack
 from deploy.embedded.mailbox import Mailbox
 from deploy.embedded.processes import Process
 from deploy.embedded.waiting import wait_until
-from tests.ventas.conftest import contabilidad_corriendo, topics, venta
-from ventas import libro, seed
+from tests.support.consumers import consumer, running
+from tests.support.sales import enter, prepare_topics, sale
+from ventas import calendario, libro, seed
 from ventas.models import Cuenta, ReporteSemanal, Semana
-from ventas.semanas import calendario
 
-__all__ = ["topics"]  # a fixture
 pytestmark = [
     pytest.mark.chaos,
     pytest.mark.django_db(transaction=True),
@@ -41,6 +40,11 @@ CELERY = [sys.executable, "-m", "celery", "-A", "mamochi_site.celery"]
 WORKER = [*CELERY, "worker", "--concurrency", "2", "--without-mingle", "--without-gossip"]
 BEAT = [*CELERY, "beat", "--pidfile=", "--max-interval", "1"]
 COMMANDS = {"closing-worker-1": WORKER, "closing-worker-2": WORKER, "closing-beat-1": BEAT, "closing-beat-2": BEAT}
+
+
+@pytest.fixture(scope="session")
+def topics(kafka: str) -> None:
+    prepare_topics()
 
 
 def database_url() -> str:
@@ -65,7 +69,7 @@ def vencida() -> Semana:
         for n in range(MAESTROS)
     ]
     libro.abrir_cuentas(cuentas)
-    libro.registrar([venta(cuenta.maestro_id, vendida_en=semana.desde + timedelta(days=2)) for cuenta in cuentas[::2]])
+    enter(*[sale(cuenta.maestro_id, vendida_en=semana.desde + timedelta(days=2)) for cuenta in cuentas[::2]])
     return semana
 
 
@@ -74,7 +78,7 @@ def beat_every_second() -> None:
     seed.sembrar_horarios()
     every_second, _ = IntervalSchedule.objects.get_or_create(every=1, period="seconds")
     PeriodicTask.objects.filter(task__startswith="ventas.").update(crontab=None, interval=every_second)
-    PeriodicTasks.update_changed()  # type: ignore[no-untyped-call]
+    PeriodicTasks.update_changed()
 
 
 @contextmanager
@@ -97,7 +101,7 @@ def writing_reports() -> set[int]:
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-            " AND query LIKE '%%WITH totales AS%%' AND pid <> pg_backend_pid()",
+            " AND query LIKE '%%INSERT INTO ventas_reportesemanal%%' AND pid <> pg_backend_pid()",
         )
         return {pid for (pid,) in cursor.fetchall()}
 
@@ -132,7 +136,7 @@ def test_killed_closing_mails_once(
         for process in processes:
             process.kill()
 
-    with contabilidad_corriendo():  # otherwise the week does not close
+    with running(consumer("contabilidad", own_group=True)):  # otherwise the week does not close
         beat_every_second()
         with report_in_the_way(vencida):
             start()
@@ -143,7 +147,7 @@ def test_killed_closing_mails_once(
         assert not Semana.objects.get(pk=vencida.pk).cerrada
         repeatable = secrets.randbelow(10**6)
         print(f"seed {repeatable}")  # noqa: T201 - to repeat a failure
-        chance = random.Random(repeatable)  # noqa: S311
+        chance = random.Random(repeatable)
         for _ in range(KILLS - 1):
             before = progress(mailbox)
             start()
@@ -152,7 +156,7 @@ def test_killed_closing_mails_once(
             kill()
         start()
         suyos = ReporteSemanal.objects.filter(semana=vencida.lunes, maestro_id__in=Cuenta.objects.values("maestro_id"))
-        wait_until(lambda: suyos.filter(envio=ReporteSemanal.Envio.ENVIADO).count() == MAESTROS, SECONDS)
+        wait_until(lambda: suyos.filter(envio=ReporteSemanal.EstadoCorreo.ENVIADO).count() == MAESTROS, SECONDS)
     ids = Counter(str(mail.message["Message-ID"]) for mail in mailbox.mails(subject="Tu semana en MAMOCHI"))
     own = {id_: times for id_, times in ids.items() if calendario.codigo(vencida.lunes) in id_}
     assert len(own) == suyos.count() == MAESTROS

@@ -41,7 +41,7 @@ def test_waits_for_the_database_and_ends(kafka: str, db: None, tmp_path: Path) -
     environment = {**os.environ, "DATABASE_URL": "postgresql://nobody@127.0.0.1:1/none"}
     argv = [sys.executable, "manage.py", "run_consumer", "contabilidad", "--metrics-port", f"127.0.0.1:{port}"]
     with (tmp_path / "log").open("wb") as log:
-        process = subprocess.Popen(argv, cwd=settings.BASE_DIR, env=environment, stdout=log, stderr=log)  # noqa: S603
+        process = subprocess.Popen(argv, cwd=settings.BASE_DIR, env=environment, stdout=log, stderr=log)
     try:
         wait_until(lambda: health(port, "live") == 200, SECONDS)
         wait_until(lambda: "contabilidad" in get(f"http://127.0.0.1:{port}/health/ready")[1], SECONDS)
@@ -61,7 +61,7 @@ def test_hung_handler_is_not_live(transactional_db: None, kafka: str, tmp_path: 
     environment = {**os.environ, "DATABASE_URL": url, "DJANGO_SETTINGS_MODULE": "mamochi_site.settings"}
     argv = [sys.executable, "-c", HANGS, f"127.0.0.1:{port}"]
     with (tmp_path / "log").open("wb") as log:
-        process = subprocess.Popen(argv, cwd=settings.BASE_DIR, env=environment, stdout=log, stderr=log)  # noqa: S603
+        process = subprocess.Popen(argv, cwd=settings.BASE_DIR, env=environment, stdout=log, stderr=log)
     try:
         wait_until(lambda: health(port, "ready") == 200, SECONDS)
         publish(void_of(sale(uuid4())))

@@ -30,7 +30,7 @@ def test_ids_and_times_are_no_rut(lines: Lines) -> None:
 
 def test_settings_do_not_load_the_kafka_client() -> None:
     program = "import sys, mamochi_site.settings; print({'confluent_kafka', 'kafka_bridge.conf'} & sys.modules.keys())"
-    ended = subprocess.run(  # noqa: S603
+    ended = subprocess.run(
         [sys.executable, "-c", program], cwd=settings.BASE_DIR, capture_output=True, text=True, check=False
     )
     assert (ended.stderr, ended.stdout) == ("", "set()\n")

@@ -51,7 +51,7 @@ def test_task_of_a_batch_gets_all_traces() -> None:
     headers: dict[str, Any] = {}
     with traceparent.continued(""), traceparent.joining([TRACE, OTHER]):
         worker.send_trace(headers=headers)
-    assert headers[worker.TRACES] == [TRACE, OTHER]
+    assert headers[worker.TRACES_HEADER] == [TRACE, OTHER]
 
 
 def test_approval_continues_the_trace_of_its_form() -> None:

@@ -1,4 +1,7 @@
-"""The accounts in the admin: one module per page. Django discovers this package; importing a page registers it."""
+"""The accounts in the admin, one module per page.
+
+Django discovers this package; importing a module registers its page.
+"""
 
 from ventas.admin import catalogo, libro, reportes, semanas
 

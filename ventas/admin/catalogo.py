@@ -1,4 +1,4 @@
-"""TODO."""
+"""The catalogue in the admin: products with their recipes, and ingredients."""
 
 from decimal import Decimal
 from typing import ClassVar
@@ -8,17 +8,12 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin, TabularInline
 
-from ventas.models import (
-    Insumo,
-    Producto,
-    Receta,
-    costo_de,
-)
-from ventas.templatetags.pesos import pesos
+from gremio.formats import pesos
+from ventas.models import Insumo, Producto, Receta, costo_de
 
 
 class RecetaInline(TabularInline):
-    """The recipe, on its product's page."""
+    """The recipe, on the page of its product."""
 
     model = Receta
     extra = 0
@@ -26,7 +21,7 @@ class RecetaInline(TabularInline):
 
 
 class CatalogoAdmin(ModelAdmin):
-    """Codes are in past sales: they never change, and nothing is deleted."""
+    """Past sales contain the codes: codes never change, and nothing is deleted."""
 
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
         return ("codigo",) if obj else ()
@@ -37,7 +32,7 @@ class CatalogoAdmin(ModelAdmin):
 
 @admin.register(Producto)
 class ProductoAdmin(CatalogoAdmin):
-    """Prices and recipes; they count for sales accepted a few seconds after the edit."""
+    """Prices and recipes; an edit applies to sales accepted a few seconds later."""
 
     list_display = ["nombre", "codigo", "precio_", "costo_", "ganancia_", "activo"]
     list_filter = ["activo"]
@@ -63,7 +58,7 @@ class ProductoAdmin(CatalogoAdmin):
 
 @admin.register(Insumo)
 class InsumoAdmin(CatalogoAdmin):
-    """Ingredients and what they cost."""
+    """Ingredients and their costs."""
 
     list_display = ["nombre", "codigo", "unidad", "costo_"]
     search_fields = ["codigo", "nombre"]

@@ -1,28 +1,32 @@
-"""Reports as CSV and XLSX. Numbers stay numbers; a text that a spreadsheet would run as a formula is made plain."""
+"""The export of reports as CSV and XLSX. Numbers stay numbers; texts are never run as formulas."""
 
 from typing import Any, ClassVar, Final
 
 from import_export import resources
 from import_export.fields import Field
 
+from ventas import calendario
 from ventas.models import ReporteSemanal
-from ventas.semanas import calendario
 from ventas.semanas.reports import TOTALES
 
 FORMULA: Final = ("=", "+", "-", "@", "\t", "\r", "\n")  # OWASP, CSV injection
 
 
-def sin_formula(texto: str) -> str:
-    """The text, with an apostrophe before it where a spreadsheet would take it for a formula."""
-    return f"'{texto}" if texto.startswith(FORMULA) else texto
+def without_formula(text: str) -> str:
+    """Return the text, after an apostrophe if a spreadsheet would run it as a formula."""
+    return f"'{text}" if text.startswith(FORMULA) else text
+
+
+def _column(name: str, attribute: str | None = None) -> Field:
+    return Field(column_name=name, attribute=attribute)
 
 
 class ReporteResource(resources.ModelResource):
-    """One row a report; the queryset brings `nombre_maestro` along (admin.py)."""
+    """One row per report. The admin's queryset provides `nombre_maestro`."""
 
-    semana = Field(column_name="semana")  # type: ignore[no-untyped-call]
-    maestro = Field(column_name="maestro")  # type: ignore[no-untyped-call]
-    maestro_id = Field(attribute="maestro_id", column_name="id de maestro")  # type: ignore[no-untyped-call]
+    semana = _column("semana")
+    maestro = _column("maestro")
+    maestro_id = _column("id de maestro", attribute="maestro_id")
 
     class Meta:
         model = ReporteSemanal
@@ -32,14 +36,14 @@ class ReporteResource(resources.ModelResource):
             *("envio", "respuesta"),
         )
         export_order = fields
-        # As they are, without thousands apart: a program reads them.
+        # Totals without thousands separators: a program reads them.
         widgets: ClassVar = {campo: {"coerce_to_string": False} for campo in TOTALES}
 
     def dehydrate_semana(self, reporte: Any) -> str:
         return calendario.codigo(reporte.semana_id)
 
     def dehydrate_maestro(self, reporte: Any) -> str:
-        return sin_formula(reporte.nombre_maestro or "")
+        return without_formula(reporte.nombre_maestro or "")
 
     def dehydrate_respuesta(self, reporte: Any) -> str:
-        return sin_formula(reporte.respuesta)
+        return without_formula(reporte.respuesta)

@@ -1,4 +1,4 @@
-"""The accounts in the admin: the catalogue to edit; sales, weeks and reports to read, export and send again."""
+"""The weekly reports in the admin: to read, to export, and to send again."""
 
 from typing import Any
 
@@ -10,19 +10,17 @@ from import_export.formats.base_formats import CSV, XLSX
 from unfold.contrib.import_export.forms import SelectableFieldsExportForm
 from unfold.decorators import display
 
-from ventas.admin.comun import DeUnMaestro
+from gremio.formats import pesos
 from ventas.admin.export import ReporteResource
-from ventas.models import (
-    ReporteSemanal,
-)
+from ventas.admin.maestro_rows import MaestroRowsAdmin
+from ventas.models import ReporteSemanal
 from ventas.semanas import envios
-from ventas.tasks import insinuar_envio
-from ventas.templatetags.pesos import pesos
+from ventas.tasks import hint_sending
 
 
 @admin.register(ReporteSemanal)
-class ReporteSemanalAdmin(ExportActionModelAdmin, DeUnMaestro):  # type: ignore[misc]  # neither knows of the other
-    """What each maestro was told, whether the mail arrived, and what the server said if not."""
+class ReporteSemanalAdmin(ExportActionModelAdmin, MaestroRowsAdmin):  # type: ignore[misc]  # neither knows of the other
+    """The totals of each maestro, the state of the e-mail, and the mail server's last answer."""
 
     list_display = [
         *("semana", "maestro", "cantidad_ventas", "unidades", "ingresos_", "ganancias_", "ajuste_"),
@@ -41,16 +39,16 @@ class ReporteSemanalAdmin(ExportActionModelAdmin, DeUnMaestro):  # type: ignore[
         return self.has_view_permission(request) and request.user.has_perm("ventas.reenviar_reporte")
 
     def has_export_permission(self, request: HttpRequest) -> bool:
-        """Who may read them may take them along."""
+        """Return whether the user may export: anyone with view permission may."""
         return bool(self.has_view_permission(request))
 
     @admin.action(description="Enviar de nuevo el correo", permissions=["reenviar"])
     def reenviar(self, request: HttpRequest, elegidos: QuerySet[ReporteSemanal]) -> None:
-        """Also those that were sent: the maestro's mailbox sees the same Message-ID."""
+        """Send the e-mails again, sent ones too: they keep their Message-IDs."""
         cuantos = envios.reenviar(ReporteSemanal.objects.filter(pk__in=list(elegidos.values_list("pk", flat=True))))
         for reporte in elegidos[:1_000]:
             self.log_change(request, reporte, "Correo por enviar de nuevo")
-        insinuar_envio()
+        hint_sending()
         self.message_user(request, f"Se enviarán {cuantos} correos.", messages.SUCCESS)
 
     @admin.display(description="ingresos", ordering="ingresos")

@@ -1,4 +1,4 @@
-"""TODO."""
+"""The accounting weeks in the admin: totals, state, and a chart of the closed ones."""
 
 from typing import Any, Final
 
@@ -9,27 +9,29 @@ from django.template.response import TemplateResponse
 from unfold.decorators import display
 from unfold.views import ChangeList
 
-from ventas.admin.comun import SoloLectura
-from ventas.charts import barras
-from ventas.models import (
-    ReporteSemanal,
-    Semana,
-)
-from ventas.semanas import calendario, reports
-from ventas.templatetags.pesos import miles, pesos
+from gremio.formats import miles, pesos
+from kafka_bridge.admin_base import ReadOnlyAdmin
+from ventas import calendario
+from ventas.charts import bar_chart
+from ventas.models import ReporteSemanal, Semana
+from ventas.semanas import reports
 
-SEMANAS_DEL_GRAFICO: Final = 12
+WEEKS_IN_CHART: Final = 12
 
 
-class SemanasConTotales(ChangeList):
-    """Adds each week's sums: of closed ones from their reports, in one query; of the few open ones from the ledger."""
+class WeeksWithTotals(ChangeList):
+    """Add the totals of each week.
+
+    Those of closed weeks come from their reports, in one query; those of the few open weeks from
+    the ledger, with one query per week.
+    """
 
     def get_results(self, request: HttpRequest) -> None:
         super().get_results(request)
-        cerradas = {fila["semana_id"]: fila for fila in _totales(self.result_list)}
+        closed = {fila["semana_id"]: fila for fila in _totals(self.result_list)}
         for semana in self.result_list:
             if semana.cerrada:
-                semana.totales = cerradas.get(semana.pk, {})
+                semana.totales = closed.get(semana.pk, {})
             else:
                 resumen = reports.resumen(semana.lunes)
                 semana.totales = {
@@ -37,16 +39,15 @@ class SemanasConTotales(ChangeList):
                 }
 
 
-def _totales(pagina: Any) -> Any:
-    Envio = ReporteSemanal.Envio  # noqa: N806 - a class
-    reportes = ReporteSemanal.objects.filter(semana_id__in=[semana.pk for semana in pagina])
+def _totals(weeks: Any) -> Any:
+    reportes = ReporteSemanal.objects.filter(semana_id__in=[semana.pk for semana in weeks])
     return (
         reportes.order_by()
         .values("semana_id")
         .annotate(
             reportes=Count("pk"),
-            por_enviar=Count("pk", filter=Q(envio=Envio.PENDIENTE)),
-            fallidos=Count("pk", filter=Q(envio=Envio.FALLIDO)),
+            por_enviar=Count("pk", filter=Q(envio=ReporteSemanal.EstadoCorreo.PENDIENTE)),
+            fallidos=Count("pk", filter=Q(envio=ReporteSemanal.EstadoCorreo.FALLIDO)),
             cantidad_ventas=Sum(F("cantidad_ventas")),
             ingresos=Sum(F("ingresos")),
             ganancias=Sum(F("ganancias")),
@@ -55,8 +56,8 @@ def _totales(pagina: Any) -> Any:
 
 
 @admin.register(Semana)
-class SemanaAdmin(SoloLectura):
-    """Each week's state, what it waits for, and what came of it."""
+class SemanaAdmin(ReadOnlyAdmin):
+    """Each week with its state, what it waits for, its totals and its e-mails."""
 
     list_display = ["codigo", "dias", "estado_", "ventas", "ingresos", "ganancias", "reportes", "falta"]
     list_filter = ["estado"]
@@ -66,10 +67,10 @@ class SemanaAdmin(SoloLectura):
     list_per_page = 26
 
     def get_changelist(self, request: HttpRequest, **kwargs: Any) -> type[ChangeList]:
-        return SemanasConTotales
+        return WeeksWithTotals
 
     def changelist_view(self, request: HttpRequest, extra_context: dict[str, Any] | None = None) -> TemplateResponse:
-        return super().changelist_view(request, {"grafico": grafico_de_ingresos(), **(extra_context or {})})
+        return super().changelist_view(request, {"chart": _income_chart(), **(extra_context or {})})
 
     @admin.display(description="semana", ordering="lunes")
     def codigo(self, semana: Semana) -> str:
@@ -111,9 +112,9 @@ class SemanaAdmin(SoloLectura):
         return f"{miles(totales['reportes'])} ({miles(totales['por_enviar'])}, {miles(totales['fallidos'])})"
 
 
-def grafico_de_ingresos() -> str:
-    """The income of the last closed weeks."""
-    cerradas = ReporteSemanal.objects.order_by("-semana_id").values("semana_id").annotate(total=Sum("ingresos"))
-    ultimas = list(cerradas[:SEMANAS_DEL_GRAFICO])[::-1]
-    valores = [(calendario.codigo(fila["semana_id"])[5:], fila["total"]) for fila in ultimas]
-    return barras(valores, titulo="Ingresos por semana cerrada (CLP)") if valores else ""
+def _income_chart() -> str:
+    """Return a chart of the income of the last closed weeks, or an empty text."""
+    closed = ReporteSemanal.objects.order_by("-semana_id").values("semana_id").annotate(total=Sum("ingresos"))
+    oldest_first = list(closed[:WEEKS_IN_CHART])[::-1]
+    values = [(calendario.codigo(fila["semana_id"])[5:], fila["total"]) for fila in oldest_first]
+    return bar_chart(values, title="Ingresos por semana cerrada (CLP)") if values else ""

@@ -1,4 +1,4 @@
-"""The catalogue as sales need it: price, cost and ingredients of each product, kept in the process for a moment."""
+"""The catalogue as sales need it: price, cost and ingredients, kept in the process for a moment."""
 
 import time
 from dataclasses import dataclass
@@ -6,12 +6,16 @@ from typing import Final
 
 from ventas.models import Producto, costo_de
 
-SEGUNDOS: Final = 2.0  # an edited price counts for sales accepted after this
+MAX_AGE_SECONDS: Final = 2.0  # an edited price applies to sales accepted after this time
 
 
 @dataclass(frozen=True, slots=True)
 class EnVenta:
-    """A product as it is sold now: CLP for one unit, and what one unit takes of each ingredient, in its own unit."""
+    """A product as it is sold now.
+
+    Price and cost are in CLP per unit; `insumos` is what one unit takes of each ingredient, in the
+    ingredient's own unit.
+    """
 
     codigo: str
     nombre: str
@@ -20,30 +24,40 @@ class EnVenta:
     insumos: dict[str, int]
 
     def insumos_de(self, cantidad: int) -> dict[str, int]:
-        """What `cantidad` units take from the cart."""
+        """Return what `cantidad` units take from the cart."""
         return {insumo: por_unidad * cantidad for insumo, por_unidad in self.insumos.items()}
 
 
 Catalogo = dict[str, EnVenta]
-_guardado: tuple[float, Catalogo] | None = None  # replaced whole, so threads need no lock
+
+
+@dataclass
+class _Cache:
+    """The catalogue and the monotonic time of its reading.
+
+    Both are replaced in one assignment, so threads need no lock.
+    """
+
+    kept: tuple[float, Catalogo] | None = None
+
+
+_cache: Final = _Cache()
 
 
 def vigente() -> Catalogo:
-    """The active products by code, at most SEGUNDOS old. Two queries when it is renewed."""
-    global _guardado  # noqa: PLW0603 - the cache of this process
-    ahora = time.monotonic()
-    if _guardado is None or ahora - _guardado[0] > SEGUNDOS:
-        _guardado = (ahora, _leer())
-    return _guardado[1]
+    """Return the active products by code, at most MAX_AGE_SECONDS old. Two queries if renewed."""
+    now, kept = time.monotonic(), _cache.kept
+    if kept is None or now - kept[0] > MAX_AGE_SECONDS:
+        kept = _cache.kept = (now, _read())
+    return kept[1]
 
 
 def olvidar() -> None:
-    """Reads the catalogue again next time: for tests, which edit it in between."""
-    global _guardado  # noqa: PLW0603
-    _guardado = None
+    """Drop the kept catalogue. For tests, which edit the catalogue between requests."""
+    _cache.kept = None
 
 
-def _leer() -> Catalogo:
+def _read() -> Catalogo:
     productos = Producto.objects.filter(activo=True).prefetch_related("receta__insumo")
     return {producto.codigo: _en_venta(producto) for producto in productos}
 

@@ -1,4 +1,7 @@
-"""From what a maestro sends to events: the hot path. A well-formed sale costs microseconds; a bad one is explained in Spanish."""
+"""Sales as clients send them, read and checked.
+
+This is the hot path: a well-formed sale takes microseconds; a bad one is explained in Spanish.
+"""
 
 from collections.abc import Sequence
 from datetime import datetime, timedelta
@@ -10,16 +13,19 @@ from rest_framework.exceptions import ValidationError
 
 from ventas.api.catalogo import Catalogo
 from ventas.api.serializers import VentaEntradaSerializer
-from ventas.events import MAX_UNIDADES, VentaRegistrada
-from ventas.semanas.calendario import CHILE
+from ventas.calendario import con_zona
+from ventas.events import MAX_UNIDADES
 
-ADELANTO: Final = timedelta(minutes=5)  # how far ahead a phone's clock may be
-ANTIGUEDAD: Final = timedelta(days=60)  # how long a phone may have been offline
-Errores = dict[str, list[str]]  # by field
+MAX_AHEAD: Final = timedelta(minutes=5)  # a phone's clock may be ahead of ours by this much
+MAX_AGE: Final = timedelta(days=60)  # a phone may have been offline for this long
+Errores = dict[str, list[str]]  # texts by field
 
 
 class ListaInvalida(ValidationError):
-    """400: which sales of a list are bad, and why. DRF would write the indices as text."""
+    """400: which sales of a list are invalid, and why.
+
+    Sets `detail` itself, because DRF would write the indices as text.
+    """
 
     def __init__(self, errores: dict[int, Errores]) -> None:
         super().__init__()
@@ -28,7 +34,7 @@ class ListaInvalida(ValidationError):
 
 
 class VentaEntrada(msgspec.Struct, frozen=True):
-    """A sale as it was sent; `id` and `vendida_en` are optional. Aware times, once it is read."""
+    """A sale as sent by the client. Once read, `vendida_en` is an aware time, or None."""
 
     producto: str
     cantidad: Annotated[int, msgspec.Meta(ge=1, le=MAX_UNIDADES)]
@@ -37,7 +43,7 @@ class VentaEntrada(msgspec.Struct, frozen=True):
 
 
 def leer_una(datos: Any, *, catalogo: Catalogo, ahora: datetime) -> VentaEntrada:
-    """The sale in a request's body. Raises ValidationError: `{"cantidad": ["..."]}`."""
+    """Return the sale in a request's body. Raises ValidationError: `{"cantidad": ["..."]}`."""
     entrada = _leer(datos, catalogo, ahora)
     if isinstance(entrada, VentaEntrada):
         return entrada
@@ -45,50 +51,54 @@ def leer_una(datos: Any, *, catalogo: Catalogo, ahora: datetime) -> VentaEntrada
 
 
 def leer_lista(datos: Sequence[Any], *, catalogo: Catalogo, ahora: datetime) -> list[VentaEntrada]:
-    """The sales of a list, all or none. Raises ListaInvalida: `{"errores": [{"indice": 3, "cantidad": ["..."]}]}`."""
+    """Return the sales of a list, all or none.
+
+    Raises ListaInvalida: `{"errores": [{"indice": 3, "cantidad": ["..."]}]}`.
+    """
     if not datos:
         raise ValidationError({"detail": "La lista está vacía."})
     leidas = [_leer(una, catalogo, ahora) for una in datos]
     ventas = [leida for leida in leidas if isinstance(leida, VentaEntrada)]
     errores = {indice: leida for indice, leida in enumerate(leidas) if not isinstance(leida, VentaEntrada)}
-    errores |= _repetidas(leidas)
+    errores |= _repeated_ids(leidas)
     if errores:
         raise ListaInvalida(errores)
     return ventas
 
 
 def _leer(datos: Any, catalogo: Catalogo, ahora: datetime) -> VentaEntrada | Errores:
-    """The sale, or its errors by field."""
+    """Return the sale, or its errors by field."""
     try:
         entrada = msgspec.convert(datos, VentaEntrada)
     except msgspec.ValidationError:
-        serializer = VentaEntradaSerializer(data=datos)  # reads more forms of the same, and explains the rest
+        # The serializer accepts more forms of the same values, and explains the errors.
+        serializer = VentaEntradaSerializer(data=datos)
         if not serializer.is_valid():
-            return _explicar(serializer.errors)
+            return _by_field(serializer.errors)
         entrada = VentaEntrada(**serializer.validated_data)
     if entrada.vendida_en is not None and entrada.vendida_en.tzinfo is None:
-        entrada = msgspec.structs.replace(entrada, vendida_en=entrada.vendida_en.replace(tzinfo=CHILE))
-    return _errores(entrada, catalogo, ahora) or entrada
+        entrada = msgspec.structs.replace(entrada, vendida_en=con_zona(entrada.vendida_en))
+    return _rule_errors(entrada, catalogo, ahora) or entrada
 
 
-def _explicar(errores: Any) -> Errores:
-    """The serializer's errors, of which one that is no field's is called `detail`."""
+def _by_field(errores: Any) -> Errores:
+    """Return the serializer's errors, with those that belong to no field under `detail`."""
     return {"detail" if campo == "non_field_errors" else campo: textos for campo, textos in errores.items()}
 
 
-def _errores(entrada: VentaEntrada, catalogo: Catalogo, ahora: datetime) -> Errores:
+def _rule_errors(entrada: VentaEntrada, catalogo: Catalogo, ahora: datetime) -> Errores:
     errores: Errores = {}
     if entrada.producto not in catalogo:
         errores["producto"] = [f"No está en el catálogo. Se venden: {', '.join(catalogo)}."]
-    if entrada.vendida_en is not None and entrada.vendida_en > ahora + ADELANTO:
+    if entrada.vendida_en is not None and entrada.vendida_en > ahora + MAX_AHEAD:
         errores["vendida_en"] = ["La venta no puede estar en el futuro."]
-    elif entrada.vendida_en is not None and entrada.vendida_en < ahora - ANTIGUEDAD:
-        errores["vendida_en"] = [f"La venta tiene más de {ANTIGUEDAD.days} días: avisa al gremio."]
+    elif entrada.vendida_en is not None and entrada.vendida_en < ahora - MAX_AGE:
+        errores["vendida_en"] = [f"La venta tiene más de {MAX_AGE.days} días: avisa al gremio."]
     return errores
 
 
-def _repetidas(leidas: Sequence[VentaEntrada | Errores]) -> dict[int, Errores]:
-    """The sales whose id stands earlier in the list."""
+def _repeated_ids(leidas: Sequence[VentaEntrada | Errores]) -> dict[int, Errores]:
+    """Return an error for each sale whose id already appears earlier in the list."""
     primera: dict[UUID, int] = {}
     errores: dict[int, Errores] = {}
     for indice, venta in enumerate(leidas):
@@ -97,22 +107,3 @@ def _repetidas(leidas: Sequence[VentaEntrada | Errores]) -> dict[int, Errores]:
         if primera.setdefault(venta.id, indice) != indice:
             errores[indice] = {"id": [f"Es el mismo de la venta con índice {primera[venta.id]}."]}
     return errores
-
-
-def evento(
-    entrada: VentaEntrada, *, venta_id: UUID, maestro_id: UUID, catalogo: Catalogo, ahora: datetime
-) -> VentaRegistrada:
-    """The event of an accepted sale: price, cost and ingredients are the catalogue's of this moment."""
-    producto = catalogo[entrada.producto]
-    return VentaRegistrada(
-        id=VentaRegistrada.derive_id(maestro_id, venta_id),
-        time=ahora,
-        venta_id=venta_id,
-        maestro_id=maestro_id,
-        producto=producto.codigo,
-        cantidad=entrada.cantidad,
-        precio_unitario=producto.precio,
-        costo_unitario=producto.costo,
-        insumos=producto.insumos_de(entrada.cantidad),
-        vendida_en=entrada.vendida_en or ahora,
-    )

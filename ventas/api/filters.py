@@ -1,4 +1,4 @@
-"""What stands in a query string: dates, moments and weeks, in Chilean time."""
+"""Query parameters that filter sales: dates, moments and weeks, in Chilean time."""
 
 from datetime import UTC, date, datetime, timedelta
 
@@ -6,31 +6,35 @@ from django.utils.dateparse import parse_date, parse_datetime
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 
-from ventas.semanas import calendario
+from ventas import calendario
 
 
-def momento(request: Request, nombre: str, *, dias_despues: int = 0) -> datetime | None:
-    """The moment that a parameter names, None where it is missing. A date is its first moment in Chile, days later if asked.
+def moment_parameter(request: Request, name: str, *, days_later: int = 0) -> datetime | None:
+    """Return the moment that a parameter names, in UTC, or None if it is missing.
 
-    Raises ValidationError where it is neither a date nor a moment.
+    A date means its first moment in Chile, `days_later` days later. Raises ValidationError if the
+    text is neither a date nor a moment.
     """
-    texto = request.query_params.get(nombre)
-    if not texto:
+    text = request.query_params.get(name)
+    if not text:
         return None
     try:
-        if dia := parse_date(texto):
-            return calendario.comienzo(dia + timedelta(days=dias_despues))
-        if leido := parse_datetime(texto):
-            return (leido if leido.tzinfo else leido.replace(tzinfo=calendario.CHILE)).astimezone(UTC)
+        if day := parse_date(text):
+            return calendario.comienzo(day + timedelta(days=days_later))
+        if moment := parse_datetime(text):
+            return calendario.con_zona(moment).astimezone(UTC)
     except (ValueError, OverflowError):
         pass
-    raise ValidationError({nombre: ["Usa una fecha como 2026-11-23 o un momento como 2026-11-23T15:04:05-03:00."]})
+    raise ValidationError({name: ["Usa una fecha como 2026-11-23 o un momento como 2026-11-23T15:04:05-03:00."]})
 
 
-def lunes(request: Request, *, ahora: datetime) -> date:
-    """The Monday of the week in `?semana=2026-W47`, by default the current one. Raises ValidationError."""
-    texto = request.query_params.get("semana")
+def week_parameter(request: Request, *, now: datetime) -> date:
+    """Return the Monday of the week in `?semana=2026-W47`; without it, of the current week.
+
+    Raises ValidationError if the text names no week.
+    """
+    text = request.query_params.get("semana")
     try:
-        return calendario.lunes_de_codigo(texto) if texto else calendario.semana_de(ahora)
+        return calendario.lunes_de_codigo(text) if text else calendario.semana_de(now)
     except ValueError:
         raise ValidationError({"semana": ["Usa una semana como 2026-W47 (del lunes al domingo)."]}) from None

@@ -1,4 +1,4 @@
-"""Pages of sales by key, not by number: each page costs the same however deep it lies."""
+"""Pages of sales by key, not by number: a page costs the same however deep in the list it is."""
 
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from datetime import UTC, datetime
@@ -15,44 +15,46 @@ from rest_framework.utils.urls import replace_query_param
 
 from ventas.models import Venta
 
-TAMANO: Final = 100
+PAGE_SIZE: Final = 100
 
 
-class PaginaPorMomento(BasePagination):
-    """Newest first by (vendida_en, id); `cursor` holds both of the last sale that was shown."""
+class SalesPagination(BasePagination):
+    """Newest first by (vendida_en, id); `cursor` holds both values of the last sale shown."""
 
     display_page_controls = True
-    siguiente: str | None = None
+    next_url: str | None = None
 
-    def paginate_queryset(  # type: ignore[override]  # the ledger's only
+    def paginate_queryset(  # type: ignore[override]  # only for sales, so the types are narrower
         self, queryset: QuerySet[Venta], request: Request, view: Any = None
     ) -> list[Venta]:
-        """A page of an ordered queryset. Raises ValidationError where the cursor is none of ours."""
+        """Return a page of an ordered queryset. Raises ValidationError if the cursor is invalid."""
         if cursor := request.query_params.get("cursor"):
-            queryset = queryset.filter(_despues_de(cursor))
-        filas = list(queryset[: TAMANO + 1])
-        if len(filas) > TAMANO:
-            self.siguiente = replace_query_param(request.build_absolute_uri(), "cursor", _cursor(filas[TAMANO - 1]))
-        return filas[:TAMANO]
+            queryset = queryset.filter(_after(cursor))
+        rows = list(queryset[: PAGE_SIZE + 1])
+        if len(rows) > PAGE_SIZE:
+            last_shown = rows[PAGE_SIZE - 1]
+            self.next_url = replace_query_param(request.build_absolute_uri(), "cursor", cursor_after(last_shown))
+        return rows[:PAGE_SIZE]
 
     def get_paginated_response(self, data: Any) -> Response:
-        """`next` is the whole address of the next page, or null."""
-        return Response({"next": self.siguiente, "results": data})
+        """Return the page; `next` is the absolute URL of the next page, or null."""
+        return Response({"next": self.next_url, "results": data})
 
     def to_html(self) -> str:
-        """The link of the browsable page."""
+        """Return the link to the next page, for the browsable API."""
         template = loader.get_template("rest_framework/pagination/previous_and_next.html")
-        return str(template.render({"previous_url": None, "next_url": self.siguiente}))
+        return str(template.render({"previous_url": None, "next_url": self.next_url}))
 
 
-def _cursor(venta: Venta) -> str:
+def cursor_after(venta: Venta) -> str:
+    """Return the cursor of the page that begins after a sale."""
     return urlsafe_b64encode(f"{venta.vendida_en.isoformat()}|{venta.id}".encode()).decode()
 
 
-def _despues_de(cursor: str) -> Q:
+def _after(cursor: str) -> Q:
     try:
-        momento_texto, id_texto = urlsafe_b64decode(cursor.encode()).decode().split("|")
-        momento, ultima = datetime.fromisoformat(momento_texto).astimezone(UTC), UUID(id_texto)
+        moment_text, id_text = urlsafe_b64decode(cursor.encode()).decode().split("|")
+        moment, last_id = datetime.fromisoformat(moment_text).astimezone(UTC), UUID(id_text)
     except (ValueError, OverflowError):
         raise ValidationError({"cursor": ["No es válido: vuelve a la primera página."]}) from None
-    return Q(vendida_en__lte=momento) & (Q(vendida_en__lt=momento) | Q(id__lt=ultima))
+    return Q(vendida_en__lte=moment) & (Q(vendida_en__lt=moment) | Q(id__lt=last_id))

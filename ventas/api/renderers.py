@@ -1,33 +1,31 @@
-"""The browsable page of a week's summary, with its plot."""
+"""The browsable page of a week's summary, with its chart."""
 
 from collections.abc import Mapping
 from datetime import date
 from typing import Any
 
-from django.utils.safestring import SafeString, mark_safe
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
 from rest_framework.renderers import BrowsableAPIRenderer
 
-from ventas.charts import barras
+from ventas.charts import bar_chart
 
-DIAS = ("lun", "mar", "mié", "jue", "vie", "sáb", "dom")
+WEEKDAYS = ("lun", "mar", "mié", "jue", "vie", "sáb", "dom")
 
 
-class ResumenConGrafico(BrowsableAPIRenderer):
-    """Draws the income of each day above the JSON."""
+class ResumenRenderer(BrowsableAPIRenderer):
+    """Draw the income of each day above the JSON."""
 
     def get_context(
         self, data: Any, accepted_media_type: str | None, renderer_context: Mapping[str, Any]
     ) -> dict[str, Any]:
         context: dict[str, Any] = super().get_context(data, accepted_media_type, renderer_context)
         if isinstance(data, dict) and "por_dia" in data:
-            context["description"] = mark_safe(f"{context['description']}{_grafico(data)}")  # noqa: S308 - escaped SVG  # nosec B308, B703
+            context["description"] = format_html("{}{}", context["description"], _chart(data))
         return context
 
 
-def _grafico(resumen: dict[str, Any]) -> SafeString:
-    valores = [
-        (f"{DIAS[dia.weekday()]} {dia.day}", fila["ingresos"])
-        for fila in resumen["por_dia"]
-        for dia in [date.fromisoformat(fila["dia"])]
-    ]
-    return barras(valores, titulo=f"Ingresos por día de la semana {resumen['semana']} (CLP)")
+def _chart(resumen: dict[str, Any]) -> SafeString:
+    days = [(date.fromisoformat(fila["dia"]), fila["ingresos"]) for fila in resumen["por_dia"]]
+    values = [(f"{WEEKDAYS[day.weekday()]} {day.day}", ingresos) for day, ingresos in days]
+    return bar_chart(values, title=f"Ingresos por día de la semana {resumen['semana']} (CLP)")

@@ -1,24 +1,23 @@
-"""What the API reads and writes, for its documentation, its forms and its errors.
+"""The fields that the API reads and writes, for its documentation, its forms and its errors.
 
-Well-formed sales do not pass through here (entrada.py); the serializer explains what is wrong with the others. The classes'
-docstrings are in Spanish because the API's page shows them.
+Well-formed sales are not read here (see `entrada.py`); the serializer explains what is wrong with
+the others. The docstrings of the classes are in Spanish because the API's page shows them.
 """
 
 from typing import Any, Final
 
-from django.utils import timezone
 from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
+from ventas import calendario
 from ventas.events import MAX_UNIDADES
 from ventas.models import Producto, Receta, Venta
-from ventas.semanas import calendario
 
-MAX_VENTAS: Final = 1_000  # of one list
+MAX_VENTAS: Final = 1_000  # in one list
 
 
 class IdField(serializers.UUIDField):
-    """DRF's own reads whole numbers too, and True as one."""
+    """A UUID as text only: DRF's field also accepts whole numbers, and True as one."""
 
     def to_internal_value(self, data: Any) -> Any:
         if not isinstance(data, str):
@@ -41,7 +40,7 @@ class VentaEntradaSerializer(serializers.Serializer[Any]):
     )
 
     def to_internal_value(self, data: Any) -> Any:
-        """An empty box of the HTML form is a field that was not sent."""
+        """Read the sale; an empty box of the HTML form counts as a field that was not sent."""
         if hasattr(data, "dict"):
             data = {campo: valor for campo, valor in data.dict().items() if valor != ""}
         return super().to_internal_value(data)
@@ -114,7 +113,10 @@ class AjustesSerializer(serializers.Serializer[Any]):
 
 
 class ResumenSerializer(serializers.Serializer[Any]):
-    """La semana de un maestro: totales (con ajustes), por día y por producto. Montos en pesos, sin decimales."""
+    """La semana de un maestro: totales (con ajustes), por día y por producto.
+
+    Montos en pesos, sin decimales.
+    """
 
     semana = serializers.CharField(help_text="2026-W47")
     desde = serializers.DateTimeField()
@@ -146,8 +148,3 @@ class ProductoSerializer(serializers.ModelSerializer[Producto]):
     class Meta:
         model = Producto
         fields = ["codigo", "nombre", "precio", "receta"]
-
-
-def hora_de_chile(momento: Any) -> str:
-    """ISO 8601 with Chile's offset."""
-    return str(timezone.localtime(momento, calendario.CHILE).isoformat())

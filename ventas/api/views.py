@@ -1,8 +1,9 @@
-"""The API of sales. A POST publishes events and answers 202; everything read comes from the ledger."""
+"""The API of sales. A POST publishes events and answers 202; what is read comes from the ledger."""
 
 from collections.abc import Sequence
-from datetime import datetime
-from typing import Any, cast
+from datetime import date
+from functools import partial
+from typing import Any
 from uuid import UUID
 
 from django.db.models import QuerySet
@@ -19,11 +20,13 @@ from rest_framework.response import Response
 from rest_framework.reverse import reverse
 from rest_framework.viewsets import GenericViewSet
 
-from kafka_bridge.publishing import publish
+from gremio.formats import pesos
+from gremio.requests import accepted, maestro_id
 from kafka_bridge.publishing.rest import idempotent_id
-from ventas.api import catalogo, entrada, filters
-from ventas.api.pagination import PaginaPorMomento
-from ventas.api.renderers import ResumenConGrafico
+from ventas import calendario
+from ventas.api import aceptacion, catalogo, filters
+from ventas.api.pagination import SalesPagination
+from ventas.api.renderers import ResumenRenderer
 from ventas.api.serializers import (
     MAX_VENTAS,
     AnularSerializer,
@@ -34,12 +37,10 @@ from ventas.api.serializers import (
     VentaEntradaSerializer,
     VentasAceptadasSerializer,
     VentaSerializer,
-    hora_de_chile,
 )
-from ventas.events import VentaAnulada, VentaRegistrada
+from ventas.events import VentaRegistrada
 from ventas.models import Producto, Venta
-from ventas.semanas import calendario, reports
-from ventas.templatetags.pesos import pesos
+from ventas.semanas import reports
 
 UUID_REGEX = "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 DESDE = OpenApiParameter("desde", OpenApiTypes.STR, description="Fecha (2026-11-23) o momento desde el que se vendió.")
@@ -49,25 +50,28 @@ SEMANA = OpenApiParameter("semana", OpenApiTypes.STR, description="2026-W47; por
 
 
 class VentaNoRegistrada(NotFound):
-    """404 with Retry-After: an accepted sale takes a moment to reach the accounts."""
+    """404 with Retry-After: an accepted sale reaches the ledger a moment later."""
 
     default_detail = "No tienes una venta con ese id. Si la acabas de enviar, consulta de nuevo en un segundo."
     wait = 1
 
 
 class ListaMuyLarga(APIException):
-    """413: more sales than a request may carry."""
+    """413: the list has more sales than one request may contain."""
 
     status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
     default_detail = f"La lista tiene más de {MAX_VENTAS} ventas: envíala en partes."
 
 
 class VentaViewSet(GenericViewSet[Venta]):
-    """Las ventas del maestro. Una venta aceptada (202) cuenta una sola vez, aunque se envíe de nuevo con el mismo id."""
+    """Las ventas del maestro.
+
+    Una venta aceptada (202) cuenta una sola vez, aunque se envíe de nuevo con el mismo id.
+    """
 
     queryset = Venta.objects.none()
     serializer_class = VentaSerializer
-    pagination_class = PaginaPorMomento
+    pagination_class = SalesPagination
     lookup_value_regex = UUID_REGEX
     lookup_field = "id"
 
@@ -75,16 +79,16 @@ class VentaViewSet(GenericViewSet[Venta]):
         return self.name or ("Venta" if self.detail else "Mis ventas")
 
     def get_queryset(self) -> QuerySet[Venta]:
-        """Their own sales."""
-        return Venta.objects.filter(maestro_id=_maestro_id(self.request)).order_by("-vendida_en", "-id")
+        """Return the maestro's own sales."""
+        return Venta.objects.filter(maestro_id=maestro_id(self.request)).order_by("-vendida_en", "-id")
 
     def get_serializer_class(self) -> type[Any]:
-        """What is written differs from what is read (the forms of the browsable API)."""
+        """Return the serializer of the browsable API's form; it differs for reading and writing."""
         formularios = {"list": VentaEntradaSerializer, "create": VentaEntradaSerializer, "anular": AnularSerializer}
         return formularios.get(self.action or "", VentaSerializer)
 
     def get_serializer(self, *args: Any, **kwargs: Any) -> Any:
-        """The form of the browsable API lets one choose from the catalogue."""
+        """Return the serializer; its HTML form offers the products of the catalogue."""
         serializer = super().get_serializer(*args, **kwargs)
         if isinstance(serializer, VentaEntradaSerializer):
             opciones = [(codigo, f"{uno.nombre}, {pesos(uno.precio)}") for codigo, uno in catalogo.vigente().items()]
@@ -95,9 +99,9 @@ class VentaViewSet(GenericViewSet[Venta]):
     def list(self, request: Request) -> Response:
         """Lista las ventas propias, de la más nueva a la más antigua."""
         ventas = self.get_queryset()
-        if desde := filters.momento(request, "desde"):
+        if desde := filters.moment_parameter(request, "desde"):
             ventas = ventas.filter(vendida_en__gte=desde)
-        if hasta := filters.momento(request, "hasta", dias_despues=1):
+        if hasta := filters.moment_parameter(request, "hasta", days_later=1):
             ventas = ventas.filter(vendida_en__lt=hasta)
         pagina = self.paginate_queryset(ventas)
         return self.get_paginated_response(VentaSerializer(pagina, many=True).data)
@@ -117,8 +121,8 @@ class VentaViewSet(GenericViewSet[Venta]):
             ),
             400: OpenApiResponse(
                 OpenApiTypes.OBJECT,
-                description='`{"cantidad": ["..."]}`; de una lista, `{"errores": [{"indice": 3, "cantidad": ["..."]}]}` '
-                "y no se acepta ninguna.",
+                description='`{"cantidad": ["..."]}`; de una lista, '
+                '`{"errores": [{"indice": 3, "cantidad": ["..."]}]}` y no se acepta ninguna.',
             ),
             413: OpenApiResponse(OpenApiTypes.OBJECT, description=f"Más de {MAX_VENTAS} ventas."),
         },
@@ -126,53 +130,51 @@ class VentaViewSet(GenericViewSet[Venta]):
     def create(self, request: Request) -> Response:
         """Registra una venta, o una lista de hasta 1.000: se aceptan todas o ninguna."""
         if isinstance(request.data, list):
-            return self._registrar_lista(request, request.data)
-        productos, ahora = catalogo.vigente(), timezone.now()
-        venta = entrada.leer_una(request.data, catalogo=productos, ahora=ahora)
-        [registrada] = _publicar(request, [venta], productos, ahora)
-        lugar = reverse("ventas:venta-detail", [registrada], request=request)
-        return Response({"id": registrada}, status=status.HTTP_202_ACCEPTED, headers={"Location": lugar})
+            return self._create_list(request, request.data)
+        maestro = maestro_id(request)
+        id_for = partial(idempotent_id, request, maestro)
+        id_ = aceptacion.aceptar_una(request.data, maestro_id=maestro, id_for=id_for, ahora=timezone.now())
+        return accepted({"id": id_}, location=reverse("ventas:venta-detail", [id_], request=request))
 
-    def _registrar_lista(self, request: Request, datos: Sequence[Any]) -> Response:
-        if len(datos) > MAX_VENTAS:
+    def _create_list(self, request: Request, ventas: Sequence[Any]) -> Response:
+        if len(ventas) > MAX_VENTAS:
             raise ListaMuyLarga
-        productos, ahora = catalogo.vigente(), timezone.now()
-        ids = _publicar(request, entrada.leer_lista(datos, catalogo=productos, ahora=ahora), productos, ahora)
-        return Response({"aceptadas": len(ids), "ids": ids}, status=status.HTTP_202_ACCEPTED)
+        maestro = maestro_id(request)
+        id_for = partial(idempotent_id, request, maestro)
+        ids = aceptacion.aceptar_lista(ventas, maestro_id=maestro, id_for=id_for, ahora=timezone.now())
+        return accepted({"aceptadas": len(ids), "ids": ids})
 
     @extend_schema(responses=VentaSerializer)
     def retrieve(self, request: Request, id: str) -> Response:  # noqa: A002 - the route's name
         """Muestra una venta propia. Recién enviada puede faltar un momento: 404 con Retry-After."""
-        return Response(VentaSerializer(self._propia(id)).data)
+        return Response(VentaSerializer(self._own_sale(id)).data)
 
     @extend_schema(request=AnularSerializer, responses={202: VentaAceptadaSerializer})
     @action(detail=True, methods=["post"])
     def anular(self, request: Request, id: str) -> Response:  # noqa: A002
-        """Anula una venta registrada por error. La de una semana cerrada se descuenta en la que está abierta."""
+        """Anula una venta registrada por error.
+
+        La de una semana cerrada se descuenta en la que está abierta.
+        """
         cuerpo = AnularSerializer(data=request.data)
         cuerpo.is_valid(raise_exception=True)
-        venta = self._propia(id)
-        publish(
-            VentaAnulada.now(
-                id=VentaAnulada.derive_id(venta.maestro_id, venta.venta_id),
-                venta_id=venta.venta_id,
-                maestro_id=venta.maestro_id,
-                motivo=cuerpo.validated_data["motivo"],
-            )
-        )
-        return Response({"id": venta.venta_id}, status=status.HTTP_202_ACCEPTED)
+        venta_id = aceptacion.aceptar_anulacion(self._own_sale(id), motivo=cuerpo.validated_data["motivo"])
+        return accepted({"id": venta_id})
 
     @extend_schema(responses=ResumenSerializer, parameters=[SEMANA], filters=False)
-    @action(detail=False, methods=["get"], pagination_class=None, renderer_classes=[JSONRenderer, ResumenConGrafico])
+    @action(detail=False, methods=["get"], pagination_class=None, renderer_classes=[JSONRenderer, ResumenRenderer])
     def resumen(self, request: Request) -> Response:
         """Resume una semana contable: lo mismo que dirá, o dijo, el correo de esa semana."""
-        lunes = filters.lunes(request, ahora=timezone.now())
-        return Response(_resumen(lunes, reports.resumen(lunes, _maestro_id(request))))
+        lunes = filters.week_parameter(request, now=timezone.now())
+        return Response(_resumen(lunes, reports.resumen(lunes, maestro_id(request))))
 
-    def _propia(self, venta_id: str) -> Venta:
-        """Raises VentaNoRegistrada, also for someone else's sale."""
-        evento = VentaRegistrada.derive_id(_maestro_id(self.request), UUID(venta_id))
-        venta = self.get_queryset().filter(pk=evento).first()
+    def _own_sale(self, venta_id: str) -> Venta:
+        """Return one of the maestro's own sales.
+
+        Raises VentaNoRegistrada, also for a sale of another maestro.
+        """
+        event_id = VentaRegistrada.derive_id(maestro_id(self.request), UUID(venta_id))
+        venta = self.get_queryset().filter(pk=event_id).first()
         if venta is None:
             raise VentaNoRegistrada
         return venta
@@ -189,32 +191,13 @@ class ProductosView(generics.ListAPIView[Producto]):
         return "Productos"
 
 
-def _maestro_id(request: Request) -> UUID:
-    """Whose request it is; the permission has made sure that there is one."""
-    return cast(UUID, request.user.maestro_id)  # type: ignore[union-attr]
-
-
-def _publicar(
-    request: Request, ventas: Sequence[entrada.VentaEntrada], productos: catalogo.Catalogo, ahora: datetime
-) -> list[UUID]:
-    """Publishes all sales in one call and returns their ids. Raises Unavailable where nothing takes them."""
-    maestro_id = _maestro_id(request)
-    ids = [venta.id or idempotent_id(request, maestro_id, indice) for indice, venta in enumerate(ventas)]
-    publish(
-        *[
-            entrada.evento(venta, venta_id=id_, maestro_id=maestro_id, catalogo=productos, ahora=ahora)
-            for id_, venta in zip(ids, ventas, strict=True)
-        ]
-    )
-    return ids
-
-
-def _resumen(lunes: Any, cuentas: reports.Resumen) -> dict[str, Any]:
+def _resumen(lunes: date, cuentas: reports.Resumen) -> dict[str, Any]:
+    """Return a week's accounts as the API shows them, with the boundaries in Chilean time."""
     desde, hasta = calendario.limites(lunes)
     return {
         "semana": calendario.codigo(lunes),
-        "desde": hora_de_chile(desde),
-        "hasta": hora_de_chile(hasta),
+        "desde": desde.astimezone(calendario.CHILE).isoformat(),
+        "hasta": hasta.astimezone(calendario.CHILE).isoformat(),
         "cantidad_ventas": cuentas.cantidad_ventas,
         "unidades": cuentas.unidades,
         "ingresos": cuentas.ingresos,

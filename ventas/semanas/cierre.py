@@ -1,189 +1,229 @@
-"""Closing a week: it waits until all that was accepted before its boundary is in the ledger, then writes its reports.
+"""Closing a week: once every sale accepted before its boundary is in the ledger, write its reports.
 
-Resumable and safe to call from anywhere at once: each step is stored, and calling again goes on where it stopped.
+Each step is stored, so a later call continues where an earlier one stopped. Calls from several
+processes at once are safe.
 """
 
 import logging
 from datetime import date, datetime, timedelta
-from typing import Any, Final
+from typing import Final
 
-from confluent_kafka import KafkaException
 from django.db import transaction
 from django.db.models import QuerySet
 from django.utils import timezone
 
 from kafka_bridge.consuming import progress
-from kafka_bridge.consuming.handlers import consumers
+from kafka_bridge.consuming.progress import TopicEnds
+from kafka_bridge.exceptions import KafkaUnavailable
 from kafka_bridge.models import DeadLetter
 from kafka_bridge.publishing import outbox
 from kafka_bridge.publishing.producer import DEADLINE_MS
+from ventas import calendario
+from ventas.libro import CONTABILIDAD
 from ventas.models import Semana
-from ventas.semanas import calendario, reports
+from ventas.semanas import reports
 
 logger = logging.getLogger(__name__)
 
-CONSUMIDOR: Final = "contabilidad"
+# How long after the boundary a request that began before it may still be running: the wait for
+# Kafka, the INSERT into the outbox, and the difference between the machines' clocks.
+GRACE: Final = timedelta(milliseconds=DEADLINE_MS) + timedelta(seconds=5) + timedelta(seconds=2)
 
-# After the boundary, how long a request that began before it may still be at work: the wait for Kafka, the
-# INSERT into the outbox, and the difference between the machines' clocks.
-MARGEN: Final = timedelta(milliseconds=DEADLINE_MS) + timedelta(seconds=5) + timedelta(seconds=2)
+
+def cerrar_vencidas(*, ahora: datetime, semana: str = "", hasta: str = "") -> list[bool]:
+    """Close the weeks that are due, missed weeks too, and the given week; oldest first.
+
+    `semana`, such as 2026-W48, and `hasta`, an ISO 8601 moment (Chilean time if it has no offset),
+    close a running week early. Returns for each of these weeks whether it is closed now.
+    """
+    boundaries: dict[date, datetime | None] = dict.fromkeys(semanas_vencidas(ahora=ahora))
+    if semana:
+        boundary = calendario.con_zona(datetime.fromisoformat(hasta)) if hasta else None
+        boundaries[calendario.lunes_de_codigo(semana)] = boundary
+    return [cerrar_semana(lunes, ahora=ahora, hasta=boundaries[lunes]) for lunes in sorted(boundaries)]
 
 
 def semanas_vencidas(*, ahora: datetime) -> list[date]:
-    """The Mondays of the weeks whose boundary has passed and that are not closed, oldest first. Makes missing weeks.
+    """Return the Mondays of the open weeks whose boundary has passed, oldest first.
 
-    A Beat that was off for a month finds four; a week in which nothing was sold closes too.
+    Adds the missing weeks before: after a month without Beat there are four, and a week in which
+    nothing was sold closes too.
     """
-    _asegurar_semanas(calendario.semana_de(ahora))
+    _add_missing_weeks(calendario.semana_de(ahora))
     pendientes = Semana.objects.exclude(estado=Semana.Estado.CERRADA).filter(hasta__lte=ahora)
     return list(pendientes.order_by("lunes").values_list("lunes", flat=True))
 
 
-def retener_correos(*, ahora: datetime) -> int:
-    """After a restore: weeks that are due may have closed before, and their e-mails be sent. Staff decide what to resend.
+def _add_missing_weeks(current: date) -> None:
+    """Add a row for each week up to the current one.
 
-    Returns how many weeks.
+    The first is the last closed week, or the first known week if none is closed.
     """
-    return Semana.objects.filter(pk__in=semanas_vencidas(ahora=ahora)).update(correos_retenidos=True)
-
-
-def _asegurar_semanas(actual: date) -> None:
-    """A row for each week from the last closed one (or the first known) to the current one."""
-    cerradas = Semana.objects.filter(estado=Semana.Estado.CERRADA).order_by("-lunes")
-    conocida = cerradas.first() or Semana.objects.order_by("lunes").first()
-    primera = conocida.lunes if conocida else actual
-    faltan = ((actual - primera) // calendario.SEMANA) + 1
+    closed = Semana.objects.filter(estado=Semana.Estado.CERRADA).order_by("-lunes")
+    known = closed.first() or Semana.objects.order_by("lunes").first()
+    first = known.lunes if known else current
+    weeks = (current - first) // calendario.SEMANA + 1
     Semana.objects.bulk_create(
-        [Semana.nueva(primera + n * calendario.SEMANA) for n in range(faltan)], ignore_conflicts=True
+        [Semana.nueva(first + n * calendario.SEMANA) for n in range(weeks)], ignore_conflicts=True
     )
 
 
 def cerrar_semana(lunes: date, *, ahora: datetime, hasta: datetime | None = None) -> bool:
-    """Closes the week of a Monday if it is complete; else notes what it waits for. Returns whether it is closed.
+    """Close the week of a Monday if it is complete; otherwise note what it waits for.
 
-    `hasta`: a boundary earlier than the week's end, to close it early: what comes later counts in the next one as an
-    adjustment. Raises ValueError where `lunes` is no Monday or `hasta` lies outside of the week.
+    `hasta` is a boundary before the end of the week, to close it early: later sales count in the
+    next week, as adjustments. Returns whether the week is closed. Raises ValueError if `lunes` is
+    not a Monday or `hasta` lies outside of the week.
     """
-    semana = _semana(lunes, hasta)
+    semana = _week(lunes, hasta)
     if semana.cerrada:
         return True
-    espera = _que_espera(semana, ahora)
-    if espera:
-        Semana.objects.filter(pk=lunes).exclude(estado=Semana.Estado.CERRADA).update(espera=espera)
-        logger.info("Semana %s: %s", semana, espera)
+    # In this order: once no older event waits in the outbox, all that was accepted before the
+    # boundary lies below the ends of the topics.
+    waits_for = (
+        _an_earlier_week(semana)
+        or _its_boundary(semana, ahora)
+        or _unpublished_events(semana)
+        or _the_ends_of_its_topics(semana)
+        or _unapplied_messages(semana)
+    )
+    if waits_for:
+        Semana.objects.filter(pk=lunes).exclude(estado=Semana.Estado.CERRADA).update(espera=waits_for)
+        logger.info("week %s waits: %s", semana, waits_for)
         return False
     contabilizar(lunes, ahora=ahora)
     return True
 
 
-def _semana(lunes: date, hasta: datetime | None) -> Semana:
-    """The week's row, with its boundary moved to `hasta` if it is given; the offsets of another boundary are forgotten."""
+def _week(lunes: date, hasta: datetime | None) -> Semana:
+    """Return the week's row, with its boundary moved to `hasta` if given.
+
+    The stored ends of another boundary no longer apply and are dropped.
+    """
     if lunes.weekday():
-        raise ValueError(f"{lunes} is no Monday")
-    nueva = Semana.nueva(lunes)
-    if hasta is not None and not nueva.desde <= hasta <= nueva.hasta:
-        raise ValueError(f"{hasta} lies outside of the week {nueva}")
-    Semana.objects.bulk_create([nueva], ignore_conflicts=True)
+        raise ValueError(f"{lunes} is not a Monday")
+    semana = Semana.nueva(lunes)
+    if hasta is not None and not semana.desde <= hasta <= semana.hasta:
+        raise ValueError(f"{hasta} lies outside of the week {semana}")
+    Semana.objects.bulk_create([semana], ignore_conflicts=True)
     if hasta is not None:
-        _olvidar_fines(Semana.objects.filter(pk=lunes).exclude(hasta=hasta), hasta=hasta)
+        _drop_ends(Semana.objects.filter(pk=lunes).exclude(hasta=hasta), hasta=hasta)
     return Semana.objects.get(pk=lunes)
 
 
-def _que_espera(semana: Semana, ahora: datetime) -> str:
-    """What must happen before the week is complete, in words for staff; empty when it is. The order matters.
-
-    Once nothing older waits in the outbox, the topics' ends are stored: all that was accepted before lies below.
-    """
-    anterior = Semana.objects.exclude(estado=Semana.Estado.CERRADA).filter(lunes__lt=semana.lunes).first()
-    if anterior:
-        return f"Espera que se cierre la semana {anterior}."
-    completa = semana.hasta + MARGEN
-    if ahora < completa:
-        return f"Espera que pase el {timezone.localtime(completa):%d-%m-%Y a las %H:%M:%S}."
-    if semana.fines is None:
-        if por_publicar := outbox.older_than(completa, _topicos()):
-            return f"Espera que salgan a Kafka mensajes que se aceptaron antes del cierre: {_lista(por_publicar)}."
-        if error := _guardar_fines(semana):
-            return error
-    return _atraso(semana)
+def _drop_ends(weeks: QuerySet[Semana], **fields: datetime) -> None:
+    """Drop the stored ends of those weeks that are not closed; the next call stores them again."""
+    weeks.exclude(estado=Semana.Estado.CERRADA).update(fines=None, estado=Semana.Estado.ABIERTA, **fields)
 
 
-def _topicos() -> list[str]:
-    return [topic.name for topic in consumers[CONSUMIDOR].topics]
+# The steps of a closing. Each returns what the week waits for, in Spanish for staff, or nothing.
 
 
-def _lista(cuantos: dict[str, int]) -> str:
-    return ", ".join(f"{numero} de {donde}" for donde, numero in sorted(cuantos.items()))
+def _an_earlier_week(semana: Semana) -> str:
+    earlier = Semana.objects.exclude(estado=Semana.Estado.CERRADA).filter(lunes__lt=semana.lunes).first()
+    return f"Espera que se cierre la semana {earlier}." if earlier else ""
 
 
-def _guardar_fines(semana: Semana) -> str:
-    """Stores where each of the consumer's topics ends now; what stops it, in words, if Kafka does not answer."""
+def _its_boundary(semana: Semana, ahora: datetime) -> str:
+    if ahora >= semana.hasta + GRACE:
+        return ""
+    return f"Espera que pase el {timezone.localtime(semana.hasta + GRACE):%d-%m-%Y a las %H:%M:%S}."
+
+
+def _unpublished_events(semana: Semana) -> str:
+    """Wait for the outbox, unless that was done before the ends were stored."""
+    if semana.fines is not None:
+        return ""
+    waiting = outbox.older_than(semana.hasta + GRACE, progress.topic_names(CONTABILIDAD))
+    if not waiting:
+        return ""
+    return f"Espera que salgan a Kafka mensajes que se aceptaron antes del cierre: {_listed(waiting)}."
+
+
+def _the_ends_of_its_topics(semana: Semana) -> str:
+    """Store where each topic of the consumer ends now, unless that is stored already."""
+    if semana.fines is not None:
+        return ""
     try:
-        fines = {
-            topic: {"topico": progress.topic_uuid(topic), "fines": progress.end_offsets(topic)} for topic in _topicos()
-        }
-    except KafkaException as error:
-        return f"Espera a Kafka, que no dice dónde terminan los tópicos: {error.args[0].str()}."
+        ends = {topic: progress.topic_ends(topic) for topic in progress.topic_names(CONTABILIDAD)}
+    except KafkaUnavailable as error:
+        return f"Espera a Kafka, que no dice dónde terminan los tópicos: {error}."
+    fines = {topic: {"topico": end.topic_uuid, "fines": end.offsets} for topic, end in ends.items()}
     Semana.objects.filter(pk=semana.pk, fines__isnull=True).update(fines=fines, estado=Semana.Estado.CERRANDO)
     semana.refresh_from_db()
     return ""
 
 
-def _atraso(semana: Semana) -> str:
-    """What `contabilidad` has yet to enter of what the stored offsets name."""
-    faltan = {
-        f"{topic}[{particion}]": cuantos
-        for topic, stored in _por_alcanzar(semana).items()
-        for particion, cuantos in progress.behind(
-            CONSUMIDOR, topic, {int(p): fin for p, fin in stored["fines"].items()}, stored["topico"]
-        ).items()
+def _unapplied_messages(semana: Semana) -> str:
+    """Wait until the consumer has applied all messages below the stored ends.
+
+    The ends of a topic that was recreated since are dropped: nothing will ever reach them.
+    """
+    remaining = {
+        f"{topic}[{partition}]": messages
+        for topic, ends in _stored_ends(semana).items()
+        for partition, messages in progress.remaining(CONTABILIDAD, topic, ends).items()
     }
-    if not faltan:
+    if not remaining:
         return ""
-    if rehechos := _rehechos(semana):
-        _olvidar_fines(Semana.objects.filter(pk=semana.pk))
-        return f"Se mide de nuevo: se rehizo {', '.join(rehechos)}, y lo que se esperaba era del anterior."
-    return f"Espera que contabilidad registre {sum(faltan.values())} mensajes: {_lista(faltan)}. ¿Está corriendo?"
+    if recreated := _recreated_topics(semana):
+        _drop_ends(Semana.objects.filter(pk=semana.pk))
+        return f"Se mide de nuevo: se rehizo {', '.join(recreated)}, y lo que se esperaba era del anterior."
+    total = sum(remaining.values())
+    return f"Espera que contabilidad registre {total} mensajes: {_listed(remaining)}. ¿Está corriendo?"
 
 
-def _por_alcanzar(semana: Semana) -> dict[str, Any]:
-    """By topic, its broker's id (`topico`) and by partition the offset to reach (`fines`)."""
-    return semana.fines or {}
+def _stored_ends(semana: Semana) -> dict[str, TopicEnds]:
+    """Return the stored ends by topic; JSON has turned the partitions' numbers into texts."""
+    return {
+        topic: TopicEnds(stored["topico"], {int(partition): end for partition, end in stored["fines"].items()})
+        for topic, stored in (semana.fines or {}).items()
+    }
 
 
-def _rehechos(semana: Semana) -> list[str]:
-    """The topics that were deleted and made anew since their ends were stored; none while Kafka does not answer."""
+def _recreated_topics(semana: Semana) -> list[str]:
+    """Return the topics that were recreated since their ends were stored.
+
+    Empty while Kafka does not answer.
+    """
     try:
-        return [
-            topic for topic, stored in _por_alcanzar(semana).items() if progress.topic_uuid(topic) != stored["topico"]
-        ]
-    except KafkaException:
+        return [topic for topic, ends in _stored_ends(semana).items() if progress.topic_uuid(topic) != ends.topic_uuid]
+    except KafkaUnavailable:
         return []
 
 
-def _olvidar_fines(elegidas: QuerySet[Semana], **campos: Any) -> None:
-    """Of weeks that are not closed; they are stored anew by the next call."""
-    abiertas = elegidas.exclude(estado=Semana.Estado.CERRADA)
-    abiertas.update(fines=None, estado=Semana.Estado.ABIERTA, **campos)
+def _listed(counts: dict[str, int]) -> str:
+    return ", ".join(f"{count} de {name}" for name, count in sorted(counts.items()))
 
 
 def contabilizar(lunes: date, *, ahora: datetime) -> None:
-    """Writes the reports of a complete week and closes it, all or nothing. A closed week stays as it is.
+    """Write the reports of a complete week and close it, all or nothing.
 
-    FOR UPDATE waits for the sales that hold the week FOR SHARE; those after it find it closed and count in the next.
+    A closed week stays as it is.
+    FOR UPDATE waits for the transactions that hold the week FOR SHARE to enter sales; later ones
+    find it closed and count their sales in the next week.
     """
     with transaction.atomic():
         semana = Semana.objects.select_for_update().get(pk=lunes)
         if semana.cerrada:
             return
-        escritos = reports.escribir(semana)
+        written = reports.escribir(semana)
         semana.estado, semana.cerrada_en, semana.espera = Semana.Estado.CERRADA, ahora, ""
-        semana.advertencia = _advertencia()
+        semana.advertencia = _warning()
         semana.save()
-    logger.info("Semana %s cerrada con %d reportes", semana, escritos)
+    logger.info("week %s closed with %d reports", semana, written)
 
 
-def _advertencia() -> str:
-    """Messages that could not be entered do not hold the week up; they are named."""
-    abiertos = DeadLetter.objects.filter(consumer=CONSUMIDOR, state=DeadLetter.State.OPEN).count()
-    return f"Al cerrar había {abiertos} mensajes que contabilidad no pudo registrar." if abiertos else ""
+def _warning() -> str:
+    """Return a text that counts the consumer's open dead letters: they do not delay a closing."""
+    count = DeadLetter.objects.filter(consumer=CONTABILIDAD, state=DeadLetter.State.OPEN).count()
+    return f"Al cerrar había {count} mensajes que contabilidad no pudo registrar." if count else ""
+
+
+def retener_correos(*, ahora: datetime) -> int:
+    """After a restored backup, hold the e-mails of the weeks that are due; return how many weeks.
+
+    These weeks may have closed, and their e-mails been sent, since the backup was made. Staff
+    decide which e-mails to send again.
+    """
+    return Semana.objects.filter(pk__in=semanas_vencidas(ahora=ahora)).update(correos_retenidos=True)

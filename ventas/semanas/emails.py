@@ -1,17 +1,20 @@
-"""The weekly e-mail, `Tu semana en MAMOCHI`: what it says is in `templates/ventas/`, as text and as HTML."""
+"""The weekly e-mail `Tu semana en MAMOCHI`. Its text and HTML are in `templates/ventas/`."""
 
+from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
-from email.utils import parseaddr
 from typing import Any, Final
+from uuid import UUID
 
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
-from django.template.loader import render_to_string
 from django.urls import reverse
 
-from ventas.models import Cuenta, ReporteSemanal
-from ventas.semanas import calendario
+from gremio import mail
+from ventas import calendario
+from ventas.models import Cuenta, Producto, ReporteSemanal
+from ventas.semanas import reports
 from ventas.semanas.reports import Resumen
 
 ASUNTO: Final = "Tu semana en MAMOCHI"
@@ -20,39 +23,79 @@ DIAS: Final = ("Lunes", "Martes", "Miércoles", "Jueves", "Viernes", "Sábado", 
 
 @dataclass(frozen=True)
 class Carta:
-    """What a mail is made of. `resumen`: the report's days and products; `anterior`: the report of the week before."""
+    """The data of one e-mail.
+
+    `resumen` has the days and products of the report; `anterior` is the maestro's report of the
+    week before, if there is one; `nombres` are the names of the products by code.
+    """
 
     reporte: ReporteSemanal
     resumen: Resumen
     cuenta: Cuenta
     anterior: ReporteSemanal | None
-    nombres: dict[str, str]  # of products, by code
+    nombres: dict[str, str]
+
+
+def cartas(reportes: Sequence[ReporteSemanal]) -> list[Carta]:
+    """Return the data of these reports' e-mails: three queries, and one more per week."""
+    if not reportes:
+        return []
+    cuentas = Cuenta.objects.in_bulk([reporte.maestro_id for reporte in reportes])
+    nombres = dict(Producto.objects.values_list("codigo", "nombre"))
+    previous, resumenes = _previous_reports(reportes), _resumenes(reportes)
+    return [
+        Carta(
+            reporte=reporte,
+            resumen=resumenes[reporte.semana_id, reporte.maestro_id],
+            cuenta=cuentas[reporte.maestro_id],
+            anterior=previous.get((reporte.semana_id - calendario.SEMANA, reporte.maestro_id)),
+            nombres=nombres,
+        )
+        for reporte in reportes
+    ]
+
+
+def _previous_reports(reportes: Sequence[ReporteSemanal]) -> dict[tuple[date, UUID], ReporteSemanal]:
+    """Return the reports of the weeks before, by week and maestro."""
+    found = ReporteSemanal.objects.filter(
+        semana_id__in={reporte.semana_id - calendario.SEMANA for reporte in reportes},
+        maestro_id__in=[reporte.maestro_id for reporte in reportes],
+    )
+    return {(reporte.semana_id, reporte.maestro_id): reporte for reporte in found}
+
+
+def _resumenes(reportes: Sequence[ReporteSemanal]) -> dict[tuple[date, UUID], Resumen]:
+    """Return the summaries by week and maestro. One query per week."""
+    of_week: dict[date, list[UUID]] = defaultdict(list)
+    for reporte in reportes:
+        of_week[reporte.semana_id].append(reporte.maestro_id)
+    return {
+        (lunes, maestro): resumen
+        for lunes, maestros in of_week.items()
+        for maestro, resumen in reports.resumenes(lunes, maestros).items()
+    }
 
 
 def componer(carta: Carta) -> EmailMultiAlternatives:
-    """The mail, ready to send; short where nothing was sold."""
-    plantilla = "semana" if carta.resumen.por_producto else "semana_sin_ventas"
-    contexto = _contexto(carta)
-    mail = EmailMultiAlternatives(
+    """Return the e-mail, ready to send; a short one if nothing was sold."""
+    template = "semana" if carta.resumen.por_producto else "semana_sin_ventas"
+    return mail.message(
         ASUNTO,
-        render_to_string(f"ventas/{plantilla}.txt", contexto),
-        to=[carta.cuenta.email],
-        headers={"Message-ID": message_id(carta.reporte), "Auto-Submitted": "auto-generated"},
+        f"ventas/{template}",
+        _context(carta),
+        to=carta.cuenta.email,
+        message_id=message_id(carta.reporte),
     )
-    mail.attach_alternative(render_to_string(f"ventas/{plantilla}.html", contexto), "text/html")
-    return mail
 
 
 def message_id(reporte: ReporteSemanal) -> str:
-    """Always the same for a report, so that a mailbox shows a repeated mail once."""
-    domain = parseaddr(settings.DEFAULT_FROM_EMAIL)[1].rpartition("@")[2]
-    return f"<semana.{calendario.codigo(reporte.semana_id)}.{reporte.maestro_id}@{domain}>"
+    """Return the Message-ID: the same each time, so that a mailbox shows a repeated e-mail once."""
+    return mail.message_id("semana", calendario.codigo(reporte.semana_id), reporte.maestro_id)
 
 
-def _contexto(carta: Carta) -> dict[str, Any]:
+def _context(carta: Carta) -> dict[str, Any]:
     reporte, lunes = carta.reporte, carta.reporte.semana_id
-    codigo = calendario.codigo(lunes)
-    dias = _dias(carta.resumen)
+    dias = _days(carta.resumen)
     return {
         "nombre": carta.cuenta.nombre.partition(" ")[0],
         "reporte": reporte,
@@ -60,37 +103,43 @@ def _contexto(carta: Carta) -> dict[str, Any]:
         "domingo": calendario.dias(lunes)[-1],
         "dias": dias,
         "mejor": max((dia for dia in dias if dia["ventas"]), key=lambda dia: int(dia["ganancias"]), default=None),
-        "productos": _productos(carta),
-        "comparacion": _comparacion(reporte, carta.anterior),
+        "productos": _products(carta),
+        "comparacion": _comparison(reporte, carta.anterior),
         "tardias": carta.resumen.tardias,
         "anuladas": carta.resumen.anuladas,
-        "resumen": f"{settings.SITE_URL}{reverse('ventas:venta-resumen')}?semana={codigo}",
+        "resumen": f"{settings.SITE_URL}{reverse('ventas:venta-resumen')}?semana={calendario.codigo(lunes)}",
     }
 
 
-def _dias(resumen: Resumen) -> list[dict[str, Any]]:
-    """Each day with the share, in percent, of the best day's earnings: the length of its bar."""
-    maximo = max(dia["ganancias"] for dia in resumen.por_dia)
+def _days(resumen: Resumen) -> list[dict[str, Any]]:
+    """Return each day with its bar's length (`ancho`): percent of the best day's earnings."""
+    maximum = max(dia["ganancias"] for dia in resumen.por_dia)
     return [
         {
-            "nombre": DIAS[indice],
+            "nombre": DIAS[index],
             "fecha": date.fromisoformat(dia["dia"]),
             "ventas": dia["cantidad_ventas"],
             "ganancias": dia["ganancias"],
-            "ancho": max(2, round(100 * dia["ganancias"] / maximo)) if dia["ganancias"] > 0 else 0,
+            "ancho": max(2, round(100 * dia["ganancias"] / maximum)) if dia["ganancias"] > 0 else 0,
         }
-        for indice, dia in enumerate(resumen.por_dia)
+        for index, dia in enumerate(resumen.por_dia)
     ]
 
 
-def _productos(carta: Carta) -> list[tuple[str, int]]:
-    """Units by product's name, most sold first, without those whose adjustments cancel out."""
+def _products(carta: Carta) -> list[tuple[str, int]]:
+    """Return the units by product name, most sold first.
+
+    A product whose adjustments cancel out is left out.
+    """
     unidades = sorted(carta.resumen.por_producto.items(), key=lambda par: -par[1])
     return [(carta.nombres.get(codigo, codigo), cuantas) for codigo, cuantas in unidades if cuantas]
 
 
-def _comparacion(reporte: ReporteSemanal, anterior: ReporteSemanal | None) -> dict[str, int | None] | None:
-    """How far the earnings are from the week before's: CLP, and percent where that week earned something."""
+def _comparison(reporte: ReporteSemanal, anterior: ReporteSemanal | None) -> dict[str, int | None] | None:
+    """Return the change of the earnings since the week before; None without a report of that week.
+
+    In CLP (`diferencia`, and `distancia` without sign), and in percent if that week had earnings.
+    """
     if anterior is None:
         return None
     diferencia = reporte.ganancias - anterior.ganancias

@@ -1,28 +1,23 @@
-"""Sending the weekly e-mails, one sender at a time: each report is held by a row lock while its mail is on its way, then marked.
+"""Sending the weekly e-mails, by one process at a time.
 
-A worker that is killed lets go of its row with its connection: another sends that mail. Only a kill between SMTP's 250 and
-our commit repeats one, under the same Message-ID. What SMTP refuses for now is tried again later; the rows say what it said.
-Only a refusal counts as an attempt: a server that is down delays mails for as long as it is, and drops none.
+A row lock holds the report while its e-mail is on the way; the same transaction then marks it. If a
+worker is killed, its connection and the lock end, and another worker sends that e-mail. Only a kill
+between SMTP's 250 and our commit repeats an e-mail, under the same Message-ID.
+
+An e-mail refused for now is tried again later; the row stores the server's answer. Only a refusal
+counts as an attempt: a server that is down delays e-mails and drops none, however long it is down.
 """
 
 import logging
-import random
+import secrets
 import time
-from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 from enum import Enum, auto
-from smtplib import (
-    SMTPDataError,
-    SMTPException,
-    SMTPRecipientsRefused,
-    SMTPResponseException,
-    SMTPServerDisconnected,
-)
+from smtplib import SMTPDataError, SMTPException, SMTPRecipientsRefused, SMTPServerDisconnected
 from typing import Final
-from uuid import UUID
 
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives, get_connection
@@ -31,227 +26,177 @@ from django.db import connection, transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 
-from ventas.models import Cuenta, Producto, ReporteSemanal
-from ventas.semanas import calendario, emails, reports
-from ventas.semanas.reports import Resumen
+from gremio import mail
+from ventas.models import Cuenta, ReporteSemanal
+from ventas.semanas import emails
+from ventas.semanas.emails import Carta
 
 logger = logging.getLogger(__name__)
 
-TANDA: Final = 100  # mails over one SMTP connection
-MAX_INTENTOS: Final = 12  # refusals "for now" of one mail: about eight hours
-PRIMERA_ESPERA: Final = timedelta(seconds=30)
-MAYOR_ESPERA: Final = timedelta(hours=2)
-ESPERA_SIN_SERVIDOR: Final = timedelta(minutes=8)  # of the mail that found it down; the next ones are tried meanwhile
-TURNO: Final = 20.0  # seconds, after which the worker is left to other tasks: a token must not wait for a guild's mails
-SE_DESPIDE: Final = 421  # SMTP: the server closes this connection
-UN_REMITENTE: Final = 0x636F7272  # "corr": the advisory lock of who sends
+EstadoCorreo = ReporteSemanal.EstadoCorreo
+_jitter: Final = secrets.SystemRandom()
+
+BATCH: Final = 100  # e-mails over one SMTP connection
+TURN_SECONDS: Final = 20.0  # afterwards the worker is free for other tasks: new tokens must not wait long
+MAX_REFUSALS: Final = 12  # refusals "for now" of one e-mail: about eight hours
+FIRST_RETRY: Final = timedelta(seconds=30)
+LONGEST_RETRY: Final = timedelta(hours=2)
+RETRY_WITHOUT_SERVER: Final = timedelta(minutes=8)  # for the e-mail that found it down; others are tried earlier
+CLOSING_CONNECTION: Final = 421  # SMTP: the server closes this connection
+SENDER_LOCK: Final = 0x636F7272  # "corr": the advisory lock of the process that sends
 
 
-class Desenlace(Enum):
-    """What became of one mail."""
+class Outcome(Enum):
+    """What happened to one e-mail."""
 
-    ENVIADO = auto()
-    DE_OTRO = auto()  # another worker has it, or had it
-    RECHAZADO = auto()  # the server answered, and does not take this one
-    SIN_SERVIDOR = auto()  # the server does not answer: the others would fare no better
+    SENT = auto()
+    TAKEN = auto()  # another worker is sending it, or has sent it
+    REFUSED = auto()  # the server answered, but does not accept this e-mail
+    NO_SERVER = auto()  # the server does not answer, so the other e-mails would fail too
 
 
 @dataclass(frozen=True)
-class Barrido:
-    """How many mails went out, and whether the turn ended before the mails did."""
+class Sweep:
+    """How many e-mails were sent, and whether the turn ended before all due e-mails were sent."""
 
-    enviados: int
-    siguen: bool = False
+    sent: int
+    unfinished: bool = False
 
 
-def enviar_pendientes(turno: float = TURNO) -> Barrido:
-    """Sends the mails that are due, for `turno` seconds. Stops where the server does not answer; nothing if another sends."""
-    with _solo_uno() as solo:
-        return _barrer(time.monotonic() + turno) if solo else Barrido(0)
+def enviar_pendientes(turn_seconds: float = TURN_SECONDS) -> Sweep:
+    """Send the e-mails that are due, for `turn_seconds`.
+
+    Stops if the server does not answer. Sends nothing while another process is sending.
+    """
+    with _sender_lock() as acquired:
+        return _send_due(until=time.monotonic() + turn_seconds) if acquired else Sweep(0)
 
 
 @contextmanager
-def _solo_uno() -> Iterator[bool]:
-    """Whether nobody else is sending, in any process; PostgreSQL lets go of it with the connection of who dies."""
+def _sender_lock() -> Iterator[bool]:
+    """Try to take the lock of the process that sends; the value tells whether it was free.
+
+    PostgreSQL releases the lock when the connection ends, also that of a killed process.
+    """
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s)", [UN_REMITENTE])
-        [solo] = cursor.fetchone()
+        cursor.execute("SELECT pg_try_advisory_lock(%s)", [SENDER_LOCK])
+        [acquired] = cursor.fetchone()
         try:
-            yield solo
+            yield acquired
         finally:
-            if solo:
-                cursor.execute("SELECT pg_advisory_unlock(%s)", [UN_REMITENTE])
+            if acquired:
+                cursor.execute("SELECT pg_advisory_unlock(%s)", [SENDER_LOCK])
 
 
-def _barrer(hasta: float) -> Barrido:
-    enviados = 0
-    while cartas := _cartas(ahora=timezone.now()):
-        desenlaces = _enviar_tanda(cartas, hasta)
-        enviados += desenlaces.count(Desenlace.ENVIADO)
-        if Desenlace.SIN_SERVIDOR in desenlaces or set(desenlaces) == {Desenlace.DE_OTRO}:
+def _send_due(until: float) -> Sweep:
+    """Send batch after batch until nothing is due, the server fails, or the turn ends."""
+    sent = 0
+    while reportes := list(pendientes(ahora=timezone.now()).order_by("id")[:BATCH]):
+        outcomes = _send_batch(emails.cartas(reportes), until)
+        sent += outcomes.count(Outcome.SENT)
+        if Outcome.NO_SERVER in outcomes or set(outcomes) == {Outcome.TAKEN}:
             break
-        if time.monotonic() > hasta:
-            return Barrido(enviados, siguen=True)
-    return Barrido(enviados)
+        if time.monotonic() > until:
+            return Sweep(sent, unfinished=True)
+    return Sweep(sent)
 
 
 def pendientes(*, ahora: datetime) -> QuerySet[ReporteSemanal]:
-    """The reports whose mail is due: never tried or to be tried again, of maestros whose address is known."""
+    """Return the reports whose e-mail is due now, of maestros whose address is known."""
     cuenta = Cuenta.objects.filter(maestro_id=OuterRef("maestro_id"))
-    debidos = ReporteSemanal.objects.filter(Q(proximo_intento=None) | Q(proximo_intento__lte=ahora), Exists(cuenta))
-    return debidos.filter(envio=ReporteSemanal.Envio.PENDIENTE)
+    due = Q(proximo_intento=None) | Q(proximo_intento__lte=ahora)
+    return ReporteSemanal.objects.filter(due, Exists(cuenta), envio=EstadoCorreo.PENDIENTE)
+
+
+def _send_batch(cartas: Sequence[Carta], until: float) -> list[Outcome]:
+    """Send over one connection, at CORREOS_POR_SEGUNDO, until the server fails or the turn ends."""
+    outcomes: list[Outcome] = []
+    server = get_connection()
+    try:
+        for carta in cartas:
+            outcomes.append(_send(server, carta))
+            if outcomes[-1] is Outcome.NO_SERVER or time.monotonic() > until:
+                break
+            if outcomes[-1] is Outcome.SENT and settings.CORREOS_POR_SEGUNDO:
+                time.sleep(1 / settings.CORREOS_POR_SEGUNDO)
+    finally:
+        server.close()
+    return outcomes
+
+
+def _send(server: BaseEmailBackend, carta: Carta) -> Outcome:
+    """Lock the row, send the e-mail, mark the row: one transaction per e-mail."""
+    with transaction.atomic():
+        reporte = _claim(carta.reporte)
+        if reporte is None:
+            return Outcome.TAKEN
+        try:
+            _deliver(server, emails.componer(carta))
+        except mail.DELIVERY_ERRORS as error:
+            return _note_failure(reporte, error)
+        reporte.envio, reporte.enviado_en = EstadoCorreo.ENVIADO, timezone.now()
+        reporte.intentos, reporte.respuesta = reporte.intentos + 1, ""
+        reporte.save()
+        return Outcome.SENT
+
+
+def _claim(seen: ReporteSemanal) -> ReporteSemanal | None:
+    """Return the row, locked, if its e-mail is still due as read and no other worker holds it."""
+    rows = ReporteSemanal.objects.select_for_update(skip_locked=True)
+    return rows.filter(pk=seen.pk, envio=EstadoCorreo.PENDIENTE, proximo_intento=seen.proximo_intento).first()
+
+
+def _deliver(server: BaseEmailBackend, message: EmailMultiAlternatives) -> None:
+    """Send over the open connection; if the server closes a used one, once more over a new one."""
+    was_open = server.open() is False
+    try:
+        server.send_messages([message])
+    except (SMTPException, ConnectionError) as error:
+        if not (was_open and _connection_failed(error)):
+            raise
+        server.close()
+        server.open()
+        server.send_messages([message])
+
+
+def _connection_failed(error: Exception) -> bool:
+    """Return whether the connection ended, or the server closes it (421).
+
+    The e-mail is not to blame for that.
+    """
+    return isinstance(error, SMTPServerDisconnected | ConnectionError) or CLOSING_CONNECTION in mail.codes(error)
+
+
+def _note_failure(reporte: ReporteSemanal, error: Exception) -> Outcome:
+    """Store the server's answer; a refusal that is final or the last ends the attempts."""
+    refused = _email_is_refused(error)
+    reporte.respuesta = mail.answer(error)
+    if refused:
+        reporte.intentos += 1
+        final = mail.recipient_is_refused_for_good(error) or mail.content_is_refused_for_good(error)
+        if final or reporte.intentos >= MAX_REFUSALS:
+            reporte.envio = EstadoCorreo.FALLIDO
+    reporte.proximo_intento = timezone.now() + (_backoff(reporte.intentos) if refused else RETRY_WITHOUT_SERVER)
+    reporte.save()
+    logger.warning("report %d not sent after %d refusals: %s", reporte.pk, reporte.intentos, type(error).__name__)
+    return Outcome.REFUSED if refused else Outcome.NO_SERVER
+
+
+def _email_is_refused(error: Exception) -> bool:
+    """Return whether only this e-mail is refused; otherwise the other e-mails would fail too."""
+    of_email = isinstance(error, SMTPRecipientsRefused | SMTPDataError | ValueError)
+    return of_email and CLOSING_CONNECTION not in mail.codes(error)
+
+
+def _backoff(refusals: int) -> timedelta:
+    """Return a wait that doubles with each refusal, with 20 % jitter."""
+    exact: timedelta = FIRST_RETRY * 2 ** (refusals - 1)
+    return min(LONGEST_RETRY, exact) * _jitter.uniform(0.8, 1.2)
 
 
 def reenviar(reportes: QuerySet[ReporteSemanal]) -> int:
-    """Owes the mails of these reports anew, sent ones too, under the same Message-ID. Returns how many."""
-    return reportes.update(envio=ReporteSemanal.Envio.PENDIENTE, intentos=0, proximo_intento=None, respuesta="")
+    """Make the e-mails of these reports due again, sent ones too; return how many.
 
-
-def _cartas(*, ahora: datetime) -> list[emails.Carta]:
-    """The next mails that are due with all that they say: five queries, however many of a week."""
-    reportes = list(pendientes(ahora=ahora).order_by("id")[:TANDA])
-    cuentas = Cuenta.objects.in_bulk([reporte.maestro_id for reporte in reportes])
-    anteriores = _anteriores(reportes)
-    nombres = dict(Producto.objects.values_list("codigo", "nombre")) if reportes else {}
-    resumenes = _resumenes(reportes)
-    return [
-        emails.Carta(
-            reporte=reporte,
-            resumen=resumenes[reporte.semana_id, reporte.maestro_id],
-            cuenta=cuentas[reporte.maestro_id],
-            anterior=anteriores.get((reporte.semana_id, reporte.maestro_id)),
-            nombres=nombres,
-        )
-        for reporte in reportes
-    ]
-
-
-def _resumenes(reportes: list[ReporteSemanal]) -> dict[tuple[date, UUID], Resumen]:
-    """By week and maestro, the days and products; one query a week."""
-    por_semana: dict[date, list[UUID]] = defaultdict(list)
-    for reporte in reportes:
-        por_semana[reporte.semana_id].append(reporte.maestro_id)
-    return {
-        (lunes, maestro): resumen
-        for lunes, maestros in por_semana.items()
-        for maestro, resumen in reports.resumenes(lunes, maestros).items()
-    }
-
-
-def _anteriores(reportes: list[ReporteSemanal]) -> dict[tuple[date, UUID], ReporteSemanal]:
-    """By week and maestro, the report of the week before."""
-    lunes = {reporte.semana_id - calendario.SEMANA for reporte in reportes}
-    maestros = [reporte.maestro_id for reporte in reportes]
-    anteriores = ReporteSemanal.objects.filter(semana_id__in=lunes, maestro_id__in=maestros)
-    return {(anterior.semana_id + calendario.SEMANA, anterior.maestro_id): anterior for anterior in anteriores}
-
-
-def _enviar_tanda(cartas: list[emails.Carta], hasta: float) -> list[Desenlace]:
-    """Sends over one connection, at CORREOS_POR_SEGUNDO, until the server stops answering or the turn ends."""
-    desenlaces: list[Desenlace] = []
-    conexion = get_connection()
-    try:
-        for carta in cartas:
-            desenlaces.append(_enviar(conexion, carta))
-            if desenlaces[-1] is Desenlace.SIN_SERVIDOR or time.monotonic() > hasta:
-                break
-            if desenlaces[-1] is Desenlace.ENVIADO and settings.CORREOS_POR_SEGUNDO:
-                time.sleep(1 / settings.CORREOS_POR_SEGUNDO)
-    finally:
-        conexion.close()
-    return desenlaces
-
-
-def _enviar(conexion: BaseEmailBackend, carta: emails.Carta) -> Desenlace:
-    """Holds the row, sends, marks the row: one transaction a mail."""
-    with transaction.atomic():
-        reporte = _tomar(carta.reporte)
-        if reporte is None:
-            return Desenlace.DE_OTRO
-        try:
-            _entregar(conexion, emails.componer(carta))
-        except (SMTPException, OSError, ValueError) as error:  # ValueError: an address that no header can hold
-            return _anotar(reporte, error)
-        reporte.envio, reporte.enviado_en = ReporteSemanal.Envio.ENVIADO, timezone.now()
-        reporte.intentos, reporte.respuesta = reporte.intentos + 1, ""
-        reporte.save()
-        return Desenlace.ENVIADO
-
-
-def _entregar(conexion: BaseEmailBackend, mail: EmailMultiAlternatives) -> None:
-    """Over the connection that is open; over a new one, once, where the server has had enough of that one."""
-    usada = conexion.open() is False
-    try:
-        conexion.send_messages([mail])
-    except (SMTPException, ConnectionError) as error:
-        if not (usada and _se_corto(error)):
-            raise
-        conexion.close()
-        conexion.open()
-        conexion.send_messages([mail])
-
-
-def _tomar(visto: ReporteSemanal) -> ReporteSemanal | None:
-    """The row, locked, if its mail is still owed as it was seen and nobody else is at it."""
-    debidos = ReporteSemanal.objects.select_for_update(skip_locked=True)
-    return debidos.filter(
-        pk=visto.pk, envio=ReporteSemanal.Envio.PENDIENTE, proximo_intento=visto.proximo_intento
-    ).first()
-
-
-def _anotar(reporte: ReporteSemanal, error: Exception) -> Desenlace:
-    """Writes down what the server said. A refusal counts: it is for good, or tried again later, or was one too many."""
-    reporte.respuesta = respuesta_de(error)
-    rechazado = _es_del_mensaje(error)
-    if rechazado:
-        reporte.intentos += 1
-        if _es_definitivo(error) or reporte.intentos >= MAX_INTENTOS:
-            reporte.envio = ReporteSemanal.Envio.FALLIDO
-    reporte.proximo_intento = timezone.now() + (_espera(reporte.intentos) if rechazado else ESPERA_SIN_SERVIDOR)
-    reporte.save()
-    logger.warning("report %d not sent after %d refusals: %s", reporte.pk, reporte.intentos, type(error).__name__)
-    return Desenlace.RECHAZADO if rechazado else Desenlace.SIN_SERVIDOR
-
-
-def _espera(intentos: int) -> timedelta:
-    """Twice as long each time, with jitter."""
-    exacta: timedelta = PRIMERA_ESPERA * 2 ** (intentos - 1)
-    return min(MAYOR_ESPERA, exacta) * random.uniform(0.8, 1.2)  # noqa: S311 - jitter
-
-
-def _se_corto(error: Exception) -> bool:
-    """Whether the connection is what failed, or the server closes it (421): nothing is wrong with the mail."""
-    return isinstance(error, SMTPServerDisconnected | ConnectionError) or SE_DESPIDE in _codigos(error)
-
-
-def _es_del_mensaje(error: Exception) -> bool:
-    """Whether this mail is what was refused; else the others would fare no better."""
-    del_mensaje = isinstance(error, SMTPRecipientsRefused | SMTPDataError | ValueError)
-    return del_mensaje and SE_DESPIDE not in _codigos(error)
-
-
-def _codigos(error: Exception) -> set[int]:
-    if isinstance(error, SMTPRecipientsRefused):
-        return {codigo for codigo, _ in error.recipients.values()}
-    return {error.smtp_code} if isinstance(error, SMTPResponseException) else set()
-
-
-def _es_definitivo(error: Exception) -> bool:
-    """SMTP's 5xx for the mailbox or for the message, and a mail that cannot be written at all; all else may pass."""
-    if isinstance(error, SMTPRecipientsRefused):
-        return all(codigo >= 500 for codigo in _codigos(error))
-    return isinstance(error, ValueError) or (isinstance(error, SMTPDataError) and error.smtp_code >= 500)
-
-
-def respuesta_de(error: Exception) -> str:
-    """What the server answered (`550 5.1.1 no such user`), or what went wrong on the way. For staff; never logged."""
-    if isinstance(error, SMTPRecipientsRefused):
-        return "; ".join(_texto(codigo, texto) for codigo, texto in error.recipients.values())
-    if isinstance(error, SMTPResponseException):
-        return _texto(error.smtp_code, error.smtp_error)
-    return f"{type(error).__name__}: {error}".replace("\x00", "")[:1_000]
-
-
-def _texto(codigo: int, texto: bytes | str) -> str:
-    legible = texto.decode(errors="replace") if isinstance(texto, bytes) else texto
-    return f"{codigo} {legible}".replace("\x00", "")[:1_000]
+    They keep their Message-IDs.
+    """
+    return reportes.update(envio=EstadoCorreo.PENDIENTE, intentos=0, proximo_intento=None, respuesta="")

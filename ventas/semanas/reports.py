@@ -1,11 +1,12 @@
-"""Every sum of the accounts is made from the ledger: a week's reports, a maestro's summary, what the e-mail says.
+"""All sums of the accounts: a maestro's summary, a week's reports, the content of the e-mail.
 
-An entry is a sale in the week that counts it (+1), or a void in the week that takes it back (-1). Where both are the same
-week nothing is entered. Entries whose day lies outside the week are its adjustments. Once a week is closed its entries
-never change, so its summary always says what its reports say.
+Every sum is computed from the entries in the ledger. An entry is a sale in the week that counts
+it (+1), or a void in the week that subtracts it (-1). If both weeks are the same, there is no
+entry. EntrySums whose day lies outside of the week are the week's adjustments. The entries of a
+closed week never change, so its summary is always equal to its reports.
 """
 
-import json
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
@@ -14,8 +15,9 @@ from uuid import UUID
 
 from django.db import connection
 
+from gremio.transactions import transaction_required
+from ventas import calendario
 from ventas.models import ReporteSemanal, Semana
-from ventas.semanas import calendario
 
 
 class Dia(TypedDict):
@@ -30,9 +32,10 @@ class Dia(TypedDict):
 
 @dataclass(frozen=True, kw_only=True)
 class Resumen:
-    """A week's accounts, of one maestro or of all; totals include the adjustments. Money in whole CLP.
+    """The accounts of a week, of one maestro or of all. Totals include the adjustments.
 
-    `tardias`, `anuladas`: the sales that came late and the voids that the adjustments are made of; they may cancel out.
+    Money is in whole CLP. `tardias` and `anuladas` count the late sales and the voids among the
+    adjustments: `ajuste_ventas` is their difference.
     """
 
     cantidad_ventas: int
@@ -46,147 +49,201 @@ class Resumen:
     tardias: int
     anuladas: int
     por_dia: list[Dia]
-    por_producto: dict[str, int]
+    por_producto: dict[str, int]  # units by product code, adjustments included
 
 
+TOTALES: Final = tuple(Resumen.__dataclass_fields__)[:8]  # the fields that a report stores
 RETENIDO: Final = "Retenido: se restauró un respaldo, puede haberse enviado antes. Reenvíalo si hace falta."
-TOTALES: Final = tuple(Resumen.__dataclass_fields__)[:8]  # what a report keeps
-CIFRAS: Final = tuple(Resumen.__dataclass_fields__)[:10]
-SUMADOS: Final = ("ventas", "unidades", "ingresos", "ganancias")
-_SUMAS: Final = """
-    {signo}count(*) AS ventas,
-    {signo}sum(cantidad) AS unidades,
-    {signo}sum(cantidad::bigint * precio_unitario)::bigint AS ingresos,
-    {signo}sum(cantidad::bigint * (precio_unitario - costo_unitario))::bigint AS ganancias"""
-
-_ES_AJUSTE: Final = "dia NOT BETWEEN %(lunes)s::date AND %(lunes)s::date + 6"
-
-# The entries of a week, summed by `{grupo}`; `{filtro}` narrows them to some maestros.
-_ASIENTOS: Final = f"""
-    SELECT {{grupo}}, {_SUMAS.format(signo="")}
-    FROM ventas_venta
-    WHERE semana_contable = %(lunes)s AND semana_anulacion IS DISTINCT FROM %(lunes)s {{filtro}}
-    GROUP BY {{grupo}}
-    UNION ALL
-    SELECT {{grupo}}, {_SUMAS.format(signo="-")}
-    FROM ventas_venta
-    WHERE semana_anulacion = %(lunes)s AND semana_contable <> %(lunes)s {{filtro}}
-    GROUP BY {{grupo}}
-"""  # noqa: S608 - made of constants  # nosec B608
-
-_TOTALES: Final = f"""
-    sum(ventas) AS cantidad_ventas, sum(unidades) AS unidades, sum(ingresos) AS ingresos, sum(ganancias) AS ganancias,
-    {", ".join(f"coalesce(sum({campo}) FILTER (WHERE ajuste), 0) AS ajuste_{campo}" for campo in SUMADOS)}"""
-
-_DIA: Final = """jsonb_build_object(
-    'dia', %(lunes)s::date + {n},
-    'cantidad_ventas', coalesce(sum(ventas) FILTER (WHERE dia = %(lunes)s::date + {n}), 0),
-    'unidades', coalesce(sum(unidades) FILTER (WHERE dia = %(lunes)s::date + {n}), 0),
-    'ingresos', coalesce(sum(ingresos) FILTER (WHERE dia = %(lunes)s::date + {n}), 0),
-    'ganancias', coalesce(sum(ganancias) FILTER (WHERE dia = %(lunes)s::date + {n}), 0))"""
-
-_RESUMIR: Final = f"""
-WITH asientos AS (
-    SELECT {{de_quien}} AS de_quien, dia, producto, {_ES_AJUSTE} AS ajuste, ventas, unidades, ingresos, ganancias
-    FROM ({_ASIENTOS.format(grupo="{grupo}", filtro="{filtro}")}) AS por_maestro
-),
-productos AS (
-    SELECT de_quien, jsonb_object_agg(producto, unidades) AS por_producto
-    FROM (SELECT de_quien, producto, sum(unidades) AS unidades FROM asientos GROUP BY 1, 2) AS por_codigo
-    GROUP BY 1
-),
-totales AS (
-    SELECT de_quien, {_TOTALES},
-        coalesce(sum(ventas) FILTER (WHERE ajuste AND ventas > 0), 0) AS tardias,
-        coalesce(-sum(ventas) FILTER (WHERE ajuste AND ventas < 0), 0) AS anuladas,
-        jsonb_build_array({", ".join(_DIA.format(n=n) for n in range(7))}) AS por_dia
-    FROM asientos GROUP BY 1
-)
-SELECT totales.de_quien, {", ".join(CIFRAS)}, por_dia, por_producto
-FROM totales JOIN productos ON productos.de_quien IS NOT DISTINCT FROM totales.de_quien
-"""  # noqa: S608 - made of constants  # nosec B608
-
-_DE_TODOS: Final = _RESUMIR.format(de_quien="NULL::uuid", grupo="dia, producto", filtro="")
-_DE_MAESTROS: Final = _RESUMIR.format(
-    de_quien="maestro_id", grupo="maestro_id, dia, producto", filtro="AND maestro_id = ANY(%(maestros)s)"
-)
-
-# Without days and products, which are read when the e-mail is made: that is three times as fast over a million sales.
-_ESCRIBIR: Final = f"""
-WITH totales AS (
-    SELECT maestro_id, {_TOTALES}
-    FROM ({_ASIENTOS.format(grupo=f"maestro_id, {_ES_AJUSTE}", filtro="")}) AS asientos (maestro_id, ajuste, {", ".join(SUMADOS)})
-    GROUP BY 1
-)
-INSERT INTO ventas_reportesemanal (semana_id, maestro_id, envio, intentos, respuesta, {", ".join(TOTALES)})
-SELECT %(lunes)s, maestro_id, %(envio)s, 0, %(respuesta)s, {", ".join(f"coalesce({campo}, 0)" for campo in TOTALES)}
-FROM totales FULL JOIN (SELECT maestro_id FROM ventas_cuenta WHERE abierta_en < %(fin)s) AS cuenta USING (maestro_id)
-ORDER BY 2
-ON CONFLICT (semana_id, maestro_id) DO NOTHING
-"""  # noqa: S608 - made of constants  # nosec B608
-
-_MEMORIA: Final = "SET LOCAL work_mem = '64MB'"  # ten thousand maestros are hashed in memory
 
 
-def vacio(lunes: date) -> Resumen:
-    """The accounts of a week in which nothing was sold."""
-    por_dia = [
-        Dia(dia=dia.isoformat(), cantidad_ventas=0, unidades=0, ingresos=0, ganancias=0)
-        for dia in calendario.dias(lunes)
-    ]
-    return Resumen(**dict.fromkeys(CIFRAS, 0), por_dia=por_dia, por_producto={})
+@dataclass(frozen=True, slots=True)
+class EntrySums:
+    """The sums of entries of one day, product and sign; `day` is None for adjustments."""
+
+    day: date | None
+    product: str
+    sales: int  # negative for voids, as are the other sums
+    units: int
+    income: int
+    profit: int
 
 
 def resumen(lunes: date, maestro_id: UUID | None = None) -> Resumen:
-    """The accounts of a week (its Monday), of one maestro or of all. One query, from an index."""
+    """Return the accounts of a week (its Monday), of one maestro or of all. One query, by index."""
     if maestro_id is not None:
         return resumenes(lunes, [maestro_id])[maestro_id]
-    filas = _resumir(_DE_TODOS, {"lunes": lunes})
-    return filas[0][1] if filas else vacio(lunes)
+    return _add_up(lunes, [EntrySums(*row) for row in _rows(_ENTRIES_OF_ALL, {"lunes": lunes})])
 
 
 def resumenes(lunes: date, maestros: list[UUID]) -> dict[UUID, Resumen]:
-    """The week's accounts of each of these maestros. One query."""
-    encontrados = dict(_resumir(_DE_MAESTROS, {"lunes": lunes, "maestros": maestros}))
-    return {maestro: encontrados.get(maestro) or vacio(lunes) for maestro in maestros}
+    """Return the week's accounts of each of the given maestros. One query, by index."""
+    of_maestro: dict[UUID, list[EntrySums]] = defaultdict(list)
+    for maestro_id, *sums in _rows(_ENTRIES_OF_MAESTROS, {"lunes": lunes, "maestros": maestros}):
+        of_maestro[maestro_id].append(EntrySums(*sums))
+    return {maestro_id: _add_up(lunes, of_maestro[maestro_id]) for maestro_id in maestros}
 
 
-def _resumir(consulta: str, parametros: dict[str, Any]) -> list[tuple[Any, Resumen]]:
+_ENTRIES_OF_ALL: Final = """
+SELECT CASE WHEN dia BETWEEN %(lunes)s::date AND %(lunes)s::date + 6 THEN dia END AS day,
+    producto,
+    count(*) AS sales,
+    sum(cantidad) AS units,
+    sum(cantidad::bigint * precio_unitario)::bigint AS income,
+    sum(cantidad::bigint * (precio_unitario - costo_unitario))::bigint AS profit
+FROM ventas_venta
+WHERE semana_contable = %(lunes)s AND semana_anulacion IS DISTINCT FROM %(lunes)s
+GROUP BY day, producto
+UNION ALL
+SELECT CASE WHEN dia BETWEEN %(lunes)s::date AND %(lunes)s::date + 6 THEN dia END AS day,
+    producto,
+    -count(*),
+    -sum(cantidad),
+    -sum(cantidad::bigint * precio_unitario)::bigint,
+    -sum(cantidad::bigint * (precio_unitario - costo_unitario))::bigint
+FROM ventas_venta
+WHERE semana_anulacion = %(lunes)s AND semana_contable <> %(lunes)s
+GROUP BY day, producto
+ORDER BY producto
+"""
+
+_ENTRIES_OF_MAESTROS: Final = """
+SELECT maestro_id,
+    CASE WHEN dia BETWEEN %(lunes)s::date AND %(lunes)s::date + 6 THEN dia END AS day,
+    producto,
+    count(*) AS sales,
+    sum(cantidad) AS units,
+    sum(cantidad::bigint * precio_unitario)::bigint AS income,
+    sum(cantidad::bigint * (precio_unitario - costo_unitario))::bigint AS profit
+FROM ventas_venta
+WHERE semana_contable = %(lunes)s AND semana_anulacion IS DISTINCT FROM %(lunes)s
+    AND maestro_id = ANY (%(maestros)s)
+GROUP BY maestro_id, day, producto
+UNION ALL
+SELECT maestro_id,
+    CASE WHEN dia BETWEEN %(lunes)s::date AND %(lunes)s::date + 6 THEN dia END AS day,
+    producto,
+    -count(*),
+    -sum(cantidad),
+    -sum(cantidad::bigint * precio_unitario)::bigint,
+    -sum(cantidad::bigint * (precio_unitario - costo_unitario))::bigint
+FROM ventas_venta
+WHERE semana_anulacion = %(lunes)s AND semana_contable <> %(lunes)s
+    AND maestro_id = ANY (%(maestros)s)
+GROUP BY maestro_id, day, producto
+ORDER BY producto
+"""
+
+
+def _rows(query: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
-        cursor.execute(consulta, parametros)
-        return [(fila[0], _leer(fila[1:])) for fila in cursor.fetchall()]
+        cursor.execute(query, parameters)
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+    return rows
 
 
-def _leer(fila: Sequence[Any]) -> Resumen:
-    *numeros, por_dia, por_producto = fila
-    totales = dict(zip(CIFRAS, map(int, numeros), strict=True))
-    dias = [_en_orden(dia) for dia in json.loads(por_dia)]
-    return Resumen(**totales, por_dia=dias, por_producto=json.loads(por_producto))
-
-
-def _en_orden(dia: Dia) -> Dia:
-    """PostgreSQL sorts the keys of jsonb by length; people read them in this order."""
-    return Dia(
-        dia=dia["dia"],
-        cantidad_ventas=dia["cantidad_ventas"],
-        unidades=dia["unidades"],
-        ingresos=dia["ingresos"],
-        ganancias=dia["ganancias"],
+def _add_up(lunes: date, entries: Sequence[EntrySums]) -> Resumen:
+    adjustments = [entry for entry in entries if entry.day is None]
+    por_producto: dict[str, int] = defaultdict(int)
+    for entry in entries:
+        por_producto[entry.product] += entry.units
+    return Resumen(
+        cantidad_ventas=sum(entry.sales for entry in entries),
+        unidades=sum(entry.units for entry in entries),
+        ingresos=sum(entry.income for entry in entries),
+        ganancias=sum(entry.profit for entry in entries),
+        ajuste_ventas=sum(entry.sales for entry in adjustments),
+        ajuste_unidades=sum(entry.units for entry in adjustments),
+        ajuste_ingresos=sum(entry.income for entry in adjustments),
+        ajuste_ganancias=sum(entry.profit for entry in adjustments),
+        tardias=sum(entry.sales for entry in adjustments if entry.sales > 0),
+        anuladas=-sum(entry.sales for entry in adjustments if entry.sales < 0),
+        por_dia=[_add_up_day(day, entries) for day in calendario.dias(lunes)],
+        por_producto=dict(por_producto),
     )
 
 
-def escribir(semana: Semana) -> int:
-    """Writes the week's reports, one a maestro who has entries in it or an account since before its end; returns how many.
+def _add_up_day(day: date, entries: Sequence[EntrySums]) -> Dia:
+    of_day = [entry for entry in entries if entry.day == day]
+    return Dia(
+        dia=day.isoformat(),
+        cantidad_ventas=sum(entry.sales for entry in of_day),
+        unidades=sum(entry.units for entry in of_day),
+        ingresos=sum(entry.income for entry in of_day),
+        ganancias=sum(entry.profit for entry in of_day),
+    )
 
-    One statement; reports that are there already stay as they are. Call it with the week locked.
+
+@transaction_required
+def escribir(semana: Semana) -> int:
+    """Write the week's reports in one statement; return how many. Call it with the week locked.
+
+    Each maestro with entries in the week, or with an account opened before its end, gets one.
+    Reports that exist already stay as they are.
     """
-    parametros: dict[str, date | datetime | str] = {
+    parameters: dict[str, date | datetime | str] = {
         "lunes": semana.lunes,
         "fin": semana.hasta,
-        "envio": ReporteSemanal.Envio.FALLIDO if semana.correos_retenidos else ReporteSemanal.Envio.PENDIENTE,
+        "envio": (
+            ReporteSemanal.EstadoCorreo.FALLIDO if semana.correos_retenidos else ReporteSemanal.EstadoCorreo.PENDIENTE
+        ),
         "respuesta": RETENIDO if semana.correos_retenidos else "",
     }
     with connection.cursor() as cursor:
-        cursor.execute(_MEMORIA)
-        cursor.execute(_ESCRIBIR, parametros)
+        cursor.execute("SET LOCAL work_mem = '64MB'")  # enough to hash ten thousand maestros in memory
+        cursor.execute(_WRITE_REPORTS, parameters)
         return int(cursor.rowcount)
+
+
+# Days and products are left out: they are read when the e-mail is made. Without them the statement
+# is three times as fast over a million sales.
+_WRITE_REPORTS: Final = """
+WITH entries AS (
+    SELECT maestro_id,
+        dia NOT BETWEEN %(lunes)s::date AND %(lunes)s::date + 6 AS is_adjustment,
+        count(*) AS sales,
+        sum(cantidad) AS units,
+        sum(cantidad::bigint * precio_unitario)::bigint AS income,
+        sum(cantidad::bigint * (precio_unitario - costo_unitario))::bigint AS profit
+    FROM ventas_venta
+    WHERE semana_contable = %(lunes)s AND semana_anulacion IS DISTINCT FROM %(lunes)s
+    GROUP BY maestro_id, is_adjustment
+    UNION ALL
+    SELECT maestro_id,
+        dia NOT BETWEEN %(lunes)s::date AND %(lunes)s::date + 6 AS is_adjustment,
+        -count(*),
+        -sum(cantidad),
+        -sum(cantidad::bigint * precio_unitario)::bigint,
+        -sum(cantidad::bigint * (precio_unitario - costo_unitario))::bigint
+    FROM ventas_venta
+    WHERE semana_anulacion = %(lunes)s AND semana_contable <> %(lunes)s
+    GROUP BY maestro_id, is_adjustment
+),
+totals AS (
+    SELECT maestro_id,
+        sum(sales) AS sales,
+        sum(units) AS units,
+        sum(income) AS income,
+        sum(profit) AS profit,
+        sum(sales) FILTER (WHERE is_adjustment) AS adjusted_sales,
+        sum(units) FILTER (WHERE is_adjustment) AS adjusted_units,
+        sum(income) FILTER (WHERE is_adjustment) AS adjusted_income,
+        sum(profit) FILTER (WHERE is_adjustment) AS adjusted_profit
+    FROM entries
+    GROUP BY maestro_id
+),
+accounts AS (
+    SELECT maestro_id FROM ventas_cuenta WHERE abierta_en < %(fin)s
+)
+INSERT INTO ventas_reportesemanal (
+    semana_id, maestro_id, envio, intentos, respuesta,
+    cantidad_ventas, unidades, ingresos, ganancias,
+    ajuste_ventas, ajuste_unidades, ajuste_ingresos, ajuste_ganancias
+)
+SELECT %(lunes)s, maestro_id, %(envio)s, 0, %(respuesta)s,
+    coalesce(sales, 0), coalesce(units, 0), coalesce(income, 0), coalesce(profit, 0),
+    coalesce(adjusted_sales, 0), coalesce(adjusted_units, 0),
+    coalesce(adjusted_income, 0), coalesce(adjusted_profit, 0)
+FROM totals FULL JOIN accounts USING (maestro_id)
+ORDER BY maestro_id
+ON CONFLICT (semana_id, maestro_id) DO NOTHING
+"""

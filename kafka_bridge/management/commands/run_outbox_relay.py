@@ -5,7 +5,7 @@ from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from kafka_bridge.management.commands.run_consumer import add_metrics_port, serve_metrics, stop_on_signals
+from kafka_bridge.management.processes import add_metrics_port, serve_metrics, stop_on_signals
 from kafka_bridge.publishing import relay
 
 

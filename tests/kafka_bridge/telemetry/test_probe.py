@@ -28,5 +28,5 @@ def test_pulse_stops_while_a_handler_hangs(sandbox: Sandbox) -> None:
     sandbox.publish(1)
     runner = sandbox.runner()
     with sandbox.running(runner):
-        wait_until(lambda: runner.observed.pulse.age > 0.8, SECONDS)
-        wait_until(lambda: sandbox.rows() == [1] and runner.observed.pulse.age < 0.7, SECONDS)
+        wait_until(lambda: runner.observer.pulse.age > 0.8, SECONDS)
+        wait_until(lambda: sandbox.rows() == [1] and runner.observer.pulse.age < 0.7, SECONDS)

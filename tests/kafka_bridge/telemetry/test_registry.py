@@ -26,8 +26,6 @@ def test_processes_of_the_web_are_counted_together(tmp_path: Path) -> None:
         "DJANGO_SETTINGS_MODULE": "mamochi_site.settings",
     }
     for program in (COUNT, COUNT):
-        subprocess.run([sys.executable, "-c", program], env=environment, check=True)  # noqa: S603
-    page = subprocess.run(  # noqa: S603
-        [sys.executable, "-c", ASK], env=environment, check=True, capture_output=True, text=True
-    )
+        subprocess.run([sys.executable, "-c", program], env=environment, check=True)
+    page = subprocess.run([sys.executable, "-c", ASK], env=environment, check=True, capture_output=True, text=True)
     assert samples(page.stdout)[f"{conf.PREFIX}_published_total", (("way", "kafka"),)] == 4

@@ -1,0 +1,93 @@
+"""E-mails: a message with a text and an HTML body, and what SMTP's errors mean."""
+
+import re
+from email.utils import parseaddr
+from smtplib import SMTPDataError, SMTPException, SMTPRecipientsRefused, SMTPResponseException
+from typing import Any, Final
+
+from django.conf import settings
+from django.core.mail import EmailMultiAlternatives
+from django.template.loader import render_to_string
+
+# What sending can raise: SMTP refuses, the server is not reachable, or an address fits into no
+# header.
+DELIVERY_ERRORS: Final = (SMTPException, OSError, ValueError)
+LONGEST_ANSWER: Final = 1_000  # characters
+_ENHANCED_CODE: Final = re.compile(r"[245]\.\d{1,3}\.\d{1,3}\b")  # RFC 3463
+
+
+def message(
+    subject: str, template: str, context: dict[str, Any], *, to: str, message_id: str
+) -> EmailMultiAlternatives:
+    """Return a mail ready to send, rendered from `template` with the endings `.txt` and `.html`."""
+    mail = EmailMultiAlternatives(
+        subject,
+        render_to_string(f"{template}.txt", context),
+        to=[to],
+        headers={"Message-ID": message_id, "Auto-Submitted": "auto-generated"},
+    )
+    mail.attach_alternative(render_to_string(f"{template}.html", context), "text/html")
+    return mail
+
+
+def message_id(*parts: object) -> str:
+    """Return the Message-ID `<part.part@domain>`, in the domain of DEFAULT_FROM_EMAIL.
+
+    Derived from the mail's cause, it stays the same when the mail is sent twice, and mailboxes show
+    such a mail once.
+    """
+    domain = parseaddr(settings.DEFAULT_FROM_EMAIL)[1].rpartition("@")[2]
+    return f"<{'.'.join(map(str, parts))}@{domain}>"
+
+
+def codes(error: Exception) -> set[int]:
+    """Return the SMTP codes of an error; empty if the server did not answer."""
+    return {code for code, _ in _answers(error)}
+
+
+def recipient_is_refused_for_good(error: Exception) -> bool:
+    """Return whether the mailbox will never accept: 5xx for it, or an address no header can hold.
+
+    A refused sender and a failed login do not count: they are ours to repair.
+    """
+    if isinstance(error, SMTPRecipientsRefused):
+        return all(code >= 500 for code in codes(error))
+    return isinstance(error, ValueError)
+
+
+def content_is_refused_for_good(error: Exception) -> bool:
+    """Return whether the server answered 5xx to the message itself (DATA)."""
+    return isinstance(error, SMTPDataError) and error.smtp_code >= 500
+
+
+def summary(error: Exception) -> str:
+    """Return the error's class with SMTP's code and enhanced code, as `SMTPDataError 550 5.7.1`.
+
+    Fit for logs: SMTP's text, which may quote an address, is left out.
+    """
+    for code, text in _answers(error):
+        enhanced = _ENHANCED_CODE.match(text)
+        return " ".join([type(error).__name__, str(code), *([enhanced[0]] if enhanced else [])])
+    return type(error).__name__
+
+
+def answer(error: Exception) -> str:
+    """Return what the server answered, as `550 5.1.1 no such user`; without an answer, the error.
+
+    For rows that staff read, never for logs: the server's text may quote the recipient's address.
+    """
+    answers = [f"{code} {text}" for code, text in _answers(error)] or [f"{type(error).__name__}: {error}"]
+    return "; ".join(answer.replace("\x00", "")[:LONGEST_ANSWER] for answer in answers)
+
+
+def _answers(error: Exception) -> list[tuple[int, str]]:
+    """Return code and text of each answer: one per recipient, or one for the whole message."""
+    if isinstance(error, SMTPRecipientsRefused):
+        return [(code, _decoded(text)) for code, text in error.recipients.values()]
+    if isinstance(error, SMTPResponseException):
+        return [(error.smtp_code, _decoded(error.smtp_error))]
+    return []
+
+
+def _decoded(text: bytes | str) -> str:
+    return text.decode(errors="replace") if isinstance(text, bytes) else text
