@@ -9,7 +9,7 @@ from gremio.transactions import transaction_required
 from inscripciones import locks, maestros, revision
 from inscripciones.events import CorreoCorregido, InscripcionAprobada, InscripcionRechazada
 from inscripciones.models import Decision, Inscripcion
-from kafka_bridge.consuming.restore import is_history
+from kafka_bridge.consuming.restore import is_before_restore
 
 Estado = Inscripcion.Estado
 
@@ -33,7 +33,7 @@ def recordar(decisiones: Iterable[InscripcionAprobada | InscripcionRechazada]) -
 @transaction_required
 def recordar_correos(corregidos: Sequence[CorreoCorregido]) -> None:
     """Apply the corrected addresses if their events are older than the last restore."""
-    if is_history(corregidos[0].time):
+    if is_before_restore(corregidos[0].time):
         maestros.cambiar_correos({corregido.maestro_id: corregido.email for corregido in corregidos})
 
 

@@ -20,8 +20,8 @@ from ventas.models import Anulacion, Cuenta, Semana, Venta
 
 CONTABILIDAD: Final = "contabilidad"  # the consumer that writes the ledger
 
-# The columns of a new sale and their PostgreSQL types, in the order of `row_of`.
-COLUMNS: Final = {
+# The columns of a new sale and their PostgreSQL types, in the order of `_fila`.
+COLUMNAS: Final = {
     "id": "uuid",
     "venta_id": "uuid",
     "maestro_id": "uuid",
@@ -45,13 +45,12 @@ def registrar(ventas: Sequence[VentaRegistrada]) -> None:
     """
     dias = [calendario.dia_en_chile(venta.vendida_en) for venta in ventas]
     contables = semanas_contables({calendario.lunes_de(dia) for dia in dias})
-    filas = [row_of(venta, dia, contables[calendario.lunes_de(dia)]) for venta, dia in zip(ventas, dias, strict=True)]
-    _insert(filas)
+    filas = [fila_de(venta, dia, contables[calendario.lunes_de(dia)]) for venta, dia in zip(ventas, dias, strict=True)]
+    insertar(filas)
     aplicar_anulaciones([venta.id for venta in ventas])
 
 
-def row_of(venta: VentaRegistrada, dia: date, semana_contable: date) -> Fila:
-    """Return the values of COLUMNS for a sale. `dia`: in Chile. `semana_contable`: a Monday."""
+def fila_de(venta: VentaRegistrada, dia: date, semana_contable: date) -> Fila:
     return (
         venta.id,
         venta.venta_id,
@@ -67,10 +66,10 @@ def row_of(venta: VentaRegistrada, dia: date, semana_contable: date) -> Fila:
     )
 
 
-def _insert(filas: list[Fila]) -> None:
+def insertar(filas: list[Fila]) -> None:
     """Insert the sales that the ledger lacks; with COPY, the fastest way, if all are new."""
-    if not copy_unless_duplicated("ventas_venta", COLUMNS, filas):
-        ventas = (Venta(**dict(zip(COLUMNS, fila, strict=True))) for fila in filas)
+    if not copy_unless_duplicated("ventas_venta", COLUMNAS, filas):
+        ventas = (Venta(**dict(zip(COLUMNAS, fila, strict=True))) for fila in filas)
         Venta.objects.bulk_create(ventas, ignore_conflicts=True)
 
 
