@@ -1,5 +1,5 @@
 #!/usr/bin/env python
-"""Django's command line, and the project's: see `./dev --help` first."""
+"""Django's command line with the project's commands; for development see `./dev --help` first."""
 
 import os
 import sys

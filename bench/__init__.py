@@ -1,1 +1,5 @@
-"""What is measured, against what. Each benchmark is a module with `SUMMARY` and `run(say) -> Result`: `./dev bench --list`."""
+"""The benchmarks: `./dev bench --list`.
+
+Each is a module with `SUMMARY` and `run(say) -> Result`. `sales.py` fills topics and tables and
+times consumers, `system.py` runs the application's processes, `result.py` shows and stores figures.
+"""

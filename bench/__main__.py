@@ -1,4 +1,7 @@
-"""`./dev bench NAME [--assert-ratio R]`: starts a stack of its own, measures, prints, writes bench/results/NAME.json."""
+"""`./dev bench NAME [--assert-ratio R]`: run one benchmark on its own stack.
+
+The result is printed and written to bench/results/NAME.json.
+"""
 
 import argparse
 import importlib
@@ -19,23 +22,11 @@ from deploy.embedded import Stack, StackError
 console = Console()
 
 
-def benchmarks() -> dict[str, ModuleType]:
-    """Every module of this folder that has a SUMMARY. They import Django's models, so the environment must be set."""
-    names = [info.name for info in pkgutil.iter_modules(bench.__path__) if not info.name.startswith("_")]
-    modules = {name: importlib.import_module(f"bench.{name}") for name in names}
-    return {name: module for name, module in modules.items() if hasattr(module, "SUMMARY")}
-
-
-def arguments() -> argparse.Namespace:
-    parser = argparse.ArgumentParser(prog="./dev bench", description=__doc__)
-    parser.add_argument("name", nargs="?", help="which benchmark: see --list")
-    parser.add_argument("--list", action="store_true", help="explain the benchmarks and end")
-    parser.add_argument("--assert-ratio", type=float, metavar="R", help="exit 1 where the ratio is lower")
-    return parser.parse_args()
-
-
 def main() -> int:
-    """Runs one benchmark; 1 where its ratio is too low, 2 where there is none of that name."""
+    """Run one benchmark and return the exit code.
+
+    1: the ratio is lower than --assert-ratio; 2: there is no benchmark of that name.
+    """
     chosen = arguments()
     os.environ.setdefault("DEBUG", "true")
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mamochi_site.settings")
@@ -45,13 +36,23 @@ def main() -> int:
         setup_django()
         known = benchmarks()
         if chosen.list or chosen.name not in known:
-            return explain(known, asked=chosen.list)
+            explain(known)
+            return 0 if chosen.list else 2
         with stack:
             return report(measure(known[chosen.name]), chosen.assert_ratio)
 
 
+def arguments() -> argparse.Namespace:
+    parser = argparse.ArgumentParser(prog="./dev bench", description=__doc__)
+    parser.add_argument("name", nargs="?", help="the benchmark: see --list")
+    parser.add_argument("--list", action="store_true", help="list and explain the benchmarks")
+    parser.add_argument("--assert-ratio", type=float, metavar="R", help="exit 1 if the ratio is lower than R")
+    return parser.parse_args()
+
+
 def setup_django() -> None:
-    os.environ["DEBUG"] = "false"  # DEBUG keeps every query in memory
+    # With DEBUG on, Django keeps every query in memory.
+    os.environ["DEBUG"] = "false"
     for name, value in {"SECRET_KEY": "bench-" + "b" * 50, "ALLOWED_HOSTS": "127.0.0.1"}.items():
         os.environ.setdefault(name, value)
     import django
@@ -59,10 +60,19 @@ def setup_django() -> None:
     django.setup()
 
 
-def explain(known: dict[str, ModuleType], *, asked: bool) -> int:
+def benchmarks() -> dict[str, ModuleType]:
+    """Return every module of this folder that has a SUMMARY.
+
+    The modules import Django's models, so Django must be set up first.
+    """
+    names = [info.name for info in pkgutil.iter_modules(bench.__path__) if not info.name.startswith("_")]
+    modules = {name: importlib.import_module(f"bench.{name}") for name in names}
+    return {name: module for name, module in modules.items() if hasattr(module, "SUMMARY")}
+
+
+def explain(known: dict[str, ModuleType]) -> None:
     for name, module in known.items():
         console.print(f"[bold]{name}[/bold]  {module.SUMMARY}")
-    return 0 if asked else 2
 
 
 def measure(module: ModuleType) -> Result:

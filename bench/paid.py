@@ -1,10 +1,13 @@
-"""Paid enrolments posted at a steady rate, with an empty queue and with 20,000 normal ones waiting: from POST to decision."""
+"""Paid enrolments at a steady rate: the time from POST to decision.
+
+Measured with an empty queue and with 20,000 normal enrolments waiting.
+"""
 
 import threading
 import time
 from collections.abc import Callable
 from itertools import count
-from statistics import median, quantiles
+from statistics import median
 from uuid import UUID
 
 from confluent_kafka import Producer
@@ -13,7 +16,7 @@ from django.db import connection
 from django.utils import timezone
 from stdnum.cl.rut import calc_check_digit
 
-from bench.result import RESULTS, Result
+from bench.result import Result, Say, p99, plot_distribution
 from bench.system import Http, running
 from deploy.embedded.waiting import wait_until
 from inscripciones import ids
@@ -26,55 +29,78 @@ from kafka_bridge.publishing import producer
 
 SUMMARY = "Paid's p99 from POST to decision with 20,000 normal enrolments waiting, against an empty queue"
 PAID, NORMAL, ROUNDS = 1_000, 20_000, 5
-LEAST_SHARE = 0.3  # of the normal lane's rate alone: web and bench take their part of the cores too
+# The least share of its rate alone that the normal lane must keep: web and benchmark use the same
+# cores.
+LEAST_SHARE = 0.3
 PER_SECOND = 50
-LOOK_SECONDS = 0.002  # the resolution of what is measured
-Say = Callable[[str], None]
-people = count(10_000_000)
+# The resolution of the measurement.
+POLL_SECONDS = 0.002
+
+numbers = count(10_000_000)
 
 
-def form_of_another(*, paid: bool) -> dict[str, object]:
-    """The form of another person each time, which passes every rule."""
-    number = str(next(people))
-    return {
-        "nombre": "Rosa Ñáñez Peña",
-        "rut": f"{number}-{calc_check_digit(number)}",
-        "email": f"maestro{number}@example.cl",
-        "telefono": "+56987654321",
-        "comuna": "Ñuñoa",
-        "paid": paid,
-        "comprobante_pago": f"TRX-{number}" if paid else "",
+def run(say: Say) -> Result:
+    """Measure both situations in alternating rounds.
+
+    The ratio is the median over the rounds of the empty queue's p99 over the loaded one's: 0.5
+    means twice as long. Raises RuntimeError if the normal lane kept less than LEAST_SHARE of its
+    rate.
+    """
+    topic_admin.create_topics(topic_admin.declared_topics())
+    with running("web", "consumer-aprobacion") as web:
+        producer.publish(warm_up := enrolment(paid=True), enrolment(paid=False))
+        wait_until(lambda: is_decided(warm_up.inscripcion_id), 60)
+        rounds = [one_round(web, say) for _ in range(ROUNDS)]
+    share = median(share for _, _, share in rounds)
+    if share < LEAST_SHARE:
+        raise RuntimeError(f"the normal lane kept {share:.0%} of its rate beside Paid, less than {LEAST_SHARE:.0%}")
+    plot_distribution(
+        "paid",
+        {
+            "empty queue": [wait for empty, _, _ in rounds for wait in empty],
+            f"{NORMAL:,} normal enrolments waiting": [wait for _, loaded, _ in rounds for wait in loaded],
+        },
+        title="Decision of Paid enrolments",
+        x="ms from POST to decision",
+        y="share of Paid enrolments",
+    )
+    figures = {
+        "Paid p99, empty queue": [p99(empty) for empty, _, _ in rounds],
+        f"Paid p99, {NORMAL:,} normal waiting": [p99(loaded) for _, loaded, _ in rounds],
+        "Paid p50, empty queue": [median(empty) for empty, _, _ in rounds],
+        f"Paid p50, {NORMAL:,} normal waiting": [median(loaded) for _, loaded, _ in rounds],
+        "normal lane's rate beside Paid, % of alone": [100 * share for _, _, share in rounds],
     }
+    ratio = median(p99(empty) / p99(loaded) for empty, loaded, _ in rounds)
+    return Result("paid", SUMMARY, "ms", figures, ratio, "p99 of an empty queue over p99 with normal ones waiting")
 
 
-def enrolment(*, paid: bool) -> InscripcionRecibida:
-    form = form_of_another(paid=paid)
-    inscripcion_id = ids.emitir(form, dia=timezone.localdate())
-    event_id = InscripcionRecibida.derive_id(inscripcion_id)
-    return InscripcionRecibida.now(id=event_id, inscripcion_id=inscripcion_id, **form)
+def one_round(web: Http, say: Say) -> tuple[list[float], list[float], float]:
+    """Return the waits (ms) with an empty queue, those under load, and the normal lane's share.
 
+    The share is the normal lane's rate beside Paid over its rate alone.
+    """
 
-class Decisions(threading.Thread):
-    """Looks every 2 ms, on a connection of its own, which of the posted ones are decided and committed."""
+    def post() -> UUID:
+        return UUID(web.post("inscripciones/", form(paid=True))["id"])
 
-    def __init__(self) -> None:
-        super().__init__(daemon=True)
-        self.posted: dict[UUID, float] = {}
-        self.waits: list[float] = []  # ms
-        self.done = threading.Event()
-
-    def run(self) -> None:
-        with connection.cursor() as cursor:
-            while not self.done.wait(LOOK_SECONDS):
-                pending = list(self.posted)
-                cursor.execute("SELECT id FROM inscripciones_inscripcion WHERE id = ANY(%s)", [pending])
-                now = time.perf_counter()
-                self.waits += [(now - self.posted.pop(found)) * 1_000 for (found,) in cursor.fetchall()]
-        connection.close()
+    wait_until(lambda: normal_waiting() == 0, 300, interval=0.5)
+    empty = at_a_steady_rate(post)
+    fill_normal_lane()
+    before, began = normal_waiting(), time.perf_counter()
+    loaded = at_a_steady_rate(post)
+    left, seconds = normal_waiting(), time.perf_counter() - began
+    if not left:
+        raise RuntimeError("the normal lane was empty before Paid's round ended: raise NORMAL")
+    began_alone = time.perf_counter()
+    wait_until(lambda: normal_waiting() == 0, 300, interval=0.2)
+    share = ((before - left) / seconds) / (left / (time.perf_counter() - began_alone))
+    say(f"p99 {p99(empty):.1f} ms empty, {p99(loaded):.1f} ms with {NORMAL:,} waiting; normal lane at {share:.0%}")
+    return empty, loaded, share
 
 
 def at_a_steady_rate(post: Callable[[], UUID], count: int = PAID, per_second: float = PER_SECOND) -> list[float]:
-    """Milliseconds from the beginning of each `post`, which returns an enrolment's id, to its decision."""
+    """Return the ms from the beginning of each `post`, which returns an id, to the decision."""
     decisions = Decisions()
     decisions.start()
     began = time.perf_counter()
@@ -88,8 +114,30 @@ def at_a_steady_rate(post: Callable[[], UUID], count: int = PAID, per_second: fl
     return decisions.waits
 
 
+class Decisions(threading.Thread):
+    """Polls, every 2 ms on its own connection, which of the posted enrolments are decided.
+
+    `posted` has the time of each POST; `waits` are in ms.
+    """
+
+    def __init__(self) -> None:
+        super().__init__(daemon=True)
+        self.posted: dict[UUID, float] = {}
+        self.waits: list[float] = []
+        self.done = threading.Event()
+
+    def run(self) -> None:
+        with connection.cursor() as cursor:
+            while not self.done.wait(POLL_SECONDS):
+                pending = list(self.posted)
+                cursor.execute("SELECT id FROM inscripciones_inscripcion WHERE id = ANY(%s)", [pending])
+                now = time.perf_counter()
+                self.waits += [(now - self.posted.pop(found)) * 1_000 for (found,) in cursor.fetchall()]
+        connection.close()
+
+
 def fill_normal_lane(count: int = NORMAL) -> list[UUID]:
-    """As fast as Kafka takes them; returns their ids."""
+    """Write normal enrolments as fast as Kafka accepts them; return their ids."""
     raw = Producer({**settings.KAFKA_CLIENT_CONFIG, "linger.ms": 20, "acks": "all"})
     events = [enrolment(paid=False) for _ in range(count)]
     for message in map(encode, events):
@@ -100,75 +148,35 @@ def fill_normal_lane(count: int = NORMAL) -> list[UUID]:
 
 
 def normal_waiting() -> int:
-    lacking = progress.remaining("aprobacion", INSCRIPCIONES.name, progress.topic_ends(INSCRIPCIONES.name))
+    """Return how many normal enrolments the consumer has yet to apply."""
+    ends = progress.topic_ends(INSCRIPCIONES.name)
+    lacking = progress.remaining("aprobacion", INSCRIPCIONES.name, ends)
     return sum(messages for partition, messages in lacking.items() if partition != PRIORITY_PARTITION)
 
 
-def decided(inscripcion_id: UUID) -> bool:
+def is_decided(inscripcion_id: UUID) -> bool:
     with connection.cursor() as cursor:
         cursor.execute("SELECT 1 FROM inscripciones_inscripcion WHERE id = %s", [inscripcion_id])
         return cursor.fetchone() is not None
 
 
-def p99(waits: list[float]) -> float:
-    return quantiles(waits, n=100)[98]
-
-
-def one_round(web: Http, say: Say) -> tuple[list[float], list[float], float]:
-    """Waits with an empty queue, waits under load, and the normal lane's rate under Paid's load over its rate alone."""
-
-    def post() -> UUID:
-        return UUID(web.post("inscripciones/", form_of_another(paid=True))["id"])
-
-    wait_until(lambda: normal_waiting() == 0, 300, interval=0.5)
-    empty = at_a_steady_rate(post)
-    fill_normal_lane()
-    before, began = normal_waiting(), time.perf_counter()
-    loaded = at_a_steady_rate(post)
-    left, seconds = normal_waiting(), time.perf_counter() - began
-    if not left:
-        raise RuntimeError("the normal lane was empty before Paid's round ended: raise NORMAL")
-    alone = time.perf_counter()
-    wait_until(lambda: normal_waiting() == 0, 300, interval=0.2)
-    share = ((before - left) / seconds) / (left / (time.perf_counter() - alone))
-    say(f"p99 {p99(empty):.1f} ms empty, {p99(loaded):.1f} ms with {NORMAL:,} waiting; normal lane at {share:.0%}")
-    return empty, loaded, share
-
-
-def run(say: Say) -> Result:
-    """The ratio is the empty queue's p99 over the loaded one's, round by round, then the median: 0.5 is twice as long.
-
-    Raises RuntimeError where the normal lane moved slower than LEAST_SHARE of its rate alone.
-    """
-    topic_admin.create_topics(topic_admin.declared_topics())
-    with running("web", "consumer-aprobacion") as web:
-        producer.publish(warm_up := enrolment(paid=True), enrolment(paid=False))
-        wait_until(lambda: decided(warm_up.inscripcion_id), 60)
-        rounds = [one_round(web, say) for _ in range(ROUNDS)]
-    share = median(share for _, _, share in rounds)
-    if share < LEAST_SHARE:
-        raise RuntimeError(f"the normal lane kept {share:.0%} of its rate beside Paid, less than {LEAST_SHARE:.0%}")
-    plot([wait for empty, _, _ in rounds for wait in empty], [wait for _, loaded, _ in rounds for wait in loaded])
-    figures = {
-        "Paid p99, empty queue": [p99(empty) for empty, _, _ in rounds],
-        f"Paid p99, {NORMAL:,} normal waiting": [p99(loaded) for _, loaded, _ in rounds],
-        "Paid p50, empty queue": [median(empty) for empty, _, _ in rounds],
-        f"Paid p50, {NORMAL:,} normal waiting": [median(loaded) for _, loaded, _ in rounds],
-        "normal lane's rate beside Paid, % of alone": [100 * share for _, _, share in rounds],
+def form(*, paid: bool) -> dict[str, object]:
+    """Return the form of a new person, which passes every rule."""
+    number = str(next(numbers))
+    return {
+        "nombre": "Rosa Ñáñez Peña",
+        "rut": f"{number}-{calc_check_digit(number)}",
+        "email": f"maestro{number}@example.cl",
+        "telefono": "+56987654321",
+        "comuna": "Ñuñoa",
+        "paid": paid,
+        "comprobante_pago": f"TRX-{number}" if paid else "",
     }
-    ratio = median(p99(empty) / p99(loaded) for empty, loaded, _ in rounds)
-    return Result("paid", SUMMARY, "ms", figures, ratio, "p99 of an empty queue over p99 with normal ones waiting")
 
 
-def plot(empty: list[float], loaded: list[float]) -> None:
-    """The share of enrolments decided within so many ms."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7, 4), layout="constrained")
-    axes = figure.add_subplot(xlabel="ms from POST to decision", ylabel="share of Paid enrolments", xscale="log")
-    for waits, label in ((empty, "empty queue"), (loaded, f"{NORMAL:,} normal ones waiting")):
-        axes.plot(sorted(waits), [(rank + 1) / len(waits) for rank in range(len(waits))], label=label)
-    axes.grid(alpha=0.3)
-    axes.legend()
-    RESULTS.mkdir(exist_ok=True)
-    figure.savefig(RESULTS / "paid.svg")
+def enrolment(*, paid: bool) -> InscripcionRecibida:
+    """Return the event of a new person's form."""
+    fields = form(paid=paid)
+    inscripcion_id = ids.issue(fields, day=timezone.localdate())
+    event_id = InscripcionRecibida.derive_id(inscripcion_id)
+    return InscripcionRecibida.now(id=event_id, inscripcion_id=inscripcion_id, **fields)

@@ -1,23 +1,28 @@
-"""What a benchmark found: rates or times of its contenders, round by round, and the one ratio that it is about."""
+"""The result of a benchmark: figures per contender and round, and the one ratio that matters."""
 
 import json
 import platform
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
-from statistics import median
+from statistics import median, quantiles
 
 from rich.console import Console
 from rich.table import Table
 
 RESULTS = Path(__file__).parent / "results"
 
+# Prints a line of progress.
+Say = Callable[[str], None]
+
 
 @dataclass(frozen=True)
 class Result:
-    """`rounds`: by contender, one figure a round in `unit`. `ratio` is what --assert-ratio compares, higher is better.
+    """The figures of a benchmark.
 
-    `also`: what else was measured, by its name with its unit.
+    `rounds` has one figure per round in `unit`, by contender. `ratio` is what --assert-ratio
+    compares; higher is better. `also` has other figures by name, with their unit in the name.
     """
 
     name: str
@@ -30,15 +35,15 @@ class Result:
 
     @property
     def medians(self) -> dict[str, float]:
-        """One figure a contender: machines are noisy, rounds alternate."""
+        """Return one figure per contender; the median, because machines are noisy."""
         return {name: median(figures) for name, figures in self.rounds.items()}
 
     def show(self, console: Console) -> None:
-        """The table that a person reads."""
+        """Print the table."""
         table = Table(title=self.question, title_justify="left")
         table.add_column("contender")
         table.add_column(f"median, {self.unit}", justify="right")
-        table.add_column("rounds", justify="right")
+        table.add_column(f"rounds, {self.unit}", justify="right")
         for name, figures in self.rounds.items():
             table.add_row(name, f"{self.medians[name]:,.1f}", "  ".join(f"{figure:,.0f}" for figure in figures))
         console.print(table)
@@ -47,15 +52,33 @@ class Result:
         console.print(f"[bold]{self.ratio_means}: {self.ratio:.2f}[/bold]")
 
     def write(self) -> Path:
-        """JSON with the machine and the moment, for plots and comparisons."""
+        """Write the figures as JSON, with the machine and the time; return the path."""
         RESULTS.mkdir(exist_ok=True)
         path = RESULTS / f"{self.name}.json"
-        facts = {
+        origin = {
             "measured_at": datetime.now(UTC).isoformat(),
             "machine": platform.platform(),
             "python": platform.python_version(),
         }
         path.write_text(
-            json.dumps(asdict(self) | {"medians": self.medians} | facts, indent=2, ensure_ascii=False) + "\n"
+            json.dumps(asdict(self) | {"medians": self.medians} | origin, indent=2, ensure_ascii=False) + "\n"
         )
         return path
+
+
+def p99(times: Sequence[float]) -> float:
+    return quantiles(times, n=100)[98]
+
+
+def plot_distribution(name: str, times: Mapping[str, Sequence[float]], *, title: str, x: str, y: str) -> None:
+    """Write bench/results/NAME.svg: by contender, the share of times up to each duration (ms)."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.add_subplot(title=title, xlabel=x, ylabel=y, xscale="log")
+    for label, each in times.items():
+        axes.plot(sorted(each), [(rank + 1) / len(each) for rank in range(len(each))], label=label)
+    axes.grid(alpha=0.3)
+    axes.legend()
+    RESULTS.mkdir(exist_ok=True)
+    figure.savefig(RESULTS / f"{name}.svg")

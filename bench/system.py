@@ -1,4 +1,4 @@
-"""Our own processes beside a benchmark, as in production, and a client that speaks HTTP to them."""
+"""The application's processes, started as in production, and an HTTP client for them."""
 
 import http.client
 import json
@@ -17,19 +17,20 @@ SETTINGS = {"REVISION_AUTOMATICA": "true", "LIMITE_INSCRIPCIONES": "", "HTTPS_ON
 
 
 class Http:
-    """Posts over a connection a thread, kept alive."""
+    """A client that keeps one connection per thread open."""
 
     def __init__(self, port: int) -> None:
         self.port = port
         self.local = threading.local()
 
     def post(self, path: str, body: object, token: str = "") -> Any:
-        """The decoded answer. Raises RuntimeError where it is no 202."""
+        """Return the decoded answer. Raises RuntimeError unless the status is 202."""
         headers = {"Content-Type": "application/json", "Connection": "keep-alive"}
         headers |= {"Authorization": f"Bearer {token}"} if token else {}
         try:
             answer = self._request(path, json.dumps(body), headers)
-        except (http.client.HTTPException, ConnectionError):  # gunicorn closed it while it was idle
+        except (http.client.HTTPException, ConnectionError):
+            # gunicorn has closed the idle connection.
             self.local.connection.close()
             answer = self._request(path, json.dumps(body), headers)
         content = answer.read()
@@ -47,16 +48,16 @@ class Http:
 
 @contextmanager
 def running(*names: str) -> Iterator[Http]:
-    """The application's processes of these names, among them the web, until the block ends."""
+    """Run the application's processes of these names, one of which is the web, in the block."""
     port = free_port()
     nowhere = subprocess.DEVNULL
     commands, environment = application_processes(port, 1), {**os.environ, **SETTINGS}
     processes = [
-        subprocess.Popen(commands[name], cwd=CHECKOUT, env=environment, stdout=nowhere, stderr=nowhere)  # noqa: S603
+        subprocess.Popen(commands[name], cwd=CHECKOUT, env=environment, stdout=nowhere, stderr=nowhere)
         for name in names
     ]
     try:
-        wait_until(lambda: _listens(port), 60)
+        wait_until(lambda: _is_ready(port), 60)
         yield Http(port)
     finally:
         for process in processes:
@@ -65,7 +66,7 @@ def running(*names: str) -> Iterator[Http]:
             process.wait(30)
 
 
-def _listens(port: int) -> bool:
+def _is_ready(port: int) -> bool:
     connection = http.client.HTTPConnection(HOST, port, timeout=2)
     try:
         connection.request("GET", "/health/ready")

@@ -1,7 +1,7 @@
 """Hints: Celery tasks that only make due work start sooner.
 
-What is due stands in rows, and a periodic task (a sweep) finds it there. A lost hint therefore delays
-work until the next sweep and loses nothing.
+What is due stands in rows, and a periodic task (a sweep) finds it there. A lost hint therefore
+delays work until the next sweep and loses nothing.
 """
 
 import logging
@@ -17,7 +17,7 @@ BREAK_SECONDS: Final = 30.0
 
 
 class Breaker:
-    """Whether this process still calls Celery's broker: not for BREAK_SECONDS after a failed call."""
+    """Stops calls to Celery's broker in this process for BREAK_SECONDS after one has failed."""
 
     def __init__(self) -> None:
         self.closes_at = 0.0  # monotonic seconds
@@ -39,10 +39,10 @@ breaker: Final = Breaker()
 
 
 def hint(task_name: str, *args: object) -> None:
-    """Send a Celery task by its full name, such as `ventas.tasks.enviar_reportes`, with JSON arguments.
+    """Send a Celery task by its full name, as `ventas.tasks.enviar_reportes`, with JSON arguments.
 
-    Does not raise when Celery's broker is down: it logs a warning and lets later calls return at once
-    for BREAK_SECONDS, so that no request or consumer waits for a connection.
+    Does not raise when Celery's broker is down: it logs a warning and lets later calls return at
+    once for BREAK_SECONDS, so that no request or consumer waits for a connection.
     """
     if breaker.is_open:
         return

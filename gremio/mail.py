@@ -1,4 +1,4 @@
-"""E-mails of the guild: a message with a text and an HTML body, and the meaning of SMTP's errors."""
+"""E-mails: a message with a text and an HTML body, and what SMTP's errors mean."""
 
 import re
 from email.utils import parseaddr
@@ -9,7 +9,8 @@ from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
 from django.template.loader import render_to_string
 
-# What sending can raise: SMTP refuses, the server is not reachable, or an address fits into no header.
+# What sending can raise: SMTP refuses, the server is not reachable, or an address fits into no
+# header.
 DELIVERY_ERRORS: Final = (SMTPException, OSError, ValueError)
 LONGEST_ANSWER: Final = 1_000  # characters
 _ENHANCED_CODE: Final = re.compile(r"[245]\.\d{1,3}\.\d{1,3}\b")  # RFC 3463
@@ -45,7 +46,7 @@ def codes(error: Exception) -> set[int]:
 
 
 def recipient_is_refused_for_good(error: Exception) -> bool:
-    """Return whether the mailbox will never accept: 5xx for it, or an address that fits into no header.
+    """Return whether the mailbox will never accept: 5xx for it, or an address no header can hold.
 
     A refused sender and a failed login do not count: they are ours to repair.
     """

@@ -1,4 +1,4 @@
-"""Groups of staff, which each app makes in a migration with permissions of its own."""
+"""Groups of staff: each app makes its own in a migration, with permissions on its own models."""
 
 from collections.abc import Collection
 from typing import Any
@@ -7,17 +7,24 @@ from django.contrib.auth.management import create_permissions
 
 
 def make_group(apps: Any, app_label: str, name: str, codenames: Collection[str]) -> None:
-    """Makes the group where it is missing; one that is there stays as staff left it. `apps`: a migration's, or Django's."""
-    make_permissions(apps, app_label)
-    group, made = apps.get_model("auth", "Group").objects.get_or_create(name=name)
-    if made:
+    """Make a group with these permissions if it is missing; an existing one stays as it is.
+
+    `apps`: a migration's registry, or Django's.
+    """
+    _make_permissions(apps, app_label)
+    group, created = apps.get_model("auth", "Group").objects.get_or_create(name=name)
+    if created:
         permissions = apps.get_model("auth", "Permission").objects.filter(content_type__app_label=app_label)
         group.permissions.set(permissions.filter(codename__in=codenames))
 
 
-def make_permissions(apps: Any, app_label: str) -> None:
-    """Those of the app's models: Django makes them after all migrations, too late for a group."""
+def _make_permissions(apps: Any, app_label: str) -> None:
+    """Make the permissions of the app's models.
+
+    Django makes them after all migrations, which is too late for a group.
+    """
     app_config = apps.get_app_config(app_label)
     if not getattr(app_config, "models_module", None):
-        app_config.models_module = True  # a migration's app has none, and would be passed over for it
+        # Django skips apps without a models module, and a migration's app has none.
+        app_config.models_module = True
     create_permissions(app_config, apps=apps, verbosity=0)

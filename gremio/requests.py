@@ -21,5 +21,8 @@ def maestro_id(request: Request) -> UUID:
 
 
 def accepted(data: dict[str, Any], *, location: str = "") -> Response:
-    """Return 202: the events are in Kafka or in the outbox. `location` is the URL to follow them at."""
+    """Return 202 for events that are in Kafka or in the outbox.
+
+    `location` is the URL where the client can follow them.
+    """
     return Response(data, status.HTTP_202_ACCEPTED, headers={"Location": location} if location else None)

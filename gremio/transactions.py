@@ -1,8 +1,8 @@
 """Transactions said in code: which function opens one, and which one needs its caller's.
 
-A function that opens a transaction uses `django.db.transaction.atomic`. A function that changes rows as
-a part of its caller's work uses `@transaction_required`: called without a transaction it would leave
-half of that work behind when the other half fails.
+A function that opens a transaction uses `django.db.transaction.atomic`. A function that changes
+rows as a part of its caller's work uses `@transaction_required`: called without a transaction it
+would leave half of that work behind when the other half fails.
 """
 
 from collections.abc import Callable

@@ -1,8 +1,11 @@
-"""TODO."""
+"""Types of the fields that events of more than one app carry."""
 
 from typing import Annotated
 
 import msgspec
 
-Code = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9_-]+$", max_length=30)]  # of a product or an ingredient
-Amount = Annotated[int, msgspec.Meta(ge=0, le=10**13)]  # of an ingredient: a million such still add up in a bigint
+# The code of a product or of an ingredient.
+Code = Annotated[str, msgspec.Meta(pattern=r"^[a-z0-9_-]+$", max_length=30)]
+
+# An amount of an ingredient, in its unit. A million of the largest amounts add up in a bigint.
+Amount = Annotated[int, msgspec.Meta(ge=0, le=10**13)]

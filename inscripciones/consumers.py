@@ -1,33 +1,31 @@
-"""What this app does when an event arrives."""
+"""The handlers of the consumer `aprobacion`: each makes one service call per batch of events."""
 
 from django.utils import timezone
 
-from inscripciones import recepcion, restauracion, revision
+from inscripciones import recepcion, restauracion
 from inscripciones.events import CorreoCorregido, InscripcionAprobada, InscripcionRechazada, InscripcionRecibida
 from kafka_bridge.consuming.handlers import handles
-from kafka_bridge.consuming.restore import is_history
 
 
 @handles(InscripcionRecibida, consumer="aprobacion", max_batch=20)
 def registrar_inscripciones(formularios: list[InscripcionRecibida]) -> None:
-    """Enrolments: each form is judged by the rules and approved, rejected, or left for a person to review."""
+    """Judge each form by the rules: approve it, reject it, or leave it for a person to review."""
     recepcion.registrar(formularios, ahora=timezone.now())
 
 
 @handles(InscripcionAprobada, consumer="aprobacion", max_batch=20)
 def recordar_aprobadas(aprobadas: list[InscripcionAprobada]) -> None:
-    """Approvals: known already, except those that a restored database lost."""
+    """Apply the approvals that a restored database lost; skip the others."""
     restauracion.recordar(aprobadas)
 
 
 @handles(InscripcionRechazada, consumer="aprobacion", max_batch=20)
 def recordar_rechazadas(rechazadas: list[InscripcionRechazada]) -> None:
-    """Rejections: known already, except those that a restored database lost."""
+    """Apply the rejections that a restored database lost; skip the others."""
     restauracion.recordar(rechazadas)
 
 
 @handles(CorreoCorregido, consumer="aprobacion", max_batch=20)
 def recordar_correos(corregidos: list[CorreoCorregido]) -> None:
-    """Corrected addresses: known already, except those that a restored database lost."""
-    if is_history(corregidos[0].time):
-        revision.recordar_correos({uno.maestro_id: uno.email for uno in corregidos})
+    """Apply the corrected addresses that a restored database lost; skip the others."""
+    restauracion.recordar_correos(corregidos)

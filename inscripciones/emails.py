@@ -1,13 +1,12 @@
-"""The e-mails about an enrolment: what each says is in `templates/inscripciones/`, as text and as HTML."""
+"""The e-mails about an enrolment. Their texts are templates, as text and as HTML."""
 
-from email.utils import parseaddr
 from typing import Final
 
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
-from django.template.loader import render_to_string
 from django.urls import reverse
 
+from gremio import mail
 from inscripciones.models import Envio
 
 ASUNTOS: Final = {
@@ -18,32 +17,27 @@ ASUNTOS: Final = {
 
 
 def componer(envio: Envio, *, token: str = "") -> EmailMultiAlternatives:
-    """The mail, ready to send, with its row's Message-ID. Only credentials take a token."""
+    """Return the mail, ready to send, with its row's Message-ID. Only credentials take a token."""
     tipo = Envio.Tipo(envio.tipo)
-    contexto = _contexto(envio, token)
-    mail = EmailMultiAlternatives(
-        ASUNTOS[tipo],
-        render_to_string(f"inscripciones/{tipo}.txt", contexto),
-        to=[envio.inscripcion.email],
-        headers={"Message-ID": envio.message_id, "Auto-Submitted": "auto-generated"},
-    )
-    mail.attach_alternative(render_to_string(f"inscripciones/{tipo}.html", contexto), "text/html")
-    return mail
-
-
-def message_id(envio: Envio) -> str:
-    """Stable, so that a mailbox shows a repeated mail once. Credentials differ by attempt: each brings another token."""
-    intento = f".{envio.intentos}" if envio.tipo == Envio.Tipo.CREDENCIALES else ""
-    domain = parseaddr(settings.DEFAULT_FROM_EMAIL)[1].rpartition("@")[2]
-    return f"<{envio.tipo}.{envio.pk}{intento}@{domain}>"
-
-
-def _contexto(envio: Envio, token: str) -> dict[str, object]:
-    return {
-        "inscripcion": envio.inscripcion,
-        "nombre": envio.inscripcion.nombre.split()[0],
+    inscripcion = envio.inscripcion
+    context = {
+        "inscripcion": inscripcion,
+        "nombre": inscripcion.nombre.split()[0],
         "token": token,
         "api": f"{settings.SITE_URL}{reverse('inscripciones:raiz')}",
         "entrar": f"{settings.SITE_URL}{reverse('inscripciones:entrar')}",
-        "seguir": f"{settings.SITE_URL}{reverse('inscripciones:inscripcion-detail', args=[envio.inscripcion.pk])}",
+        "seguir": f"{settings.SITE_URL}{reverse('inscripciones:inscripcion-detail', args=[inscripcion.pk])}",
     }
+    return mail.message(
+        ASUNTOS[tipo], f"inscripciones/{tipo}", context, to=inscripcion.email, message_id=envio.message_id
+    )
+
+
+def message_id(envio: Envio) -> str:
+    """Return the Message-ID of the row's mail, so that a mailbox shows a repeated mail once.
+
+    Credentials get another one per attempt, because each attempt brings another token.
+    """
+    if envio.tipo == Envio.Tipo.CREDENCIALES:
+        return mail.message_id(envio.tipo, envio.pk, envio.intentos)
+    return mail.message_id(envio.tipo, envio.pk)

@@ -1,23 +1,20 @@
-"""What applicants send (`mamochi.inscripciones`) and what the guild decides about them (`mamochi.maestros`)."""
+"""Events: applicants' forms (`mamochi.inscripciones`) and the decisions (`mamochi.maestros`)."""
 
-from typing import Annotated, ClassVar, Final
+from typing import Annotated, ClassVar
 from uuid import UUID
 
 import msgspec
 
-from kafka_bridge.events.event import Event, Instant, Text
-from kafka_bridge.events.topics import Topic
+from kafka_bridge.events import Event, Instant, Text, Topic
 
 INSCRIPCIONES = Topic(name="mamochi.inscripciones", partitions=4, priority_lane="paid")
 MAESTROS = Topic(name="mamochi.maestros", partitions=3)
-LARGO_DE_NOMBRE: Final = 120
-LARGO_DE_CORREO: Final = 254
-Nombre = Annotated[Text, msgspec.Meta(max_length=LARGO_DE_NOMBRE)]
-Correo = Annotated[Text, msgspec.Meta(max_length=LARGO_DE_CORREO)]
+Nombre = Annotated[Text, msgspec.Meta(max_length=120)]
+Correo = Annotated[Text, msgspec.Meta(max_length=254)]
 
 
 class InscripcionRecibida(Event, frozen=True):
-    """A form as the applicant sent it, validated and normalised. Only `paid` ones travel on the priority partition."""
+    """An applicant's form, validated and normalised. Only paid forms use the priority partition."""
 
     type: ClassVar[str] = "mamochi.inscripciones.inscripcion-recibida.v1"
     topic: ClassVar[Topic] = INSCRIPCIONES
@@ -49,7 +46,7 @@ class InscripcionRecibida(Event, frozen=True):
 
 
 class InscripcionAprobada(Event, frozen=True):
-    """The guild has a new maestro: `stock` opens the cart, `ventas` the account."""
+    """The guild approved a maestro: `stock` opens the maestro's cart, `ventas` the account."""
 
     type: ClassVar[str] = "mamochi.maestros.inscripcion-aprobada.v1"
     topic: ClassVar[Topic] = MAESTROS
@@ -71,7 +68,7 @@ class InscripcionAprobada(Event, frozen=True):
 
 
 class InscripcionRechazada(Event, frozen=True):
-    """The guild said no; `motivo` is the reason in Spanish, as the applicant reads it."""
+    """The guild rejected an enrolment; `motivo` is the reason, in Spanish, for the applicant."""
 
     type: ClassVar[str] = "mamochi.maestros.inscripcion-rechazada.v1"
     topic: ClassVar[Topic] = MAESTROS
@@ -87,7 +84,7 @@ class InscripcionRechazada(Event, frozen=True):
 
 
 class CorreoCorregido(Event, frozen=True):
-    """The guild corrected a maestro's address: whoever writes to them writes here from now on."""
+    """The guild corrected a maestro's e-mail address: every later mail goes to the new one."""
 
     type: ClassVar[str] = "mamochi.maestros.correo-corregido.v1"
     topic: ClassVar[Topic] = MAESTROS

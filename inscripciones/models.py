@@ -1,6 +1,7 @@
-"""The form, what was decided about it, the maestro it made, and each e-mail that this owes.
+"""The enrolment form, the decision about it, the maestro it makes, and each e-mail to send.
 
-Constraints hold what must be true: one living enrolment per RUT and per e-mail, a payment receipt used once.
+Constraints hold what must be true: one living enrolment per RUT and per e-mail address, and a
+payment receipt that is used once.
 """
 
 from typing import ClassVar
@@ -13,9 +14,9 @@ from django.utils import timezone
 
 
 class Usuario(AbstractUser):
-    """Who may log in: staff with a password, or a maestro (`maestro_id` is set) with a token and no password at all.
+    """A user: staff with a password, or a maestro (`maestro_id` is set) with a token instead.
 
-    A maestro's `username` is the maestro's id: RUT and e-mail stand in `Maestro` only.
+    A maestro's `username` is the maestro's id: RUT and e-mail address stand in `Maestro` only.
     """
 
     maestro_id = models.UUIDField("id de maestro", null=True, blank=True, unique=True, editable=False)
@@ -26,23 +27,23 @@ class Usuario(AbstractUser):
 
 
 class Inscripcion(models.Model):
-    """A form. `id` is the one given to the applicant; times are UTC.
+    """An enrolment form. `id` is the id that the applicant got; times are UTC.
 
-    `veredictos`: what each rule said, as `[{"regla", "resultado", "razon"}]` (see reglas.py).
+    `veredictos`: the verdict of each rule, as `[{"regla", "resultado", "razon"}]` (see reglas.py).
     """
 
     class Estado(models.TextChoices):
         EN_REVISION = "en_revision", "en revisión"
-        REPETIDA = "repetida", "repetida"  # its RUT or e-mail belongs to another; its GET says en_revision
-        UNIDA = (
-            "unida",
-            "unida a otra",
-        )  # the same person said the same again, or paid: its GET says what `unida_a` says
+        # Its RUT or e-mail address belongs to another enrolment; the API answers `en_revision`.
+        REPETIDA = "repetida", "repetida"
+        # The same person sent the same form again, or paid; the API answers the state of `unida_a`.
+        UNIDA = "unida", "unida a otra"
         APROBADA = "aprobada", "aprobada"
         RECHAZADA = "rechazada", "rechazada"
 
     PENDIENTES: ClassVar = (Estado.EN_REVISION, Estado.REPETIDA)
     VIVAS: ClassVar = (Estado.EN_REVISION, Estado.APROBADA)
+    RESUELTAS: ClassVar = (Estado.APROBADA, Estado.RECHAZADA)
 
     id = models.UUIDField("id", primary_key=True, editable=False)
     nombre = models.CharField("nombre", max_length=120)
@@ -106,7 +107,7 @@ class Inscripcion(models.Model):
 
 
 class Decision(models.Model):
-    """A decision whose form this database has not: after a restore its event may be replayed before the form's."""
+    """A decision without its form: after a restore, its event may be replayed before the form's."""
 
     inscripcion_id = models.UUIDField("id de inscripción", primary_key=True)
     estado = models.CharField("estado", max_length=12, choices=Inscripcion.Estado.choices)
@@ -122,9 +123,10 @@ class Decision(models.Model):
 
 
 class Comprobante(models.Model):
-    """A payment receipt and the first enrolment, living at that time, that claimed it: it is never used again.
+    """A payment receipt and the enrolment that used it up, living at that time.
 
-    `codigo` is what `formato.clave_de_comprobante` makes of it.
+    `codigo` is the key that `normalizacion.clave_de_comprobante` returns. No later enrolment can
+    use the receipt again.
     """
 
     codigo = models.CharField("código", max_length=64, primary_key=True)
@@ -139,7 +141,10 @@ class Comprobante(models.Model):
 
 
 class Maestro(models.Model):
-    """A member of the guild. `id` is derived from the enrolment; a maestro who leaves has an inactive `usuario`."""
+    """A member of the guild, whose `id` is derived from the enrolment's.
+
+    A maestro who leaves has an inactive `usuario`.
+    """
 
     id = models.UUIDField("id", primary_key=True, editable=False)
     inscripcion = models.OneToOneField(Inscripcion, models.PROTECT, verbose_name="inscripción")
@@ -168,10 +173,12 @@ class Maestro(models.Model):
 
 
 class Envio(models.Model):
-    """An e-mail that is owed: claimed by a conditional update, then sent. The row never holds what the mail says.
+    """An e-mail to send: claimed by a conditional update, then sent. The row never has its text.
 
-    `id` is derived from its cause, so that the same cause owes one mail. `proximo_intento` (UTC) is when it is due and,
-    while it is being sent, when the claim lapses. `ultimo_error` is SMTP's code, without its text (that may quote an address).
+    `id` is derived from the mail's cause, so that the same cause leads to one mail.
+    `proximo_intento` (UTC) is when the mail is due and, while a worker sends it, when that
+    worker's claim lapses. `ultimo_error` is SMTP's code without SMTP's text, which may quote an
+    address.
     """
 
     class Tipo(models.TextChoices):
@@ -183,10 +190,12 @@ class Envio(models.Model):
         PENDIENTE = "pendiente", "pendiente"
         ENVIANDO = "enviando", "enviándose"
         ENVIADO = "enviado", "enviado"
-        DETENIDO = "detenido", "detenido"  # its mailbox refused it for good: a person must look
+        # The mailbox refused it for good: a person must look.
+        DETENIDO = "detenido", "detenido"
 
     ABIERTOS: ClassVar = (Estado.PENDIENTE, Estado.ENVIANDO)
-    DE_BAJA: ClassVar = "dado de baja"  # why credentials that were owed are not sent
+    # The `ultimo_error` of credentials that are not sent because their maestro left the guild.
+    DE_BAJA: ClassVar = "dado de baja"
 
     id = models.UUIDField("id", primary_key=True, editable=False)
     tipo = models.CharField("tipo", max_length=12, choices=Tipo.choices)

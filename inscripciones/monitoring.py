@@ -1,4 +1,4 @@
-"""What the enrolments owe: credentials, rejections and notices by e-mail."""
+"""This app in the monitoring: its e-mails that are due, and its rows and events behind an id."""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -8,102 +8,108 @@ from uuid import UUID
 from django.db.models import Count, Min, Q
 from django.urls import reverse
 
-from inscripciones import ids as inscripcione_ids
 from inscripciones.admision import maestro_id
 from inscripciones.events import InscripcionAprobada, InscripcionRechazada, InscripcionRecibida
+from inscripciones.ids import lane_of
 from inscripciones.models import Envio, Inscripcion, Maestro
-from kafka_bridge.events.event import Event
-from kafka_bridge.monitoring.due_work import Duty, duty, overdue
-from kafka_bridge.monitoring.lookup.registry import Clue, Gap, Ids, Row, tracer
+from kafka_bridge.events import Event
+from kafka_bridge.monitoring.due_work import DueWork, due_work, overdue
+from kafka_bridge.monitoring.lookup.registry import ExpectedEvent, Ids, Limitation, Row, lookup
 
-PACIENCIA: Final = 180.0  # a sweep comes each minute
-INTENTOS: Final = 3  # a mail that failed so often needs a look, though it is still being tried
+# A sweep looks for due mails once per minute.
+PATIENCE_SECONDS: Final = 180.0
+# A mail that failed so often needs a look, although it is still being tried.
+MANY_ATTEMPTS: Final = 3
+# Forms among which the one behind an event's id is searched.
+RECENT_FORMS: Final = 5_000
+EVENTS: Final = (InscripcionRecibida, InscripcionAprobada, InscripcionRechazada)
 
 
-@duty
-def correos(now: datetime) -> Duty:
-    """The e-mails that are due, and those that do not get through."""
+@due_work
+def correos(now: datetime) -> DueWork:
+    """Report the e-mails that are due, and those that fail."""
     abiertos = ~Q(estado__in=[Envio.Estado.ENVIADO, Envio.Estado.DETENIDO])
-    recientes = Q(estado=Envio.Estado.DETENIDO, creado_en__gte=now - timedelta(days=7))
-    found = Envio.objects.filter(abiertos | recientes).aggregate(
+    recent_stops = Q(estado=Envio.Estado.DETENIDO, creado_en__gte=now - timedelta(days=7))
+    found = Envio.objects.filter(abiertos | recent_stops).aggregate(
         since=Min("proximo_intento", filter=abiertos & Q(proximo_intento__lte=now)),
-        failed=Count("pk", filter=recientes | Q(intentos__gte=INTENTOS)),
+        failed=Count("pk", filter=recent_stops | Q(intentos__gte=MANY_ATTEMPTS)),
     )
-    return Duty(
+    return DueWork(
         work="correos",
         overdue_s=overdue(found["since"], now),
-        patience_s=PACIENCIA,
+        tolerance_s=PATIENCE_SECONDS,
         late="Hay correos de inscripciones que debieron salir",
-        late_do="Revisa que el worker de Celery y Beat estén corriendo, y que Valkey responda.",
+        late_advice="Revisa que el worker de Celery y Beat estén corriendo, y que Valkey responda.",
         failed=found["failed"],
         failure="correos de inscripciones no llegan a su destino",
-        failure_do="En «correos por enviar» está lo que dijo el servidor: corrige la dirección o el servidor, y reintenta.",
+        failure_advice="En «correos por enviar» está lo que dijo el servidor:"
+        " corrige la dirección o el servidor, y reintenta.",
     )
 
 
-RECIENTES = 5_000  # forms among which the one behind an event's id is looked for
-EVENTOS = (InscripcionRecibida, InscripcionAprobada, InscripcionRechazada)
-
-
-@tracer
-def seguir(ids: Ids) -> Iterator[Clue | Row | Gap]:
-    """By the enrolment's id, the maestro's, or that of an event of a recent enrolment."""
-    if Inscripcion.objects.order_by("-recibida_en")[RECIENTES:].exists():
-        yield Gap(
-            f"los eventos de inscripciones se buscaron entre las {RECIENTES} más recientes",
+@lookup
+def look_up(ids: Ids) -> Iterator[ExpectedEvent | Row | Limitation]:
+    """Find rows and events by the id of an enrolment, a maestro, or a recent enrolment's event."""
+    if Inscripcion.objects.order_by("-recibida_en")[RECENT_FORMS:].exists():
+        yield Limitation(
+            f"los eventos de inscripciones se buscaron entre las {RECENT_FORMS} más recientes",
             "Busca con el id de la inscripción o el del maestro.",
         )
-    claves = ids | _de_eventos(ids) | set(Maestro.objects.filter(pk__in=ids).values_list("inscripcion_id", flat=True))
-    filas = {fila.pk: fila for fila in Inscripcion.objects.filter(pk__in=claves)}
-    for fila in filas.values():
-        yield from _de_inscripcion(fila)
-    for maestro in Maestro.objects.filter(inscripcion__in=filas):
-        yield Row(what="Maestro", state="aprobado", at=maestro.aprobado_en, url=_pagina("maestro", maestro.pk))
-    for envio in Envio.objects.filter(inscripcion__in=filas):
-        yield _correo(envio)
-    for pendiente in ids - filas.keys():
-        if via := inscripcione_ids.via(pendiente):
-            yield _pista(InscripcionRecibida, pendiente, str(pendiente), priority=via == "paid")
+    of_maestros = set(Maestro.objects.filter(pk__in=ids).values_list("inscripcion_id", flat=True))
+    inscripciones = Inscripcion.objects.in_bulk(ids | _enrolments_of_events(ids) | of_maestros)
+    for inscripcion in inscripciones.values():
+        yield from _of_enrolment(inscripcion)
+    for maestro in Maestro.objects.filter(inscripcion__in=inscripciones):
+        yield Row(what="Maestro", state="aprobado", at=maestro.aprobado_en, url=_admin_page("maestro", maestro.pk))
+    for envio in Envio.objects.filter(inscripcion__in=inscripciones):
+        yield _mail_row(envio)
+    for unwritten in ids - inscripciones.keys():
+        if lane := lane_of(unwritten):
+            yield _expected(InscripcionRecibida, unwritten, str(unwritten), priority=lane == "paid")
 
 
-def _de_eventos(ids: Ids) -> set[UUID]:
-    """An event's id is derived from the enrolment's, which cannot be turned around: each recent one is tried."""
-    recientes = Inscripcion.objects.order_by("-recibida_en").values_list("pk", flat=True)[:RECIENTES]
-    return {pk for pk in recientes if any(evento.derive_id(pk) in ids for evento in EVENTOS)}
+def _enrolments_of_events(ids: Ids) -> set[UUID]:
+    """Return the recent enrolments of which one of `ids` is an event's id.
+
+    An event's id is a hash of the enrolment's id, so every recent enrolment is tried.
+    """
+    recent = Inscripcion.objects.order_by("-recibida_en").values_list("pk", flat=True)[:RECENT_FORMS]
+    return {pk for pk in recent if any(event.derive_id(pk) in ids for event in EVENTS)}
 
 
-def _de_inscripcion(fila: Inscripcion) -> Iterator[Clue | Row]:
-    estado = f"{fila.get_estado_display()}, vía {fila.via}"
+def _of_enrolment(inscripcion: Inscripcion) -> Iterator[ExpectedEvent | Row]:
     yield Row(
         what="Inscripción",
-        state=estado,
-        at=fila.registrada_en,
-        url=_pagina("inscripcion", fila.pk),
-        written_by=("aprobacion", InscripcionRecibida.derive_id(fila.pk)),
+        state=f"{inscripcion.get_estado_display()}, vía {inscripcion.via}",
+        at=inscripcion.registrada_en,
+        url=_admin_page("inscripcion", inscripcion.pk),
+        written_by=("aprobacion", InscripcionRecibida.derive_id(inscripcion.pk)),
     )
-    priority = inscripcione_ids.via(fila.pk) == "paid"  # as it was sent: one that paid later travelled with the rest
-    yield _pista(InscripcionRecibida, fila.pk, str(fila.pk), priority=priority, near=fila.recibida_en)
-    if fila.estado == Inscripcion.Estado.APROBADA:
-        yield _pista(InscripcionAprobada, fila.pk, str(maestro_id(fila.pk)), near=fila.resuelta_en)
-    if fila.estado == Inscripcion.Estado.RECHAZADA:
-        yield _pista(InscripcionRechazada, fila.pk, str(fila.pk), near=fila.resuelta_en)
+    pk, key = inscripcion.pk, str(inscripcion.pk)
+    # The lane of the form as it was sent: an enrolment that was paid later used the normal lane.
+    priority = lane_of(pk) == "paid"
+    yield _expected(InscripcionRecibida, pk, key, priority=priority, near=inscripcion.recibida_en)
+    if inscripcion.estado == Inscripcion.Estado.APROBADA:
+        yield _expected(InscripcionAprobada, pk, str(maestro_id(pk)), near=inscripcion.resuelta_en)
+    if inscripcion.estado == Inscripcion.Estado.RECHAZADA:
+        yield _expected(InscripcionRechazada, pk, key, near=inscripcion.resuelta_en)
 
 
-def _pista(evento: type[Event], pk: UUID, key: str, *, priority: bool = False, near: datetime | None = None) -> Clue:
-    return Clue(id=evento.derive_id(pk), event=evento, key=key, priority=priority, near=near)
+def _expected(
+    event: type[Event], pk: UUID, key: str, *, priority: bool = False, near: datetime | None = None
+) -> ExpectedEvent:
+    return ExpectedEvent(id=event.derive_id(pk), event=event, key=key, priority=priority, near=near)
 
 
-def _correo(envio: Envio) -> Row:
-    estado = f"{envio.get_estado_display()}, {envio.intentos} intentos"
-    momento = envio.enviado_en or envio.creado_en
+def _mail_row(envio: Envio) -> Row:
     return Row(
         what=f"Correo: {envio.get_tipo_display()}",
-        state=estado,
-        at=momento,
-        url=_pagina("envio", envio.pk),
+        state=f"{envio.get_estado_display()}, {envio.intentos} intentos",
+        at=envio.enviado_en or envio.creado_en,
+        url=_admin_page("envio", envio.pk),
         is_mail=True,
     )
 
 
-def _pagina(modelo: str, pk: UUID) -> str:
-    return reverse(f"admin:inscripciones_{modelo}_change", args=[pk])
+def _admin_page(model: str, pk: UUID) -> str:
+    return reverse(f"admin:inscripciones_{model}_change", args=[pk])

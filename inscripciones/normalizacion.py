@@ -1,6 +1,7 @@
-"""One normal form for each thing an applicant writes, so that the same thing written twice is equal.
+"""Normal forms of what applicants type, so that the same value typed in two ways is equal.
 
-Each function takes what was typed and raises ValueError with a reason in Spanish, fit to be shown at the field.
+Each function takes the typed text and raises ValueError with a reason in Spanish, fit to be shown
+at the field.
 """
 
 import csv
@@ -13,14 +14,14 @@ from typing import Final
 from stdnum.cl import rut as stdnum_rut
 from stdnum.exceptions import InvalidChecksum, ValidationError
 
-GMAIL: Final = ("gmail.com", "googlemail.com")  # where dots in an address mean nothing
-COMUNAS_CSV: Final = Path(__file__).with_name(
-    "comunas.csv"
-)  # the 346 comunas, in force since Ñuble became a region (2018)
+# Domains whose addresses are the same with and without dots.
+GMAIL: Final = ("gmail.com", "googlemail.com")
+# The 346 comunas, as they are since Ñuble became a region (2018).
+COMUNAS_CSV: Final = Path(__file__).with_name("comunas.csv")
 
 
 def rut(texto: str) -> str:
-    """`12.345.678-5`, `12345678 5`, `12,345,678-5`: all are `12345678-5`."""
+    """Return a RUT as `12345678-5`, also for `12.345.678-5`, `12345678 5` or `12,345,678-5`."""
     compacto = "".join(filter(str.isalnum, texto)).upper().removeprefix("CL").lstrip("0")
     try:
         compacto = stdnum_rut.validate(compacto)
@@ -32,7 +33,7 @@ def rut(texto: str) -> str:
 
 
 def telefono(texto: str) -> str:
-    """A Chilean number, nine digits after +56, which may be missing: `9 8765 4321` is `+56987654321`."""
+    """Return a Chilean number as `+56987654321`: nine digits, before which +56 may be missing."""
     if re.search(r"[^\d\s()+.\-]", texto):
         raise ValueError("Un teléfono lleva solo números: escríbelo como +56 9 8765 4321.")
     digitos = re.sub(r"\D", "", texto).lstrip("0")
@@ -43,31 +44,35 @@ def telefono(texto: str) -> str:
 
 
 def nombre(texto: str) -> str:
-    """One space between words, accents composed (NFC)."""
+    """Return a name with one space between words and composed accents (NFC)."""
     limpio = " ".join(unicodedata.normalize("NFC", texto).split())
     if len(re.findall(r"[^\W\d_]", limpio)) < 2:
         raise ValueError("Escribe tu nombre y apellidos.")
     if otro := re.search(r"[^\w\s'’.\-·]|_", limpio):
         raise ValueError(f"Un nombre no lleva «{otro[0]}».")
-    if re.search(r"\.\S", limpio):  # a web address would be greeted, and become a link, in a stranger's mail
+    # A web address as a name would become a link in the mail that greets the applicant.
+    if re.search(r"\.\S", limpio):
         raise ValueError("Después de un punto, en un nombre va un espacio: Juan P. Soto.")
     return limpio
 
 
 def email(texto: str) -> str:
-    """Lower case throughout: nobody holds two addresses that differ by case only."""
+    """Return an address in lower case: no two people have addresses that differ by case only."""
     return texto.strip().lower()
 
 
 def buzon(correo: str) -> str:
-    """The mailbox behind an address: `Rosa.N+mote@googlemail.com` is `rosan@gmail.com`. For counting, never to write to."""
+    """Return the mailbox behind an address: `Rosa.N+mote@googlemail.com` is `rosan@gmail.com`.
+
+    It serves to compare and to count; mails go to the address itself.
+    """
     cuenta, _, dominio = email(correo).rpartition("@")
     cuenta = cuenta.partition("+")[0] or cuenta
     return f"{cuenta.replace('.', '')}@gmail.com" if dominio in GMAIL else f"{cuenta}@{dominio}"
 
 
 def comprobante(texto: str) -> str:
-    """Upper case, without spaces: `trx 000123` is `TRX000123`. Empty stays empty."""
+    """Return a receipt's code in upper case without spaces: `TRX000123`. Empty stays empty."""
     limpio = re.sub(r"\s+", "", texto).upper()
     if limpio and not re.fullmatch(r"[A-Z0-9][A-Z0-9._/#-]{2,63}", limpio):
         raise ValueError("Copia el código del comprobante: de 3 a 64 letras, números o guiones.")
@@ -75,37 +80,41 @@ def comprobante(texto: str) -> str:
 
 
 def clave_de_comprobante(codigo: str) -> str:
-    """For comparing: people copy `TRX-000123` as `TRX000123` or `trx_000123`. Empty where there is nothing to compare."""
+    """Return the letters and digits of a receipt's code, to compare it; empty if it has none.
+
+    People copy `TRX-000123` as `TRX000123` or `trx_000123`.
+    """
     return "".join(filter(str.isalnum, codigo)).upper()
 
 
 def mismo_nombre(uno: str, otro: str) -> bool:
-    """Whether two names differ in case, accents and punctuation only."""
-    return _plano(uno) == _plano(otro)
+    """Return whether two names differ in case, accents and punctuation only."""
+    return _plain(uno) == _plain(otro)
 
 
 def comuna(texto: str) -> str:
-    """The official spelling, whatever the case, accents or hyphens: `nunoa` is `Ñuñoa`."""
+    """Return the official spelling whatever the case, accents or hyphens: `nunoa` is `Ñuñoa`."""
     try:
-        return _comunas()[_plano(texto)]
+        return _comunas_by_plain_name()[_plain(texto)]
     except KeyError:
         raise ValueError("No es una comuna de Chile: escribe su nombre, como Ñuñoa o Viña del Mar.") from None
 
 
 def comunas() -> list[str]:
-    """The official names, in alphabetical order."""
-    return sorted(set(_comunas().values()), key=_plano)
+    """Return the official names in alphabetical order."""
+    return sorted(set(_comunas_by_plain_name().values()), key=_plain)
 
 
 @cache
-def _comunas() -> dict[str, str]:
-    with COMUNAS_CSV.open(encoding="utf-8", newline="") as archivo:
-        filas = list(csv.DictReader(archivo))
-    tambien = {_plano(otro): fila["comuna"] for fila in filas for otro in fila["tambien"].split(";") if otro}
-    return tambien | {_plano(fila["comuna"]): fila["comuna"] for fila in filas}
+def _comunas_by_plain_name() -> dict[str, str]:
+    """Return the official names by their plain form and by that of their other spellings."""
+    with COMUNAS_CSV.open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    others = {_plain(other): row["comuna"] for row in rows for other in row["tambien"].split(";") if other}
+    return others | {_plain(row["comuna"]): row["comuna"] for row in rows}
 
 
-def _plano(texto: str) -> str:
-    """Lower case, letters only, without accents: for comparing, never for showing."""
-    descompuesto = unicodedata.normalize("NFKD", texto.casefold())
-    return "".join(letra for letra in descompuesto if letra.isalpha())
+def _plain(text: str) -> str:
+    """Return the letters in lower case without accents, to compare texts."""
+    decomposed = unicodedata.normalize("NFKD", text.casefold())
+    return "".join(letter for letter in decomposed if letter.isalpha())

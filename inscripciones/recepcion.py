@@ -1,58 +1,88 @@
-"""TODO."""
+"""Receiving forms: publish each one as an event; write and decide it when the event arrives."""
 
 from collections.abc import Collection, Iterable
-from datetime import datetime
+from datetime import date, datetime
+from typing import Any
+from uuid import UUID
 
 from django.conf import settings
 from django.db.models import Q
 
-from inscripciones import normalizacion, reglas
-from inscripciones.admision import (
-    Estado,
-    _admitir,
-    _avisos,
-    _clave_del_pago,
-    _claves,
-    _deber,
-    _envio_de_rechazo,
-    _lock_identities,
-    _rechazada,
-    _reclamar,
-)
+from gremio.transactions import transaction_required
+from inscripciones import admision, correspondencia, ids, locks, normalizacion, reglas
 from inscripciones.events import InscripcionRecibida
 from inscripciones.models import Comprobante, Decision, Inscripcion
-from inscripciones.revision import ACCION
-from kafka_bridge.publishing import outbox
+from inscripciones.normalizacion import clave_de_comprobante
+from inscripciones.reglas import Conocido, Resultado
+from kafka_bridge.publishing.producer import publish
+
+Estado = Inscripcion.Estado
 
 
-def registrar(formularios: Iterable[InscripcionRecibida], *, ahora: datetime) -> list[Inscripcion]:
-    """Writes and decides the forms that are not registered yet; needs a transaction. Returns their rows.
+def recibir(formulario: dict[str, Any], *, dia: date) -> UUID:
+    """Publish a normalised form that arrived on `dia` (in Chile); return the enrolment's id.
 
-    Forms that share a RUT, an e-mail or a receipt wait for each other here, whichever consumer or lane has them.
+    Raises Unavailable if neither Kafka nor the outbox takes the event.
     """
-    por_id = {form.inscripcion_id: form for form in reversed(list(formularios))}  # of a repeated one, the first
-    _lock_identities(clave for form in por_id.values() for clave in _claves(form))
-    vistas = set(Inscripcion.objects.filter(pk__in=por_id).values_list("pk", flat=True))
-    nuevos = [form for form in reversed(por_id.values()) if form.inscripcion_id not in vistas]
+    inscripcion_id = ids.issue(formulario, day=dia)
+    event_id = InscripcionRecibida.derive_id(inscripcion_id)
+    publish(InscripcionRecibida.now(id=event_id, inscripcion_id=inscripcion_id, **formulario))
+    return inscripcion_id
+
+
+@transaction_required
+def registrar(formularios: Iterable[InscripcionRecibida], *, ahora: datetime) -> list[Inscripcion]:
+    """Write and decide the forms that are not registered yet; return their rows.
+
+    Forms that share a RUT, a mailbox or a receipt wait for each other, in whichever consumer or
+    lane they are. A form that is repeated within the batch counts once, as it came first.
+    """
+    by_id: dict[UUID, InscripcionRecibida] = {}
+    for form in formularios:
+        by_id.setdefault(form.inscripcion_id, form)
+    locks.acquire(key for form in by_id.values() for key in locks.identity_keys(form))
+    registered = set(Inscripcion.objects.filter(pk__in=by_id).values_list("pk", flat=True))
+    nuevos = [form for form in by_id.values() if form.inscripcion_id not in registered]
     if not nuevos:
         return []
-    conocido = _conocido(nuevos)
-    previas = Decision.objects.in_bulk([form.inscripcion_id for form in nuevos])
-    filas = [_decidida(form, conocido, previas.get(form.inscripcion_id), ahora) for form in nuevos]
+    conocido = _known_of(nuevos)
+    earlier = Decision.objects.in_bulk([form.inscripcion_id for form in nuevos])
+    filas = [_decide(form, conocido, earlier.get(form.inscripcion_id), ahora) for form in nuevos]
     Inscripcion.objects.bulk_create(filas)
-    _consecuencias(filas, conocido)
+    _follow_up(filas, conocido)
     return filas
 
 
-def _decidida(
-    form: InscripcionRecibida, conocido: reglas.Conocido, previa: Decision | None, ahora: datetime
-) -> Inscripcion:
-    """The form as a row with its decision; what it claims becomes known to the forms behind it."""
+def _known_of(forms: Collection[InscripcionRecibida]) -> Conocido:
+    """Return what the database has of these people and receipts, in three queries.
+
+    Living enrolments are locked, because a payment in this batch may change them.
+    """
+    ruts = {form.rut for form in forms}
+    buzones = {normalizacion.buzon(form.email) for form in forms}
+    theirs = Q(rut__in=ruts) | Q(email__in={form.email for form in forms}) | Q(buzon__in=buzones)
+    rejected = Inscripcion.objects.filter(rut__in=ruts, estado=Estado.RECHAZADA, resuelta_por__isnull=False)
+    receipts = {clave_de_comprobante(form.comprobante_pago) for form in forms if form.paid}
+    used = Comprobante.objects.filter(pk__in=receipts)
+    conocido = Conocido(
+        comprobantes=set(used.values_list("pk", flat=True)), rechazados=set(rejected.values_list("rut", flat=True))
+    )
+    vivas = Inscripcion.objects.select_for_update(no_key=True).filter(theirs, estado__in=Inscripcion.VIVAS)
+    for viva in vivas.order_by("pk"):
+        conocido.conocer(viva)
+    return conocido
+
+
+def _decide(form: InscripcionRecibida, conocido: Conocido, earlier: Decision | None, ahora: datetime) -> Inscripcion:
+    """Return the form as a decided row; add to `conocido` what the next forms must respect.
+
+    `earlier`: the decision that a person had made before the database was restored.
+    """
     veredictos = reglas.evaluar(form, conocido)
     estado, motivo = reglas.decidir(veredictos, automatica=settings.REVISION_AUTOMATICA)
-    if previa and estado != Estado.REPETIDA:
-        estado, motivo, ahora = Estado(previa.estado), previa.motivo, previa.decidida_en
-    viva = _la_misma(form, conocido) if estado == Estado.REPETIDA else None
+    if earlier and estado != Estado.REPETIDA:
+        estado, motivo, ahora = Estado(earlier.estado), earlier.motivo, earlier.decidida_en
+    viva = _same_enrolment(form, conocido) if estado == Estado.REPETIDA else None
     fila = Inscripcion(
         id=form.inscripcion_id,
         nombre=form.nombre,
@@ -68,68 +98,60 @@ def _decidida(
         motivo=motivo,
         veredictos=[dict(vars(veredicto)) for veredicto in veredictos],
         recibida_en=form.time,
-        resuelta_en=ahora if estado in ACCION else None,
+        resuelta_en=ahora if estado in Inscripcion.RESUELTAS else None,
     )
     if viva and fila.paid and not viva.paid:
-        _pasar_a_paid(viva, fila)
+        _turn_paid(viva, fila)
     elif fila.estado in Inscripcion.VIVAS:
         conocido.conocer(fila)
-    if _reclama(fila):
-        conocido.comprobantes.add(normalizacion.clave_de_comprobante(fila.comprobante_pago))
+    if _uses_receipt(fila):
+        conocido.comprobantes.add(clave_de_comprobante(fila.comprobante_pago))
     return fila
 
 
-def _la_misma(form: InscripcionRecibida, conocido: reglas.Conocido) -> Inscripcion | None:
-    """The living enrolment that this form says again, or pays for while it is pending: no reason to alarm anyone."""
+def _same_enrolment(form: InscripcionRecibida, conocido: Conocido) -> Inscripcion | None:
+    """Return the living enrolment that this form repeats, or pays for while it is pending.
+
+    It must be the same person's: the same RUT, e-mail address and name. Then nobody needs a notice.
+    """
     viva = conocido.por_rut.get(form.rut)
-    if (
-        not viva
-        or viva != conocido.por_email.get(form.email)
-        or not normalizacion.mismo_nombre(form.nombre, viva.nombre)
-    ):
+    if viva is None or viva != conocido.por_email.get(form.email):
+        return None
+    if not normalizacion.mismo_nombre(form.nombre, viva.nombre):
         return None
     if form.paid and not viva.paid:
         return viva if viva.estado == Estado.EN_REVISION else None
-    otro_pago = form.paid and _clave_del_pago(form) != _clave_del_pago(viva)
-    return viva if (form.telefono, form.comuna) == (viva.telefono, viva.comuna) and not otro_pago else None
+    same_receipt = clave_de_comprobante(form.comprobante_pago) == clave_de_comprobante(viva.comprobante_pago)
+    same_contact = (form.telefono, form.comuna) == (viva.telefono, viva.comuna)
+    return viva if same_contact and (same_receipt or not form.paid) else None
 
 
-def _pasar_a_paid(viva: Inscripcion, fila: Inscripcion) -> None:
-    """The pending enrolment goes on as Paid, with the receipt and what the rules said of it."""
-    viva.paid, viva.comprobante_pago = True, fila.comprobante_pago
-    del_pago = {v["regla"]: v for v in fila.veredictos if v["regla"] == reglas.comprobante_sin_uso.__name__}
-    viva.veredictos = [del_pago.get(v["regla"], v) for v in viva.veredictos]
+def _turn_paid(viva: Inscripcion, pago: Inscripcion) -> None:
+    """Make the pending enrolment a paid one, with the receipt of `pago` and the verdict on it."""
+    viva.paid, viva.comprobante_pago = True, pago.comprobante_pago
+    of_receipt = {v["regla"]: v for v in pago.veredictos if v["regla"] == reglas.comprobante_sin_uso.__name__}
+    viva.veredictos = [of_receipt.get(v["regla"], v) for v in viva.veredictos]
 
 
-def _reclama(fila: Inscripcion) -> bool:
-    """Whether the enrolment claims its receipt: what the rules refused does not, what a person will refuse does."""
-    rehusada = {reglas.Resultado.INFRINGE, reglas.Resultado.REPITE} & {v["resultado"] for v in fila.veredictos}
-    return fila.paid and (fila.estado == Estado.UNIDA or not rehusada)
+def _uses_receipt(fila: Inscripcion) -> bool:
+    """Return whether this enrolment uses up its payment receipt.
+
+    It does unless the rules rejected the form or found its identity taken. A later rejection by a
+    reviewer does not free the receipt.
+    """
+    resultados = {veredicto["resultado"] for veredicto in fila.veredictos}
+    refused = bool(resultados & {Resultado.INFRINGE, Resultado.REPITE})
+    return fila.paid and (fila.estado == Estado.UNIDA or not refused)
 
 
-def _conocido(forms: Collection[InscripcionRecibida]) -> reglas.Conocido:
-    """What the database knows of these people and receipts, in three queries. Living enrolments are held: one may change."""
-    ruts = {form.rut for form in forms}
-    buzones = {normalizacion.buzon(form.email) for form in forms}
-    de_ellos = Q(rut__in=ruts) | Q(email__in={form.email for form in forms}) | Q(buzon__in=buzones)
-    rechazos = Inscripcion.objects.filter(rut__in=ruts, estado=Estado.RECHAZADA, resuelta_por__isnull=False)
-    usados = Comprobante.objects.filter(pk__in={_clave_del_pago(form) for form in forms if form.paid})
-    conocido = reglas.Conocido(
-        comprobantes=set(usados.values_list("pk", flat=True)), rechazados=set(rechazos.values_list("rut", flat=True))
-    )
-    vivas = Inscripcion.objects.select_for_update(no_key=True).filter(de_ellos, estado__in=Inscripcion.VIVAS)
-    for viva in vivas.order_by("pk"):
-        conocido.conocer(viva)
-    return conocido
-
-
-def _consecuencias(filas: list[Inscripcion], conocido: reglas.Conocido) -> None:
-    """What follows from decisions made by the rules: receipts, maestros, events, e-mails."""
+def _follow_up(filas: list[Inscripcion], conocido: Conocido) -> None:
+    """Write what the rules' decisions lead to: receipts, maestros, events, e-mails."""
     pagadas = [fila.unida_a for fila in filas if fila.unida_a and fila.paid]
     Inscripcion.objects.bulk_update(pagadas, ["paid", "comprobante_pago", "veredictos"])
-    _reclamar([*filter(_reclama, filas)])
-    _admitir([fila for fila in filas if fila.estado == Estado.APROBADA])
+    admision.usar_comprobantes([fila for fila in filas if _uses_receipt(fila)])
+    admision.admitir([fila for fila in filas if fila.estado == Estado.APROBADA])
     rechazadas = [fila for fila in filas if fila.estado == Estado.RECHAZADA]
-    outbox.add(*map(_rechazada, rechazadas)) if rechazadas else None
+    admision.publicar_rechazos(rechazadas)
     repetidas = [fila for fila in filas if fila.estado == Estado.REPETIDA]
-    _deber([*map(_envio_de_rechazo, rechazadas), *_avisos(repetidas, conocido)])
+    rechazos = [correspondencia.rechazo(fila) for fila in rechazadas]
+    correspondencia.encargar([*rechazos, *correspondencia.avisos(repetidas, conocido)])

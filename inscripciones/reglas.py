@@ -1,7 +1,7 @@
-"""The rules of approval: small, named, pure. Each takes the form and what is known, and says why in Spanish.
+"""The rules of approval: small pure functions, each with a verdict and a reason in Spanish.
 
-A violation rejects. A repeated identity waits apart. A doubt sends to a person. When all pass the enrolment approves
-itself, if the guild wants that (REVISION_AUTOMATICA).
+A violation rejects the form. A repeated identity waits apart. A doubt sends the form to a person.
+A form that passes every rule is approved, if the guild wants that (REVISION_AUTOMATICA).
 """
 
 from collections.abc import Callable, Iterable
@@ -17,9 +17,10 @@ from inscripciones.events import InscripcionRecibida
 from inscripciones.models import Inscripcion
 
 Estado = Inscripcion.Estado
-PRIMER_RUT_DE_EMPRESA: Final = 50_000_000  # below: people; from here to 99,999,999 the tax service numbers companies
-ULTIMO_RUT_DE_EMPRESA: Final = 99_999_999
-CORREOS_DESECHABLES: Final = frozenset(
+# The tax service numbers companies in this range and people below it.
+FIRST_COMPANY_RUT: Final = 50_000_000
+LAST_COMPANY_RUT: Final = 99_999_999
+DISPOSABLE_MAIL_DOMAINS: Final = frozenset(
     [
         "10minutemail.com",
         "discard.email",
@@ -54,7 +55,10 @@ class Resultado(StrEnum):
 
 @dataclass(frozen=True)
 class Veredicto:
-    """What one rule said. `razon` is for staff, and for the applicant where the rule is infringed; empty where it passes."""
+    """The verdict of one rule. `razon` is empty if the rule passes.
+
+    Staff read the reason; the applicant reads it only if the rule is violated.
+    """
 
     regla: str
     resultado: Resultado
@@ -63,77 +67,85 @@ class Veredicto:
 
 @dataclass
 class Conocido:
-    """What the rules need to know of other enrolments; grows within a batch as its forms are decided."""
+    """The other enrolments as the rules need them. It grows within a batch as forms are decided.
 
-    por_rut: dict[str, Inscripcion] = field(default_factory=dict)  # living enrolments, by RUT
+    Enrolments are living ones. `comprobantes`: keys of used receipts. `rechazados`: RUTs that a
+    person rejected before.
+    """
+
+    por_rut: dict[str, Inscripcion] = field(default_factory=dict)
     por_email: dict[str, Inscripcion] = field(default_factory=dict)
     por_buzon: dict[str, Inscripcion] = field(default_factory=dict)
-    comprobantes: set[str] = field(default_factory=set)  # keys of receipts claimed already
-    rechazados: set[str] = field(default_factory=set)  # RUTs that a person rejected before
+    comprobantes: set[str] = field(default_factory=set)
+    rechazados: set[str] = field(default_factory=set)
 
     def conocer(self, viva: Inscripcion) -> None:
-        """One more living enrolment."""
+        """Add a living enrolment."""
         self.por_rut[viva.rut] = self.por_email[viva.email] = self.por_buzon[viva.buzon] = viva
 
 
-def _pasa_si(condicion: bool, otro: Resultado, razon: str) -> tuple[Resultado, str]:
-    return (Resultado.PASA, "") if condicion else (otro, razon)
+def _passes_if(condition: bool, otherwise: Resultado, razon: str) -> tuple[Resultado, str]:
+    return (Resultado.PASA, "") if condition else (otherwise, razon)
 
 
 def rut_valido(form: InscripcionRecibida, _: Conocido) -> tuple[Resultado, str]:
-    return _pasa_si(_normal(normalizacion.rut, form.rut), Resultado.INFRINGE, "El RUT no es válido.")
+    return _passes_if(_is_normal(normalizacion.rut, form.rut), Resultado.INFRINGE, "El RUT no es válido.")
 
 
 def rut_de_persona(form: InscripcionRecibida, _: Conocido) -> tuple[Resultado, str]:
     numero = int("0" + "".join(filter(str.isdecimal, form.rut[:-1])))
-    es_persona = not PRIMER_RUT_DE_EMPRESA <= numero <= ULTIMO_RUT_DE_EMPRESA
-    return _pasa_si(es_persona, Resultado.INFRINGE, "El RUT es de una empresa: el gremio inscribe a personas.")
+    es_persona = not FIRST_COMPANY_RUT <= numero <= LAST_COMPANY_RUT
+    return _passes_if(es_persona, Resultado.INFRINGE, "El RUT es de una empresa: el gremio inscribe a personas.")
 
 
 def correo_valido(form: InscripcionRecibida, _: Conocido) -> tuple[Resultado, str]:
-    return _pasa_si(_es_correo(form.email), Resultado.INFRINGE, "El correo no es válido.")
+    return _passes_if(_is_email(form.email), Resultado.INFRINGE, "El correo no es válido.")
 
 
 def comuna_oficial(form: InscripcionRecibida, _: Conocido) -> tuple[Resultado, str]:
-    return _pasa_si(_normal(normalizacion.comuna, form.comuna), Resultado.INFRINGE, "La comuna no existe en Chile.")
+    return _passes_if(
+        _is_normal(normalizacion.comuna, form.comuna), Resultado.INFRINGE, "La comuna no existe en Chile."
+    )
 
 
 def telefono_chileno(form: InscripcionRecibida, _: Conocido) -> tuple[Resultado, str]:
-    return _pasa_si(_normal(normalizacion.telefono, form.telefono), Resultado.INFRINGE, "El teléfono no es de Chile.")
+    return _passes_if(
+        _is_normal(normalizacion.telefono, form.telefono), Resultado.INFRINGE, "El teléfono no es de Chile."
+    )
 
 
 def pago_con_comprobante(form: InscripcionRecibida, _: Conocido) -> tuple[Resultado, str]:
     tiene = bool(normalizacion.clave_de_comprobante(form.comprobante_pago)) or not form.paid
-    return _pasa_si(tiene, Resultado.INFRINGE, "Dice que está pagada y no trae comprobante de pago.")
+    return _passes_if(tiene, Resultado.INFRINGE, "Dice que está pagada y no trae comprobante de pago.")
 
 
 def identidad_sin_inscribir(form: InscripcionRecibida, conocido: Conocido) -> tuple[Resultado, str]:
     otras = {conocido.por_rut.get(form.rut), conocido.por_email.get(form.email)} - {None}
-    return _pasa_si(not otras, Resultado.REPITE, "El RUT o el correo es de otra inscripción, pendiente o aprobada.")
+    return _passes_if(not otras, Resultado.REPITE, "El RUT o el correo es de otra inscripción, pendiente o aprobada.")
 
 
 def buzon_sin_inscribir(form: InscripcionRecibida, conocido: Conocido) -> tuple[Resultado, str]:
     alias = form.email not in conocido.por_email and normalizacion.buzon(form.email) in conocido.por_buzon
-    return _pasa_si(not alias, Resultado.DUDA, "El correo es un alias del de otra inscripción, pendiente o aprobada.")
+    return _passes_if(not alias, Resultado.DUDA, "El correo es un alias del de otra inscripción, pendiente o aprobada.")
 
 
 def comprobante_sin_uso(form: InscripcionRecibida, conocido: Conocido) -> tuple[Resultado, str]:
     usado = form.paid and normalizacion.clave_de_comprobante(form.comprobante_pago) in conocido.comprobantes
-    return _pasa_si(not usado, Resultado.DUDA, "Otra inscripción ya usó este comprobante de pago.")
+    return _passes_if(not usado, Resultado.DUDA, "Otra inscripción ya usó este comprobante de pago.")
 
 
 def sin_rechazo_previo(form: InscripcionRecibida, conocido: Conocido) -> tuple[Resultado, str]:
     previo = form.rut in conocido.rechazados
-    return _pasa_si(not previo, Resultado.DUDA, "Una persona del gremio ya rechazó antes este RUT.")
+    return _passes_if(not previo, Resultado.DUDA, "Una persona del gremio ya rechazó antes este RUT.")
 
 
 def nombre_completo(form: InscripcionRecibida, _: Conocido) -> tuple[Resultado, str]:
-    return _pasa_si(len(form.nombre.split()) > 1, Resultado.DUDA, "Falta el nombre o el apellido.")
+    return _passes_if(len(form.nombre.split()) > 1, Resultado.DUDA, "Falta el nombre o el apellido.")
 
 
 def correo_permanente(form: InscripcionRecibida, _: Conocido) -> tuple[Resultado, str]:
-    desechable = form.email.rpartition("@")[2].lower() in CORREOS_DESECHABLES
-    return _pasa_si(not desechable, Resultado.DUDA, "El correo es de un servicio de correos desechables.")
+    desechable = form.email.rpartition("@")[2].lower() in DISPOSABLE_MAIL_DOMAINS
+    return _passes_if(not desechable, Resultado.DUDA, "El correo es de un servicio de correos desechables.")
 
 
 Regla = Callable[[InscripcionRecibida, Conocido], tuple[Resultado, str]]
@@ -154,12 +166,12 @@ REGLAS: Final[tuple[Regla, ...]] = (
 
 
 def evaluar(form: InscripcionRecibida, conocido: Conocido) -> list[Veredicto]:
-    """What every rule says of a form, in their order."""
+    """Return the verdict of every rule on a form, in the order of REGLAS."""
     return [Veredicto(regla.__name__, *regla(form, conocido)) for regla in REGLAS]
 
 
 def decidir(veredictos: Iterable[Veredicto], *, automatica: bool) -> tuple[Estado, str]:
-    """The state that follows, and the reason that the applicant reads (empty unless rejected)."""
+    """Return the state that follows, and the reason for the applicant (empty unless rejected)."""
     por_resultado: dict[Resultado, list[str]] = {resultado: [] for resultado in Resultado}
     for veredicto in veredictos:
         por_resultado[veredicto.resultado].append(veredicto.razon)
@@ -172,16 +184,16 @@ def decidir(veredictos: Iterable[Veredicto], *, automatica: bool) -> tuple[Estad
     return Estado.APROBADA, ""
 
 
-def _normal(normalizar: Callable[[str], str], texto: str) -> bool:
+def _is_normal(normalise: Callable[[str], str], text: str) -> bool:
     try:
-        return normalizar(texto) == texto
+        return normalise(text) == text
     except ValueError:
         return False
 
 
-def _es_correo(texto: str) -> bool:
+def _is_email(text: str) -> bool:
     try:
-        validate_email(texto)
+        validate_email(text)
     except ValidationError:
         return False
-    return texto == normalizacion.email(texto)
+    return text == normalizacion.email(text)

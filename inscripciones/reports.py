@@ -1,4 +1,4 @@
-"""Numbers for staff: how many enrol each day by each lane, how long they wait, what waits now."""
+"""Figures for staff: enrolments per day and lane, waiting times, the queue of the review."""
 
 from collections import Counter
 from collections.abc import Sequence
@@ -14,13 +14,16 @@ from django.utils.safestring import SafeString
 
 from inscripciones.models import Inscripcion
 
-VIAS: Final = {True: "Paid", False: "Normal"}
-ANCHO, ALTO, BASE = 720, 220, 180  # the drawing's own units; the page scales it
+LANE_NAMES: Final = {True: "Paid", False: "Normal"}
+# The charts' own units; the page scales them.
+WIDTH: Final = 720
+HEIGHT: Final = 220
+BASELINE: Final = 180
 
 
 @dataclass(frozen=True)
 class Dia:
-    """Enrolments received on a Chilean calendar day."""
+    """Enrolments that arrived on a Chilean calendar day."""
 
     dia: date
     paid: int
@@ -29,7 +32,7 @@ class Dia:
 
 @dataclass(frozen=True)
 class Espera:
-    """How long the enrolments of a lane waited for their decision, in seconds."""
+    """Time that a lane's enrolments waited for their decision, in seconds."""
 
     via: str
     quien: str
@@ -39,81 +42,86 @@ class Espera:
 
 
 def por_dia(*, hasta: date, dias: int) -> list[Dia]:
-    """The `dias` Chilean days that end with `hasta`, those without enrolments too."""
-    primero = hasta - timedelta(days=dias - 1)
-    recientes = Inscripcion.objects.exclude(estado=Inscripcion.Estado.UNIDA).annotate(dia=TruncDate("recibida_en"))
-    recientes = recientes.filter(dia__gte=primero, dia__lte=hasta)
-    filas = recientes.order_by().values_list("dia", "paid").annotate(Count("pk"))
-    cuenta = Counter({(dia, paid): cuantas for dia, paid, cuantas in filas})
-    rango = (primero + timedelta(days=n) for n in range(dias))
-    return [Dia(dia, paid=cuenta[dia, True], normal=cuenta[dia, False]) for dia in rango]
+    """Return the `dias` Chilean days that end with `hasta`, also those without enrolments."""
+    first = hasta - timedelta(days=dias - 1)
+    recent = Inscripcion.objects.exclude(estado=Inscripcion.Estado.UNIDA).annotate(dia=TruncDate("recibida_en"))
+    recent = recent.filter(dia__gte=first, dia__lte=hasta)
+    rows = recent.order_by().values_list("dia", "paid").annotate(Count("pk"))
+    counts = Counter({(dia, paid): count for dia, paid, count in rows})
+    days = (first + timedelta(days=n) for n in range(dias))
+    return [Dia(dia, paid=counts[dia, True], normal=counts[dia, False]) for dia in days]
 
 
 def esperas(*, desde: datetime) -> list[Espera]:
-    """From reception to decision, of what was decided since `desde`: by lane, and by whom."""
+    """Return the times from reception to decision of what was decided since `desde`.
+
+    They are grouped by lane and by who decided: the rules or a person.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
-            "SELECT paid, resuelta_por_id IS NULL, count(*),"
-            " percentile_cont(ARRAY[0.5, 0.9]) WITHIN GROUP (ORDER BY greatest(extract(epoch FROM resuelta_en - recibida_en), 0))"
-            " FROM inscripciones_inscripcion WHERE resuelta_en >= %s GROUP BY 1, 2 ORDER BY 2, 1 DESC",
+            """
+            SELECT paid, resuelta_por_id IS NULL, count(*),
+                percentile_cont(ARRAY[0.5, 0.9]) WITHIN GROUP (
+                    ORDER BY greatest(extract(epoch FROM resuelta_en - recibida_en), 0)
+                )
+            FROM inscripciones_inscripcion
+            WHERE resuelta_en >= %s
+            GROUP BY 1, 2
+            ORDER BY 2, 1 DESC
+            """,
             [desde],
         )
         return [
-            Espera(VIAS[paid], "las reglas" if sola else "una persona", cuantas, *map(float, percentiles))
-            for paid, sola, cuantas, percentiles in cursor.fetchall()
+            Espera(LANE_NAMES[paid], "las reglas" if by_rules else "una persona", count, float(median), float(p90))
+            for paid, by_rules, count, (median, p90) in cursor.fetchall()
         ]
 
 
 def en_espera() -> dict[str, object]:
-    """What waits for a person: how many by lane, how many repeated identities, and since when the oldest does."""
+    """Return what waits for a person: per lane, with repeated identities, and since when."""
     pendientes = Inscripcion.objects.filter(estado__in=Inscripcion.PENDIENTES).order_by()
-    cuenta = Counter({fila[:2]: fila[2] for fila in pendientes.values_list("estado", "paid").annotate(Count("pk"))})
+    rows = pendientes.values_list("estado", "paid").annotate(Count("pk"))
+    counts = Counter({(estado, paid): count for estado, paid, count in rows})
     revision, repetida = Inscripcion.Estado.EN_REVISION, Inscripcion.Estado.REPETIDA
     return {
-        "paid": cuenta[revision, True],
-        "normal": cuenta[revision, False],
-        "repetidas": cuenta[repetida, True] + cuenta[repetida, False],
+        "paid": counts[revision, True],
+        "normal": counts[revision, False],
+        "repetidas": counts[repetida, True] + counts[repetida, False],
         "desde": pendientes.filter(estado=revision).aggregate(desde=Min("recibida_en"))["desde"],
     }
 
 
 def grafico(dias: Sequence[Dia]) -> SafeString:
-    """Stacked bars by day, Paid below, as inline SVG."""
-    maximo = max((dia.paid + dia.normal for dia in dias), default=0) or 1
-    paso = (ANCHO - 12) / max(len(dias), 1)
-    barras = [_barra(dia, indice * paso, paso, (BASE - 30) / maximo) for indice, dia in enumerate(dias)]
-    contexto = {"barras": barras, "ancho": ANCHO, "alto": ALTO, "base": BASE, "cada": max(len(dias) // 10, 1)}
-    return render_to_string("inscripciones/grafico.svg", contexto)
+    """Draw one stacked bar per day, Paid below, as inline SVG."""
+    highest = max((dia.paid + dia.normal for dia in dias), default=0) or 1
+    step = (WIDTH - 12) / max(len(dias), 1)
+    bars = [_bar(dia, index * step, step, (BASELINE - 30) / highest) for index, dia in enumerate(dias)]
+    context = {"barras": bars, "ancho": WIDTH, "alto": HEIGHT, "base": BASELINE, "cada": max(len(dias) // 10, 1)}
+    return render_to_string("inscripciones/grafico.svg", context)
+
+
+def _bar(dia: Dia, x: float, step: float, scale: float) -> dict[str, object]:
+    paid_height, normal_height = round(dia.paid * scale, 1), round(dia.normal * scale, 1)
+    return {
+        "dia": dia,
+        "x": round(x + step * 0.15, 1),
+        "centro": round(x + step / 2, 1),
+        "ancho": round(step * 0.7, 1),
+        "total": dia.paid + dia.normal,
+        "alto_paid": paid_height,
+        "alto_normal": normal_height,
+        "y_paid": round(BASELINE - paid_height, 1),
+        "y_normal": round(BASELINE - paid_height - normal_height, 1),
+    }
 
 
 def grafico_de_esperas(filas: Sequence[Espera]) -> SafeString:
-    """A bar a lane for the median, with a mark at the 90th percentile, as inline SVG."""
-    maximo = max((fila.p90 for fila in filas), default=0) or 1
-    escala = (ANCHO - 320) / maximo
-    barras = [
-        {
-            "fila": fila,
-            "y": 16 + 34 * indice,
-            "ancho": round(fila.mediana * escala, 1),
-            "p90": round(fila.p90 * escala, 1),
-        }
-        for indice, fila in enumerate(filas)
+    """Draw one bar per lane for the median, with a mark at the 90th percentile, as inline SVG."""
+    longest = max((fila.p90 for fila in filas), default=0) or 1
+    scale = (WIDTH - 320) / longest
+    bars = [
+        {"fila": fila, "y": 16 + 34 * index, "ancho": round(fila.mediana * scale, 1), "p90": round(fila.p90 * scale, 1)}
+        for index, fila in enumerate(filas)
     ]
-    return render_to_string(
-        "inscripciones/esperas.svg", {"barras": barras, "ancho": ANCHO, "alto": 20 + 34 * len(barras)}
-    )
-
-
-def _barra(dia: Dia, x: float, paso: float, escala: float) -> dict[str, object]:
-    alto_paid, alto_normal = round(dia.paid * escala, 1), round(dia.normal * escala, 1)
-    return {
-        "dia": dia,
-        "x": round(x + paso * 0.15, 1),
-        "centro": round(x + paso / 2, 1),
-        "ancho": round(paso * 0.7, 1),
-        "total": dia.paid + dia.normal,
-        "alto_paid": alto_paid,
-        "alto_normal": alto_normal,
-        "y_paid": round(BASE - alto_paid, 1),
-        "y_normal": round(BASE - alto_paid - alto_normal, 1),
-    }
+    context = {"barras": bars, "ancho": WIDTH, "alto": 20 + 34 * len(bars)}
+    return render_to_string("inscripciones/esperas.svg", context)

@@ -1,34 +1,48 @@
-"""TODO."""
+"""After a restore of the database: apply the decisions and corrections that come back from Kafka.
 
-from collections.abc import Iterable
+In normal operation all of them are stored already, and nothing changes.
+"""
 
-from inscripciones.admision import Estado, _clave, _lock_identities
-from inscripciones.events import InscripcionAprobada, InscripcionRechazada
+from collections.abc import Iterable, Sequence
+
+from gremio.transactions import transaction_required
+from inscripciones import locks, maestros, revision
+from inscripciones.events import CorreoCorregido, InscripcionAprobada, InscripcionRechazada
 from inscripciones.models import Decision, Inscripcion
-from inscripciones.revision import _resolver
+from kafka_bridge.consuming.restore import is_before_restore
+
+Estado = Inscripcion.Estado
 
 
+@transaction_required
 def recordar(decisiones: Iterable[InscripcionAprobada | InscripcionRechazada]) -> None:
-    """Decisions as their events tell them; needs a transaction. Only after a restore are there any that we do not know.
+    """Apply the decisions that the database lacks.
 
-    Those of a pending enrolment are applied (who decided is not in the event); those of a form that was not replayed
-    yet wait for it.
+    The decision on a pending enrolment is applied at once (without a reviewer, whom the event does
+    not name). The decision on a form that was not replayed yet is kept until that form arrives.
     """
-    por_id = {decision.inscripcion_id: decision for decision in map(_decision, decisiones)}
-    _lock_identities(map(_clave, por_id))
-    estados = dict(Inscripcion.objects.filter(pk__in=por_id).values_list("pk", "estado"))
-    Decision.objects.bulk_create([por_id[pk] for pk in por_id.keys() - estados.keys()], ignore_conflicts=True)
+    by_id = {decision.inscripcion_id: decision for decision in map(_decision, decisiones)}
+    locks.acquire(locks.enrolment_key(pk) for pk in by_id)
+    estados = dict(Inscripcion.objects.filter(pk__in=by_id).values_list("pk", "estado"))
+    Decision.objects.bulk_create([by_id[pk] for pk in by_id.keys() - estados.keys()], ignore_conflicts=True)
     for pk in sorted(pk for pk, estado in estados.items() if estado in Inscripcion.PENDIENTES):
-        decision = por_id[pk]
-        _resolver([pk], Estado(decision.estado), por=None, motivo=decision.motivo, ahora=decision.decidida_en)
+        decision = by_id[pk]
+        revision.resolver([pk], Estado(decision.estado), por=None, motivo=decision.motivo, ahora=decision.decidida_en)
 
 
-def _decision(evento: InscripcionAprobada | InscripcionRechazada) -> Decision:
-    if isinstance(evento, InscripcionAprobada):
-        return Decision(inscripcion_id=evento.inscripcion_id, estado=Estado.APROBADA, decidida_en=evento.aprobada_en)
+@transaction_required
+def recordar_correos(corregidos: Sequence[CorreoCorregido]) -> None:
+    """Apply the corrected addresses if their events are older than the last restore."""
+    if is_before_restore(corregidos[0].time):
+        maestros.cambiar_correos({corregido.maestro_id: corregido.email for corregido in corregidos})
+
+
+def _decision(event: InscripcionAprobada | InscripcionRechazada) -> Decision:
+    if isinstance(event, InscripcionAprobada):
+        return Decision(inscripcion_id=event.inscripcion_id, estado=Estado.APROBADA, decidida_en=event.aprobada_en)
     return Decision(
-        inscripcion_id=evento.inscripcion_id,
+        inscripcion_id=event.inscripcion_id,
         estado=Estado.RECHAZADA,
-        motivo=evento.motivo,
-        decidida_en=evento.rechazada_en,
+        motivo=event.motivo,
+        decidida_en=event.rechazada_en,
     )

@@ -1,7 +1,7 @@
-"""TODO."""
+"""The review: a person approves or rejects what is pending."""
 
-from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from collections.abc import Collection
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Final
 from uuid import UUID
@@ -10,128 +10,89 @@ from django.contrib.admin.models import CHANGE, LogEntry
 from django.db import transaction
 from django.db.models import Q
 
-from inscripciones import credenciales, envios, normalizacion
-from inscripciones.admision import (
-    Estado,
-    _admitir,
-    _claves,
-    _deber,
-    _envio_de_rechazo,
-    _lock_identities,
-    _rechazada,
-    _reclamar,
-)
-from inscripciones.events import CorreoCorregido
-from inscripciones.models import Inscripcion, Maestro, Usuario
-from kafka_bridge.publishing import outbox
+from gremio.transactions import transaction_required
+from inscripciones import admision, correspondencia, locks
+from inscripciones.models import Inscripcion, Usuario
 
-ACCION: Final = {Estado.APROBADA: "Aprobada", Estado.RECHAZADA: "Rechazada"}
+Estado = Inscripcion.Estado
+HISTORY_NOTES: Final = {Estado.APROBADA: "Aprobada", Estado.RECHAZADA: "Rechazada"}
 
 
 @dataclass(frozen=True)
 class Resolucion:
-    """What became of the enrolments that a person chose: `resueltas`, and why each of the others was left as it was."""
+    """The enrolments that were decided, and the others with the reason why not (in Spanish)."""
 
-    resueltas: list[Inscripcion]
-    omitidas: list[tuple[Inscripcion, str]]
+    resueltas: list[Inscripcion] = field(default_factory=list)
+    omitidas: list[tuple[Inscripcion, str]] = field(default_factory=list)
 
 
 @transaction.atomic
 def aprobar(ids: Collection[UUID], *, por: Usuario, motivo: str = "", ahora: datetime) -> Resolucion:
-    """Approves what is still pending and whose RUT and e-mail nobody else holds; the rest is left, with why.
+    """Approve what is pending and whose RUT and e-mail address no other enrolment holds.
 
     `motivo` is for the history only.
     """
-    return _resolver(ids, Estado.APROBADA, por=por, motivo=motivo, ahora=ahora)
+    return resolver(ids, Estado.APROBADA, por=por, motivo=motivo, ahora=ahora)
 
 
 @transaction.atomic
 def rechazar(ids: Collection[UUID], *, por: Usuario, motivo: str, ahora: datetime) -> Resolucion:
-    """Rejects what is still pending; `motivo` is what the applicant reads. Raises ValueError without one."""
+    """Reject what is pending; the applicant reads `motivo`. Raises ValueError if it is empty."""
     if not motivo.strip():
         raise ValueError("Un rechazo lleva su motivo: es lo que lee quien postula.")
-    return _resolver(ids, Estado.RECHAZADA, por=por, motivo=motivo.strip(), ahora=ahora)
+    return resolver(ids, Estado.RECHAZADA, por=por, motivo=motivo.strip(), ahora=ahora)
 
 
-def _resolver(
-    ids: Collection[UUID], estado: Estado, *, por: Usuario | None, motivo: str, ahora: datetime
-) -> Resolucion:
-    """Locks the rows, in the order of their ids, so that of two reviewers the second finds them resolved.
+@transaction_required
+def resolver(ids: Collection[UUID], estado: Estado, *, por: Usuario | None, motivo: str, ahora: datetime) -> Resolucion:
+    """Move the pending enrolments among `ids` to `estado` and write what follows from it.
 
-    Their identities first, as `registrar` does: the two never wait for each other in a ring.
+    `por` is None for a decision that comes back from Kafka. Identities are locked before rows, as
+    in `recepcion.registrar`, and rows in the order of their ids: no two calls wait for each other
+    in a deadlock, and of two reviewers the second finds the rows resolved.
     """
-    _lock_identities(clave for fila in Inscripcion.objects.filter(pk__in=ids) for clave in _claves(fila))
+    locks.acquire(key for fila in Inscripcion.objects.filter(pk__in=ids) for key in locks.identity_keys(fila))
     filas = list(Inscripcion.objects.select_for_update().filter(pk__in=ids).order_by("pk"))
-    resolucion = _partition(filas, estado)
-    for fila in resolucion.resueltas:
+    resolucion = _split(filas, estado)
+    resueltas = resolucion.resueltas
+    for fila in resueltas:
         fila.estado, fila.resuelta_por, fila.resuelta_en = estado, por, ahora
-        fila.motivo = motivo if estado == Estado.RECHAZADA else ""  # that of an approval is the history's
-    Inscripcion.objects.bulk_update(resolucion.resueltas, ["estado", "motivo", "resuelta_por", "resuelta_en"])
+        # The reason of an approval is for the history only.
+        fila.motivo = motivo if estado == Estado.RECHAZADA else ""
+    Inscripcion.objects.bulk_update(resueltas, ["estado", "motivo", "resuelta_por", "resuelta_en"])
     if por:
-        _anotar(resolucion.resueltas, estado, por, motivo)
+        LogEntry.objects.log_actions(por.pk, resueltas, CHANGE, f"{HISTORY_NOTES[estado]}. {motivo}".strip())
     if estado == Estado.APROBADA:
-        _reclamar(resolucion.resueltas)
-        _admitir(resolucion.resueltas)
-    elif resolucion.resueltas:
-        outbox.add(*map(_rechazada, resolucion.resueltas))
-        _deber([_envio_de_rechazo(fila) for fila in resolucion.resueltas])
+        admision.usar_comprobantes(resueltas)
+        admision.admitir(resueltas)
+    else:
+        admision.publicar_rechazos(resueltas)
+        correspondencia.encargar([correspondencia.rechazo(fila) for fila in resueltas])
     return resolucion
 
 
-def _partition(filas: list[Inscripcion], estado: Estado) -> Resolucion:
-    """Which of the locked rows may go to `estado`."""
-    resolucion = Resolucion([], [])
-    ocupadas = _ocupadas(filas) if estado == Estado.APROBADA else set()
+def _split(filas: list[Inscripcion], estado: Estado) -> Resolucion:
+    """Split the locked rows into those that may move to `estado` and the others."""
+    resolucion = Resolucion()
+    taken = _taken_identities(filas) if estado == Estado.APROBADA else set()
     for fila in filas:
+        identity = {fila.rut, fila.email}
         if fila.estado not in Inscripcion.PENDIENTES:
             resolucion.omitidas.append((fila, f"ya está {fila.get_estado_display()}"))
-        elif {fila.rut, fila.email} & ocupadas and fila.estado == Estado.REPETIDA:
+        elif fila.estado == Estado.REPETIDA and identity & taken:
             resolucion.omitidas.append((fila, "su RUT o su correo es de otra inscripción, pendiente o aprobada"))
         else:
             resolucion.resueltas.append(fila)
-            ocupadas |= {fila.rut, fila.email} if estado == Estado.APROBADA else set()
+            if estado == Estado.APROBADA:
+                taken |= identity
     return resolucion
 
 
-def _ocupadas(filas: list[Inscripcion]) -> set[str]:
-    """The RUTs and e-mails of repeated enrolments that a living one holds."""
+def _taken_identities(filas: list[Inscripcion]) -> set[str]:
+    """Return the RUTs and e-mail addresses of the repeated rows that living enrolments hold."""
     repetidas = [fila for fila in filas if fila.estado == Estado.REPETIDA]
-    de_ellas = Q(rut__in=[fila.rut for fila in repetidas]) | Q(email__in=[fila.email for fila in repetidas])
-    vivas = (
-        Inscripcion.objects.filter(de_ellas, estado__in=Inscripcion.VIVAS) if repetidas else Inscripcion.objects.none()
-    )
-    return {valor for par in vivas.values_list("rut", "email") for valor in par}
-
-
-def _anotar(filas: list[Inscripcion], estado: Estado, por: Usuario, motivo: str) -> None:
-    """The history of who decided what, where the admin shows it."""
-    texto = f"{ACCION[estado]}. {motivo}".strip()
-    LogEntry.objects.log_actions(por.pk, filas, CHANGE, texto)
-
-
-@transaction.atomic
-def corregir_correo(maestro_id: UUID, correo: str, *, ahora: datetime) -> None:
-    """Where the address was mistyped: the token that a stranger may have is void, and credentials go to the right one.
-
-    Raises ValueError, in Spanish, where that address is another's.
-    """
-    correo = normalizacion.email(correo)
-    maestro = Maestro.objects.select_related("inscripcion", "usuario").get(pk=maestro_id)
-    _lock_identities([f"email|{correo}", f"buzon|{normalizacion.buzon(correo)}"])
-    if Inscripcion.objects.filter(email=correo, estado__in=Inscripcion.VIVAS).exists():
-        raise ValueError("Ese correo es de otra inscripción, pendiente o aprobada, o es el que ya tenía.")
-    recordar_correos({maestro_id: correo})
-    causa = CorreoCorregido.derive_id(maestro_id, ahora)
-    outbox.add(CorreoCorregido(id=causa, time=ahora, maestro_id=maestro_id, email=correo))
-    envios.reenviar_credenciales(maestro.inscripcion_id, ahora=ahora)
-    credenciales.revocar(maestro.usuario)
-
-
-def recordar_correos(correos: Mapping[UUID, str]) -> None:
-    """The address of each of these maestros, also of the enrolment that made them."""
-    maestros = list(Maestro.objects.select_related("inscripcion").filter(pk__in=correos))
-    for maestro in maestros:
-        maestro.email = maestro.inscripcion.email = correos[maestro.pk]
-        maestro.inscripcion.buzon = normalizacion.buzon(maestro.email)
-    Maestro.objects.bulk_update(maestros, ["email"])
-    Inscripcion.objects.bulk_update([maestro.inscripcion for maestro in maestros], ["email", "buzon"])
+    if not repetidas:
+        return set()
+    theirs = Q(rut__in=[fila.rut for fila in repetidas]) | Q(email__in=[fila.email for fila in repetidas])
+    vivas = Inscripcion.objects.filter(theirs, estado__in=Inscripcion.VIVAS)
+    return {value for pair in vivas.values_list("rut", "email") for value in pair}

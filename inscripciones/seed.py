@@ -1,12 +1,13 @@
-"""What this app needs in a new database: the reviewers' group and the sweep of e-mails in Beat's schedule."""
+"""The rows of a new installation: the reviewers' group and Beat's sweep of e-mails."""
 
 from typing import Any, Final
 
 from gremio.permissions import make_group
+from gremio.schedule import run_every
 from inscripciones.tasks import SWEEP_SECONDS
 
 GRUPO: Final = "Revisores"
-PERMISOS: Final = (
+PERMISSIONS: Final = (
     "view_inscripcion",
     "aprobar_inscripcion",
     "rechazar_inscripcion",
@@ -20,24 +21,19 @@ PERMISOS: Final = (
     "view_envio",
     "change_envio",
 )
-BARRIDO: Final = "inscripciones.tasks.barrer_envios"
 
 
 def sembrar(apps: Any) -> None:
-    """Idempotent. `apps`: a migration's registry, or Django's. What staff changed since stays as they left it."""
-    make_group(apps, "inscripciones", GRUPO, PERMISOS)
-    _barrido(apps)
+    """Add the rows that are missing; rows that staff have changed stay as they are.
 
-
-def _barrido(apps: Any) -> None:
-    intervalos = apps.get_model("django_celery_beat", "IntervalSchedule").objects
-    intervalo = intervalos.filter(every=SWEEP_SECONDS, period="seconds").first()
-    apps.get_model("django_celery_beat", "PeriodicTask").objects.get_or_create(
+    `apps`: a migration's registry, or Django's. The migration and the tests call this same
+    function.
+    """
+    make_group(apps, "inscripciones", GRUPO, PERMISSIONS)
+    run_every(
+        apps,
+        SWEEP_SECONDS,
         name="Inscripciones: enviar correos pendientes",
-        defaults={
-            "task": BARRIDO,
-            "interval": intervalo or intervalos.create(every=SWEEP_SECONDS, period="seconds"),
-            "expire_seconds": SWEEP_SECONDS,
-            "description": "Encuentra las credenciales y los avisos que no se han enviado.",
-        },
+        task="inscripciones.tasks.barrer_envios",
+        description="Encuentra las credenciales y los avisos que no se han enviado.",
     )

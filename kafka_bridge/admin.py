@@ -5,9 +5,9 @@ from django.contrib import admin
 from kafka_bridge.admin_base import ReadOnlyAdmin
 from kafka_bridge.dead_letters.admin import DeadLetterAdmin
 from kafka_bridge.models import ConsumerOffset, OutboxMessage
-from kafka_bridge.monitoring.admin import PanoramaAdmin, RastroAdmin
+from kafka_bridge.monitoring.admin import LookupPageAdmin, OverviewPageAdmin
 
-__all__ = ["ConsumerOffsetAdmin", "DeadLetterAdmin", "OutboxMessageAdmin", "PanoramaAdmin", "RastroAdmin"]
+__all__ = ["ConsumerOffsetAdmin", "DeadLetterAdmin", "LookupPageAdmin", "OutboxMessageAdmin", "OverviewPageAdmin"]
 
 
 @admin.register(ConsumerOffset)

@@ -1,3 +1,5 @@
+"""The engine as a Django app."""
+
 from django.apps import AppConfig
 from django.core import checks
 from django.utils.module_loading import autodiscover_modules
@@ -10,8 +12,10 @@ class KafkaBridgeConfig(AppConfig):
     verbose_name = "Kafka"
 
     def ready(self) -> None:
+        """Import the modules in which apps declare events, handlers and due work."""
         autodiscover_modules("events", "consumers", "monitoring")
-        from kafka_bridge.checks import check_deployment, check_events
+        from kafka_bridge.checks.deployment import check_deployment
+        from kafka_bridge.checks.events import check_events
 
         checks.register(check_events, "events")
         checks.register(check_deployment, "events", deploy=True)

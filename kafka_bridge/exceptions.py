@@ -1,8 +1,12 @@
-"""TODO."""
+"""The engine's outcomes that callers tell apart, each with what happened and how to mend it."""
 
 
 class Undecodable(ValueError):
-    """A message that is no event of ours. `reason` is one of the DeadLetter reasons; the text never quotes the value."""
+    """A message holds no event that this project can read; it becomes a dead letter.
+
+    `reason` is one of `DeadLetter.Reason`. The text names the field and never quotes the value,
+    which may be personal data. Declare the missing type, or correct the payload and replay it.
+    """
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(detail)
@@ -10,27 +14,46 @@ class Undecodable(ValueError):
 
 
 class Unavailable(Exception):
-    """Neither Kafka nor the database took the events: nothing was accepted. Answer 503 and let the client retry."""
+    """Neither Kafka nor the database took the events; they are not accepted.
+
+    Answer 503 and let the client retry with the same ids: events that reached Kafka nevertheless
+    are then counted once. The servers have to come back.
+    """
 
 
 class Fenced(Exception):
-    """Another member has moved this partition's offset: what we hold is stale. Read it again; no message is to blame."""
+    """Another member of the group has moved the partition's offset, so ours is stale.
+
+    Roll back, read the offset again and go on from there. No message is to blame.
+    """
 
 
 class TooManyDeadLetters(Exception):
-    """So much fails that the cause is not in the messages. Mend it, then start the consumer again: nothing was skipped."""
+    """So many messages fail that the cause is probably a bug or a missing dependency.
+
+    The consumer stops and skips nothing. Fix the cause, then start the consumer again.
+    """
 
 
 class OffsetsLost(Exception):
-    """Messages between our offset and what Kafka still has are gone. Restore them, or start with --accept-loss."""
+    """Kafka no longer has the messages at the consumer's offset (retention, a recreated topic).
+
+    Restore the topic's data, or accept the loss: `manage.py run_consumer NAME --accept-loss`.
+    """
 
 
 class NotReplayable(ValueError):
-    """The payload or its consumer does not fit. The text, in Spanish, names the field and quotes no data: correct it."""
+    """A dead letter cannot be replayed: its payload or its consumer does not fit.
+
+    The text is translated, names the field and quotes no data. Correct the payload and try again.
+    """
 
 
 class AlreadyResolved(Exception):
-    """Someone has replayed or discarded it before: nothing was done again."""
+    """The dead letter was replayed or discarded before; nothing was done again.
+
+    Nothing needs to be mended: load the row again to see who resolved it.
+    """
 
 
 class KafkaUnavailable(Exception):

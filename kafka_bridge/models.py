@@ -1,27 +1,29 @@
-"""What the engine itself stores: how far each consumer has come, what waits to be published, what could not be handled."""
+"""The engine's own tables: consumers' offsets, the outbox, dead letters and restores."""
 
 from django.db import models
 from django.db.models.functions import Now
+from django.utils.translation import gettext_lazy as _
 
 
 class ConsumerOffset(models.Model):
-    """The next offset of a partition that a consumer will apply, written in the transaction that holds its rows.
+    """The next offset that a consumer will apply in a partition.
 
-    `topic_uuid` is the broker's id of the topic: a topic that was deleted and made anew has another.
+    It is written in the same transaction as the rows of the messages before it. `topic_uuid` is the
+    broker's id of the topic: a deleted and recreated topic has another.
     """
 
-    consumer = models.CharField("consumidor", max_length=100)
-    topic = models.CharField("tópico", max_length=249)
-    partition = models.PositiveIntegerField("partición")
-    next_offset = models.PositiveBigIntegerField("próximo offset")
-    topic_uuid = models.CharField("id del tópico", max_length=40)
-    updated_at = models.DateTimeField("actualizado", db_default=Now())
+    consumer = models.CharField(_("consumer"), max_length=100)
+    topic = models.CharField(_("topic"), max_length=249)
+    partition = models.PositiveIntegerField(_("partition"))
+    next_offset = models.PositiveBigIntegerField(_("next offset"))
+    topic_uuid = models.CharField(_("topic id"), max_length=40)
+    updated_at = models.DateTimeField(_("updated"), db_default=Now())
 
     class Meta:
-        verbose_name = "offset de consumidor"
-        verbose_name_plural = "offsets de consumidores"
+        verbose_name = _("consumer offset")
+        verbose_name_plural = _("consumer offsets")
         constraints = [
-            models.UniqueConstraint(fields=["consumer", "topic", "partition"], name="one_offset_a_partition")
+            models.UniqueConstraint(fields=["consumer", "topic", "partition"], name="one_offset_per_partition")
         ]
 
     def __str__(self) -> str:
@@ -29,24 +31,25 @@ class ConsumerOffset(models.Model):
 
 
 class OutboxMessage(models.Model):
-    """A message accepted and not yet acknowledged by Kafka. The relay deletes the row once it is.
+    """A message that was accepted and that Kafka has not acknowledged yet.
 
-    `shard` is what a relay locks, so that messages of one key leave in order (see relay.py).
+    The relay deletes it when Kafka has. A relay locks a `shard`, so that messages with the same key
+    leave in order (see publishing/relay.py).
     """
 
-    event_id = models.UUIDField("id del evento")
-    topic = models.CharField("tópico", max_length=249)
-    partition = models.PositiveIntegerField("partición")
-    key = models.BinaryField("clave")
-    value = models.BinaryField("valor")
-    headers = models.JSONField("cabeceras")
-    priority = models.BooleanField("prioritario", default=False)
-    shard = models.PositiveSmallIntegerField("fragmento")
-    created_at = models.DateTimeField("creado", db_default=Now())
+    event_id = models.UUIDField(_("event id"))
+    topic = models.CharField(_("topic"), max_length=249)
+    partition = models.PositiveIntegerField(_("partition"))
+    key = models.BinaryField(_("key"))
+    value = models.BinaryField(_("value"))
+    headers = models.JSONField(_("headers"))
+    priority = models.BooleanField(_("priority"), default=False)
+    shard = models.PositiveSmallIntegerField(_("shard"))
+    created_at = models.DateTimeField(_("created"), db_default=Now())
 
     class Meta:
-        verbose_name = "mensaje por publicar"
-        verbose_name_plural = "mensajes por publicar"
+        verbose_name = _("message to publish")
+        verbose_name_plural = _("messages to publish")
         ordering = ["id"]
         indexes = [
             models.Index(fields=["shard", "-priority", "id"], name="outbox_by_shard"),
@@ -58,50 +61,55 @@ class OutboxMessage(models.Model):
 
 
 class DeadLetter(models.Model):
-    """A message that a consumer could not apply, kept whole, with the reason. `error` never holds personal data."""
+    """A message that a consumer could not apply, stored whole, with the reason.
+
+    `error` never holds personal data; the payload may.
+    """
 
     class Reason(models.TextChoices):
-        UNDECODABLE = "undecodable", "ilegible"
-        UNKNOWN_TYPE = "unknown_type", "tipo o versión desconocidos"
-        SCHEMA = "schema", "no cumple su esquema"
-        HANDLER = "handler", "el consumidor falló"
+        UNDECODABLE = "undecodable", _("unreadable")
+        UNKNOWN_TYPE = "unknown_type", _("unknown type or version")
+        SCHEMA = "schema", _("does not match its schema")
+        HANDLER = "handler", _("the consumer failed")
 
     class State(models.TextChoices):
-        OPEN = "open", "pendiente"
-        REPLAYED = "replayed", "reenviado"
-        DISCARDED = "discarded", "descartado"
+        OPEN = "open", _("pending")
+        REPLAYED = "replayed", _("replayed")
+        DISCARDED = "discarded", _("discarded")
 
-    consumer = models.CharField("consumidor", max_length=100)
-    topic = models.CharField("tópico", max_length=249)
-    partition = models.PositiveIntegerField("partición")
-    offset = models.PositiveBigIntegerField("offset")
-    topic_uuid = models.CharField("id del tópico", max_length=40)
-    event_type = models.CharField("tipo de evento", max_length=200, blank=True)
-    key = models.BinaryField("clave", null=True)
-    headers = models.JSONField("cabeceras")
-    value = models.BinaryField("valor", null=True)
-    message_at = models.DateTimeField("recibido por Kafka", help_text="hora del broker")
-    reason = models.CharField("motivo", max_length=20, choices=Reason.choices)
-    error = models.TextField("error")
-    traceback = models.TextField("traza", blank=True)
-    attempts = models.PositiveIntegerField("intentos")
-    state = models.CharField("estado", max_length=10, choices=State.choices, default=State.OPEN)
-    created_at = models.DateTimeField("creado", db_default=Now())
+    consumer = models.CharField(_("consumer"), max_length=100)
+    topic = models.CharField(_("topic"), max_length=249)
+    partition = models.PositiveIntegerField(_("partition"))
+    offset = models.PositiveBigIntegerField(_("offset"))
+    topic_uuid = models.CharField(_("topic id"), max_length=40)
+    event_type = models.CharField(_("event type"), max_length=200, blank=True)
+    key = models.BinaryField(_("key"), null=True)
+    headers = models.JSONField(_("headers"))
+    value = models.BinaryField(_("value"), null=True)
+    message_at = models.DateTimeField(_("received by Kafka"), help_text=_("by the broker's clock"))
+    reason = models.CharField(_("reason"), max_length=20, choices=Reason.choices)
+    error = models.TextField(_("error"))
+    traceback = models.TextField(_("traceback"), blank=True)
+    attempts = models.PositiveIntegerField(_("attempts"))
+    state = models.CharField(_("state"), max_length=10, choices=State.choices, default=State.OPEN)
+    created_at = models.DateTimeField(_("created"), db_default=Now())
     corrected_value = models.BinaryField(
-        "valor corregido", null=True, help_text="lo que se reenvió, si no fue lo mismo"
+        _("corrected value"), null=True, help_text=_("the replayed payload, if it differs from the original")
     )
-    discard_reason = models.TextField("motivo del descarte", blank=True)
-    resolved_at = models.DateTimeField("resuelto", null=True)
-    resolved_by = models.CharField("resuelto por", max_length=150, blank=True, help_text="quien lo reenvió o descartó")
+    discard_reason = models.TextField(_("reason for discarding"), blank=True)
+    resolved_at = models.DateTimeField(_("resolved"), null=True)
+    resolved_by = models.CharField(
+        _("resolved by"), max_length=150, blank=True, help_text=_("the user who replayed or discarded the message")
+    )
 
     class Meta:
-        verbose_name = "mensaje no procesado"
-        verbose_name_plural = "mensajes no procesados"
+        verbose_name = _("dead letter")
+        verbose_name_plural = _("dead letters")
         ordering = ["-created_at", "-id"]
-        default_permissions = ["view"]  # nobody writes one by hand; what may be done to it is below
+        default_permissions = ["view"]  # people never add, change or delete one; their actions are below
         permissions = [
-            ("replay_deadletter", "Puede corregir y reenviar mensajes no procesados"),
-            ("discard_deadletter", "Puede descartar mensajes no procesados"),
+            ("replay_deadletter", _("Can correct and replay dead letters")),
+            ("discard_deadletter", _("Can discard dead letters")),
         ]
         constraints = [
             models.CheckConstraint(
@@ -110,7 +118,7 @@ class DeadLetter(models.Model):
                 name="dead_letter_resolved_once",
             ),
             models.UniqueConstraint(
-                fields=["consumer", "topic", "topic_uuid", "partition", "offset"], name="one_dead_letter_a_message"
+                fields=["consumer", "topic", "topic_uuid", "partition", "offset"], name="one_dead_letter_per_message"
             ),
         ]
         indexes = [models.Index(fields=["state", "consumer", "created_at"], name="dead_letters_by_state")]
@@ -120,34 +128,37 @@ class DeadLetter(models.Model):
 
 
 class Restore(models.Model):
-    """When a backup was brought back: events accepted before that are history, replayed (replay.py)."""
+    """The moment of a restore from a backup.
 
-    restored_at = models.DateTimeField("restaurado", db_default=Now())
+    Events accepted before it are replayed history (see consuming/restore.py).
+    """
+
+    restored_at = models.DateTimeField(_("restored"), db_default=Now())
 
     class Meta:
-        verbose_name = "restauración"
-        verbose_name_plural = "restauraciones"
+        verbose_name = _("restore")
+        verbose_name_plural = _("restores")
         default_permissions = ["view"]
 
     def __str__(self) -> str:
         return f"{self.restored_at:%Y-%m-%d %H:%M}"
 
 
-class Panorama(ConsumerOffset):
-    """No table of its own: gives the admin's page of the whole system its place in the menu and its permission."""
+class OverviewPage(ConsumerOffset):
+    """No table: the menu entry and permission of the admin's page of the whole system."""
 
     class Meta:
         proxy = True
         default_permissions = ["view"]
-        verbose_name = "panorama"
-        verbose_name_plural = "panorama"
+        verbose_name = _("overview")
+        verbose_name_plural = _("overview")
 
 
-class Rastro(ConsumerOffset):
-    """No table of its own: the admin's page that follows one event."""
+class LookupPage(ConsumerOffset):
+    """No table: the menu entry and permission of the admin's page that looks an id up."""
 
     class Meta:
         proxy = True
         default_permissions = ["view"]
-        verbose_name = "rastro de un evento"
-        verbose_name_plural = "rastro de un evento"
+        verbose_name = _("event lookup")
+        verbose_name_plural = _("event lookup")

@@ -1,14 +1,22 @@
+"""The Django app of the project itself, and django-axes under a Spanish name."""
+
 from axes.apps import AppConfig as AxesConfig
 from django.apps import AppConfig
+from django.core import checks
 
 
 class MamochiSiteConfig(AppConfig):
-    """Holds the commands that run the whole system (up, demo); it has no models."""
+    """An app without models, for the project's commands and templates."""
 
     name = "mamochi_site"
 
+    def ready(self) -> None:
+        from mamochi_site.checks import check_mail
+
+        checks.register(check_mail, "mail", deploy=True)
+
 
 class AccesosConfig(AxesConfig):
-    """django-axes, under a name that staff understand."""
+    """django-axes under a name that staff understand."""
 
     verbose_name = "Accesos"

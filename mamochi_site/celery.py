@@ -1,4 +1,8 @@
-"""The Celery application. Tasks are hints: a sweep over rows is the truth (see each app's tasks.py)."""
+"""The Celery application.
+
+A task is only a hint that there is work: a periodic sweep over the rows finds whatever a lost hint
+would have started (see each app's tasks.py).
+"""
 
 import os
 
@@ -10,7 +14,8 @@ app = Celery("mamochi")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 
-from mamochi_site import worker  # noqa: E402 - connects its signals
+# Importing the module connects its signal handlers.
+from mamochi_site import worker  # noqa: E402 - after the settings module is named
 
-app.steps["worker"].add(worker.Probe)
-app.steps["consumer"].add(worker.MainLoop)
+app.steps["worker"].add(worker.ProbeServer)
+app.steps["consumer"].add(worker.MainLoopPulse)

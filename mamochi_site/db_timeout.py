@@ -1,6 +1,7 @@
-"""A request does not wait for ever for a database that hangs: no timeout of a server that is stopped would ever fire.
+"""A client-side statement timeout for the web's database connections.
 
-For the web only: consumers and the closing of a week have long statements, and a limit of their own (batch.py).
+If PostgreSQL itself is frozen, its own `statement_timeout` cannot fire. Only the web uses this
+timeout: consumers and the closing of a week run long statements under limits of their own.
 """
 
 import time
@@ -12,24 +13,34 @@ from django.db.backends.base.base import BaseDatabaseWrapper
 from django.db.backends.signals import connection_created
 
 T = TypeVar("T")
-SECONDS: Final = 5.0  # a statement; with a new connection's 3 s it is less than a client's patience
+
+# Seconds per statement. With the 3 s that a new connection may take, this is less than clients
+# wait.
+STATEMENT_SECONDS: Final = 5.0
 
 
-def install() -> None:
-    """From now on each connection of this process raises OperationalError where an answer takes longer than SECONDS."""
-    connection_created.connect(_limit, dispatch_uid="patience")
+def install_statement_timeout() -> None:
+    """Limit each statement of this process's future connections to STATEMENT_SECONDS.
+
+    A statement that takes longer raises OperationalError.
+    """
+    connection_created.connect(_limit_waits_of_connection, dispatch_uid="statement_timeout")
 
 
-def _limit(connection: BaseDatabaseWrapper, **_: Any) -> None:
-    """psycopg waits for the server in one place only, and asks its generator again ten times a second while it does."""
+def _limit_waits_of_connection(connection: BaseDatabaseWrapper, **_: Any) -> None:
+    """Wrap the connection's `wait`, the only place where psycopg waits for the server."""
     raw = connection.connection
     wait = raw.wait
-    raw.wait = lambda gen, *args, **kwargs: wait(_within(gen, SECONDS), *args, **kwargs)
+    raw.wait = lambda gen, *args, **kwargs: wait(_with_deadline(gen, STATEMENT_SECONDS), *args, **kwargs)
 
 
-def _within(gen: Generator[Any, Any, T], seconds: float) -> Generator[Any, Any, T]:
-    """The same steps. Raises OperationalError where the server has said nothing for so long."""
+def _with_deadline(gen: Generator[Any, Any, T], seconds: float) -> Generator[Any, Any, T]:
+    """Yield the same steps as `gen`, which psycopg resumes ten times per second while it waits.
+
+    Raises OperationalError when the server has been silent for `seconds`.
+    """
     deadline = time.monotonic() + seconds
+    result: T
     try:
         wanted = next(gen)
         while True:
@@ -40,4 +51,5 @@ def _within(gen: Generator[Any, Any, T], seconds: float) -> Generator[Any, Any, 
                 raise psycopg.OperationalError(f"the database has not answered for {seconds:g} s")
             wanted = gen.send(ready)
     except StopIteration as end:
-        return end.value  # type: ignore[no-any-return]
+        result = end.value
+    return result

@@ -1,7 +1,9 @@
-"""How gunicorn serves the site: `gunicorn --config python:mamochi_site.gunicorn_conf mamochi_site.wsgi`.
+"""Configuration of gunicorn, the web server.
 
-Its workers count together in the files of PROMETHEUS_MULTIPROC_DIR, where that is set. There is no access log: the
-middleware writes a line a request, with the route and without what people searched for.
+    gunicorn --config python:mamochi_site.gunicorn_conf mamochi_site.wsgi
+
+Where PROMETHEUS_MULTIPROC_DIR is set, the workers count together in files of that folder. There is
+no access log: the middleware writes one line per request, with the route and without search terms.
 """
 
 import os
@@ -16,7 +18,7 @@ logconfig_dict = LOGGING
 
 
 def on_starting(_server: Any) -> None:
-    """The last run's figures are not ours."""
+    """Delete the metrics files of the previous run."""
     if folder := os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
         Path(folder).mkdir(parents=True, exist_ok=True)
         for file in Path(folder).glob("*.db"):
@@ -24,6 +26,6 @@ def on_starting(_server: Any) -> None:
 
 
 def child_exit(_server: Any, worker: Any) -> None:
-    """Gauges of a worker that is gone go with it; its counters stay."""
+    """Remove the gauges of a worker that has ended; its counters stay."""
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
-        mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
+        mark_process_dead(worker.pid)

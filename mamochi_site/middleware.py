@@ -1,4 +1,4 @@
-"""Limits that hold before a view runs."""
+"""Middleware: limits on requests, checked before a view runs, and headers of responses."""
 
 import logging
 from collections.abc import Callable
@@ -15,13 +15,16 @@ from mamochi_site.views import bad_request
 
 logger = logging.getLogger(__name__)
 
-NO_PAGE: Final = "default-src 'none'; frame-ancestors 'none'"
+NOT_A_PAGE_POLICY: Final = "default-src 'none'; frame-ancestors 'none'"
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
 
 def limit_body(get_response: GetResponse) -> GetResponse:
-    """Answers 413 to a body over `MAX_BODY_BYTES` without reading it. A chunked body has no length and reads as empty."""
+    """Answer 413 to a body over `MAX_BODY_BYTES`, without reading the body.
+
+    A chunked body has no Content-Length, and Django reads it as empty.
+    """
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
         length = request.META.get("CONTENT_LENGTH") or "0"
@@ -32,8 +35,12 @@ def limit_body(get_response: GetResponse) -> GetResponse:
     return middleware
 
 
-def only_utf8(get_response: GetResponse) -> GetResponse:
-    """Answers 415 to any other charset: Django would decode body and query by whatever codec is named, zlib included."""
+def require_utf8(get_response: GetResponse) -> GetResponse:
+    """Answer 415 to a request that names a charset other than UTF-8.
+
+    Django would decode body and query with any codec of Python's that the request names, zlib
+    included.
+    """
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
         charset = (request.content_params or {}).get("charset", "utf-8")
@@ -44,24 +51,31 @@ def only_utf8(get_response: GetResponse) -> GetResponse:
     return middleware
 
 
-def impossible_values(get_response: GetResponse) -> GetResponse:
-    """Answers 400 where a value cannot be, to PostgreSQL or to its column: a NUL in an address or cookie, an id that is none."""
+class RejectInvalidValues:
+    """Answer 400 for values that PostgreSQL or a model's field rejects.
 
-    def middleware(request: HttpRequest) -> HttpResponseBase:
-        return get_response(request)
+    Examples are a NUL character in a path or cookie, and a malformed id.
+    """
 
-    def process_exception(request: HttpRequest, exception: Exception) -> HttpResponse | None:
+    def __init__(self, get_response: GetResponse) -> None:
+        self.get_response = get_response
+
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
+        return self.get_response(request)
+
+    def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
+        """Turn such an exception into a 400; leave every other exception to Django."""
         if not isinstance(exception, DataError | ValidationError | OverflowError):
             return None
         logger.warning("refused %s %s: %s", request.method, request.path_info, type(exception).__name__)
         return bad_request(request, exception)
 
-    middleware.process_exception = process_exception  # type: ignore[attr-defined]  # where Django looks for it
-    return middleware
 
+def no_store_for_users(get_response: GetResponse) -> GetResponse:
+    """Forbid caches to store a response to a request with credentials.
 
-def nobody_else_sees(get_response: GetResponse) -> GetResponse:
-    """What somebody in particular was answered stays in no cache: a phone's back button shows nothing after logging out."""
+    After logging out, a phone's back button then shows nothing.
+    """
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
         response = get_response(request)
@@ -73,15 +87,17 @@ def nobody_else_sees(get_response: GetResponse) -> GetResponse:
 
 
 class ContentSecurityPolicy(CSPMiddleware):
-    """Pages have the policy of the settings; what is none may load nothing, which a sale need not wait 0.1 ms to be told.
+    """Add the content security policy to each response.
 
-    Unfold's pages hold expressions that Alpine evaluates: in the administration, and nowhere else, that is allowed.
+    HTML responses get the policy from settings. Others get a constant one (`default-src 'none'`),
+    because building the full policy costs 0.1 ms per request. Only the admin may evaluate
+    expressions (`unsafe-eval`): unfold's pages contain expressions for Alpine.
     """
 
     def process_response(self, request: HttpRequest, response: HttpResponseBase) -> HttpResponseBase:
         if response.get("Content-Type", "").startswith("text/html"):
             return super().process_response(request, response)
-        response.setdefault(HEADER, NO_PAGE)
+        response.setdefault(HEADER, NOT_A_PAGE_POLICY)
         return response
 
     def get_policy_parts(

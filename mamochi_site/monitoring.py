@@ -1,4 +1,4 @@
-"""What Beat owes: to start each periodic task when its interval is over."""
+"""Due work of Celery Beat: it must start each periodic task when the task's interval is over."""
 
 from datetime import datetime
 from typing import Final
@@ -6,21 +6,26 @@ from typing import Final
 from django.db.models.functions import Coalesce
 from django_celery_beat.models import PeriodicTask
 
-from kafka_bridge.monitoring.due_work import Duty, duty, overdue
+from kafka_bridge.monitoring.due_work import DueWork, due_work, overdue
 
+# Seconds that a task may be late before Beat counts as missing.
 PATIENCE: Final = 180.0
 
 
-@duty
-def beat(now: datetime) -> Duty:
-    """Beat writes down each start of a task (CELERY_BEAT_SYNC_EVERY). Those by the calendar are days apart, and tell nothing."""
+@due_work
+def beat(now: datetime) -> DueWork:
+    """Return how late Beat is with the periodic task that is most overdue.
+
+    Beat writes each start of a task to the database (CELERY_BEAT_SYNC_EVERY). Tasks on a calendar
+    are ignored: their starts are days apart, so they cannot show whether Beat runs now.
+    """
     tasks = PeriodicTask.objects.filter(enabled=True, interval__isnull=False).select_related("interval")
     begun = tasks.annotate(begun=Coalesce("last_run_at", "date_changed"))
     due = [task.begun + task.interval.schedule.run_every for task in begun]
-    return Duty(
+    return DueWork(
         work="beat",
         overdue_s=overdue(min(due, default=None), now),
-        patience_s=PATIENCE,
+        tolerance_s=PATIENCE,
         late="Beat no inicia las tareas periódicas, que debían partir",
-        late_do="Inicia un Celery Beat, y solo uno: sin él no se cierran semanas ni se reintentan correos.",
+        late_advice="Inicia un Celery Beat, y solo uno: sin él no se cierran semanas ni se reintentan correos.",
     )

@@ -1,6 +1,7 @@
-"""One settings module for every place; what differs comes from the environment (contract: README, Environment).
+"""Settings, the same module everywhere; differences come from environment variables (see README).
 
-In production (DEBUG off) each variable without a safe default must be set: the process refuses to start and names it.
+In production (DEBUG off) each variable without a safe default must be set. Otherwise the process
+refuses to start and names the variable.
 """
 
 import re
@@ -19,7 +20,10 @@ env = environ.FileAwareEnv()
 
 
 def required(name: str, development: str) -> str:
-    """The variable's value; in development it may be missing, in production its absence stops the process."""
+    """Return the variable's value, or the `development` value if it is missing and DEBUG is on.
+
+    Raises ImproperlyConfigured if it is missing in production.
+    """
     value = env.str(name, default="")
     if value or DEBUG:
         return str(value or development)
@@ -27,10 +31,13 @@ def required(name: str, development: str) -> str:
 
 
 def rate_limit(name: str, default: str) -> str:
-    """The variable's value, `number/period` or empty; anything else stops the process."""
+    """Return the variable's value: `number/period` or empty.
+
+    Raises ImproperlyConfigured for any other value.
+    """
     value = str(env.str(name, default=default))
     if value and not re.fullmatch(r"[1-9][0-9]*/(s|sec|second|m|min|minute|h|hour|d|day)", value):
-        raise ImproperlyConfigured(f"{name} is a number, a slash and a period, like 60/min, or empty: not {value!r}.")
+        raise ImproperlyConfigured(f"{name} must be a number, a slash and a period, like 60/min, or empty: {value!r}.")
     return value
 
 
@@ -52,7 +59,8 @@ INSTALLED_APPS = [
     "django_prometheus",
     "rest_framework",
     "knox",
-    "mamochi_site.apps.AccesosConfig",  # django-axes
+    # django-axes:
+    "mamochi_site.apps.AccesosConfig",
     "drf_spectacular",
     "drf_spectacular_sidecar",
     "django_celery_beat",
@@ -69,12 +77,12 @@ MIDDLEWARE = [
     "mamochi_site.middleware.ContentSecurityPolicy",
     "django_permissions_policy.PermissionsPolicyMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "kafka_bridge.telemetry.middleware.answer_probes",
+    "kafka_bridge.telemetry.middleware.probes_before_host_check",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "mamochi_site.middleware.nobody_else_sees",
+    "mamochi_site.middleware.no_store_for_users",
     "mamochi_site.middleware.limit_body",
-    "mamochi_site.middleware.only_utf8",
-    "mamochi_site.middleware.impossible_values",
+    "mamochi_site.middleware.require_utf8",
+    "mamochi_site.middleware.RejectInvalidValues",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -100,22 +108,24 @@ TEMPLATES = [
 ROOT_URLCONF = "mamochi_site.urls"
 WSGI_APPLICATION = "mamochi_site.wsgi.application"
 
-# Database: psycopg 3. A connection lives on and is checked before a request uses it.
+# Database: psycopg 3. A connection is kept for 60 s and checked before a request uses it again.
 DATABASES = {"default": env.db_url_config(required("DATABASE_URL", "postgresql://mamochi@127.0.0.1:5432/mamochi"))}
 DATABASES["default"].update(CONN_MAX_AGE=60, CONN_HEALTH_CHECKS=True)
 DATABASES["default"]["OPTIONS"] = {
     "connect_timeout": 3,
     "application_name": "mamochi",
-    **DATABASES["default"].get("OPTIONS", {}),  # of the URL: sslmode and the like
+    # Options in the URL, such as sslmode, win:
+    **DATABASES["default"].get("OPTIONS", {}),
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-# Kafka
-# What the event engine cannot know (kafka_bridge/README.md). Changing SOURCE or NAMESPACE breaks retries and replays.
+# Kafka. The product's values for the event engine (kafka_bridge/README.md). A change of SOURCE or
+# NAMESPACE changes the ids of events, so retries and replays would no longer be recognised.
 KAFKA_BRIDGE = {
     "SOURCE": "mamochi",
     "NAMESPACE": "https://mamochi.cl/events",
     "CONTRACTS": BASE_DIR / "tests" / "contracts",
+    "SHORTEST_RETENTION_DAYS": 14,  # a week, its closing and a backup of the week before
     "TITLE": "MAMOCHI",
     "DESCRIPTION": "Los eventos del gremio de los maestros motehuesilleros de Chile, en Apache Kafka.",
 }
@@ -142,25 +152,32 @@ AUTH_PASSWORD_VALIDATORS = [
     for name in ("UserAttributeSimilarityValidator", "MinimumLengthValidator", "CommonPasswordValidator")
 ]
 AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
-SESSION_COOKIE_AGE = 14 * 86_400  # seconds: a maestro's phone. A token that is rotated or voided ends it at once
-ADMIN_SESSION_AGE = 12 * 3_600  # seconds: staff log in anew each day, whatever they were doing
+# Seconds: the session on a maestro's phone. Rotating or voiding the token ends it at once.
+SESSION_COOKIE_AGE = 14 * 86_400
+# Seconds: staff log in again each day.
+ADMIN_SESSION_AGE = 12 * 3_600
 LOGIN_URL = reverse_lazy("inscripciones:entrar")
 LOGIN_REDIRECT_URL = "/api/v1/"
 LOGOUT_REDIRECT_URL = LOGIN_URL
 
-# Passwords are guessed at the administration's login only: a maestro's token has a limit of its own (LIMITE_ENTRADAS).
-# Attempts are in the database (django-axes' default handler): one count for all web processes, also after a restart, and no
-# login works without the database anyway. By name and address together: the name alone would let any stranger lock staff
-# out, the address alone a whole office behind one.
+# django-axes locks an account whose password somebody guesses. Only the admin has passwords: a
+# maestro logs in with a token, and has another limit (LIMITE_ENTRADAS). Attempts are counted in the
+# database (django-axes' default handler), so all web processes share one count, also after a
+# restart; without the database no login works anyway. Attempts are counted per name and address
+# together: per name alone, anyone could lock staff out; per address alone, one person could lock
+# out a whole office.
 AXES_FAILURE_LIMIT = 5
 AXES_COOLOFF_TIME = timedelta(minutes=15)
 AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
 AXES_RESET_ON_SUCCESS = True
-AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # or the row of an attempt grows as long as someone hammers on it
-AXES_CLIENT_IP_CALLABLE = "inscripciones.api.throttling.direccion"
+# If True, the row of an attempt would grow for as long as somebody keeps trying.
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
+AXES_CLIENT_IP_CALLABLE = "inscripciones.api.throttling.client_address"
 AXES_LOCKOUT_CALLABLE = "mamochi_site.views.locked_out"
-AXES_DISABLE_ACCESS_LOG = True  # who logged in when: nobody asked for it
-AXES_ENABLE_ADMIN = False  # inscripciones/admin.py has the page
+# There is no requirement to record who logged in when.
+AXES_DISABLE_ACCESS_LOG = True
+# The page for staff is in inscripciones/admin/.
+AXES_ENABLE_ADMIN = False
 AXES_VERBOSE = False
 
 # API
@@ -177,12 +194,14 @@ REST_FRAMEWORK = {
     "DEFAULT_PARSER_CLASSES": [
         "gremio.json_parser.JSONParser",
         "rest_framework.parsers.FormParser",
-        "rest_framework.parsers.MultiPartParser",  # the forms of the browsable API
+        # The browsable API's forms:
+        "rest_framework.parsers.MultiPartParser",
     ],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "EXCEPTION_HANDLER": "kafka_bridge.publishing.rest.exception_handler",
+    "EXCEPTION_HANDLER": "gremio.errors.exception_handler",
     "COERCE_DECIMAL_TO_STRING": False,
-    "NUM_PROXIES": env.int("NUM_PROXIES", default=0),  # 0: X-Forwarded-For is a client's own word, and ignored
+    # 0: ignore X-Forwarded-For, because any client can write that header.
+    "NUM_PROXIES": env.int("NUM_PROXIES", default=0),
 }
 REST_KNOX = {
     "TOKEN_TTL": timedelta(days=365),
@@ -203,11 +222,13 @@ SPECTACULAR_SETTINGS = {
 MAX_BODY_BYTES = 1_000_000
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 
-# Celery: tasks are acknowledged when done, and never hold a secret
+# Celery. A task is acknowledged when it is done, and never contains a secret.
 CELERY_BROKER_URL = required("CELERY_BROKER_URL", "redis://127.0.0.1:6379/0")
 CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
-CELERY_BEAT_MAX_LOOP_INTERVAL = 5  # seconds: how soon Beat sees an edit of its schedule
-CELERY_BEAT_SYNC_EVERY = 1  # writes down each start: by that one sees whether Beat runs (duties.py)
+# Seconds until Beat notices an edit of its schedule.
+CELERY_BEAT_MAX_LOOP_INTERVAL = 5
+# Beat writes each start to the database, so that monitoring.py can see whether Beat runs.
+CELERY_BEAT_SYNC_EVERY = 1
 CELERY_TASK_ACKS_LATE = True
 CELERY_TASK_REJECT_ON_WORKER_LOST = True
 CELERY_TASK_IGNORE_RESULT = True
@@ -217,7 +238,8 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "socket_timeout": 3,
     "socket_connect_timeout": 3,
-    "max_retries": 1,  # a hint that does not get through is given up at once: a sweep finds the row
+    # A hint that cannot be sent is given up at once: a sweep finds its row later.
+    "max_retries": 1,
     "interval_start": 0,
     "interval_step": 0.2,
 }
@@ -227,17 +249,20 @@ CELERY_TIMEZONE = "America/Santiago"
 vars().update(env.email_url_config(required("EMAIL_URL", "smtp://127.0.0.1:1025")))
 EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL: str = env.str("DEFAULT_FROM_EMAIL", default="MAMOCHI <no-responder@mamochi.cl>")
-CORREOS_POR_SEGUNDO: float = env.float(
-    "CORREOS_POR_SEGUNDO", default=50.0
-)  # of the weekly ones, which one worker sends at a time; 0: no limit
-SITE_URL: str = env.str("SITE_URL", default="http://127.0.0.1:8000")  # where the links in e-mails lead
+# Rate of the weekly e-mails, which one worker at a time sends; 0: no limit.
+CORREOS_POR_SEGUNDO: float = env.float("CORREOS_POR_SEGUNDO", default=50.0)
+# The beginning of the links in e-mails.
+SITE_URL: str = env.str("SITE_URL", default="http://127.0.0.1:8000")
 
-IMPORT_EXPORT_ESCAPE_ILLEGAL_CHARS_ON_EXPORT = True  # XLSX has no control characters, and SMTP servers answer anything
+# XLSX allows no control characters, and the answers of SMTP servers, which we export, may contain
+# any.
+IMPORT_EXPORT_ESCAPE_ILLEGAL_CHARS_ON_EXPORT = True
 
 # The guild's choices
+# If True, an enrolment that passes every rule is approved without a person.
 REVISION_AUTOMATICA: bool = env.bool("REVISION_AUTOMATICA", default=False)
-# Per client address, as "number/period" (second, min, hour, day); empty: no limit. Each web process counts its own
-# unless CACHE_URL names a shared cache (inscripciones/throttling.py).
+# Limits per client address, as "number/period" (second, min, hour, day); empty: no limit. Each web
+# process counts separately unless CACHE_URL names a shared cache (inscripciones/api/throttling.py).
 LIMITE_INSCRIPCIONES = rate_limit("LIMITE_INSCRIPCIONES", "60/min")
 LIMITE_ENTRADAS = rate_limit("LIMITE_ENTRADAS", "20/min")
 CACHES = {"default": env.cache_url("CACHE_URL", default="locmemcache://")}
@@ -249,12 +274,12 @@ USE_TZ = True
 USE_THOUSAND_SEPARATOR = True
 FORMAT_MODULE_PATH = "mamochi_site.formats"
 
-# Static files are served by the web process
+# Static files, which the web process serves
 STATIC_URL = "static/"
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = DEBUG
 
-# HTTPS: on in production unless said otherwise (the embedded stack speaks plain HTTP on loopback)
+# HTTPS: on in production unless HTTPS_ONLY=false (the embedded stack uses plain HTTP on loopback)
 HTTPS_ONLY: bool = env.bool("HTTPS_ONLY", default=not DEBUG)
 SECURE_SSL_REDIRECT = HTTPS_ONLY
 SECURE_REDIRECT_EXEMPT = [r"^health/", r"^metrics"]
@@ -265,8 +290,9 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = HTTPS_ONLY
 SESSION_COOKIE_HTTPONLY = True
 X_FRAME_OPTIONS = "DENY"
 
-# What a browser may do with our pages. No script but our own files (the administration: see middleware.py). Styles may stand
-# in the page, as those of unfold, the browsable API and our charts do: what they could ask for is 'self' again.
+# What a browser may load and do on our pages. Scripts come from our own files only (for the admin
+# see middleware.py). Inline styles are allowed because unfold, the browsable API and our charts use
+# them; anything that such a style loads must come from our own address too.
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": [SELF],
@@ -287,12 +313,17 @@ PERMISSIONS_POLICY: dict[str, list[str]] = {
     )
 }
 
-# One JSON line a request, batch and task in production; LOG_FORMAT=text for a person's eyes
+# Logs: one JSON line per request, batch and task in production; LOG_FORMAT=text is for people.
 LOG_FORMAT: str = env.str("LOG_FORMAT", default="text" if DEBUG else "json")
 if LOG_FORMAT not in ("json", "text"):
     raise ImproperlyConfigured("LOG_FORMAT must be json or text.")
-LOGGING = logs.configure("json" if LOG_FORMAT == "json" else "text")
-LOGGING["loggers"]["axes"] = {"level": "WARNING"}  # four lines a login otherwise
+PERSONAL_DATA = [
+    r"(?<![\w.-])(?:\d{1,2}\.\d{3}\.\d{3}|\d{7,8})-[\dkK](?![\w-])",  # a RUT
+    r"\bmmc_\w+",  # an API token
+]
+LOGGING = logs.configure("json" if LOG_FORMAT == "json" else "text", personal_data=PERSONAL_DATA)
+# At INFO, django-axes writes four lines per login.
+LOGGING["loggers"]["axes"] = {"level": "WARNING"}
 
 UNFOLD = {
     "SITE_TITLE": "MAMOCHI",

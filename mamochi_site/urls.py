@@ -1,4 +1,4 @@
-"""Every address of the system. Under /api/v1/ each app adds its own routes."""
+"""The URLs of the system; under /api/v1/ each app adds its own."""
 
 from django.contrib import admin
 from django.urls import include, path
@@ -12,12 +12,14 @@ handler404 = "mamochi_site.views.not_found"
 handler500 = "mamochi_site.views.server_error"
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="inscripciones:raiz")),
-    path("admin/login/", admin_login),  # before the administration's own, which it calls
+    # Before the admin's own URLs, because this view wraps the admin's login.
+    path("admin/login/", admin_login),
     path("admin/", admin.site.urls),
     path("api/v1/", include("inscripciones.urls")),
     path("api/v1/", include("ventas.urls")),
     path("api/v1/", include("stock.urls")),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
-    path("", include("kafka_bridge.urls")),  # /health/live, /health/ready, /metrics
+    # /health/live, /health/ready, /metrics
+    path("", include("kafka_bridge.urls")),
 ]

@@ -1,4 +1,4 @@
-"""What is answered where no app does: in Spanish, as a page to a browser and as JSON to a program."""
+"""The admin's login and the error pages, in Spanish: HTML for browsers, JSON for programs."""
 
 import sys
 from typing import Any, Final
@@ -23,10 +23,13 @@ BLOQUEADO: Final = (
 
 
 def admin_login(request: HttpRequest) -> HttpResponse:
-    """The administration's login: limited per address, and its session ends with the working day."""
+    """Show the admin's login form.
+
+    Attempts are limited per address (429), and the session lasts ADMIN_SESSION_AGE, a working day.
+    """
     limit = LimiteEntradas()
-    if request.method == "POST" and not limit.allow_request(request, None):  # type: ignore[arg-type]  # as EntrarView
-        return _explained(request, DEMASIADOS, status=429, retry_after=limit.retry_after)
+    if request.method == "POST" and not limit.allow_request(request, None):
+        return _error(request, DEMASIADOS, status=429, retry_after=limit.retry_after)
     response = admin.site.login(request)
     if request.method == "POST" and request.user.is_authenticated:
         request.session.set_expiry(settings.ADMIN_SESSION_AGE)
@@ -34,30 +37,33 @@ def admin_login(request: HttpRequest) -> HttpResponse:
 
 
 def locked_out(request: HttpRequest, _response: HttpResponse, _credentials: Any) -> HttpResponse:
-    """429 for a login that django-axes has closed (AXES_*, settings)."""
+    """Answer 429 to a login that django-axes has locked (settings AXES_*)."""
     seconds = int(settings.AXES_COOLOFF_TIME.total_seconds())
-    return _explained(request, BLOQUEADO.format(seconds // 60), status=429, retry_after=str(seconds))
+    return _error(request, BLOQUEADO.format(seconds // 60), status=429, retry_after=str(seconds))
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """400 for a request that Django or the database refuses before a view understands it."""
-    return _explained(request, NO_SE_ENTIENDE, status=400)
+    """Answer 400 to a request that Django or the database rejects."""
+    return _error(request, NO_SE_ENTIENDE, status=400)
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
-    """404 for an address that leads nowhere."""
-    return _explained(request, NO_ENCONTRADO, status=404)
+    """Answer 404 to an unknown address."""
+    return _error(request, NO_ENCONTRADO, status=404)
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """500 for an error that nobody foresaw; 503 where the database is away, be it for the session alone."""
+    """Answer 503 if the database is unreachable, 500 for any other unexpected error."""
     if not isinstance(sys.exception(), OperationalError | InterfaceError):
-        return _explained(request, ERROR_NUESTRO, status=500)
-    return _explained(request, SIN_SERVICIO, status=503, retry_after=str(RETRY_AFTER_SECONDS))
+        return _error(request, ERROR_NUESTRO, status=500)
+    return _error(request, SIN_SERVICIO, status=503, retry_after=str(RETRY_AFTER_SECONDS))
 
 
-def _explained(request: HttpRequest, detail: str, *, status: int, retry_after: str = "") -> HttpResponse:
-    """Rendered without the request: a context processor may be what failed."""
+def _error(request: HttpRequest, detail: str, *, status: int, retry_after: str = "") -> HttpResponse:
+    """Return the error as the client accepts it.
+
+    The page is rendered without the request, because a context processor may have caused the error.
+    """
     headers = {"Retry-After": retry_after} if retry_after else {}
     if "text/html" in request.headers.get("Accept", ""):
         page = render_to_string("mamochi_site/error.html", {"detail": detail})

@@ -1,4 +1,4 @@
-"""What Celery tells of its tasks: one log line each, metrics, and the trace of the request that caused them."""
+"""Telemetry of Celery's worker: one log line per task, metrics, health, and the caller's trace."""
 
 import os
 import time
@@ -16,33 +16,46 @@ from celery.signals import (
 
 from kafka_bridge.telemetry import traceparent
 
-TRACES: Final = "mamochi_traces"  # a task's header: the traces that met in the batch that asked for it
-BEAT_SECONDS: Final = 2.0
-_running: Final[dict[str, tuple[ExitStack, float]]] = {}  # by task id; a worker's process runs one at a time
+# A header of each task: the traces of the batch of messages that sent the task.
+TRACES_HEADER: Final = "mamochi_traces"
+PULSE_SECONDS: Final = 2.0
+
+# Open trace contexts and start times by task id. A worker process runs one task at a time.
+_running: Final[dict[str, tuple[ExitStack, float]]] = {}
 
 
 @setup_logging.connect
 def keep_django_logging(**_: Any) -> None:
-    """Whoever connects here has Celery leave the loggers as Django's settings made them."""
+    """Keep Celery from configuring the loggers; it does not if this signal has a receiver."""
 
 
-class Probe(bootsteps.Step):
-    """/metrics and /health on METRICS_PORT, where that is set (as `[HOST:]PORT`), before there is any broker to connect to."""
+class ProbeServer(bootsteps.Step):
+    """Serve /metrics and /health on METRICS_PORT (`[HOST:]PORT`), where that variable is set.
+
+    This step runs before the worker connects to its broker, so health is answered without one.
+    """
 
     requires = ("celery.worker.components:Pool",)
 
     def __init__(self, parent: Any, **_: Any) -> None:
         from kafka_bridge.telemetry import metrics, probe
 
+        # Counters start at zero, so that an alert sees the first failure as an increase
+        # (metrics.py).
         for task in parent.app.tasks:
-            if not task.startswith("celery."):  # from zero: see metrics.py
-                metrics.TASKS.labels(task, "SUCCESS"), metrics.TASKS.labels(task, "FAILURE")
+            if not task.startswith("celery."):
+                metrics.TASKS.labels(task, "SUCCESS")
+                metrics.TASKS.labels(task, "FAILURE")
         if where := os.environ.get("METRICS_PORT"):
             probe.serve(probe.address(where))
 
 
-class MainLoop(bootsteps.StartStopStep):
-    """The pulse of the loop that hands tasks out. Without its broker Celery leaves that loop: nothing then hangs, it waits."""
+class MainLoopPulse(bootsteps.StartStopStep):
+    """Beat a pulse while the loop that hands out tasks runs.
+
+    While the broker is down Celery leaves this loop and retries, so the pulse ends and liveness
+    does not report a hang.
+    """
 
     requires = ("celery.worker.consumer.connection:Connection",)
 
@@ -51,7 +64,7 @@ class MainLoop(bootsteps.StartStopStep):
 
         self.pulse = Pulse("worker")
         self.pulse.beat(working=True)
-        self.timer = parent.timer.call_repeatedly(BEAT_SECONDS, self.pulse.beat, kwargs={"working": True})
+        self.timer = parent.timer.call_repeatedly(PULSE_SECONDS, self.pulse.beat, kwargs={"working": True})
 
     def stop(self, parent: Any) -> None:
         self.timer.cancel()
@@ -60,35 +73,39 @@ class MainLoop(bootsteps.StartStopStep):
 
 @worker_process_shutdown.connect
 def forget_gauges(pid: int, **_: Any) -> None:
+    """Remove the gauges of a worker process that has ended; its counters stay."""
     if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
         from prometheus_client.multiprocess import mark_process_dead
 
-        mark_process_dead(pid)  # type: ignore[no-untyped-call]
+        mark_process_dead(pid)
 
 
 @before_task_publish.connect
 def send_trace(headers: dict[str, Any], **_: Any) -> None:
-    """A task goes on with the trace of what asked for it."""
+    """Put the caller's trace into the task's headers."""
     if header := traceparent.current():
         headers[traceparent.HEADER] = header
     if traces := traceparent.joined():
-        headers[TRACES] = list(traces)
+        headers[TRACES_HEADER] = list(traces)
 
 
 @task_prerun.connect
-def begin(task_id: str, task: "Task[..., Any]", **_: Any) -> None:
+def begin_task(task_id: str, task: "Task[..., Any]", **_: Any) -> None:
+    """Continue the caller's trace and note the time."""
     stack = ExitStack()
     stack.enter_context(traceparent.continued(traceparent.trace_id_of(_header(task, traceparent.HEADER))))
-    stack.enter_context(traceparent.met(_header(task, TRACES) or ()))
+    stack.enter_context(traceparent.joining(_header(task, TRACES_HEADER) or ()))
     _running[task_id] = stack, time.perf_counter()
 
 
 def _header(task: "Task[..., Any]", name: str) -> Any:
-    return task.request.get(name) or (task.request.headers or {}).get(name)  # the second where it is eager
+    """Return a header of the task; an eager task keeps its headers in `request.headers`."""
+    return task.request.get(name) or (task.request.headers or {}).get(name)
 
 
 @task_postrun.connect
-def end(task_id: str, task: "Task[..., Any]", state: str | None = None, **_: Any) -> None:
+def end_task(task_id: str, task: "Task[..., Any]", state: str | None = None, **_: Any) -> None:
+    """Count the task, observe its duration and log one line."""
     from kafka_bridge.telemetry import logs, metrics
 
     stack, began = _running.pop(task_id)

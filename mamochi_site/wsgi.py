@@ -1,12 +1,12 @@
-"""What gunicorn serves: `gunicorn mamochi_site.wsgi`."""
+"""The WSGI application that gunicorn serves: `gunicorn mamochi_site.wsgi`."""
 
 import os
 
 from django.core.wsgi import get_wsgi_application
 
-from mamochi_site import db_timeout
+from mamochi_site.db_timeout import install_statement_timeout
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mamochi_site.settings")
 
 application = get_wsgi_application()
-db_timeout.install()
+install_statement_timeout()

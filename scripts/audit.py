@@ -1,7 +1,10 @@
-"""Known vulnerabilities of what uv.lock names: `uv export --frozen | python -m scripts.audit`.
+"""Report known vulnerabilities of the packages in uv.lock.
 
-pip-audit asks PyPI. Exit 1 where one is found. Where PyPI does not answer, or a mirror knows nothing of vulnerabilities, that
-is said in a line and is no failure: an offline machine can still be worked on.
+    uv export --frozen | python -m scripts.audit
+
+pip-audit asks PyPI. The exit code is 1 if a vulnerability is found. If PyPI does not answer, or a
+mirror has no data about vulnerabilities, one line says so and the exit code is 0, so that work
+without a network is possible.
 """
 
 import json
@@ -15,49 +18,54 @@ COMMAND: Final = (
     *("--format", "json", "--progress-spinner", "off", "--cache-dir", ".mamochi/pip-audit"),
 )
 
-OUT_OF_REACH: Final = re.compile(r"^requests\.exceptions\.\w+|Could not connect to PyPI|PyPI is not redirecting", re.M)
+UNREACHABLE: Final = re.compile(r"^requests\.exceptions\.\w+|Could not connect to PyPI|PyPI is not redirecting", re.M)
 
 
-class Unanswered(Exception):
-    """The vulnerability service could not be asked; says why."""
+class ServiceUnreachable(Exception):
+    """The vulnerability service cannot be reached; the text is the reason."""
 
 
 def ask() -> list[dict[str, Any]]:
-    """pip-audit's entry of each package on stdin. Raises Unanswered, and RuntimeError where pip-audit itself failed."""
-    found = subprocess.run(COMMAND, stdin=sys.stdin, capture_output=True, text=True, check=False)  # noqa: S603 - constant
+    """Return pip-audit's entry of each package on stdin.
+
+    Raises ServiceUnreachable, and RuntimeError if pip-audit itself fails.
+    """
+    found = subprocess.run(COMMAND, stdin=sys.stdin, capture_output=True, text=True, check=False)
     if found.stdout:
         packages: list[dict[str, Any]] = json.loads(found.stdout)["dependencies"]
         return packages
-    if why := OUT_OF_REACH.search(found.stderr):
-        raise Unanswered(why[0])
+    if reason := UNREACHABLE.search(found.stderr):
+        raise ServiceUnreachable(reason[0])
     raise RuntimeError(f"pip-audit failed:\n{found.stderr[-2_000:]}")
 
 
 def lines(packages: list[dict[str, Any]]) -> list[str]:
-    """One for each known vulnerability."""
-    return [
-        f"{package['name']} {package['version']}: {known['id']}, fixed in {' or '.join(known['fix_versions']) or 'no version'}"
-        for package in packages
-        for known in package.get("vulns", [])
-    ]
+    """Return one line per known vulnerability."""
+    found = []
+    for package in packages:
+        for known in package.get("vulns", []):
+            fixed_in = " or ".join(known["fix_versions"]) or "no version"
+            found.append(f"{package['name']} {package['version']}: {known['id']}, fixed in {fixed_in}")
+    return found
 
 
 def summary(packages: list[dict[str, Any]]) -> str:
-    """How many were really asked about."""
+    """Return a line with the number of packages that were audited, or that were not."""
     skipped = sum("skip_reason" in package for package in packages)
     if skipped:
-        return f"NOT AUDITED: {skipped} of {len(packages)} packages, which the index in use tells nothing about."
+        return f"NOT AUDITED: {skipped} of {len(packages)} packages, because the package index has no data about them."
     return f"{len(packages)} packages audited."
 
 
 def main() -> int:
+    """Print the vulnerabilities and a summary, and return the exit code."""
     try:
         packages = ask()
-    except Unanswered as error:
-        print(f"NOT AUDITED: the vulnerability service does not answer ({error}).")  # noqa: T201
+    except ServiceUnreachable as error:
+        print(f"NOT AUDITED: the vulnerability service does not answer ({error}).")
         return 0
     vulnerable = lines(packages)
-    print(*vulnerable, summary(packages), sep="\n")  # noqa: T201
+    print(*vulnerable, summary(packages), sep="\n")
     return 1 if vulnerable else 0
 
 

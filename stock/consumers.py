@@ -1,4 +1,8 @@
-"""Sales and approvals become stock (`inventario`); notices become restocks (`distribuidores`)."""
+"""The handlers of two consumers: each makes one service call per batch of events.
+
+`inventario` applies approvals, sales and voids to the carts. `distribuidores` applies notices and
+restocks.
+"""
 
 from collections.abc import Sequence
 
@@ -7,36 +11,44 @@ from django.utils import timezone
 from inscripciones.events import InscripcionAprobada
 from kafka_bridge.consuming import restore
 from kafka_bridge.consuming.handlers import handles
-from kafka_bridge.events.event import Event
-from stock import inventario, reposicion
+from kafka_bridge.events import Event
+from stock import avisos, inventario, reposicion
 from stock.events import StockAgotado, StockRepuesto
 from stock.inventario import Apertura
 from stock.libro import Asiento
 from stock.models import Anulacion, Movimiento
+from stock.names import DISTRIBUIDORES, INVENTARIO
 from ventas.events import VentaAnulada, VentaRegistrada
 
 
-@handles(InscripcionAprobada, consumer=reposicion.INVENTARIO)
+@handles(InscripcionAprobada, consumer=INVENTARIO)
 def abrir_carros(aprobadas: list[InscripcionAprobada]) -> None:
-    """Opens the carts of new maestros, filled to capacity."""
-    aperturas = [Apertura(e.id, e.maestro_id, e.nombre, e.aprobada_en, e.inscripcion_id) for e in aprobadas]
-    inventario.abrir_carros(aperturas, ahora=timezone.now(), historia=son_historia(aprobadas))
+    """Open the carts of new maestros, filled to capacity."""
+    inventario.abrir_carros(
+        [Apertura(e.id, e.maestro_id, e.nombre, e.aprobada_en, e.inscripcion_id) for e in aprobadas],
+        ahora=timezone.now(),
+        before_restore=_are_before_restore(aprobadas),
+    )
 
 
-@handles(VentaRegistrada, consumer=reposicion.INVENTARIO)
+@handles(VentaRegistrada, consumer=INVENTARIO)
 def descontar_ventas(ventas: list[VentaRegistrada]) -> None:
-    """Takes the ingredients of each sale out of the cart, and says so when one ran out."""
-    asientos = [
-        Asiento(e.id, e.maestro_id, Movimiento.Tipo.VENTA.value, salidas, e.vendida_en, e.venta_id)
-        for e in ventas
-        if (salidas := {insumo: -cantidad for insumo, cantidad in e.insumos.items() if cantidad})
-    ]
-    inventario.descontar(asientos, ahora=timezone.now(), historia=son_historia(ventas))
+    """Take the ingredients of each sale out of its cart, if it has any."""
+    inventario.descontar(
+        [_salida(venta) for venta in ventas if any(venta.insumos.values())],
+        ahora=timezone.now(),
+        before_restore=_are_before_restore(ventas),
+    )
 
 
-@handles(VentaAnulada, consumer=reposicion.INVENTARIO)
+def _salida(venta: VentaRegistrada) -> Asiento:
+    insumos = {insumo: -cantidad for insumo, cantidad in venta.insumos.items() if cantidad}
+    return Asiento(venta.id, venta.maestro_id, Movimiento.Tipo.VENTA.value, insumos, venta.vendida_en, venta.venta_id)
+
+
+@handles(VentaAnulada, consumer=INVENTARIO)
 def devolver_anuladas(anuladas: list[VentaAnulada]) -> None:
-    """Gives back what a voided sale took, once the sale has come too."""
+    """Give back what each voided sale took, once the sale has arrived too."""
     inventario.anular(
         [
             Anulacion(
@@ -48,22 +60,25 @@ def devolver_anuladas(anuladas: list[VentaAnulada]) -> None:
             for e in anuladas
         ],
         ahora=timezone.now(),
-        historia=son_historia(anuladas),
+        before_restore=_are_before_restore(anuladas),
     )
 
 
-@handles(StockAgotado, consumer=reposicion.DISTRIBUIDORES)
+@handles(StockAgotado, consumer=DISTRIBUIDORES)
 def reponer_carros(agotados: list[StockAgotado]) -> None:
-    """Fills the carts that ran out, and tells the maestro."""
-    reposicion.recibir_avisos(agotados, ahora=timezone.now(), historia=son_historia(agotados))
+    """Store the notices and fill the carts that ran out."""
+    avisos.recibir_avisos(agotados, ahora=timezone.now(), before_restore=_are_before_restore(agotados))
 
 
-@handles(StockRepuesto, consumer=reposicion.DISTRIBUIDORES)
+@handles(StockRepuesto, consumer=DISTRIBUIDORES)
 def recordar_reposiciones(repuestos: list[StockRepuesto]) -> None:
-    """Restocks: known already, except those that a restored database lost."""
+    """Write the restocks that a restored database lost; the ledger has all others already."""
     reposicion.recordar_reposiciones(repuestos)
 
 
-def son_historia(eventos: Sequence[Event]) -> bool:
-    """Whether what these events led to is in Kafka already and comes back by itself, after a restore."""
-    return bool(eventos) and restore.is_history(max(evento.time for evento in eventos))
+def _are_before_restore(eventos: Sequence[Event]) -> bool:
+    """Return whether these events are replayed after a restore.
+
+    What they led to at that time is in Kafka already and comes back as events of its own.
+    """
+    return bool(eventos) and restore.is_before_restore(max(evento.time for evento in eventos))

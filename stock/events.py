@@ -1,4 +1,4 @@
-"""The cart ran out; the cart was filled."""
+"""The events of the carts: one ran out, one was filled."""
 
 from typing import Annotated, ClassVar, Literal
 from uuid import UUID
@@ -6,17 +6,17 @@ from uuid import UUID
 import msgspec
 
 from gremio.types import Amount, Code
-from kafka_bridge.events.event import Event, Instant
-from kafka_bridge.events.topics import Topic
+from kafka_bridge.events import Event, Instant, Topic
 
 STOCK = Topic(name="mamochi.stock", partitions=3)
 
 
 class StockAgotado(Event, frozen=True):
-    """A notice that a cart ran out: the maestro's own, or the automatic one when a sale empties an ingredient.
+    """A notice that a cart ran out: the maestro's own, or the automatic one after a sale.
 
-    `insumos`: ingredient codes; empty means everything that is out. `ventas_hasta`: where each partition of the topic of sales
-    ended when the notice was accepted, if that was known; sales below it are those that the notice can be about.
+    `insumos`: ingredient codes; empty means everything that is out. `ventas_hasta`: where each
+    partition of the topic of sales ended when the notice was accepted, None if that was unknown.
+    The maestro can only have known of sales below these offsets.
     """
 
     type: ClassVar[str] = "mamochi.stock.stock-agotado.v1"
@@ -35,7 +35,10 @@ class StockAgotado(Event, frozen=True):
 
 
 class StockRepuesto(Event, frozen=True):
-    """The distributors filled the cart. `insumos`: what was added, by ingredient code, in its own unit."""
+    """The distributors filled a cart.
+
+    `insumos`: what was added, by ingredient code, in its unit.
+    """
 
     type: ClassVar[str] = "mamochi.stock.stock-repuesto.v1"
     topic: ClassVar[Topic] = STOCK

@@ -1,4 +1,4 @@
-"""TODO."""
+"""What moves stock besides restocks: opening loads, sales and their voids, corrections."""
 
 from datetime import datetime
 from typing import NamedTuple
@@ -6,14 +6,14 @@ from uuid import UUID
 
 from django.db import connection, transaction
 
-from stock import libro
+from gremio.transactions import transaction_required
+from stock import avisos, libro, reposicion
 from stock.libro import Asiento
 from stock.models import Anulacion, Movimiento
-from stock.reposicion import _capacidades, _decidir_al_confirmar, avisar_agotados
 
 
 class Apertura(NamedTuple):
-    """A cart to open: `abierto_en` is when the maestro was approved, UTC."""
+    """A cart to open. `abierto_en`: when the maestro was approved, UTC."""
 
     evento_id: UUID
     maestro_id: UUID
@@ -22,63 +22,69 @@ class Apertura(NamedTuple):
     inscripcion_id: UUID
 
 
-class Correccion(NamedTuple):
-    """What staff found in a cart: more (positive) or less (negative) than the ledger says, in the ingredient's unit."""
+@transaction_required
+def abrir_carros(aperturas: list[Apertura], *, ahora: datetime, before_restore: bool = False) -> None:
+    """Open carts, and add the capacity of each ingredient to what early sales already took.
 
-    evento_id: UUID
-    maestro_id: UUID
-    insumo: str
-    cantidad: int
-    motivo: str
-
-
-@transaction.atomic(savepoint=False)
-def abrir_carros(aperturas: list[Apertura], *, ahora: datetime, historia: bool = False) -> None:
-    """Opens carts with as much as fits of each ingredient, on top of what early sales already took."""
+    With `before_restore` no notice is raised: those of that time come back as events of their own.
+    """
     libro.tomar(apertura.maestro_id for apertura in aperturas)
     with connection.cursor() as cursor:
         cursor.execute(
-            "UPDATE stock_carro SET nombre = opened.nombre, abierto_en = coalesce(stock_carro.abierto_en, opened.abierto_en) "
+            "UPDATE stock_carro SET nombre = opened.nombre, "
+            "abierto_en = coalesce(stock_carro.abierto_en, opened.abierto_en) "
             "FROM unnest(%s::uuid[], %s::text[], %s::timestamptz[]) opened (maestro_id, nombre, abierto_en) "
             "WHERE stock_carro.maestro_id = opened.maestro_id",
-            [list(column) for column in zip(*[(a.maestro_id, a.nombre, a.abierto_en) for a in aperturas], strict=True)],
+            [
+                [apertura.maestro_id for apertura in aperturas],
+                [apertura.nombre for apertura in aperturas],
+                [apertura.abierto_en for apertura in aperturas],
+            ],
         )
-    carga, capacidades = Movimiento.Tipo.CARGA.value, _capacidades()
-    totales = libro.asentar(
+    carga, capacidades = Movimiento.Tipo.CARGA.value, reposicion.capacidades()
+    totals = libro.asentar(
         Asiento(a.evento_id, a.maestro_id, carga, capacidades, a.abierto_en, a.inscripcion_id) for a in aperturas
     )
-    causas = {a.maestro_id: a.evento_id for a in aperturas}
-    if not historia:
-        avisar_agotados(totales, set(causas), causas, ahora=ahora)
+    if not before_restore:
+        causas = {apertura.maestro_id: apertura.evento_id for apertura in aperturas}
+        avisos.avisar_agotados(totals, set(causas), causas, ahora=ahora)
 
 
-@transaction.atomic(savepoint=False)
-def descontar(asientos: list[Asiento], *, ahora: datetime, historia: bool = False) -> None:
-    """Takes sales out of the carts (open or not yet), nets those already voided, and sees to what ran out.
+@transaction_required
+def descontar(asientos: list[Asiento], *, ahora: datetime, before_restore: bool = False) -> None:
+    """Take sales out of the carts, open or not, and give back those that are voided already.
 
-    In `historia` (replay.py) the notices and restocks of then come back as events of their own.
+    Then notices are raised and decided. With `before_restore` they are not: the notices and
+    restocks of that time come back as events of their own.
     """
     abiertos = libro.tomar(asiento.maestro_id for asiento in asientos)
-    totales = libro.asentar(asientos)
-    totales |= libro.asentar_anulaciones(asiento.evento_id for asiento in asientos)
-    causas = {asiento.maestro_id: asiento.evento_id for asiento in asientos}
-    if not historia:
-        avisar_agotados(totales, abiertos, causas, ahora=ahora)
-        _decidir_al_confirmar(ahora)
+    totals = libro.asentar(asientos)
+    totals |= libro.asentar_anulaciones(asiento.evento_id for asiento in asientos)
+    if not before_restore:
+        causas = {asiento.maestro_id: asiento.evento_id for asiento in asientos}
+        avisos.avisar_agotados(totals, abiertos, causas, ahora=ahora)
+        reposicion.decidir_al_confirmar(ahora)
 
 
-@transaction.atomic(savepoint=False)
-def anular(anulaciones: list[Anulacion], *, ahora: datetime, historia: bool = False) -> None:
-    """Remembers the voids and gives back what their sales took, as far as those have come."""
+@transaction_required
+def anular(anulaciones: list[Anulacion], *, ahora: datetime, before_restore: bool = False) -> None:
+    """Store voids and give back what their sales took.
+
+    A void that arrives before its sale waits for it. Then notices that wait for sales are decided,
+    unless `before_restore` is set.
+    """
     libro.tomar(anulacion.carro_id for anulacion in anulaciones)
     Anulacion.objects.bulk_create(anulaciones, ignore_conflicts=True)
     libro.asentar_anulaciones(anulacion.venta for anulacion in anulaciones)
-    if not historia:
-        _decidir_al_confirmar(ahora)
+    if not before_restore:
+        reposicion.decidir_al_confirmar(ahora)
 
 
 def estrenar(insumo: str) -> None:
-    """A new ingredient: every open cart has none of it yet, which the sweep notices. Carts that open later are filled."""
+    """Add a new ingredient to every open cart, with none of it: the sweep then has it brought.
+
+    Carts that open later are filled with it when they open.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO stock_existencia (maestro_id, insumo, cantidad) "
@@ -88,11 +94,24 @@ def estrenar(insumo: str) -> None:
         )
 
 
-@transaction.atomic(savepoint=False)
+class Correccion(NamedTuple):
+    """What staff counted in a cart, compared with the ledger: more (positive) or less (negative).
+
+    `cantidad`: the difference, in the ingredient's unit.
+    """
+
+    evento_id: UUID
+    maestro_id: UUID
+    insumo: str
+    cantidad: int
+    motivo: str
+
+
+@transaction.atomic
 def corregir(correccion: Correccion, *, ahora: datetime) -> None:
-    """Adds to a cart's stock (or takes, negative) what staff found, with the reason. Sent twice, it counts once."""
+    """Add a correction by staff to a cart's stock. A form that is sent twice counts once."""
     evento_id, maestro_id, insumo, cantidad, motivo = correccion
     abiertos = libro.tomar([maestro_id])
     tipo = Movimiento.Tipo.CORRECCION.value
-    totales = libro.asentar([Asiento(evento_id, maestro_id, tipo, {insumo: cantidad}, ahora, None, motivo)])
-    avisar_agotados(totales, abiertos, {maestro_id: evento_id}, ahora=ahora)
+    totals = libro.asentar([Asiento(evento_id, maestro_id, tipo, {insumo: cantidad}, ahora, None, motivo)])
+    avisos.avisar_agotados(totals, abiertos, {maestro_id: evento_id}, ahora=ahora)

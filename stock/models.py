@@ -1,7 +1,8 @@
-"""The carts: what each holds, the ledger that alone moves it, and the notices that something ran out.
+"""The carts: their stock, the ledger that moves it, and the notices that an ingredient ran out.
 
-`Existencia.cantidad` is the sum of the ledger by construction: libro.py writes both in one statement, and nothing else does.
-A row names an ingredient by its code without a foreign key in the database: a sale may use one that staff add here later.
+`Existencia.cantidad` is always the sum of the ledger: libro.py writes both in one transaction, and
+no other code writes them. Rows name an ingredient by its code, without a foreign key in the
+database: a sale may use an ingredient that staff add here later.
 """
 
 from django.contrib.postgres.indexes import BrinIndex
@@ -12,7 +13,7 @@ from django.db.models.functions import Now
 
 
 class Insumo(models.Model):
-    """An ingredient that every cart carries; `capacidad` is what fits in a cart, in `unidad` (g, ml, un)."""
+    """An ingredient that every cart carries. `capacidad`: what fits in a cart, in `unidad`."""
 
     codigo = models.CharField(
         "código",
@@ -39,9 +40,11 @@ class Insumo(models.Model):
 
 
 class Carro(models.Model):
-    """A maestro's cart. Made when first named; open since the approval arrived, which a sale may overtake.
+    """A maestro's cart.
 
-    Its row is the lock of everything the cart has: whoever moves or restocks takes it first, in the order of `maestro_id`.
+    The row is made by the first event that names the maestro. The cart is open once the approval
+    has arrived, which a sale may overtake. The row is also the lock of everything the cart has:
+    code that moves stock locks it first (`libro.tomar`), in the order of `maestro_id`.
     """
 
     maestro_id = models.UUIDField("maestro", primary_key=True, editable=False)
@@ -59,7 +62,10 @@ class Carro(models.Model):
 
 
 class Existencia(models.Model):
-    """What a cart holds of an ingredient, in its unit. Negative where sales outran the stock: they did happen."""
+    """What a cart holds of an ingredient, in its unit.
+
+    Negative if more was sold than the ledger knew of: a sale is never refused for lack of stock.
+    """
 
     carro = models.ForeignKey(
         Carro,
@@ -84,7 +90,7 @@ class Existencia(models.Model):
         verbose_name = "existencia"
         verbose_name_plural = "existencias"
         ordering = ["carro", "insumo"]
-        constraints = [models.UniqueConstraint(fields=["carro", "insumo"], name="one_stock_a_cart_and_ingredient")]
+        constraints = [models.UniqueConstraint(fields=["carro", "insumo"], name="one_stock_per_cart_and_ingredient")]
         indexes = [models.Index(fields=["carro", "insumo"], condition=Q(cantidad__lte=0), name="stock_that_is_out")]
 
     def __str__(self) -> str:
@@ -92,10 +98,11 @@ class Existencia(models.Model):
 
 
 class Movimiento(models.Model):
-    """A line of the ledger, one an event. Written once, never changed.
+    """A line of the ledger, one per event. It is written once and never changed.
 
-    `insumos`: what came in (positive) or went out, by ingredient code, in its unit. `referencia`: the sale, notice or enrolment
-    behind it; `motivo`: why staff corrected. `ocurrido_en` is the event's own time.
+    `insumos`: what came in (positive) or went out (negative), by ingredient code, in its unit.
+    `referencia`: the id of the sale, notice or enrolment that caused it. `motivo`: why staff
+    corrected. `ocurrido_en`: the event's own time.
     """
 
     class Tipo(models.TextChoices):
@@ -110,7 +117,8 @@ class Movimiento(models.Model):
         Carro,
         models.PROTECT,
         db_column="maestro_id",
-        db_constraint=False,  # the cart's row is locked, so it is there: no check a line
+        # The writer has locked the cart's row, so it exists: PostgreSQL need not check each line.
+        db_constraint=False,
         db_index=False,
         related_name="movimientos",
         verbose_name="carro",
@@ -128,7 +136,8 @@ class Movimiento(models.Model):
         indexes = [
             models.Index(fields=["carro", "ocurrido_en"], name="ledger_of_a_cart"),
             models.Index(fields=["ocurrido_en"], condition=Q(tipo="reposicion"), name="restocks_by_time"),
-            BrinIndex(fields=["ocurrido_en"], autosummarize=True, name="ledger_by_time"),  # almost free to keep
+            # A BRIN index costs almost nothing to keep.
+            BrinIndex(fields=["ocurrido_en"], autosummarize=True, name="ledger_by_time"),
         ]
 
     def __str__(self) -> str:
@@ -137,7 +146,10 @@ class Movimiento(models.Model):
 
 
 class Anulacion(models.Model):
-    """A sale that its maestro took back, whether or not the sale has come yet. `venta` is the id of the sale's event."""
+    """A sale that its maestro voided, whether or not the sale has arrived.
+
+    `venta`: the id of the sale's event.
+    """
 
     carro = models.ForeignKey(
         Carro, models.PROTECT, db_column="maestro_id", db_index=False, related_name="+", verbose_name="carro"
@@ -156,10 +168,12 @@ class Anulacion(models.Model):
 
 
 class Aviso(models.Model):
-    """A notice that an ingredient ran out; one that names none (`insumo` empty) means everything that is out.
+    """A notice that an ingredient ran out. An empty `insumo` means everything that is out.
 
-    Several rows share `aviso_id` where one call named several. `ventas_hasta`: where the topic of sales ended when the notice
-    was accepted, or later: once `inventario` is past it, all that the notice can be about has been counted.
+    A notice that names several ingredients is several rows with the same `aviso_id`.
+    `ventas_hasta`: where the topic of sales ended when the notice was accepted, or later. Once
+    `inventario` has reached these offsets, all the sales that the maestro can have known of are
+    counted.
     """
 
     class Origen(models.TextChoices):
@@ -191,9 +205,11 @@ class Aviso(models.Model):
         verbose_name_plural = "avisos"
         ordering = ["-abierto_en", "-id"]
         constraints = [
-            models.UniqueConstraint(fields=["aviso_id", "insumo"], name="one_row_a_notice_and_ingredient"),
+            models.UniqueConstraint(fields=["aviso_id", "insumo"], name="one_row_per_notice_and_ingredient"),
             models.UniqueConstraint(
-                fields=["carro", "insumo"], condition=Q(estado="abierto"), name="one_open_notice_a_cart_and_ingredient"
+                fields=["carro", "insumo"],
+                condition=Q(estado="abierto"),
+                name="one_open_notice_per_cart_and_ingredient",
             ),
             models.CheckConstraint(
                 condition=Q(estado="abierto", cerrado_en=None) | (~Q(estado="abierto") & Q(cerrado_en__isnull=False)),
@@ -206,7 +222,10 @@ class Aviso(models.Model):
         return f"{self.insumo or 'todo lo agotado'} ({self.get_estado_display()})"
 
     def ventas_contadas(self, contadas: dict[int, int]) -> bool:
-        """Whether all sales accepted before the notice are among the counted: `contadas` is the next offset by partition."""
+        """Return whether all sales accepted before the notice are counted.
+
+        `contadas`: the next offset that `inventario` will count, by partition.
+        """
         if self.ventas_hasta is None:
             return False
         return all(contadas.get(int(partition), 0) >= end for partition, end in self.ventas_hasta.items())

@@ -1,60 +1,62 @@
-"""What the carts know of an id: the movement that an event caused, the notice that followed, and its restock."""
+"""This app in the lookup of an id: the movement of an event, the notice after it, and its restock.
+
+Sentences for staff are in Spanish.
+"""
 
 from collections.abc import Iterator
-from uuid import UUID
 
 from django.db.models import Q
 from django.urls import reverse
 
-from kafka_bridge.monitoring.lookup.registry import Clue, Ids, Row, tracer
+from kafka_bridge.monitoring.lookup.registry import ExpectedEvent, Ids, Row, lookup
 from stock.events import StockAgotado, StockRepuesto
 from stock.models import Aviso, Movimiento
 
 
-@tracer
-def seguir(ids: Ids) -> Iterator[Clue | Row]:
-    """By the event's id, or the notice's."""
+@lookup
+def seguir(ids: Ids) -> Iterator[ExpectedEvent | Row]:
+    """Find movements and notices by the id of an event or of a notice."""
     movimientos = list(Movimiento.objects.filter(evento_id__in=ids))
-    causados = {StockAgotado.derive_id("automatico", uno.carro_id, uno.evento_id) for uno in movimientos}
-    avisos = list(Aviso.objects.filter(aviso_id__in=ids | causados))
-    for movimiento in [*movimientos, *_reposiciones(avisos)]:
-        yield _de_movimiento(movimiento)
-        if movimiento.tipo == Movimiento.Tipo.REPOSICION:
-            key, near = str(movimiento.carro_id), movimiento.ocurrido_en
-            yield Clue(id=movimiento.evento_id, event=StockRepuesto, key=key, near=near)
+    raised = {StockAgotado.derive_id("automatico", m.carro_id, m.evento_id) for m in movimientos}
+    avisos = list(Aviso.objects.filter(aviso_id__in=ids | raised))
+    for movimiento in [*movimientos, *_restocks(avisos)]:
+        yield from _of_movement(movimiento)
     for aviso in avisos:
-        yield from _de_aviso(aviso)
+        yield from _of_notice(aviso)
 
 
-def _reposiciones(avisos: list[Aviso]) -> list[Movimiento]:
-    """The restocks of these notices, by cart and time as the ledger's index has them."""
+def _restocks(avisos: list[Aviso]) -> list[Movimiento]:
+    """Return the restocks of these notices.
+
+    Cart and time are in the condition because the ledger has an index on them, and none on
+    `referencia`.
+    """
     if not avisos:
         return []
-    suyas = Q()
+    of_notices = Q()
     for aviso in avisos:
-        suyas |= Q(carro=aviso.carro_id, ocurrido_en__gte=aviso.abierto_en, referencia=aviso.aviso_id)
-    return list(Movimiento.objects.filter(suyas, tipo=Movimiento.Tipo.REPOSICION))
+        of_notices |= Q(carro=aviso.carro_id, ocurrido_en__gte=aviso.abierto_en, referencia=aviso.aviso_id)
+    return list(Movimiento.objects.filter(of_notices, tipo=Movimiento.Tipo.REPOSICION))
 
 
-def _de_movimiento(movimiento: Movimiento) -> Row:
-    return Row(
+def _of_movement(movimiento: Movimiento) -> Iterator[ExpectedEvent | Row]:
+    yield Row(
         what="Movimiento del carro",
         state=str(movimiento),
         at=movimiento.ocurrido_en,
-        url=_pagina("movimiento", movimiento.pk),
+        url=reverse("admin:stock_movimiento_change", args=[movimiento.pk]),
     )
+    if movimiento.tipo == Movimiento.Tipo.REPOSICION:
+        key, near = str(movimiento.carro_id), movimiento.ocurrido_en
+        yield ExpectedEvent(id=movimiento.evento_id, event=StockRepuesto, key=key, near=near)
 
 
-def _de_aviso(aviso: Aviso) -> Iterator[Clue | Row]:
+def _of_notice(aviso: Aviso) -> Iterator[ExpectedEvent | Row]:
     yield Row(
         what=f"Aviso {aviso.get_origen_display()}",
         state=str(aviso),
         at=aviso.cerrado_en or aviso.abierto_en,
-        url=_pagina("aviso", aviso.pk),
+        url=reverse("admin:stock_aviso_change", args=[aviso.pk]),
     )
     key = str(aviso.carro_id)
-    yield Clue(id=StockAgotado.derive_id(aviso.aviso_id), event=StockAgotado, key=key, near=aviso.abierto_en)
-
-
-def _pagina(modelo: str, pk: int | UUID) -> str:
-    return reverse(f"admin:stock_{modelo}_change", args=[pk])
+    yield ExpectedEvent(id=StockAgotado.derive_id(aviso.aviso_id), event=StockAgotado, key=key, near=aviso.abierto_en)

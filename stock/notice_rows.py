@@ -1,6 +1,11 @@
-"""TODO."""
+"""The rows of notices: how they are inserted, found and closed.
+
+A notice that names several ingredients is several rows with the same `aviso_id`. A notice that
+names none is one row whose `insumo` is empty.
+"""
 
 import json
+from collections.abc import Iterable
 from datetime import datetime
 from typing import NamedTuple
 from uuid import UUID
@@ -9,24 +14,15 @@ from django.db import connection
 from django.db.models import QuerySet
 
 from stock.events import StockAgotado
-from stock.libro import Llave
+from stock.libro import StockKey
 from stock.models import Aviso
 
 
-def _cerrar_repuestos(avisos: QuerySet[Aviso]) -> None:
-    """Closes, as of then, the notices whose restock is in the ledger: of the ingredient that each names, or of any."""
-    with connection.cursor() as cursor:
-        cursor.execute(
-            "UPDATE stock_aviso SET estado = 'atendido', cerrado_en = restock.ocurrido_en FROM stock_movimiento restock "
-            "WHERE stock_aviso.id = ANY(%s) AND restock.tipo = 'reposicion' AND restock.referencia = stock_aviso.aviso_id "
-            "AND restock.maestro_id = stock_aviso.maestro_id "
-            "AND (stock_aviso.insumo = '' OR restock.insumos ? stock_aviso.insumo)",
-            [list(avisos.values_list("pk", flat=True))],
-        )
+class NoticeRow(NamedTuple):
+    """A row to insert.
 
-
-class _Fila(NamedTuple):
-    """A notice's row, one an ingredient."""
+    `ventas_hasta`: JSON of the offset by partition; None if the end of the sales is unknown.
+    """
 
     aviso_id: UUID
     maestro_id: UUID
@@ -36,68 +32,109 @@ class _Fila(NamedTuple):
     abierto_en: datetime
 
 
-def _filas(eventos: list[StockAgotado]) -> list[_Fila]:
-    hasta = {e.id: json.dumps(e.ventas_hasta) if e.ventas_hasta else None for e in eventos}
-    return [
-        _Fila(e.aviso_id, e.maestro_id, insumo, e.origen, hasta[e.id], e.time)
-        for e in eventos
-        for insumo in e.insumos or [""]
-    ]
+def rows_of(eventos: Iterable[StockAgotado]) -> list[NoticeRow]:
+    """Return the rows of these notices, one per ingredient that a notice names."""
+    rows = []
+    for evento in eventos:
+        hasta = json.dumps(evento.ventas_hasta) if evento.ventas_hasta else None
+        for insumo in evento.insumos or [""]:
+            rows.append(NoticeRow(evento.aviso_id, evento.maestro_id, insumo, evento.origen, hasta, evento.time))
+    return rows
 
 
-def _insertar(filas: list[_Fila], estado: str, ahora: datetime) -> set[tuple[UUID, str]]:
-    """Inserts what conflicts with no row of its id and (if open) with no open one; returns (notice, ingredient) inserted."""
-    if not filas:
+def insert_open(rows: list[NoticeRow]) -> set[tuple[UUID, str]]:
+    """Insert the rows as open notices; return the keys (notice, ingredient) that were inserted.
+
+    A row is skipped if it exists already, or if its cart already has an open notice of that
+    ingredient.
+    """
+    return _insert(rows, Aviso.Estado.ABIERTO, None)
+
+
+def insert_repeated(rows: list[NoticeRow], ahora: datetime) -> None:
+    """Insert the rows as closed notices that repeat an open one, skipping rows that exist.
+
+    The open notice then waits for the sales before the repeated one, too.
+    """
+    inserted = _insert(rows, Aviso.Estado.REPETIDO, ahora)
+    if not inserted:
+        return
+    abiertos = Aviso.objects.filter(estado=Aviso.Estado.ABIERTO, carro__in={row.maestro_id for row in rows})
+    by_key = {(aviso.carro_id, aviso.insumo): aviso for aviso in abiertos}
+    for row in rows:
+        if (row.aviso_id, row.insumo) in inserted:
+            aviso = by_key[row.maestro_id, row.insumo]
+            aviso.ventas_hasta = later_end(aviso.ventas_hasta, json.loads(row.ventas_hasta or "null"))
+    Aviso.objects.bulk_update(by_key.values(), ["ventas_hasta"])
+
+
+def _insert(rows: list[NoticeRow], estado: str, cerrado_en: datetime | None) -> set[tuple[UUID, str]]:
+    if not rows:
         return set()
-    cerrado_en = None if estado == Aviso.Estado.ABIERTO else ahora
     with connection.cursor() as cursor:
         cursor.execute(
-            "INSERT INTO stock_aviso (aviso_id, maestro_id, insumo, origen, ventas_hasta, abierto_en, estado, cerrado_en) "
+            "INSERT INTO stock_aviso "
+            "(aviso_id, maestro_id, insumo, origen, ventas_hasta, abierto_en, estado, cerrado_en) "
             "SELECT new.*, %s, %s::timestamptz "
             "FROM unnest(%s::uuid[], %s::uuid[], %s::text[], %s::text[], %s::jsonb[], %s::timestamptz[]) new "
             "ON CONFLICT DO NOTHING RETURNING aviso_id, insumo",
-            [estado, cerrado_en, *(list(column) for column in zip(*filas, strict=True))],
+            [estado, cerrado_en, *(list(column) for column in zip(*rows, strict=True))],
         )
         return set(cursor.fetchall())
 
 
-def _repetir(filas: list[_Fila], ahora: datetime) -> None:
-    """Closes them at once; the notice that stays open now waits for the sales before these, too."""
-    repetidas = _insertar(filas, Aviso.Estado.REPETIDO, ahora)
-    if not repetidas:
-        return
-    abiertos = Aviso.objects.filter(estado=Aviso.Estado.ABIERTO, carro__in={fila.maestro_id for fila in filas})
-    por_llave = {(aviso.carro_id, aviso.insumo): aviso for aviso in abiertos}
-    for fila in filas:
-        if (fila.aviso_id, fila.insumo) in repetidas:
-            aviso = por_llave[fila.maestro_id, fila.insumo]
-            aviso.ventas_hasta = el_mas_tardio(aviso.ventas_hasta, json.loads(fila.ventas_hasta or "null"))
-    Aviso.objects.bulk_update(por_llave.values(), ["ventas_hasta"])
+def later_end(one: dict[str, int] | None, other: dict[str, int] | None) -> dict[str, int] | None:
+    """Return the later of two ends of the sales, for each partition.
 
-
-def el_mas_tardio(uno: dict[str, int] | None, otro: dict[str, int] | None) -> dict[str, int] | None:
-    """What lies beyond both, by partition; None (not known yet, the sweep asks) where one of them is."""
-    if uno is None or otro is None:
+    None (unknown: the sweep asks Kafka) if one of them is None.
+    """
+    if one is None or other is None:
         return None
-    return {particion: max(uno.get(particion, 0), otro.get(particion, 0)) for particion in uno.keys() | otro.keys()}
+    return {partition: max(one.get(partition, 0), other.get(partition, 0)) for partition in one.keys() | other.keys()}
 
 
-def _abiertos() -> QuerySet[Aviso]:
-    """Open notices of open carts, oldest first; a cart that is not open yet waits for its opening load."""
+def open_notices() -> QuerySet[Aviso]:
+    """Return the open notices of open carts, the oldest first.
+
+    A notice of a cart that is not open yet waits for the cart's opening load.
+    """
     abiertos = Aviso.objects.filter(estado=Aviso.Estado.ABIERTO, carro__abierto_en__isnull=False)
     return abiertos.order_by("abierto_en", "id")
 
 
-def _cerrar_servidos(llaves: list[Llave], ahora: datetime) -> None:
-    """A restock serves the notices that name its ingredient and the one that names everything that is out."""
+def close_served(keys: Iterable[StockKey], ahora: datetime) -> None:
+    """Close the open notices that these restocks serve.
+
+    A restock of an ingredient serves the notice that names it, and the one that names everything.
+    """
+    maestros, insumos = zip(*keys, strict=True)
     with connection.cursor() as cursor:
         cursor.execute(
-            "UPDATE stock_aviso SET estado = 'atendido', cerrado_en = %s FROM unnest(%s::uuid[], %s::text[]) filled (m, i) "
-            "WHERE estado = 'abierto' AND maestro_id = filled.m AND insumo IN ('', filled.i)",
-            [ahora, [maestro_id for maestro_id, _ in llaves], [insumo for _, insumo in llaves]],
+            "UPDATE stock_aviso SET estado = 'atendido', cerrado_en = %s "
+            "FROM unnest(%s::uuid[], %s::text[]) filled (maestro_id, insumo) "
+            "WHERE estado = 'abierto' AND stock_aviso.maestro_id = filled.maestro_id "
+            "AND stock_aviso.insumo IN ('', filled.insumo)",
+            [ahora, list(maestros), list(insumos)],
         )
 
 
-def _cerrar_infundados(avisos: list[Aviso], ahora: datetime) -> None:
+def close_unfounded(avisos: Iterable[Aviso], ahora: datetime) -> None:
+    """Close the notices of these that are still open: nothing was missing."""
     abiertos = Aviso.objects.filter(pk__in=[aviso.pk for aviso in avisos], estado=Aviso.Estado.ABIERTO)
     abiertos.update(estado=Aviso.Estado.INFUNDADO, cerrado_en=ahora)
+
+
+def close_restocked(avisos: QuerySet[Aviso]) -> None:
+    """Close the notices whose restock is in the ledger already, at the time of that restock.
+
+    It must be a restock of the ingredient that the row names; of any ingredient if it names none.
+    """
+    with connection.cursor() as cursor:
+        cursor.execute(
+            "UPDATE stock_aviso SET estado = 'atendido', cerrado_en = restock.ocurrido_en "
+            "FROM stock_movimiento restock "
+            "WHERE stock_aviso.id = ANY(%s) AND restock.tipo = 'reposicion' "
+            "AND restock.referencia = stock_aviso.aviso_id AND restock.maestro_id = stock_aviso.maestro_id "
+            "AND (stock_aviso.insumo = '' OR restock.insumos ? stock_aviso.insumo)",
+            [list(avisos.values_list("pk", flat=True))],
+        )

@@ -1,4 +1,4 @@
-"""What people see of the carts: what each holds, when it will be empty, who runs out next, restocks by day."""
+"""What maestros and staff see of the carts: stock, when it will run out, and restocks per day."""
 
 import heapq
 from collections.abc import Iterable
@@ -13,16 +13,21 @@ from django.db.models.functions import TruncDate
 from django.utils import timezone
 
 from gremio.formats import con_unidad
-from stock.libro import Llave
+from stock.libro import StockKey
 from stock.models import Carro, Existencia, Insumo, Movimiento
 
-VENTANA: Final = timedelta(hours=1)  # what "recent pace" looks back on
-RITMO_MINIMO: Final = timedelta(minutes=1)  # a single sale just now is no pace of a sale a millisecond
-HORIZONTE: Final = timedelta(days=30)  # beyond it, nobody can tell
+WINDOW: Final = timedelta(hours=1)  # the recent pace is the pace in this time
+# The shortest time a pace is measured over: one sale a millisecond ago is not a sale per
+# millisecond.
+MIN_ELAPSED: Final = timedelta(minutes=1)
+HORIZON: Final = timedelta(days=30)  # a forecast beyond this is not made
 
 
 class Ritmo(NamedTuple):
-    """What a cart sold of an ingredient, net of voids, in its unit, since the first sale of the window (UTC)."""
+    """How much of an ingredient a cart sold, less voids, in its unit.
+
+    `desde`: the first sale in WINDOW, UTC.
+    """
 
     vendido: int
     desde: datetime
@@ -30,7 +35,10 @@ class Ritmo(NamedTuple):
 
 @dataclass(frozen=True)
 class Linea:
-    """An ingredient of a cart as its maestro sees it: never below zero, though the ledger may be."""
+    """An ingredient of a cart as its maestro sees it.
+
+    `cantidad`: in `unidad`; 0 if the ledger is below zero.
+    """
 
     insumo: str
     cantidad: int
@@ -42,7 +50,10 @@ class Linea:
 
 @dataclass(frozen=True)
 class Proximo:
-    """A cart and its ingredient that will be empty at `se_agota_en`, for staff; `queda` with its unit."""
+    """A cart and the ingredient in it that runs out at `se_agota_en`.
+
+    `queda`: what is left, with its unit.
+    """
 
     carro: str
     maestro_id: UUID
@@ -53,14 +64,17 @@ class Proximo:
 
 @dataclass(frozen=True)
 class Dia:
-    """How many restocks a Chilean day saw."""
+    """The number of restocks on a day in Chile."""
 
     dia: date
     reposiciones: int
 
 
 class Renglon(NamedTuple):
-    """One ingredient of a movement, as the ledger is read: `cantidad` comes in or (negative) goes out."""
+    """One ingredient of a movement.
+
+    `cantidad`: what comes in or (negative) goes out, in the ingredient's unit.
+    """
 
     insumo: str
     tipo: str
@@ -71,16 +85,22 @@ class Renglon(NamedTuple):
 
 
 def se_agota_en(cantidad: int, ritmo: Ritmo | None, *, ahora: datetime) -> datetime | None:
-    """When `cantidad` will be gone at that pace: ahora + time * cantidad / sold. None without a pace or past HORIZONTE."""
+    """Return when `cantidad` will be sold at this pace: ahora + elapsed time * cantidad / sold.
+
+    None if nothing was sold, or if that is later than HORIZON.
+    """
     if ritmo is None or ritmo.vendido <= 0:
         return None
-    transcurrido = max(ahora - ritmo.desde, RITMO_MINIMO)
-    ventanas_que_quedan = max(0, cantidad) / ritmo.vendido
-    return ahora + transcurrido * ventanas_que_quedan if ventanas_que_quedan <= HORIZONTE / transcurrido else None
+    elapsed = max(ahora - ritmo.desde, MIN_ELAPSED)
+    times_elapsed = max(0, cantidad) / ritmo.vendido
+    # Compared before multiplying: the product could exceed the largest timedelta.
+    if times_elapsed > HORIZON / elapsed:
+        return None
+    return ahora + elapsed * times_elapsed
 
 
 def estado_del_carro(maestro_id: UUID, *, ahora: datetime) -> list[Linea]:
-    """Every ingredient of a maestro's cart, by code. Three queries."""
+    """Return every ingredient of a maestro's cart, by code. Makes three queries."""
     cantidades = dict(Existencia.objects.filter(carro=maestro_id).values_list("insumo_id", "cantidad"))
     ritmos = _ritmos(maestro_id, ahora)
     return [
@@ -100,7 +120,7 @@ def _linea(insumo: Insumo, cantidad: int, ritmo: Ritmo | None, ahora: datetime) 
 
 
 def renglones(movimientos: Iterable[Movimiento]) -> list[Renglon]:
-    """The movements, an ingredient a line, by code."""
+    """Return the movements with one line per ingredient, by code."""
     return [
         Renglon(insumo, m.tipo, cantidad, m.ocurrido_en, m.referencia, m.motivo)
         for m in movimientos
@@ -109,7 +129,10 @@ def renglones(movimientos: Iterable[Movimiento]) -> list[Renglon]:
 
 
 def proximos_en_agotarse(limite: int, *, ahora: datetime) -> list[Proximo]:
-    """Open carts with sales in the last hour and the ingredient that each lacks first, the soonest first. Two queries."""
+    """Return the open carts that run out next, the soonest first, each with its first ingredient.
+
+    Only carts with sales in WINDOW count. Makes two queries.
+    """
     ritmos = _ritmos(None, ahora)
     abiertos = Carro.objects.filter(abierto_en__isnull=False, pk__in={maestro_id for maestro_id, _ in ritmos})
     existencias = Existencia.objects.filter(carro__in=abiertos, cantidad__gt=0).select_related("carro", "insumo")
@@ -117,34 +140,36 @@ def proximos_en_agotarse(limite: int, *, ahora: datetime) -> list[Proximo]:
     for e in existencias:
         fin = se_agota_en(e.cantidad, ritmos.get((e.carro_id, e.insumo_id)), ahora=ahora)
         if fin is not None and (e.carro_id not in primeros or fin < primeros[e.carro_id].se_agota_en):
-            primeros[e.carro_id] = _proximo(e, fin)
+            queda = con_unidad(e.cantidad, e.insumo.unidad)
+            primeros[e.carro_id] = Proximo(str(e.carro), e.carro_id, e.insumo.nombre, queda, fin)
     return heapq.nsmallest(limite, primeros.values(), key=lambda proximo: proximo.se_agota_en)
 
 
-def _proximo(e: Existencia, fin: datetime) -> Proximo:
-    return Proximo(str(e.carro), e.carro_id, e.insumo.nombre, con_unidad(e.cantidad, e.insumo.unidad), fin)
+def _ritmos(maestro_id: UUID | None, ahora: datetime) -> dict[StockKey, Ritmo]:
+    """Return the paces in the last WINDOW, by maestro and ingredient.
 
-
-def _ritmos(maestro_id: UUID | None, ahora: datetime) -> dict[Llave, Ritmo]:
-    """By maestro and ingredient, from the ledger of the last VENTANA: of one maestro, or (None) of all."""
+    Of one maestro, or of all maestros if `maestro_id` is None.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT maestro_id, line.key, -sum(line.value::bigint), min(ocurrido_en) "
             "FROM stock_movimiento, jsonb_each_text(insumos) line "
             "WHERE tipo IN ('venta', 'anulacion') AND ocurrido_en >= %s AND (%s::uuid IS NULL OR maestro_id = %s) "
             "GROUP BY maestro_id, line.key",
-            [ahora - VENTANA, maestro_id, maestro_id],
+            [ahora - WINDOW, maestro_id, maestro_id],
         )
         return {(maestro, insumo): Ritmo(int(sold), since) for maestro, insumo, sold, since in cursor.fetchall()}
 
 
 def reposiciones_por_dia(dias: int, *, ahora: datetime) -> list[Dia]:
-    """The last `dias` days in Chilean time, today included, empty ones too. One query."""
+    """Return the restocks on each of the last `dias` days in Chile, including today and empty days.
+
+    Makes one query.
+    """
     hoy = timezone.localdate(ahora)
     fechas = [hoy - timedelta(days=n) for n in reversed(range(dias))]
     repuestos = Movimiento.objects.filter(
         tipo=Movimiento.Tipo.REPOSICION, ocurrido_en__gte=ahora - timedelta(days=dias + 1)
     )
-    por_dia = repuestos.order_by().values_list(TruncDate("ocurrido_en")).annotate(Count("id"))
-    contadas = dict(por_dia)
-    return [Dia(fecha, contadas.get(fecha, 0)) for fecha in fechas]
+    por_dia = dict(repuestos.order_by().values_list(TruncDate("ocurrido_en")).annotate(Count("id")))
+    return [Dia(fecha, por_dia.get(fecha, 0)) for fecha in fechas]

@@ -1,12 +1,15 @@
-"""What Celery Beat starts (schedule: seed.py, edited in the admin). A task is a hint; the rows are the truth."""
+"""Celery's tasks, which Beat starts (schedule: seed.py; staff edit it in the admin)."""
 
 from celery import shared_task
 from django.utils import timezone
 
-from stock import reposicion
+from stock import avisos
 
 
 @shared_task
 def revisar_avisos() -> None:
-    """Decides notices that waited for sales to be counted, and raises those that nobody raised."""
-    reposicion.revisar(ahora=timezone.now())
+    """Decide the notices that waited for sales to be counted, and raise those that are missing.
+
+    It looks at rows, so a run that is skipped loses nothing: the next run does its work.
+    """
+    avisos.revisar(ahora=timezone.now())

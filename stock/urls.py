@@ -1,4 +1,4 @@
-"""Under /api/v1/: the maestro's own cart."""
+"""The URLs of a maestro's own cart, under /api/v1/."""
 
 from rest_framework.routers import SimpleRouter
 

@@ -1,22 +1,28 @@
-"""What all tests share; the servers are started by the plugin `tests.stack`."""
+"""Fixtures that all tests share; the plugin `tests.stack` starts the servers."""
 
+import logging
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
 
 from deploy.embedded import Stack
 
+if TYPE_CHECKING:
+    from tests.support.log_lines import Lines
+
 
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(stack: Stack) -> None:
-    """pytest-django makes the test database after this: whoever needs the database needs the servers."""
+    """Start the servers before pytest-django creates the test database."""
 
 
 @pytest.fixture(scope="session", autouse=True)
-def patience() -> Iterator[None]:
-    """More with an acknowledgement, which may take long on a busy machine: in production the event would wait in the outbox.
+def test_timing() -> Iterator[None]:
+    """Raise the publish deadline to 30 s and shorten the consumers' poll to 50 ms.
 
-    Less in a consumer's round without a message: hundreds of tests wait for one, to be positioned and to stop.
+    On a busy machine an acknowledgement may take long; in production the event would wait in the
+    outbox. Hundreds of tests wait for one poll without a message, to start or to stop a consumer.
     """
     from kafka_bridge.consuming import runner
     from kafka_bridge.publishing import producer
@@ -29,7 +35,10 @@ def patience() -> Iterator[None]:
 
 @pytest.fixture
 def from_the_topics_ends(kafka: str, transactional_db: None) -> None:
-    """All consumers start behind what other tests have left in the topics: runs of poison, which would stop them, too."""
+    """Let all consumers start after the messages that other tests have left in the topics.
+
+    Among those are runs of poison messages, which would stop a consumer.
+    """
     from kafka_bridge.brokers import topic_admin, watermarks
     from kafka_bridge.consuming.handlers import consumers
     from kafka_bridge.models import ConsumerOffset
@@ -43,3 +52,14 @@ def from_the_topics_ends(kafka: str, transactional_db: None) -> None:
         for at, end in ends.items()
         if at[0] in {topic.name for topic in consumer.topics}
     )
+
+
+@pytest.fixture
+def lines() -> Iterator["Lines"]:
+    """Return the log lines of the test, as production would write them; the list grows."""
+    from tests.support.log_lines import LineKeeper
+
+    keeper = LineKeeper()
+    logging.getLogger().addHandler(keeper)
+    yield keeper.lines
+    logging.getLogger().removeHandler(keeper)

@@ -1,9 +1,10 @@
-"""The tests' own Kafka, PostgreSQL, Valkey and SMTP sink: a pytest plugin, loaded by `-p tests.stack`.
+"""A pytest plugin with the tests' servers and markers, loaded by `-p tests.stack`.
 
-pytest-django reads the settings before any conftest, so ports and URLs are chosen here, on import. The servers
-start when the first test asks for one of the fixtures `stack`, `kafka`, `mailbox`, or for the database (`db`,
-`transactional_db`, the mark `django_db`); pure tests run without. A URL that is already in the environment is
-used instead of the part it replaces.
+The servers are Kafka, PostgreSQL, Valkey and an SMTP sink. pytest-django reads the settings before
+any conftest, so this module chooses ports and URLs on import. The servers start when the first test
+uses one of the fixtures `stack`, `kafka` and `mailbox`, or the database (`db`, `transactional_db`,
+the mark `django_db`); pure tests run without them. A URL that is already in the environment
+replaces its server.
 """
 
 import atexit
@@ -26,37 +27,49 @@ __all__ = ["kafka", "mailbox", "stack", "wait_until"]
 
 FOLDER = Path(tempfile.mkdtemp(prefix="mamochi-tests-"))
 STACK = Stack(FOLDER, durable=False)
-atexit.register(shutil.rmtree, FOLDER, ignore_errors=True)  # also when pytest fails before its first hook
+# At exit, so that the folder is deleted even if pytest fails before its first hook.
+atexit.register(shutil.rmtree, FOLDER, ignore_errors=True)
 os.environ.update(STACK.environment())
 os.environ.setdefault("SECRET_KEY", "only-for-tests-" + "t" * 50)
 os.environ.setdefault("DEBUG", "true")
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Leave chaos tests out unless the `-m` option names that marker."""
+    expression = config.option.markexpr
+    if "chaos" not in expression:
+        config.option.markexpr = f"({expression}) and not chaos" if expression else "not chaos"
+
+
 def pytest_sessionstart() -> None:
-    """SIGTERM ends a run as Ctrl-C does: fixtures are torn down."""
+    """Let SIGTERM end the run as Ctrl-C does, so that fixtures are torn down."""
     if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         interrupt_on_termination()
 
 
 @pytest.fixture(scope="session")
 def stack() -> Iterator[Stack]:
-    """The running stack, one for the whole test run."""
+    """Return the running stack, one for the whole test run."""
     try:
         STACK.start()
     except StackError as error:
         pytest.exit(f"The embedded stack does not start: {error}", returncode=1)
     yield STACK
-    logging.getLogger("kafka_bridge.librdkafka").setLevel(logging.CRITICAL)  # clients miss their broker from here on
+    # Clients that are still open report from now on that their broker is unreachable.
+    logging.getLogger("kafka_bridge.librdkafka").setLevel(logging.CRITICAL)
     STACK.stop()
 
 
 @pytest.fixture(scope="session")
 def kafka(stack: Stack) -> str:
-    """Bootstrap servers of the running Kafka; names of topics and groups are each test's own."""
+    """Return the bootstrap servers of the running Kafka; use topics and groups of your own."""
     return stack.environment()["KAFKA_BOOTSTRAP_SERVERS"]
 
 
 @pytest.fixture
 def mailbox(stack: Stack) -> Mailbox:
-    """What the SMTP sink received; mails of all tests are in it, so wait for a recipient of your own."""
+    """Return the mailbox of the SMTP sink.
+
+    It contains the mails of all tests, so wait for an address that only your test uses.
+    """
     return stack.mailbox

@@ -10,8 +10,7 @@ from uuid import UUID
 import msgspec
 
 from gremio.types import Amount, Code
-from kafka_bridge.events.event import Event, Instant, Text
-from kafka_bridge.events.topics import Topic
+from kafka_bridge.events import Event, Instant, Text, Topic
 
 VENTAS = Topic(name="mamochi.ventas", partitions=6)
 

@@ -9,11 +9,10 @@ from datetime import date, datetime
 from typing import Final
 from uuid import UUID
 
-from django.db import connection, transaction
+from django.db import connection
 from django.db.models import Max
-from django.db.utils import IntegrityError
-from psycopg.errors import UniqueViolation
 
+from gremio.copy import copy_unless_duplicated
 from gremio.transactions import transaction_required
 from ventas import calendario
 from ventas.events import VentaAnulada, VentaRegistrada
@@ -35,7 +34,6 @@ COLUMNAS: Final = {
     "registrada_en": "timestamptz",
     "semana_contable": "date",
 }
-COPY: Final = f"COPY ventas_venta ({', '.join(COLUMNAS)}) FROM STDIN (FORMAT BINARY)"
 Fila = tuple[object, ...]
 
 
@@ -69,22 +67,10 @@ def _fila(venta: VentaRegistrada, dia: date, semana_contable: date) -> Fila:
 
 
 def _insertar(filas: list[Fila]) -> None:
-    """COPY straight into the table, the fastest way; where a row is there already (a retry, a replay), row by row."""
-    try:
-        with transaction.atomic():
-            _copiar(filas)
-    except IntegrityError as error:
-        if not isinstance(error.__cause__, UniqueViolation):
-            raise
+    """Insert the sales that the ledger lacks; with COPY, the fastest way, if all are new."""
+    if not copy_unless_duplicated("ventas_venta", COLUMNAS, filas):
         ventas = (Venta(**dict(zip(COLUMNAS, fila, strict=True))) for fila in filas)
         Venta.objects.bulk_create(ventas, ignore_conflicts=True)
-
-
-def _copiar(filas: list[Fila]) -> None:
-    with connection.cursor() as cursor, connection.wrap_database_errors, cursor.copy(COPY) as copy:
-        copy.set_types(list(COLUMNAS.values()))
-        for fila in filas:
-            copy.write_row(fila)
 
 
 @transaction_required

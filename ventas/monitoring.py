@@ -12,8 +12,8 @@ from django.db.models import Count, Min, Q
 from django.db.models.functions import Coalesce
 from django.urls import reverse
 
-from kafka_bridge.monitoring.due_work import Duty, duty, overdue
-from kafka_bridge.monitoring.lookup.registry import Clue, Gap, Ids, Row, tracer
+from kafka_bridge.monitoring.due_work import DueWork, due_work, overdue
+from kafka_bridge.monitoring.lookup.registry import ExpectedEvent, Ids, Limitation, Row, lookup
 from ventas.events import VentaAnulada, VentaRegistrada
 from ventas.models import Anulacion, Cuenta, ReporteSemanal, Semana, Venta
 
@@ -22,21 +22,21 @@ SENDING_PATIENCE_S: Final = 1_800.0  # thousands of e-mails go out at CORREOS_PO
 FAILED_REPORTS_SHOWN: Final = timedelta(days=15)  # older unsent reports are not worth a person's time
 
 
-@duty
-def cierre(now: datetime) -> Duty:
+@due_work
+def cierre(now: datetime) -> DueWork:
     """Return since when the oldest week that has ended is still open."""
     ended = Semana.objects.exclude(estado=Semana.Estado.CERRADA).filter(hasta__lte=now)
-    return Duty(
+    return DueWork(
         work="cierre",
         overdue_s=overdue(ended.aggregate(since=Min("hasta"))["since"], now),
-        patience_s=CLOSING_PATIENCE_S,
+        tolerance_s=CLOSING_PATIENCE_S,
         late="Hay una semana sin cerrar, que terminó",
-        late_do="En «semanas» dice qué espera. Revisa que Beat y el worker de Celery estén corriendo.",
+        late_advice="En «semanas» dice qué espera. Revisa que Beat y el worker de Celery estén corriendo.",
     )
 
 
-@duty
-def reportes(now: datetime) -> Duty:
+@due_work
+def reportes(now: datetime) -> DueWork:
     """Return since when the oldest weekly e-mail is due, and how many failed or are held."""
     pending = Q(envio=ReporteSemanal.EstadoCorreo.PENDIENTE)
     failed = Q(envio=ReporteSemanal.EstadoCorreo.FALLIDO, semana_id__gte=(now - FAILED_REPORTS_SHOWN).date())
@@ -45,26 +45,26 @@ def reportes(now: datetime) -> Duty:
         .annotate(due=Coalesce("proximo_intento", "creado_en"))
         .aggregate(since=Min("due", filter=pending & Q(due__lte=now)), failed=Count("pk", filter=failed))
     )
-    return Duty(
+    return DueWork(
         work="reportes",
         overdue_s=overdue(found["since"], now),
-        patience_s=SENDING_PATIENCE_S,
+        tolerance_s=SENDING_PATIENCE_S,
         late="Hay correos de la semana que debieron salir",
-        late_do="Revisa que el worker de Celery y Beat estén corriendo, y que el servidor de correo responda.",
+        late_advice="Revisa que el worker de Celery y Beat estén corriendo, y que el servidor de correo responda.",
         failed=found["failed"],
         failure="correos de la semana no salieron",
-        failure_do="En «reportes semanales» está lo que dijo el servidor: corrige la dirección, y reenvía.",
+        failure_advice="En «reportes semanales» está lo que dijo el servidor: corrige la dirección, y reenvía.",
     )
 
 
 MAESTROS: Final = 10_000  # the event's id is derived from the sale's id for this many maestros
 
 
-@tracer
-def seguir(ids: Ids) -> Iterator[Clue | Row | Gap]:
+@lookup
+def seguir(ids: Ids) -> Iterator[ExpectedEvent | Row | Limitation]:
     """Find sales and voids by the id of their event, or by the id of the sale."""
     if Cuenta.objects.order_by("pk")[MAESTROS:].exists():
-        yield Gap(
+        yield Limitation(
             f"la venta se buscó entre las de {MAESTROS} maestros, y hay más",
             "Busca con el id del evento: es el «first» o «last» de la línea de su petición en los registros.",
         )
@@ -76,7 +76,7 @@ def seguir(ids: Ids) -> Iterator[Clue | Row | Gap]:
         estado = "aplicada" if anulacion.aplicada else "espera a su venta"
         yield Row(what="Anulación", state=estado, at=anulacion.anulada_en)
         key, near = str(anulacion.maestro_id), anulacion.anulada_en
-        yield Clue(id=anulacion.pk, event=VentaAnulada, key=key, near=near)
+        yield ExpectedEvent(id=anulacion.pk, event=VentaAnulada, key=key, near=near)
 
 
 def _event_ids(ids: Ids) -> set[UUID]:
@@ -89,12 +89,12 @@ def _event_ids(ids: Ids) -> set[UUID]:
     return {VentaRegistrada.derive_id(maestro, venta_id) for maestro in maestros for venta_id in ids}
 
 
-def _of_sale(venta: Venta) -> Iterator[Clue | Row]:
+def _of_sale(venta: Venta) -> Iterator[ExpectedEvent | Row]:
     anulada = ", anulada" if venta.anulada_en else ""
     estado = f"en la semana del {venta.semana_contable:%d-%m-%Y}{anulada}"
     url = reverse("admin:ventas_venta_change", args=[venta.pk])
     yield Row(what="Venta en el libro", state=estado, at=venta.registrada_en, url=url)
-    yield Clue(id=venta.pk, event=VentaRegistrada, key=str(venta.maestro_id), near=venta.registrada_en)
+    yield ExpectedEvent(id=venta.pk, event=VentaRegistrada, key=str(venta.maestro_id), near=venta.registrada_en)
     for reporte in ReporteSemanal.objects.filter(semana_id=venta.semana_contable, maestro_id=venta.maestro_id):
         url = reverse("admin:ventas_reportesemanal_change", args=[reporte.pk])
         at = reporte.enviado_en or reporte.creado_en

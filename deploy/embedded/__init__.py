@@ -1,8 +1,8 @@
-"""The whole stack on one machine without Docker and without root: Kafka, PostgreSQL, Valkey and an SMTP sink.
+"""The servers on one machine, without Docker or root: Kafka, PostgreSQL, Valkey and an SMTP sink.
 
-It knows nothing of Django or of the applications: it starts real servers from wheels and Maven Central, says
-where they listen, and leaves nothing behind. `Stack` is the way in; `StackError` is the only error it raises
-on purpose.
+The package is independent of Django and of the applications. It starts real servers from wheels and
+from Maven Central, provides their URLs, and leaves no process behind. `Stack` is the entry point;
+`StackError` is the only error that is raised on purpose.
 """
 
 from deploy.embedded.errors import StackError

@@ -1,8 +1,9 @@
-"""What the embedded stack says when it cannot go on."""
+"""The error of the embedded stack."""
 
 
 class StackError(Exception):
-    """A prerequisite is missing or a part failed; `str(error)` is one sentence with the remedy.
+    """A prerequisite is missing or a part failed; the text is one sentence with the remedy.
 
-    Mend it by doing what the sentence says. Commands print it and exit 1, without a traceback.
+    To fix it, do what the sentence says. Commands print the sentence and exit 1, without a
+    traceback.
     """

@@ -1,7 +1,8 @@
 """Apache Kafka's jars from Maven Central, pinned and verified by a committed lock file.
 
-`python -m deploy.embedded.jars` resolves them anew and rewrites the lock (to move to another version of
-Kafka); everybody else only downloads what the lock names and checks it against the lock's SHA-256.
+To change the version of Kafka, edit ENDPOINT and run `python -m deploy.embedded.jars`, which
+resolves the jars again and rewrites the lock. In all other cases the jars that the lock names are
+downloaded and checked against the lock's SHA-256.
 """
 
 import fcntl
@@ -20,10 +21,12 @@ from jgo.parse import Endpoint
 
 from deploy.embedded.errors import StackError
 
-# Without an SLF4J binding the broker logs nothing; with log4j's, kafka-clients silently resolves to 3.9.1.
+# Without an SLF4J binding the broker logs nothing. With log4j's, kafka-clients silently resolves to
+# 3.9.1.
 ENDPOINT = "org.apache.kafka:kafka_2.13:4.3.1+org.slf4j:slf4j-simple:1.7.36"
 LOCK = Path(__file__).with_name("kafka.lock.toml")
-CACHE = Path(__file__).parents[2] / ".mamochi" / "jars"  # of the checkout: needs no HOME, goes with the clone
+# In the checkout, so that no HOME is needed and deleting the clone deletes the jars.
+CACHE = Path(__file__).parents[2] / ".mamochi" / "jars"
 
 
 def classpath(
@@ -33,9 +36,9 @@ def classpath(
     say: Callable[[str], None] = lambda _: None,
     cancelled: Callable[[], bool] = lambda: False,
 ) -> list[Path]:
-    """The verified jars, downloaded first where they are missing.
+    """Return the paths of the verified jars; download missing ones first.
 
-    Raises StackError when Maven Central cannot be reached, or when a jar is not the one in the lock.
+    Raises StackError when Maven Central cannot be reached, or when a jar differs from the lock's.
     """
     locked = LockFile.load(lock)
     _refuse_without_checksums(locked, lock)
@@ -50,7 +53,7 @@ def classpath(
 
 @contextmanager
 def _one_at_a_time(cache: Path) -> Iterator[None]:
-    """Two stacks that start at the same moment must not download into each other's files."""
+    """Lock the cache, so that two stacks that start together do not share half-written files."""
     with (cache / ".lock").open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
@@ -66,22 +69,22 @@ def _missing(locked: LockFile, cache: Path) -> list[LockedDependency]:
 
 
 def _refuse_without_checksums(locked: LockFile, lock: Path) -> None:
-    """`verify_checksums` passes over an entry that has none."""
+    """Raise StackError for an entry without a checksum, which `verify_checksums` would skip."""
     bare = [dependency.artifactId for dependency in locked.dependencies if not dependency.sha256]
     if bare or not locked.dependencies:
-        raise StackError(f"{lock} names no checksum for {bare or 'any jar'}: restore it from version control.")
+        raise StackError(f"{lock} has no checksum for {bare or 'any jar'}: restore it from version control.")
 
 
 def _refuse_mismatches(locked: LockFile, lock: Path, cache: Path) -> None:
     if errors := locked.verify_checksums(cache):
         raise StackError(
-            f"Apache Kafka's jars are not those of the lock file ({errors[0]}): restore {lock} from version "
-            f"control; if it is untouched, a jar was altered: delete {cache} and start again."
+            f"Apache Kafka's jars differ from the lock file's ({errors[0]}): restore {lock} from version "
+            f"control; if the lock is unchanged, a jar was altered: delete {cache} and start again."
         )
 
 
 def _download(wanted: Sequence[LockedDependency], cache: Path, cancelled: Callable[[], bool]) -> None:
-    """Fetch jars beside the cache and move each in when it is complete: what is in the cache is whole."""
+    """Download to a staging folder, then move each complete jar: the cache has no partial ones."""
     with TemporaryDirectory(dir=cache) as staging, _system_certificates(), ThreadPoolExecutor(8) as pool:
         context = MavenContext(repo_cache=Path(staging), timeout=30)
         try:
@@ -106,7 +109,7 @@ def _fetch(context: MavenContext, cache: Path, cancelled: Callable[[], bool], de
 
 @contextmanager
 def _system_certificates() -> Iterator[None]:
-    """A company's proxy signs with a certificate that only the system's store knows."""
+    """Trust the certificates of the system's store, which a company's proxy may need."""
     truststore.inject_into_ssl()
     try:
         yield
@@ -115,7 +118,7 @@ def _system_certificates() -> Iterator[None]:
 
 
 def write_lock(lock: Path = LOCK, cache: Path = CACHE) -> LockFile:
-    """Resolve ENDPOINT anew, transitively, and write the lock; review what changed before committing it."""
+    """Resolve ENDPOINT again, transitively, and write the lock; review it before a commit."""
     context = MavenContext(repo_cache=cache)
     with _system_certificates():
         wanted = [context.create_dependency(replace(c, scope="compile")) for c in Endpoint.parse(ENDPOINT).coordinates]
@@ -127,4 +130,4 @@ def write_lock(lock: Path = LOCK, cache: Path = CACHE) -> LockFile:
 
 
 if __name__ == "__main__":
-    print(write_lock())  # noqa: T201 - a developer's tool
+    print(write_lock())

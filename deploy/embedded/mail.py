@@ -1,4 +1,4 @@
-"""The SMTP sink as a server of the stack; what it runs is `smtp.py`, what it keeps is read by `mailbox.py`."""
+"""The SMTP sink as a server of the stack; its program is `smtp.py`."""
 
 import smtplib
 import sys
@@ -13,7 +13,7 @@ CHECKOUT = Path(__file__).parents[2]
 
 
 class MailSink(Server):
-    """Accepts every mail and delivers none. Stop it, and mail is refused; start it, and it is accepted again."""
+    """A server that accepts every mail and delivers none; while it is stopped, connections fail."""
 
     name = "SMTP"
     variable = "EMAIL_URL"
@@ -25,28 +25,28 @@ class MailSink(Server):
 
     @property
     def url(self) -> str:
-        """For Django."""
+        """Return the URL for Django's settings."""
         return f"smtp://{HOST}:{self.port}"
 
     @property
     def ports(self) -> dict[str, int]:
-        """Name of each listener and its port."""
+        """Return the port of each listener by name."""
         return {"smtp": self.port}
 
     @property
     def servers(self) -> list[Server]:
-        """Itself."""
+        """Return this server, the part's only one."""
         return [self]
 
     def start(self, supervisor: Supervisor, say: Callable[[str], None]) -> None:
-        """Start it and wait until it answers. Raises StackError."""
+        """Start the server and wait until it answers. Raises StackError."""
         self.mailbox.mkdir(parents=True, exist_ok=True)
         arguments = ["--port", str(self.port), "--mailbox", str(self.mailbox)]
         self.launch(supervisor, [sys.executable, "-m", "deploy.embedded.smtp", *arguments], CHECKOUT)
         self.wait_ready()
 
     def ready(self) -> bool:
-        """Whether it greets a client."""
+        """Return True if the server answers a client."""
         try:
             with smtplib.SMTP(HOST, self.port, timeout=2) as client:
                 return client.noop()[0] == 250

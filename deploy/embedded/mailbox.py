@@ -1,4 +1,4 @@
-"""Reading the mails that the SMTP sink kept."""
+"""Reading the mails that the SMTP sink has received."""
 
 from dataclasses import dataclass
 from email import message_from_bytes, policy
@@ -11,29 +11,29 @@ from deploy.embedded.waiting import wait_until
 
 @dataclass(frozen=True)
 class Mail:
-    """One received mail."""
+    """A received mail."""
 
     path: Path
     message: EmailMessage
 
     @cached_property
     def to(self) -> str:
-        """The header To, as written."""
+        """Return the header To, as written."""
         return str(self.message["to"])
 
     @cached_property
     def subject(self) -> str:
-        """The header Subject, decoded."""
+        """Return the header Subject, decoded."""
         return str(self.message["subject"])
 
     @property
     def text(self) -> str:
-        """The plain text body."""
+        """Return the plain text body; empty if there is none."""
         return self._body("plain")
 
     @property
     def html(self) -> str:
-        """The HTML body; empty where there is none."""
+        """Return the HTML body; empty if there is none."""
         return self._body("html")
 
     def _body(self, kind: str) -> str:
@@ -42,20 +42,26 @@ class Mail:
 
 
 class Mailbox:
-    """The folder of an SMTP sink; mails in the order in which they arrived."""
+    """The folder of an SMTP sink, with the mails in the order of their arrival."""
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
         self._read: dict[Path, Mail] = {}
 
     def mails(self, *, to: str | None = None, subject: str | None = None) -> list[Mail]:
-        """Those whose To contains `to` and whose Subject contains `subject` (both case-insensitive)."""
+        """Return the mails whose To contains `to` and whose Subject contains `subject`.
+
+        Both comparisons ignore case.
+        """
         return [mail for mail in self._all() if _has(mail.to, to) and _has(mail.subject, subject)]
 
     def wait_for(
         self, *, to: str | None = None, subject: str | None = None, count: int = 1, timeout: float = 15.0
     ) -> list[Mail]:
-        """At least `count` such mails, or TimeoutError after `timeout` seconds, naming what did arrive."""
+        """Wait until at least `count` such mails have arrived, and return them.
+
+        Raises TimeoutError after `timeout` seconds; its text lists the mails to that address.
+        """
 
         def enough() -> list[Mail] | None:
             found = self.mails(to=to, subject=subject)
@@ -69,7 +75,7 @@ class Mailbox:
             raise TimeoutError(f"{wanted} did not arrive in {timeout:g} s; there are {arrived}") from None
 
     def _all(self) -> list[Mail]:
-        """Files never change once they have their name, so each is parsed once."""
+        """Return all mails; each file is parsed once, because it never changes after its rename."""
         for path in sorted(self.folder.glob("*.eml")):
             if path not in self._read:
                 self._read[path] = Mail(path, message_from_bytes(path.read_bytes(), policy=policy.default))

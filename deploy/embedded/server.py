@@ -1,4 +1,4 @@
-"""What every server of the stack can be told to do."""
+"""The base class of the stack's servers."""
 
 import signal
 from abc import ABC, abstractmethod
@@ -9,9 +9,10 @@ from deploy.embedded.processes import Process, Supervisor
 
 
 class Server(ABC):
-    """One server process that keeps its port, data and log when it is killed and restarted."""
+    """A server process that keeps its port, data and log when it is killed and restarted."""
 
-    start_timeout = 60.0  # seconds; far more than an idle machine needs
+    # Seconds. An idle machine needs far less.
+    start_timeout = 60.0
     stop_timeout = 20.0
 
     def __init__(self, process_name: str) -> None:
@@ -21,7 +22,7 @@ class Server(ABC):
 
     @property
     def process(self) -> Process:
-        """Its process; the last one when it is down."""
+        """Return the process; while the server is down, the last one."""
         if self._process is None:
             raise RuntimeError(f"{self.process_name} was never started")
         return self._process
@@ -33,36 +34,39 @@ class Server(ABC):
         cwd: Path,
         stop_signal: signal.Signals = signal.SIGTERM,
     ) -> None:
-        """Start the process; does not wait until it answers."""
+        """Start the process, without waiting until it answers."""
         self._supervisor = supervisor
         self._process = supervisor.spawn(self.process_name, argv, cwd=cwd, stop_signal=stop_signal)
 
     @abstractmethod
     def ready(self) -> bool:
-        """Whether it does its work for a client; never raises when it does not."""
+        """Return True if the server answers a client; False, not an error, if it does not."""
 
     def wait_ready(self) -> None:
-        """Until `ready`. Raises StackError when the process ends first or takes too long."""
+        """Wait for `ready`. Raises StackError when the process ends first or takes too long."""
         self.process.wait_ready(self.ready, self.start_timeout)
 
     def kill(self) -> None:
-        """SIGKILL to it and its children, as a crash would; returns when they are gone."""
+        """Send SIGKILL to the process and its children, like a crash, and wait for their end."""
         self.process.kill()
 
     def pause(self) -> None:
-        """SIGSTOP: connections stay open and nothing answers."""
+        """Send SIGSTOP; connections stay open and nothing answers."""
         self.process.pause()
 
     def resume(self) -> None:
-        """SIGCONT after `pause`."""
+        """Send SIGCONT, after `pause`."""
         self.process.resume()
 
     def stop(self) -> None:
-        """A clean shutdown."""
+        """Shut down cleanly."""
         self.process.stop(timeout=self.stop_timeout)
 
     def restart(self, *, wait: bool = True) -> None:
-        """Start it again on its port and data, killed first if it runs; by default returns when it is ready."""
+        """Kill the server if it runs, and start it again on its port and data.
+
+        With `wait`, return when the server is ready.
+        """
         if self._supervisor is None:
             raise RuntimeError(f"{self.process_name} was never started")
         self.process.kill()

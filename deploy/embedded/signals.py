@@ -1,4 +1,4 @@
-"""Ctrl-C and its relatives: they end a stack in order, and cannot cut its end short."""
+"""Signals that end a program: they stop a stack cleanly, and cannot interrupt that stop."""
 
 import signal
 import threading
@@ -14,9 +14,10 @@ def _interrupt(_number: int, _frame: FrameType | None) -> None:
 
 
 def interrupt_on_termination() -> None:
-    """From now on SIGTERM and a closed terminal (SIGHUP) raise KeyboardInterrupt, as Ctrl-C does.
+    """Let SIGTERM and SIGHUP (a closed terminal) raise KeyboardInterrupt, as Ctrl-C does.
 
-    Also Ctrl-C itself: a shell starts background jobs with SIGINT ignored. To be called in the main thread.
+    SIGINT (Ctrl-C) is set too, because a shell starts background jobs with SIGINT ignored. Call
+    this in the main thread.
     """
     for number in ENDINGS:
         signal.signal(number, _interrupt)
@@ -24,9 +25,10 @@ def interrupt_on_termination() -> None:
 
 @contextmanager
 def uninterrupted() -> Iterator[None]:
-    """A block that those signals do not interrupt; it must be bounded in time."""
+    """Ignore those signals in the block, whose duration must be bounded."""
+    # Python interrupts only the main thread.
     if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread is ever interrupted
+        yield
         return
     before = {number: signal.signal(number, signal.SIG_IGN) for number in ENDINGS}
     try:

@@ -1,4 +1,7 @@
-"""An SMTP server that keeps each mail as a file: `python -m deploy.embedded.smtp --port N --mailbox DIR`."""
+"""An SMTP server that keeps each mail as a file.
+
+python -m deploy.embedded.smtp --port N --mailbox DIR
+"""
 
 import argparse
 import asyncio
@@ -19,14 +22,14 @@ MAX_BYTES = 10 * 1024 * 1024
 
 
 class Keeper:
-    """aiosmtpd's handler: a mail that was answered 250 is a complete file, on disk."""
+    """The handler for aiosmtpd: a mail that was answered 250 is a complete file on disk."""
 
     def __init__(self, mailbox: Path) -> None:
         self.mailbox = mailbox
         self._numbers = count(1)
 
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
-        """Called by aiosmtpd with a whole mail; the answer is SMTP's."""
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd's
+        """Keep a complete mail and return the SMTP answer; aiosmtpd calls this."""
         content = envelope.content
         raw = content if isinstance(content, bytes) else str(content).encode()
         name = f"{time.time_ns():020d}-{next(self._numbers):06d}.eml"
@@ -41,7 +44,7 @@ class Keeper:
 
 
 def write_durably(path: Path, content: bytes) -> None:
-    """Write the file whole or not at all: readers never see half of it, and a crash does not lose it."""
+    """Write the file atomically: readers never see a part of it, and a crash does not lose it."""
     half = path.with_suffix(".part")
     with half.open("wb") as file:
         file.write(content)
@@ -51,7 +54,7 @@ def write_durably(path: Path, content: bytes) -> None:
 
 
 async def serve(port: int, mailbox: Path) -> None:
-    """Listen on loopback until SIGTERM."""
+    """Listen on loopback until SIGTERM or SIGINT."""
     loop = asyncio.get_running_loop()
     stopped = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):

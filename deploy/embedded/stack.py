@@ -1,4 +1,4 @@
-"""The stack: its folder, its parts, its end."""
+"""The stack: one folder, four servers, and the application's processes."""
 
 import base64
 import fcntl
@@ -26,34 +26,35 @@ from deploy.embedded.server import Server
 from deploy.embedded.signals import uninterrupted
 from deploy.embedded.valkey import Valkey
 
-APPLICATION_GRACE_S = 20.0  # a consumer finishes its batch, a worker its task
+# Seconds to stop before SIGKILL: a consumer finishes its batch, a worker its task.
+APPLICATION_GRACE_S = 20.0
 SERVER_GRACE_S = 15.0
 
 
 class Part(Protocol):
-    """One of the four things that a URL in the environment replaces."""
+    """One of the four parts; a URL in the environment variable `variable` replaces the part."""
 
     name: str
     variable: str
 
     @property
     def url(self) -> str:
-        """Where clients connect; known before it is started."""
+        """Return the URL for clients; it is known before the start."""
 
     @property
     def ports(self) -> dict[str, int]:
-        """Name of each listener and its port."""
+        """Return the port of each listener by name."""
 
     @property
     def servers(self) -> list[Server]:
-        """Its server processes."""
+        """Return the part's server processes."""
 
     def start(self, supervisor: Supervisor, say: Callable[[str], None]) -> None:
-        """Start and wait until it is ready. Raises StackError."""
+        """Start the part and wait until it is ready. Raises StackError."""
 
 
 class Secrets(TypedDict):
-    """What belongs to the data in the folder and is needed to open it again."""
+    """What is needed to open the folder's data again."""
 
     password: str
     cluster_id: str
@@ -61,15 +62,18 @@ class Secrets(TypedDict):
 
 
 class Stack:
-    """Kafka, PostgreSQL, Valkey and an SMTP sink in one folder, and the application's processes beside them.
+    """Kafka, PostgreSQL, Valkey and an SMTP sink in one folder, and the application's processes.
 
-    `durable=False` trades safety against a crash of the machine for speed: for tests. A part whose URL is in
-    `environ` is not started, its URL is used. URLs are known as soon as the object exists. Use it as a context
-    manager, or call `stop()`; both end every process. Making one takes the folder until `stop()`: raises
-    StackError when a stack already runs there, or its data is of another number of brokers.
+    With `durable=False`, for tests, the servers are faster but do not survive a crash of the
+    machine. A part whose URL is in `environ` is not started: the URL is used instead. All URLs are
+    known as soon as the object exists. Use the stack as a context manager, or call `stop()`; both
+    end every process.
+
+    The object holds the folder from its creation until `stop()`. Raises StackError when a stack
+    already runs there, or when its data belong to another number of brokers.
     """
 
-    def __init__(  # noqa: PLR0913 - each is a choice of its own with a default
+    def __init__(  # noqa: PLR0913 - each argument is an independent option with a default
         self,
         folder: Path,
         *,
@@ -108,32 +112,33 @@ class Stack:
 
     @property
     def parts(self) -> list[Part]:
-        """Those that are not replaced by a URL in the environment."""
+        """Return the parts that no URL in the environment replaces."""
         return [part for part in self.all_parts if part.variable not in self._replaced]
 
     @property
     def record_file(self) -> Path:
-        """stack.json: there while the stack runs, readable by its owner only."""
+        """Return the path of stack.json, which exists while the stack runs, for its owner only."""
         return self.folder / "stack.json"
 
     @cached_property
     def mailbox(self) -> Mailbox:
-        """The mails that the SMTP sink received; it parses each once."""
+        """Return the mailbox of the SMTP sink; it parses each mail once."""
         return Mailbox(self.mail.mailbox)
 
     @property
     def processes(self) -> dict[str, Process]:
-        """Every process of this run by its name, servers and applications."""
+        """Return all processes of this run by name, those of servers and of the application."""
         return self.supervisor.processes
 
     def environment(self) -> dict[str, str]:
-        """The four URLs, for the application's processes."""
+        """Return the four URLs as environment variables for the application's processes."""
         return {part.variable: self._replaced.get(part.variable, part.url) for part in self.all_parts}
 
     def start(self) -> None:
-        """Start every part and wait until all are ready; on any failure, and on Ctrl-C, stop what was started.
+        """Start every part and wait until all are ready.
 
-        Raises StackError when a prerequisite is missing, a part fails or the folder is in use.
+        On any error, and on Ctrl-C, everything is stopped. Raises StackError when a prerequisite is
+        missing or a part fails.
         """
         try:
             self._end_earlier_run()
@@ -146,7 +151,7 @@ class Stack:
             raise
 
     def _take_folder(self) -> TextIO:
-        """The lock is the system's: it is free again however its holder ended."""
+        """Lock the folder; the system releases the lock whenever the process ends, in any way."""
         self.folder.mkdir(parents=True, exist_ok=True)
         lock = (self.folder / "stack.lock").open("w")
         try:
@@ -159,7 +164,11 @@ class Stack:
         return lock
 
     def _end_earlier_run(self) -> None:
-        """We hold the lock, so whoever wrote stack.json is gone; its children may not be."""
+        """End the processes that an earlier run left behind.
+
+        We hold the folder's lock, so the program that wrote stack.json has ended; its children may
+        live.
+        """
         try:
             record = json.loads(self.record_file.read_text())
             found = leftovers(record["run_id"], record["processes"])
@@ -173,12 +182,12 @@ class Stack:
         if self.fresh:
             for name in ("data", "mailbox", "logs"):
                 shutil.rmtree(self.folder / name, ignore_errors=True)
-        self._set_logs_aside()
+        self._keep_previous_logs()
         for name in ("data", "mailbox", "logs"):
             (self.folder / name).mkdir(exist_ok=True)
 
-    def _set_logs_aside(self) -> None:
-        """Each run has its own logs; those of the one before are kept."""
+    def _keep_previous_logs(self) -> None:
+        """Move the logs of the previous run to `logs-before`; this run gets an empty folder."""
         logs, before = self.supervisor.logs, self.folder / "logs-before"
         if logs.exists():
             shutil.rmtree(before, ignore_errors=True)
@@ -189,7 +198,8 @@ class Stack:
             try:
                 _raise_first([pool.submit(self._start_part, part) for part in self.parts])
             except BaseException:
-                self._stop_processes(grace=0)  # ends the waits of the other threads
+                # The other threads stop waiting for their servers.
+                self._stop_processes(grace=0)
                 raise
 
     def _start_part(self, part: Part) -> None:
@@ -198,22 +208,28 @@ class Stack:
         self.say(f"{part.name} ready in {time.monotonic() - began:.1f} s")
 
     def run(self, name: str, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> Process:
-        """Start a process of the application; `env` is its whole environment. It is stopped before the servers."""
+        """Start a process of the application, which is stopped before the servers.
+
+        `env` is its whole environment.
+        """
         return self.supervisor.spawn(name, argv, cwd=cwd, env=env)
 
     def restart(self, name: str) -> None:
-        """Start a process of the application again as it was, killed first (SIGKILL) if it runs."""
+        """Kill a process of the application (SIGKILL) if it runs, and start it again."""
         process = self.processes[name]
         process.kill()
         self.supervisor.start(process)
 
     def note(self, **extra: Any) -> None:
-        """Add facts to stack.json, such as the web's URL and the admin's login."""
+        """Add entries to stack.json, such as the web's URL and the admin's login."""
         self.extra |= extra
         self._write_record()
 
     def stop(self) -> None:
-        """Stop everything, applications first; bounded in time, never raises for a process that is gone."""
+        """Stop everything, applications first.
+
+        The time is bounded, and a process that has already ended raises no error.
+        """
         with uninterrupted():
             self._stop_processes(grace=SERVER_GRACE_S if self.durable else 0)
             with self._record_lock:
@@ -231,7 +247,10 @@ class Stack:
         self.supervisor.stop_all([process for process in running if process.name in servers], timeout=grace)
 
     def _load_secrets(self, brokers: int) -> Secrets:
-        """Those of the folder's data, or new ones."""
+        """Return the secrets of the folder's data; create them on the first run.
+
+        Raises StackError if the data belong to another number of brokers.
+        """
         path = self.folder / "secrets.json"
         if path.exists() and not self.fresh:
             known: Secrets = json.loads(path.read_text())
@@ -244,8 +263,8 @@ class Stack:
     def _refuse_other_size(self, known: int, wanted: int) -> None:
         if known != wanted and (self.folder / "data").exists():
             raise StackError(
-                f"The data in {self.folder} is of a cluster of {known} broker(s), not {wanted}: use --brokers "
-                f"{known}, begin anew with --fresh, or choose another folder with --dir."
+                f"The data in {self.folder} belong to a cluster of {known} broker(s), not {wanted}: use --brokers "
+                f"{known}, delete the data with --fresh, or choose another folder with --dir."
             )
 
     def _write_record(self) -> None:
@@ -275,21 +294,25 @@ class Stack:
 
 
 def _raise_first(futures: Sequence[Future[None]]) -> None:
-    """Wait for all of them, or for the first that fails, and raise what it raised."""
+    """Wait until all futures are done or one fails, and raise that one's error."""
     done, _ = wait(futures, return_when=FIRST_EXCEPTION)
     for future in done:
         future.result()
 
 
 def _cluster_id() -> str:
-    """A UUID as Kafka writes them; one that begins with a dash would be taken for an option."""
-    while (text := base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")).startswith("-"):
-        pass
-    return text
+    """Return a UUID in Kafka's notation.
+
+    A UUID that begins with a dash is not used: Kafka's tool would read it as an option.
+    """
+    while True:
+        text = base64.urlsafe_b64encode(uuid.uuid4().bytes).decode().rstrip("=")
+        if not text.startswith("-"):
+            return text
 
 
 def write_private(path: Path, text: str) -> None:
-    """Write the file whole or not at all, readable by its owner only."""
+    """Write the file atomically, readable by its owner only."""
     half = path.with_name(f"{path.name}.part")
     half.unlink(missing_ok=True)
     with os.fdopen(os.open(half, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:

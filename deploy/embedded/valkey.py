@@ -1,4 +1,4 @@
-"""Valkey, the open continuation of Redis, from its wheel: Celery's broker."""
+"""Valkey, the open fork of Redis, from its wheel: the broker for Celery."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -12,7 +12,7 @@ from deploy.embedded.server import Server
 
 
 class Valkey(Server):
-    """One server with a password."""
+    """A Valkey server with a password."""
 
     name = "Valkey"
     variable = "CELERY_BROKER_URL"
@@ -26,21 +26,21 @@ class Valkey(Server):
 
     @property
     def url(self) -> str:
-        """For Celery."""
+        """Return the URL for Celery."""
         return f"redis://:{self.password}@{HOST}:{self.port}/0"
 
     @property
     def ports(self) -> dict[str, int]:
-        """Name of each listener and its port."""
+        """Return the port of each listener by name."""
         return {"valkey": self.port}
 
     @property
     def servers(self) -> list[Server]:
-        """Itself."""
+        """Return this server, the part's only one."""
         return [self]
 
     def start(self, supervisor: Supervisor, say: Callable[[str], None]) -> None:
-        """Start it and wait until it answers. Raises StackError."""
+        """Start the server and wait until it answers. Raises StackError."""
         self.folder.mkdir(parents=True, exist_ok=True)
         config = self.folder / "valkey.conf"
         config.touch(mode=0o600)
@@ -49,14 +49,14 @@ class Valkey(Server):
         self.wait_ready()
 
     def _config(self) -> str:
-        """It works inside its folder, so no path needs quoting."""
+        """Return valkey.conf; the server works in its folder, so no path needs quoting."""
         return (
             f"bind {HOST}\nport {self.port}\nrequirepass {self.password}\n"
             f'dir ./\nsave ""\nappendonly {"yes" if self.durable else "no"}\n'
         )
 
     def ready(self) -> bool:
-        """Whether it lets us in and answers."""
+        """Return True if the server accepts our login and answers."""
         try:
             with redis.Redis.from_url(self.url, socket_timeout=2) as client:
                 return bool(client.ping())

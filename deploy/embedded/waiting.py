@@ -1,4 +1,4 @@
-"""Waiting on a condition with a deadline, never on the clock alone."""
+"""Waiting for a condition, with a deadline."""
 
 import time
 from collections.abc import Callable
@@ -8,9 +8,10 @@ T = TypeVar("T")
 
 
 def wait_until(condition: Callable[[], T], timeout: float, *, what: str = "the condition", interval: float = 0.05) -> T:
-    """The first true value of `condition()`.
+    """Call `condition` until its value is true, and return that value.
 
-    `timeout` and `interval` are seconds. Raises TimeoutError, which names `what`, when time is up.
+    `timeout` and `interval` are in seconds. Raises TimeoutError, with `what` in its text, when time
+    is up.
     """
     deadline = time.monotonic() + timeout
     while not (value := condition()):

@@ -1,4 +1,4 @@
-"""The guild's desk for enrolments: one module per page. Django discovers this package; importing a page registers it."""
+"""The admin of enrolment, one module per page. Importing this package registers the pages."""
 
 from inscripciones.admin import envios, inscripciones, maestros, usuarios
 

@@ -1,4 +1,4 @@
-"""TODO."""
+"""The admin's page of e-mails to send."""
 
 from django.contrib import admin, messages
 from django.db.models import F, QuerySet
@@ -6,14 +6,14 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from inscripciones import envios
-from inscripciones.admin.comun import SoloLectura
-from inscripciones.admin.inscripciones import MAXIMO_POR_VEZ
+from inscripciones.admin.confirmation import MAX_AT_ONCE
 from inscripciones.models import Envio
+from kafka_bridge.admin_base import ReadOnlyAdmin
 
 
 @admin.register(Envio)
-class EnvioAdmin(SoloLectura):
-    """The e-mails that are owed: what was sent, what is being retried and why."""
+class EnvioAdmin(ReadOnlyAdmin):
+    """E-mails: unsent ones first, with the reason why the last attempt failed."""
 
     list_display = ["inscripcion", "tipo", "estado", "intentos", "proximo_intento", "ultimo_error", "enviado_en"]
     list_filter = ["estado", "tipo", "creado_en"]
@@ -30,6 +30,6 @@ class EnvioAdmin(SoloLectura):
 
     @admin.action(description="Intentar enviarlos ahora", permissions=["reintentar"])
     def reintentar(self, request: HttpRequest, queryset: QuerySet[Envio]) -> None:
-        ids = list(queryset.values_list("pk", flat=True)[:MAXIMO_POR_VEZ])
-        cuantos = envios.reintentar(ids, ahora=timezone.now())
-        self.message_user(request, f"{cuantos} correos por enviar ahora.", messages.SUCCESS)
+        ids = list(queryset.values_list("pk", flat=True)[:MAX_AT_ONCE])
+        count = envios.reintentar(ids, ahora=timezone.now())
+        self.message_user(request, f"{count} correos por enviar ahora.", messages.SUCCESS)

@@ -1,6 +1,7 @@
-"""TODO."""
+"""The admin's page of maestros: their credentials, their address, leaving and coming back."""
 
 from collections.abc import Callable
+from typing import Any
 
 from django import forms
 from django.contrib import admin, messages
@@ -8,33 +9,43 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
-from django.template.response import TemplateResponse
 from django.utils import timezone
 from knox.models import AuthToken
 from unfold.decorators import action
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from inscripciones import credenciales, envios, revision
-from inscripciones.admin.comun import SoloLectura, _permiso, buscar
-from inscripciones.admin.inscripciones import MAXIMO_POR_VEZ, MotivoForm
+from inscripciones import credenciales, envios, maestros
+from inscripciones.admin.confirmation import MAX_AT_ONCE, MotivoForm, page
+from inscripciones.admin.search import search_people
 from inscripciones.models import Maestro, Usuario
+from kafka_bridge.admin_base import ReadOnlyAdmin
 
 
 class CorreoForm(MotivoForm):
-    """The right address, and how one knows."""
+    """The right e-mail address, and how staff learned it."""
 
     email = forms.EmailField(label="Correo correcto", max_length=254, widget=UnfoldAdminTextInputWidget)
     field_order = ["email", "motivo"]
 
 
+def _requires(codename: str) -> Callable[..., bool]:
+    """Return a `has_..._permission` that demands the permission, and the one to view the page."""
+
+    def is_allowed(self: ReadOnlyAdmin, request: HttpRequest, obj: Any = None) -> bool:
+        return bool(self.has_view_permission(request) and request.user.has_perm(f"inscripciones.{codename}"))
+
+    return is_allowed
+
+
 @admin.register(Maestro)
-class MaestroAdmin(SoloLectura):
-    """The members, and what staff can do about their credentials."""
+class MaestroAdmin(ReadOnlyAdmin):
+    """The members of the guild, and what staff can do about their credentials."""
 
     list_display = ["nombre", "rut", "comuna", "email", "aprobado_en", "activo"]
     list_filter = ["usuario__is_active", "aprobado_en", "comuna"]
     list_select_related = ["usuario"]
-    search_fields = ["rut"]  # see buscar
+    # Shows the search box; get_search_results decides what it finds.
+    search_fields = ["rut"]
     search_help_text = "RUT, nombre, correo o id de maestro"
     list_per_page = 50
     show_full_result_count = False
@@ -46,16 +57,16 @@ class MaestroAdmin(SoloLectura):
     ]
     readonly_fields = ["activo", "su_token"]
 
-    has_reenviar_permission = _permiso("reenviar_credenciales")
-    has_anular_permission = _permiso("anular_credenciales")
-    has_dar_de_baja_permission = _permiso("dar_de_baja_maestro")
-    has_reactivar_permission = _permiso("reactivar_maestro")
-    has_corregir_permission = _permiso("corregir_correo")
+    has_reenviar_permission = _requires("reenviar_credenciales")
+    has_anular_permission = _requires("anular_credenciales")
+    has_dar_de_baja_permission = _requires("dar_de_baja_maestro")
+    has_reactivar_permission = _requires("reactivar_maestro")
+    has_corregir_permission = _requires("corregir_correo")
 
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Maestro], search_term: str
     ) -> tuple[QuerySet[Maestro], bool]:
-        return buscar(queryset, search_term, "pk"), False
+        return search_people(queryset, search_term), False
 
     @admin.display(description="activo", boolean=True, ordering="usuario__is_active")
     def activo(self, maestro: Maestro) -> bool:
@@ -68,7 +79,7 @@ class MaestroAdmin(SoloLectura):
 
     @admin.action(description="Reenviar credenciales (el token anterior deja de servir)", permissions=["reenviar"])
     def reenviar(self, request: HttpRequest, queryset: QuerySet[Maestro]) -> None:
-        for maestro in queryset[:MAXIMO_POR_VEZ]:
+        for maestro in queryset[:MAX_AT_ONCE]:
             if envios.reenviar_credenciales(maestro.inscripcion_id, ahora=timezone.now()):
                 self.log_change(request, maestro, "Credenciales reenviadas.")
                 self.message_user(request, f"{maestro}: las credenciales van en camino.", messages.SUCCESS)
@@ -77,17 +88,21 @@ class MaestroAdmin(SoloLectura):
 
     @admin.action(description="Anular el token", permissions=["anular"])
     def anular(self, request: HttpRequest, queryset: QuerySet[Maestro]) -> None:
-        self._por_cada_una(request, queryset, credenciales.revocar, "Token anulado.")
+        self._change_each(request, queryset, credenciales.revocar, "Token anulado.")
 
     @admin.action(description="Dar de baja del gremio, con un motivo", permissions=["dar_de_baja"])
     def dar_de_baja(self, request: HttpRequest, queryset: QuerySet[Maestro]) -> HttpResponse | None:
-        form = MotivoForm(request.POST if "confirmado" in request.POST else None, obligatorio=True)
+        form = MotivoForm(request.POST if "confirmado" in request.POST else None, required=True)
         if not form.is_valid():
-            maestros = list(queryset[:MAXIMO_POR_VEZ])
-            return self._preguntar(request, "Dar de baja del gremio", maestros, form, accion="dar_de_baja")
-        nota = f"Dado de baja. {form.cleaned_data['motivo']}"
-        self._por_cada_una(request, queryset, credenciales.dar_de_baja, nota)
+            elegidos = list(queryset[:MAX_AT_ONCE])
+            return self._ask(request, "Dar de baja del gremio", elegidos, form, accion="dar_de_baja")
+        note = f"Dado de baja. {form.cleaned_data['motivo']}"
+        self._change_each(request, queryset, maestros.dar_de_baja, note)
         return None
+
+    @admin.action(description="Reactivar en el gremio", permissions=["reactivar"])
+    def reactivar(self, request: HttpRequest, queryset: QuerySet[Maestro]) -> None:
+        self._change_each(request, queryset, maestros.reactivar, "Reactivado.")
 
     @action(
         description="Corregir correo y reenviar credenciales",
@@ -97,39 +112,35 @@ class MaestroAdmin(SoloLectura):
     )
     def corregir_correo(self, request: HttpRequest, object_id: str) -> HttpResponse:
         maestro = get_object_or_404(Maestro, pk=object_id)
-        form = CorreoForm(request.POST or None, obligatorio=True)
-        if form.is_valid() and self._corregido(request, maestro, form):
+        form = CorreoForm(request.POST or None, required=True)
+        if form.is_valid() and self._correct(request, maestro, form):
             return redirect("admin:inscripciones_maestro_change", object_id)
-        return self._preguntar(request, "Corregir correo y reenviar credenciales", [maestro], form)
+        return self._ask(request, "Corregir correo y reenviar credenciales", [maestro], form)
 
-    def _corregido(self, request: HttpRequest, maestro: Maestro, form: CorreoForm) -> bool:
-        nota = f"Correo corregido: era {maestro.email}. {form.cleaned_data['motivo']}"
+    def _correct(self, request: HttpRequest, maestro: Maestro, form: CorreoForm) -> bool:
+        """Correct the address; if it is another's, put the error into the form and return False."""
+        note = f"Correo corregido: era {maestro.email}. {form.cleaned_data['motivo']}"
         try:
             with transaction.atomic():
-                revision.corregir_correo(maestro.pk, form.cleaned_data["email"], ahora=timezone.now())
-                self.log_change(request, maestro, nota)
+                maestros.corregir_correo(maestro.pk, form.cleaned_data["email"], ahora=timezone.now())
+                self.log_change(request, maestro, note)
         except ValueError as error:
             form.add_error("email", str(error))
             return False
         self.message_user(request, "Correo corregido: las credenciales van en camino.", messages.SUCCESS)
         return True
 
-    def _preguntar(
-        self, request: HttpRequest, titulo: str, maestros: list[Maestro], form: MotivoForm, accion: str = ""
+    def _ask(
+        self, request: HttpRequest, title: str, elegidos: list[Maestro], form: MotivoForm, accion: str = ""
     ) -> HttpResponse:
-        contexto = {**self.admin_site.each_context(request), "opts": self.opts, "title": titulo}
-        contexto |= {"maestros": maestros, "form": form, "accion": accion}
-        return TemplateResponse(request, "inscripciones/admin/maestros.html", contexto)
+        return page(self, request, "maestros.html", title, maestros=elegidos, form=form, accion=accion)
 
-    @admin.action(description="Reactivar en el gremio", permissions=["reactivar"])
-    def reactivar(self, request: HttpRequest, queryset: QuerySet[Maestro]) -> None:
-        self._por_cada_una(request, queryset, credenciales.reactivar, "Reactivado.")
-
-    def _por_cada_una(
-        self, request: HttpRequest, queryset: QuerySet[Maestro], hacer: Callable[[Usuario], None], nota: str
+    def _change_each(
+        self, request: HttpRequest, queryset: QuerySet[Maestro], change: Callable[[Usuario], None], note: str
     ) -> None:
+        """Change all of them or none, with a note in each one's history."""
         with transaction.atomic():
-            for maestro in queryset.select_related("usuario")[:MAXIMO_POR_VEZ]:
-                hacer(maestro.usuario)
-                self.log_change(request, maestro, nota)
-        self.message_user(request, nota, messages.SUCCESS)
+            for maestro in queryset.select_related("usuario")[:MAX_AT_ONCE]:
+                change(maestro.usuario)
+                self.log_change(request, maestro, note)
+        self.message_user(request, note, messages.SUCCESS)

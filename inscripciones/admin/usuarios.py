@@ -1,4 +1,4 @@
-"""Enrolment in the admin: the review queue, maestros and their credentials, the e-mails that are owed, users."""
+"""The admin's pages of users, groups and failed logins, in the look of unfold."""
 
 from axes.models import AccessAttempt
 from django.contrib import admin
@@ -10,13 +10,11 @@ from knox.models import AuthToken
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
-from inscripciones.admin.comun import SoloLectura
 from inscripciones.models import Usuario
+from kafka_bridge.admin_base import ReadOnlyAdmin
 
-admin.site.unregister(
-    AuthToken
-)  # its page could make tokens that bypass the e-mail; a maestro's page has what is needed
-
+# knox's page could make tokens that no e-mail brings; a maestro's page has what staff need.
+admin.site.unregister(AuthToken)
 admin.site.unregister(Group)
 
 
@@ -31,9 +29,14 @@ class UsuarioAdmin(UserAdmin, ModelAdmin):  # type: ignore[type-arg]  # not subs
     list_filter = ["is_staff", "is_superuser", "is_active", "groups"]
 
 
+@admin.register(Group)
+class GrupoAdmin(GroupAdmin, ModelAdmin):
+    """Groups of permissions, such as Revisores."""
+
+
 @admin.register(AccessAttempt)
-class IntentoAdmin(SoloLectura):
-    """Wrong passwords of late. Deleting a row opens that login again at once."""
+class IntentoAdmin(ReadOnlyAdmin):
+    """Recent logins with a wrong password. Deleting a row unlocks that login at once."""
 
     list_display = ["attempt_time", "username", "ip_address", "failures_since_start"]
     fields = ["attempt_time", "username", "ip_address", "user_agent", "failures_since_start"]
@@ -41,8 +44,3 @@ class IntentoAdmin(SoloLectura):
 
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return request.user.has_perm("axes.delete_accessattempt")
-
-
-@admin.register(Group)
-class GrupoAdmin(GroupAdmin, ModelAdmin):
-    """Groups of permissions, such as Revisores."""

@@ -13,7 +13,7 @@ MODEL_BACKEND: Final = "django.contrib.auth.backends.ModelBackend"
 
 
 class EntrarForm(forms.Form):
-    """A token, checked by the very code that checks it in the API's header."""
+    """The login form: a token, checked by the code that checks the API's Authorization header."""
 
     token = forms.CharField(
         label="Tu token",
@@ -30,14 +30,15 @@ class EntrarForm(forms.Form):
         self.usuario: Usuario | None = None
 
     def clean_token(self) -> str:
-        """Empty, once checked: nothing behind this form has a use for the token."""
+        """Check the token and return an empty text: nothing behind this form needs the token."""
         try:
             self.usuario, _token = TokenDeMaestro().authenticate_credentials(self.cleaned_data["token"].encode())
         except AuthenticationFailed:
             raise forms.ValidationError("Ese token no sirve: quizá hay uno más nuevo en tu correo.") from None
         if self.usuario.maestro_id is None:
             raise forms.ValidationError("Ese token no es de un maestro.")
-        self.usuario.backend = MODEL_BACKEND  # login() asks who vouches for the user
+        # django.contrib.auth.login() requires the name of the backend that authenticated the user.
+        self.usuario.backend = MODEL_BACKEND
         return ""
 
     def get_user(self) -> Usuario | None:

@@ -1,16 +1,18 @@
-"""Who may call what."""
+"""Permissions of the API."""
 
 from typing import TYPE_CHECKING
 
 from rest_framework.permissions import BasePermission
 
-if TYPE_CHECKING:  # rest_framework.views loads the default permissions, this very module, while it is itself loading
+# rest_framework.views imports the default permissions, this module, while it is being imported
+# itself.
+if TYPE_CHECKING:
     from rest_framework.request import Request
     from rest_framework.views import APIView
 
 
 class EsMaestro(BasePermission):
-    """Maestros only: their own data hangs on `request.user.maestro_id`, and staff have none."""
+    """Admits maestros only: their data hangs on `request.user.maestro_id`, which staff lack."""
 
     message = "Esto es para maestros: entra con el token de tu correo de credenciales."
 

@@ -1,4 +1,4 @@
-"""What HTTP adds to an enrolment: each field in its normal form, or the reason in Spanish at that field."""
+"""The API's bodies. Each field of a form is normalised, or refused with a reason in Spanish."""
 
 from collections.abc import Callable
 from typing import Any
@@ -8,49 +8,53 @@ from rest_framework import serializers
 from inscripciones import normalizacion
 
 
-class CampoNormal(serializers.CharField):
-    """Text that `formato` brings to its normal form."""
+class NormalisedField(serializers.CharField):
+    """A text in the normal form that a function of `normalizacion` returns."""
 
-    def __init__(self, normalizar: Callable[[str], str], **kwargs: Any) -> None:
+    def __init__(self, normalise: Callable[[str], str], **kwargs: Any) -> None:
         super().__init__(**kwargs)
-        self.normalizar = normalizar
+        self.normalise = normalise
 
     def to_internal_value(self, data: Any) -> str:
-        texto = super().to_internal_value(data)
+        text = super().to_internal_value(data)
         try:
-            normal = self.normalizar(texto)
+            normal = self.normalise(text)
         except ValueError as error:
             raise serializers.ValidationError(str(error)) from None
-        return _dentro_del_largo(self, normal)
+        return _check_length(self, normal)
 
 
-class CorreoNormal(serializers.EmailField):
+class NormalisedEmailField(serializers.EmailField):
+    """An e-mail address in lower case."""
+
     def to_internal_value(self, data: Any) -> str:
-        return _dentro_del_largo(self, normalizacion.email(super().to_internal_value(data)))
+        return _check_length(self, normalizacion.email(super().to_internal_value(data)))
 
 
-def _dentro_del_largo(campo: serializers.CharField, normal: str) -> str:
-    """Composing accents and lower case can make a text longer than the one that was checked."""
-    if campo.max_length is not None and len(normal) > campo.max_length:
-        campo.fail("max_length", max_length=campo.max_length)
+def _check_length(field: serializers.CharField, normal: str) -> str:
+    """Check the length again: a composed accent or lower case can be longer than what was typed."""
+    if field.max_length is not None and len(normal) > field.max_length:
+        field.fail("max_length", max_length=field.max_length)
     return normal
 
 
 class FormularioSerializer(serializers.Serializer[dict[str, Any]]):
     """The form of an enrolment, as it arrives."""
 
-    nombre = CampoNormal(normalizacion.nombre, max_length=120, help_text="Nombre y apellidos.")
-    rut = CampoNormal(normalizacion.rut, max_length=20, label="RUT", help_text="Con dígito verificador: 12.345.678-5.")
-    email = CorreoNormal(
+    nombre = NormalisedField(normalizacion.nombre, max_length=120, help_text="Nombre y apellidos.")
+    rut = NormalisedField(
+        normalizacion.rut, max_length=20, label="RUT", help_text="Con dígito verificador: 12.345.678-5."
+    )
+    email = NormalisedEmailField(
         max_length=254,
         label="Correo",
         help_text="Aquí llegan tus credenciales.",
         error_messages={"invalid": "No es un correo: escríbelo como nombre@ejemplo.cl."},
     )
-    telefono = CampoNormal(normalizacion.telefono, max_length=30, label="Teléfono", help_text="+56 9 8765 4321")
-    comuna = CampoNormal(normalizacion.comuna, max_length=60, help_text="Donde trabajas: Ñuñoa.")
+    telefono = NormalisedField(normalizacion.telefono, max_length=30, label="Teléfono", help_text="+56 9 8765 4321")
+    comuna = NormalisedField(normalizacion.comuna, max_length=60, help_text="Donde trabajas: Ñuñoa.")
     paid = serializers.BooleanField(default=False, label="Pagada", help_text="Si pagaste, tu revisión va primero.")
-    comprobante_pago = CampoNormal(
+    comprobante_pago = NormalisedField(
         normalizacion.comprobante,
         max_length=100,
         default="",
@@ -75,7 +79,7 @@ class RecibidaSerializer(serializers.Serializer[dict[str, Any]]):
 
 
 class SeguimientoSerializer(serializers.Serializer[dict[str, Any]]):
-    """How an enrolment is doing. `motivo` is the reason of a rejection."""
+    """The state of an enrolment. `motivo` is the reason of a rejection."""
 
     id = serializers.UUIDField()
     estado = serializers.ChoiceField(["recibida", "en_revision", "aprobada", "rechazada"])
@@ -86,7 +90,7 @@ class SeguimientoSerializer(serializers.Serializer[dict[str, Any]]):
 
 
 class TokenSerializer(serializers.Serializer[Any]):
-    """A token as it can be shown: never whole."""
+    """A token as the API shows it: its beginning only."""
 
     clave = serializers.CharField(source="token_key", help_text="Sus primeros caracteres.")
     creado_en = serializers.DateTimeField(source="created")
@@ -94,7 +98,7 @@ class TokenSerializer(serializers.Serializer[Any]):
 
 
 class TokenNuevoSerializer(serializers.Serializer[dict[str, Any]]):
-    """The only time that a token can be read."""
+    """A new token; no later answer shows it again."""
 
     token = serializers.CharField()
     vence_en = serializers.DateTimeField()

@@ -1,12 +1,13 @@
-"""Limits per client address on what needs no login.
+"""Limits per client address on calls that need no login.
 
-Counts live in Django's cache, in each web process's own memory by default: N processes let N times the limit through.
-`CACHE_URL=redis://...` makes one count of them. The database is left out on purpose: a form is accepted while it is down.
+Counts live in Django's cache, which is by default the memory of each web process: N processes let
+N times the limit through. `CACHE_URL=redis://...` makes one shared count. The database is not
+used, because a form is accepted while it is down.
 """
 
 import logging
 from ipaddress import IPv6Address, ip_address, ip_network
-from typing import Any
+from typing import Any, cast
 
 from django.conf import settings
 from django.http import HttpRequest
@@ -17,10 +18,14 @@ from rest_framework.throttling import BaseThrottle, SimpleRateThrottle
 logger = logging.getLogger(__name__)
 
 
-def direccion(request: HttpRequest | Request) -> str | None:
-    """The client's address behind NUM_PROXIES, None where it is none. Of IPv6 the /64, which one client has to itself."""
+def client_address(request: HttpRequest | Request) -> str | None:
+    """Return the client's address behind NUM_PROXIES proxies; None if there is no valid address.
+
+    Of an IPv6 address it is the network of 64 bits, all of which belongs to one client.
+    """
     try:
-        address = ip_address(BaseThrottle().get_ident(request))  # type: ignore[arg-type]  # it reads META only
+        # DRF's method reads `META` only, which both kinds of request have.
+        address = ip_address(BaseThrottle().get_ident(cast(Request, request)))
     except ValueError:
         return None
     if not isinstance(address, IPv6Address):
@@ -28,40 +33,43 @@ def direccion(request: HttpRequest | Request) -> str | None:
     return str(address.ipv4_mapped or ip_network((address, 64), strict=False).network_address)
 
 
-class LimitePorDireccion(SimpleRateThrottle):
-    """`setting` names the setting with the limit, read at each request."""
+class AddressThrottle(SimpleRateThrottle):
+    """A limit per address; `setting` names the setting with the limit, read at each request."""
 
     setting: str
 
     def get_rate(self) -> str | None:
         return getattr(settings, self.setting) or None
 
-    def allow_request(self, request: Request, view: Any) -> bool:
-        """Lets everyone pass while a shared cache is down: a limit is no reason to turn people away."""
+    def allow_request(self, request: HttpRequest | Request, view: Any) -> bool:
+        """Count the request and return whether it is within the limit.
+
+        All requests are allowed while a shared cache is down: a limit must not turn people away.
+        """
         try:
-            return super().allow_request(request, view)
+            return super().allow_request(cast(Request, request), view)
         except RedisError as error:
             logger.warning("no shared cache, hence no limit on %s: %s", self.scope, type(error).__name__)
             return True
 
     def get_cache_key(self, request: Request, view: Any) -> str:
-        return self.cache_format % {"scope": self.scope, "ident": direccion(request)}
+        return self.cache_format % {"scope": self.scope, "ident": client_address(request)}
 
     @property
     def retry_after(self) -> str:
-        """The header's value for whoever was refused: whole seconds."""
+        """The value of Retry-After for a refused request, in whole seconds."""
         return str(int(self.wait() or 1) + 1)
 
 
-class LimiteInscripciones(LimitePorDireccion):
-    """On posting a form, logged in or not."""
+class LimiteInscripciones(AddressThrottle):
+    """The limit on posting forms, logged in or not."""
 
     scope = "inscripciones"
     setting = "LIMITE_INSCRIPCIONES"
 
 
-class LimiteEntradas(LimitePorDireccion):
-    """On trying a token in the maestros' login page, or a password in the administration's."""
+class LimiteEntradas(AddressThrottle):
+    """The limit on trying tokens at the maestros' login page and passwords at the admin's."""
 
     scope = "entradas"
     setting = "LIMITE_ENTRADAS"

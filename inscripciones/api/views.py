@@ -1,11 +1,10 @@
-"""The enrolment's API: the form, following it, a maestro's token, and the front page of the API."""
+"""The API of enrolment: the form, its state, a maestro's token, the login page, the root."""
 
-from typing import Any, ClassVar
+from typing import Any, ClassVar, cast
 from uuid import UUID
 
 from django.contrib.auth import update_session_auth_hash
 from django.contrib.auth.views import LoginView
-from django.db import transaction
 from django.http import Http404, HttpRequest, HttpResponse
 from django.urls import reverse, reverse_lazy
 from django.utils import timezone
@@ -19,7 +18,8 @@ from rest_framework.response import Response
 from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView
 
-from inscripciones import credenciales, ids
+from gremio.requests import accepted
+from inscripciones import credenciales, recepcion, seguimiento
 from inscripciones.api.forms import EntrarForm
 from inscripciones.api.serializers import (
     FormularioSerializer,
@@ -29,9 +29,8 @@ from inscripciones.api.serializers import (
     TokenSerializer,
 )
 from inscripciones.api.throttling import LimiteEntradas, LimiteInscripciones
-from inscripciones.events import InscripcionRecibida
+from inscripciones.ids import lane_of
 from inscripciones.models import Inscripcion, Usuario
-from kafka_bridge.publishing.producer import publish
 
 
 class InscripcionViewSet(viewsets.GenericViewSet[Any]):
@@ -59,87 +58,71 @@ class InscripcionViewSet(viewsets.GenericViewSet[Any]):
     def create(self, request: Request) -> Response:
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
-        inscripcion_id = ids.emitir(serializer.validated_data, dia=timezone.localdate())
-        publish(_recibida(inscripcion_id, serializer.validated_data))
+        inscripcion_id = recepcion.recibir(serializer.validated_data, dia=timezone.localdate())
         url = request.build_absolute_uri(reverse("inscripciones:inscripcion-detail", args=[inscripcion_id]))
-        datos = {"id": inscripcion_id, "estado": "recibida", "via": ids.via(inscripcion_id), "url": url}
-        return Response(datos, status.HTTP_202_ACCEPTED, headers={"Location": url})
+        data = {"id": inscripcion_id, "estado": "recibida", "via": lane_of(inscripcion_id), "url": url}
+        return accepted(data, location=url)
 
     @extend_schema(responses=SeguimientoSerializer)
     def retrieve(self, _request: Request, pk: UUID) -> Response:
-        via = ids.via(pk)
-        if via is None:
+        datos = seguimiento.consultar(pk)
+        if datos is None:
             raise Http404
-        fila = Inscripcion.objects.select_related("unida_a").filter(pk=pk).first()
-        datos = _seguimiento(fila) if fila else {"estado": "recibida"}
-        vacio = {"recibida_en": None, "resuelta_en": None, "motivo": None}
-        return Response(SeguimientoSerializer({"id": pk, "via": via, **vacio, **datos}).data)
-
-
-def _recibida(inscripcion_id: UUID, formulario: dict[str, Any]) -> InscripcionRecibida:
-    event_id = InscripcionRecibida.derive_id(inscripcion_id)
-    return InscripcionRecibida.now(id=event_id, inscripcion_id=inscripcion_id, **formulario)
-
-
-def _seguimiento(fila: Inscripcion) -> dict[str, Any]:
-    """What a stranger may know: a repeated identity looks like any form that waits for a person."""
-    vale = fila.unida_a or fila  # the same person's forms share their fate
-    repetida = vale.estado == Inscripcion.Estado.REPETIDA
-    return {
-        "via": vale.via,
-        "estado": Inscripcion.Estado.EN_REVISION if repetida else vale.estado,
-        "recibida_en": fila.recibida_en,
-        "resuelta_en": vale.resuelta_en,
-        "motivo": vale.motivo or None,
-    }
+        return Response(SeguimientoSerializer(datos).data)
 
 
 class TokenViewSet(viewsets.GenericViewSet[AuthToken]):
-    """Tu token. Cámbialo si alguien más pudo verlo; anúlalo si ya no lo usarás (el gremio puede enviarte otro)."""
+    """Tu token.
+
+    Cámbialo si alguien más pudo verlo; anúlalo si ya no lo usarás (el gremio puede enviarte otro).
+    """
 
     serializer_class = TokenSerializer
     queryset = AuthToken.objects.none()
-    botones: ClassVar = {"Cambiar mi token": reverse_lazy("inscripciones:token-rotar")}  # the browsable page's
+    # The buttons of the browsable page.
+    botones: ClassVar = {"Cambiar mi token": reverse_lazy("inscripciones:token-rotar")}
 
     def get_view_name(self) -> str:
         return "Tu token"
 
     @extend_schema(responses=TokenSerializer(many=True))
     def list(self, request: Request) -> Response:
-        tokens = AuthToken.objects.filter(user=_maestro(request)).order_by("-created")
+        tokens = AuthToken.objects.filter(user=_user(request)).order_by("-created")
         return Response(TokenSerializer(tokens, many=True).data)
 
     @extend_schema(responses={204: None})
     def delete(self, request: Request) -> Response:
-        with transaction.atomic():
-            credenciales.revocar(_maestro(request))
+        credenciales.revocar(_user(request))
         return Response(status=status.HTTP_204_NO_CONTENT)
 
     @extend_schema(request=None, responses={201: TokenNuevoSerializer})
     def rotar(self, request: Request) -> Response:
         """Un token nuevo, que solo se muestra aquí y ahora. El anterior deja de servir."""
-        usuario = _maestro(request)
-        with transaction.atomic():
-            token = credenciales.emitir(usuario)
-        if request.auth is None:  # came with a session, which stays open; those opened elsewhere end
+        usuario = _user(request)
+        token = credenciales.emitir(usuario)
+        # A request with a session instead of a token: this session stays open, the others end.
+        if request.auth is None:
             update_session_auth_hash(request._request, usuario)
         vence_en = AuthToken.objects.get(user=usuario).expiry
         return Response(TokenNuevoSerializer({"token": token, "vence_en": vence_en}).data, status.HTTP_201_CREATED)
 
 
-def _maestro(request: Request) -> Usuario:
-    assert isinstance(request.user, Usuario)  # noqa: S101 - EsMaestro let it pass
-    return request.user
+def _user(request: Request) -> Usuario:
+    """Return the user of a request that the default permission `EsMaestro` has admitted."""
+    return cast(Usuario, request.user)
 
 
-class TokenEnElEsquema(KnoxTokenScheme):  # type: ignore[no-untyped-call]
-    """How the OpenAPI document describes the token."""
+class TokenScheme(KnoxTokenScheme):  # type: ignore[no-untyped-call]  # drf-spectacular is half typed
+    """The token in the OpenAPI document."""
 
     target_class = "inscripciones.api.authentication.TokenDeMaestro"
 
 
 class RaizView(APIView):
-    """La API del gremio. Entra con tu token para ver tus ventas y tu carro; para inscribirte no hace falta."""
+    """La API del gremio.
+
+    Entra con tu token para ver tus ventas y tu carro; para inscribirte no hace falta.
+    """
 
     permission_classes = (AllowAny,)
     RUTAS: ClassVar = {
@@ -166,14 +149,16 @@ class RaizView(APIView):
 
 
 class EntrarView(LoginView):
-    """The page where a maestro pastes the token: it opens a session and forgets the token. Limited per address."""
+    """The page where a maestro pastes the token to open a session; limited per address."""
 
     template_name = "inscripciones/entrar.html"
-    authentication_form = EntrarForm  # type: ignore[assignment]  # it has what LoginView calls: a user
+
+    def get_form_class(self) -> Any:
+        return EntrarForm
 
     def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        limite = LimiteEntradas()
-        if limite.allow_request(request, self):  # type: ignore[arg-type]  # it reads only what both requests have
+        limit = LimiteEntradas()
+        if limit.allow_request(request, self):
             return super().post(request, *args, **kwargs)
-        contexto = self.get_context_data(form=EntrarForm(request), demasiados=True)
-        return self.render_to_response(contexto, status=429, headers={"Retry-After": limite.retry_after})
+        context = self.get_context_data(form=EntrarForm(request), demasiados=True)
+        return self.render_to_response(context, status=429, headers={"Retry-After": limit.retry_after})

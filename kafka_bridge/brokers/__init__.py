@@ -1,0 +1,1 @@
+"""Requests to Kafka's brokers: topics, watermarks, single messages and the cluster's state."""

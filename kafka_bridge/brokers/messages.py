@@ -1,4 +1,4 @@
-"""TODO."""
+"""Safe access to the fields of a message that confluent-kafka delivered."""
 
 from operator import methodcaller
 from typing import Final, cast
@@ -10,20 +10,27 @@ from kafka_bridge.events.topics import Partition
 from kafka_bridge.exceptions import Undecodable
 from kafka_bridge.models import DeadLetter
 
-# The client returns a list with a null pointer in it and an error besides. A call that CPython has specialised, as in any
-# loop, looks only at the list and crashes; one from C looks at the error.
-_ask_for_headers: Final = methodcaller("headers")
+# For a header whose name is not UTF-8, the client returns a list with a null pointer and also sets
+# an error. CPython's specialised call (in any loop) looks only at the list and crashes; a call from
+# C looks at the error.
+_call_headers: Final = methodcaller("headers")
 
 
 def partition_of(message: KafkaMessage) -> Partition:
-    """The topic and partition of a message; the client's types would allow None, which only an unsent one has."""
+    """Return the topic and partition of a message.
+
+    The client's types allow None, which only a message has that was never sent.
+    """
     return cast(str, message.topic()), cast(int, message.partition())
 
 
 def headers_of(message: KafkaMessage) -> Headers:
-    """The message's headers. Raises Undecodable where the name of one is not UTF-8; asked again, it then has none."""
+    """Return the message's headers.
+
+    Raises Undecodable if the name of a header is not UTF-8; a second call then finds no headers.
+    """
     try:
-        return dict(_ask_for_headers(message) or ())
+        return dict(_call_headers(message) or ())
     except SystemError as error:
-        message.set_headers([])  # the client would hand out a null pointer the second time
+        message.set_headers([])  # the client would return the null pointer the second time
         raise Undecodable(DeadLetter.Reason.UNDECODABLE, "the name of a header is not UTF-8") from error

@@ -1,4 +1,4 @@
-"""Reads single messages out of Kafka to look at them: no group, no offset is committed, always bounded in time."""
+"""Reading single messages from Kafka, without a group, without commits, always bounded in time."""
 
 import time
 from collections.abc import Iterable, Iterator
@@ -18,7 +18,7 @@ from kafka_bridge.events.topics import Partition
 Place = tuple[str, int, int]  # topic, partition, offset
 
 CONFIG: Final[dict[str, str | int | bool]] = {
-    "group.id": f"{conf.PREFIX}-reader",  # never joined: partitions are assigned by hand
+    "group.id": f"{conf.PREFIX}-reader",  # required by the client, never joined: partitions are assigned by hand
     "enable.auto.commit": False,
     "auto.offset.reset": "earliest",
     "enable.partition.eof": True,
@@ -30,7 +30,7 @@ CONFIG: Final[dict[str, str | int | bool]] = {
 
 @contextmanager
 def reading(offsets: dict[Partition, int], *, fetch_bytes: int) -> Iterator[KafkaConsumer]:
-    """A consumer placed at these offsets."""
+    """Open a consumer that starts at these offsets."""
     config = {**settings.KAFKA_CLIENT_CONFIG, **CONFIG, "fetch.message.max.bytes": fetch_bytes}
     consumer = KafkaConsumer(config, logger=client.client_logger)
     try:
@@ -41,7 +41,7 @@ def reading(offsets: dict[Partition, int], *, fetch_bytes: int) -> Iterator[Kafk
 
 
 def at_offsets(places: Iterable[Place], *, seconds: float) -> dict[Place, KafkaMessage]:
-    """The first message at or after each place, as far as they come in time."""
+    """Return the first message at or after each place, of those that arrive within `seconds`."""
     waiting: dict[Partition, list[int]] = {}
     for topic, partition, offset in sorted(set(places)):
         waiting.setdefault((topic, partition), []).append(offset)
@@ -57,20 +57,20 @@ def at_offsets(places: Iterable[Place], *, seconds: float) -> dict[Place, KafkaM
     return found
 
 
-def _take(consumer: KafkaConsumer, message: KafkaMessage, waiting: list[int], found: dict[Place, KafkaMessage]) -> None:
-    """Notes the message for the place it was read for, then goes to the partition's next one, if there is one."""
-    at, offset = partition_of(message), message.offset() or 0
-    if not waiting or offset < waiting[0]:
-        return  # of before the seek
-    found[(*at, waiting.pop(0))] = message
-    if waiting:
-        consumer.seek(TopicPartition(*at, waiting[0]))
-    else:
-        consumer.pause([TopicPartition(*at)])
-
-
 def _polled(consumer: KafkaConsumer, seconds: float) -> KafkaMessage | None:
     try:
         return consumer.poll(seconds)
     except KafkaException:
         return None
+
+
+def _take(consumer: KafkaConsumer, message: KafkaMessage, waiting: list[int], found: dict[Place, KafkaMessage]) -> None:
+    """Store the message under the place it was read for, then seek the partition's next place."""
+    at, offset = partition_of(message), message.offset() or 0
+    if not waiting or offset < waiting[0]:
+        return  # the message was fetched before the seek
+    found[(*at, waiting.pop(0))] = message
+    if waiting:
+        consumer.seek(TopicPartition(*at, waiting[0]))
+    else:
+        consumer.pause([TopicPartition(*at)])

@@ -1,52 +1,102 @@
-"""TODO."""
+"""The search for messages that make a handler fail.
 
-from collections.abc import Iterator
+Records are tried in groups. When a group fails, its first culprit is found by halving: O(log n)
+attempts. If the handler failed at a certain event, the first cut is made there, and two more
+attempts are usually enough. The records before a culprit are applied on the way.
+"""
+
+from collections.abc import Callable
 from typing import NamedTuple
 
-from django.db import connection
-
+from kafka_bridge.consuming.attempt import Failure
+from kafka_bridge.consuming.limits import FailureLimit, GroupSize
 from kafka_bridge.consuming.record import Record
-from kafka_bridge.errors import is_outage, is_transient
 from kafka_bridge.events.event import Event
-from kafka_bridge.exceptions import KafkaUnavailable, Unavailable
+
+Attempt = Callable[[list[Record]], Failure | None]  # applies all of the records, or none and says why
 
 
-class Watched(list[Event]):
-    """Events for a handler, which remember the one that it looked at last: where it fails, that is the first suspect."""
+class Culprit(NamedTuple):
+    """A record that fails alone, its error, and how many attempts with it have failed."""
 
-    _at: int | None = None
-
-    def __iter__(self) -> Iterator[Event]:
-        for self._at, event in enumerate(super().__iter__()):
-            yield event
-        self._at = None
-
-    @property
-    def suspect(self) -> Event | None:
-        """None where the handler has looked at all."""
-        return None if self._at is None else self[self._at]
-
-
-class Failure(NamedTuple):
-    """Why an attempt failed, and the event that the handler was at, where it was at one."""
-
+    record: Record
     error: Exception
-    suspect: Event | None = None
+    attempts: int
 
 
-def may_pass(error: BaseException) -> bool:
-    """Whether the batch may pass as it is if it is tried again: an outage, or a transaction that met another."""
-    return isinstance(error, Unavailable | KafkaUnavailable) or is_outage(error) or is_transient(error)
+class CulpritSearch:
+    """Applies records in groups and collects the culprits.
+
+    The group size adapts to the failures.
+    """
+
+    def __init__(self, attempt: Attempt, *, group_size: GroupSize, limit: FailureLimit) -> None:
+        self.attempt = attempt
+        self.group_size = group_size
+        self.limit = limit
+        self.culprits: list[Culprit] = []
+        self._in_a_row = 0  # culprits since the last attempt that passed
+
+    def apply(self, records: list[Record]) -> list[Culprit]:
+        """Apply all records but the culprits, in their order, and return the culprits.
+
+        Raises TooManyDeadLetters, and what `attempt` raises.
+        """
+        done = 0
+        while done < len(records):
+            group = records[done : done + self.group_size.records]
+            failure = self._try(group)
+            if failure:
+                self.group_size.failed()
+                done += self._apply_to_first_culprit(group, failure.suspect)
+            else:
+                self.group_size.passed(len(group))
+                done += len(group)
+        return self.culprits
+
+    def _apply_to_first_culprit(self, group: list[Record], suspect: Event | None) -> int:
+        """Find the first culprit of a group that failed, and apply the records before it.
+
+        Returns how many records of the group are done, the culprit included.
+        """
+        applied, end = 0, len(group)  # the culprit is in group[applied:end]
+        failures = 1
+        while applied < end:
+            middle = _cut(group, applied, end, suspect)
+            failure = self._try(group[applied:middle])
+            if failure is None:
+                applied = middle
+                continue
+            failures += 1
+            if middle - applied == 1:
+                self._add(Culprit(group[applied], failure.error, failures))
+                return middle
+            end, suspect = middle, None  # the suspect was innocent: from here on by halves
+        return end  # nothing failed the second time
+
+    def _try(self, records: list[Record]) -> Failure | None:
+        failure = self.attempt(records)
+        if failure is None:
+            self._in_a_row = 0
+        return failure
+
+    def _add(self, culprit: Culprit) -> None:
+        """Add a culprit. Raises TooManyDeadLetters after too many in a row.
+
+        The limit is checked here too, because a search for 2,000 culprits would take long.
+        """
+        self.culprits.append(culprit)
+        self._in_a_row += 1
+        self.limit.check_in_a_row(self._in_a_row)
 
 
-def _cut(group: list[Record], good: int, bad: int, suspect: Event | None) -> int:
-    """Where to cut group[good:bad] in two: before the suspect, or behind it where it comes first; else in the middle."""
-    places = (place for place in range(good, bad) if group[place].event is suspect)
-    at = next(places, None) if suspect else None
-    return good + max(1, (bad - good) // 2) if at is None else max(at, good + 1)
+def _cut(group: list[Record], start: int, end: int, suspect: Event | None) -> int:
+    """Return where to cut group[start:end] in two.
 
-
-def _check_deferred_constraints() -> None:
-    """Django's foreign keys are checked at COMMIT, where no culprit could be found any more: check them here."""
-    with connection.cursor() as cursor:
-        cursor.execute("SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED")
+    That is before the suspect, or after it if it comes first; without a suspect, in the middle.
+    """
+    if suspect is not None:
+        for place in range(start, end):
+            if group[place].event is suspect:
+                return max(place, start + 1)
+    return start + max(1, (end - start) // 2)

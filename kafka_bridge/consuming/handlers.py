@@ -1,13 +1,16 @@
-"""Which function handles which event, for which consumer. Each app's `consumers.py` is discovered when Django starts.
+"""The registry of handlers: which function handles which event, for which consumer.
 
-    @handles(VentaRegistrada, consumer="contabilidad")
-    def registrar_ventas(ventas: list[VentaRegistrada]) -> None:
-        services.registrar(ventas)
+    @handles(OrderPlaced, consumer="billing")
+    def enter_orders(orders: list[OrderPlaced]) -> None:
+        ledger.enter(orders)
 
-A handler runs inside the transaction that also moves the partition's offset. It takes a batch's events of its type in the
-order of the partition; events of another type, which came before or between, may be handled after them (a void before its
-sale), as may what was sent again. It must not commit, and may see an event again after a restore, or where a topic was made
-anew: rows are unique by event id.
+The `consumers.py` of each app is imported when Django starts. A handler runs inside the transaction
+that also moves the partition's offset, so it must not commit.
+
+A handler gets the events of its type of one batch, in the order of the partition. Events of another
+type that lie before or between them may be handled later (a cancellation before its order), as may
+events that were sent again. A handler may see an event a second time after a restore, or when a
+topic is recreated: rows are unique by event id.
 """
 
 from collections.abc import Callable
@@ -23,30 +26,34 @@ Handler = Callable[[list[E]], None]
 
 @dataclass
 class Consumer:
-    """A named consumer: one Kafka group, one `manage.py run_consumer NAME`. `max_batch` bounds messages a transaction."""
+    """A named consumer: one Kafka consumer group and one `manage.py run_consumer NAME`.
+
+    `max_batch` is the largest number of messages in one transaction.
+    """
 
     name: str
     max_batch: int
     handlers: dict[type[Event], Handler[Any]] = field(default_factory=dict)
 
     @property
-    def lanes(self) -> list[str]:
-        """The priority lanes among its topics, by name; each is run beside the main lane."""
-        return sorted({topic.priority_lane for topic in self.topics if topic.priority_lane})
+    def topics(self) -> list[Topic]:
+        """The topics that the consumer reads, by name."""
+        return sorted({event.topic for event in self.handlers}, key=lambda topic: topic.name)
 
     @property
-    def topics(self) -> list[Topic]:
-        """What it subscribes to, by name."""
-        return sorted({event.topic for event in self.handlers}, key=lambda topic: topic.name)
+    def lanes(self) -> list[str]:
+        """The names of its topics' priority lanes; each runs in a process of its own."""
+        return sorted({topic.priority_lane for topic in self.topics if topic.priority_lane})
 
 
 consumers: Final[dict[str, Consumer]] = {}
 
 
 def handles(event: type[E], *, consumer: str, max_batch: int = 2_000) -> Callable[[Handler[E]], Handler[E]]:
-    """Registers the function below it. Raises ValueError where that consumer has a handler of the event already.
+    """Register the decorated function as the consumer's handler of the event.
 
-    A consumer's `max_batch` is the smallest that its handlers ask for.
+    The consumer's `max_batch` is the smallest one that its handlers ask for. Raises ValueError if
+    the consumer already has a handler of the event.
     """
 
     def register(handler: Handler[E]) -> Handler[E]:

@@ -1,7 +1,8 @@
-"""A process for each priority lane, beside the main lane's, and what it tells of itself through a pipe (ADR 3).
+"""The processes of a consumer: one per priority lane, forked by the one of the main lane (ADR 3).
 
-Whatever ends one ends all: SIGTERM to the main one, an error of either, kill -9 of either. The main one answers for all at
-/metrics and /health: each second a lane's process tells its pulse and what it has counted.
+If one process ends, for whatever reason (SIGTERM, an error, kill -9), the others are stopped. The
+main process serves /metrics and /health for all: each second a lane's process sends a report of its
+pulse and its metrics through a pipe.
 """
 
 import logging
@@ -15,7 +16,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from functools import partial
 from multiprocessing.connection import Connection
-from typing import Final, TypeAlias
+from typing import Final, NamedTuple, TypeAlias
 
 from django.core.management.base import CommandError
 from django.db import connections
@@ -28,31 +29,42 @@ from kafka_bridge.telemetry.pulse import Pulse, pulses
 
 logger = logging.getLogger(__name__)
 
-TELL_SECONDS: Final = 1.0  # how often a lane tells of itself
-LOOK_SECONDS: Final = 0.2  # how soon a main lane that has ended or was told to stop ends the others
-SILENT_SECONDS: Final = 3.0  # a lane that tells nothing for so long is not ready
-GRACE_SECONDS: Final = 20.0  # what a lane may take to end; Kubernetes gives a whole pod 30
+REPORT_SECONDS: Final = 1.0  # the time between two reports of a lane
+STOP_CHECK_SECONDS: Final = 0.2  # how soon the other lanes end after the main one
+SILENT_SECONDS: Final = 3.0  # a lane without a report for so long is not ready
+GRACE_SECONDS: Final = 20.0  # how long a lane may take to end; Kubernetes gives a whole pod 30 s
 FORK: Final = multiprocessing.get_context("fork")
 
-Work = Callable[[str], None]  # runs the lane of that name; raises CommandError with what a person must know
-News = tuple[float, bool, list[Metric]]  # its pulse's age in seconds, whether it can work, what it has counted
-Channel: TypeAlias = "Connection[News | CommandError | None, News | CommandError]"  # None is the parent's, to stop
+
+class Report(NamedTuple):
+    """What a lane's process sends to the main one."""
+
+    pulse_age: float  # seconds
+    working: bool
+    metrics: list[Metric]
+
+
+RunLane = Callable[[str], None]  # runs the lane of that name; raises CommandError with advice for operators
+ParentChannel: TypeAlias = "Connection[None, Report | CommandError]"  # the main process's end; None means stop
+ChildChannel: TypeAlias = "Connection[Report | CommandError, None]"  # the lane's end
 
 
 @contextmanager
-def beside(consumer: Consumer, work: Work, stop: threading.Event) -> Iterator[None]:
-    """Works on each priority lane in a process of its own for as long as the block, which works on the main lane.
+def priority_lanes(consumer: Consumer, run_lane: RunLane, stop: threading.Event) -> Iterator[None]:
+    """Run each priority lane in a process of its own while the block runs the main lane.
 
-    Enter it before anything has a thread, a connection or a count of its own, with the signals' handlers in place: all is
-    forked. Raises CommandError where a lane did not end well, with its own explanation where it gave one.
+    Enter it when the handlers of signals are set and no thread, no connection and no metric of the
+    process exists yet: all of them would be forked. Raises CommandError if a lane did not end well,
+    with that lane's own explanation if it gave one.
     """
     if consumer.lanes:
-        connections.close_all()  # of Django's checks, if they looked; two processes must not share one
-    lanes: list[_Lane] = []
+        connections.close_all()  # Django's checks may have opened one, and two processes must not share it
+    lanes: list[_LaneProcess] = []
     for name in consumer.lanes:
-        lanes.append(_Lane(f"{consumer.name}.{name}", partial(work, name), stop, lanes))
+        inherited = [lane.channel for lane in lanes]
+        lanes.append(_LaneProcess(f"{consumer.name}.{name}", partial(run_lane, name), stop, inherited))
     for lane in lanes:
-        lane.watcher.start()  # once all are forked: a thread
+        lane.watcher.start()  # a thread, so only after the last fork
     try:
         yield
     finally:
@@ -60,58 +72,72 @@ def beside(consumer: Consumer, work: Work, stop: threading.Event) -> Iterator[No
         for lane in lanes:
             lane.end()
     for lane in lanes:
-        lane.must_have_ended_well()
+        lane.check_end()
 
 
-class _Lane:
-    """A lane's process, as the main one sees it. `others` are those that were forked before."""
+class _LaneProcess:
+    """A lane's process as the main process sees it.
 
-    def __init__(self, name: str, run: Callable[[], None], stop: threading.Event, others: "list[_Lane]") -> None:
+    `inherited`: the channels of lanes forked earlier, of which the new process closes its copies.
+    """
+
+    def __init__(
+        self, name: str, run: Callable[[], None], stop: threading.Event, inherited: list[ParentChannel]
+    ) -> None:
         self.name = name
         self.stop = stop
         self.explanation: CommandError | None = None
-        self.heard_at = time.monotonic()
-        self.channel, its_end = FORK.Pipe()
-        ours = [self.channel, *(other.channel for other in others)]
-        # Safe: nothing of ours has a thread yet, so no lock is held, and nothing a connection. (numpy, where a tool brought
-        # it, has idle threads, and sees to forks itself.) A fork shares Django's memory and need not import it.
-        self.process = FORK.Process(target=_child, args=[run, its_end, ours, stop], name=name, daemon=True)
+        self.reported_at = time.monotonic()
+        self.channel, child_channel = FORK.Pipe()
+        # Forking is safe here: no thread and no connection exists yet, so the child inherits no
+        # held lock. (numpy, if imported, may have idle threads; it handles forks itself.) The child
+        # shares Django's memory and need not import it again.
+        self.process = FORK.Process(
+            target=_run_child, args=[run, child_channel, [self.channel, *inherited], stop], name=name, daemon=True
+        )
         self.process.start()
-        its_end.close()
+        child_channel.close()
         self.pulse = Pulse(name)
         self.watcher = threading.Thread(target=self._watch, name=f"lane-{name}", daemon=True)
 
     def _watch(self) -> None:
-        """Listens until its process has ended, which ends us; and tells it to stop where we are."""
+        """Receive reports until the process has ended, then stop the main process.
+
+        If the main process stops first, tell the lane's process to stop.
+        """
         try:
             while not self.stop.is_set():
-                self._listen(LOOK_SECONDS)
-            with suppress(OSError):  # it has ended meanwhile: its last words are still to be read
+                self._receive(STOP_CHECK_SECONDS)
+            with suppress(OSError):  # the process has ended meanwhile, and its last message is still to be read
                 self.channel.send(None)
             while True:
-                self._listen(SILENT_SECONDS)
+                self._receive(SILENT_SECONDS)
         except (EOFError, OSError):
             self.pulse.working = False
         finally:
             self.stop.set()
 
-    def _listen(self, seconds: float) -> None:
-        """Raises EOFError, OSError once its process has ended."""
+    def _receive(self, seconds: float) -> None:
+        """Wait for a message. Raises EOFError or OSError once the process has ended."""
         if self.channel.poll(seconds):
-            self._hear(self.channel.recv())
-        elif time.monotonic() - self.heard_at > SILENT_SECONDS:
+            self._take(self.channel.recv())
+        elif time.monotonic() - self.reported_at > SILENT_SECONDS:
             self.pulse.working = False
 
-    def _hear(self, told: News | CommandError) -> None:
-        if isinstance(told, CommandError):
-            self.explanation = told
+    def _take(self, message: Report | CommandError) -> None:
+        if isinstance(message, CommandError):
+            self.explanation = message
             return
-        age, self.pulse.working, registry.beside[self.name] = told
-        self.heard_at = time.monotonic()
-        self.pulse.at = self.heard_at - age
+        self.reported_at = time.monotonic()
+        self.pulse.at = self.reported_at - message.pulse_age
+        self.pulse.working = message.working
+        registry.lane_metrics[self.name] = message.metrics
 
     def end(self) -> None:
-        """Waits until it has ended, at most GRACE_SECONDS: then it is killed, which the database does not mind."""
+        """Wait until the process has ended; kill it after GRACE_SECONDS.
+
+        A killed process leaves the database consistent.
+        """
         self.process.join(GRACE_SECONDS)
         if self.process.is_alive():
             logger.error("%s did not end within %.0f s", self.name, GRACE_SECONDS)
@@ -120,10 +146,10 @@ class _Lane:
         self.watcher.join()
         self.channel.close()
         self.pulse.end()
-        registry.beside.pop(self.name, None)
+        registry.lane_metrics.pop(self.name, None)
 
-    def must_have_ended_well(self) -> None:
-        """Raises CommandError."""
+    def check_end(self) -> None:
+        """Raise CommandError if the process did not end well."""
         code = self.process.exitcode or 0
         if self.explanation:
             raise self.explanation
@@ -133,33 +159,45 @@ class _Lane:
             raise CommandError(f"{self.name} failed: its error is above.")
 
 
-def _child(run: Callable[[], None], channel: Channel, inherited: list[Channel], stop: threading.Event) -> None:
-    """A lane's process. While it holds a copy of the parent's end of a pipe, the parent's death would go unnoticed."""
-    for end in inherited:
-        end.close()
+def _run_child(
+    run: Callable[[], None], channel: ChildChannel, inherited: list[ParentChannel], stop: threading.Event
+) -> None:
+    """Run the lane, send reports of it, and exit.
+
+    The copies of the parent's channels are closed first. Otherwise a process would hold the
+    parent's end of its own pipe and never notice the parent's death.
+    """
+    for parent_channel in inherited:
+        parent_channel.close()
     pulses.clear()
-    one_at_a_time = threading.Lock()
-    threading.Thread(target=_tell, args=[channel, one_at_a_time, stop], name="lane-news", daemon=True).start()
+    sending = threading.Lock()
+    threading.Thread(target=_send_reports, args=[channel, sending, stop], name="lane-reports", daemon=True).start()
     try:
         run()
     except CommandError as error:
-        with one_at_a_time, suppress(OSError):
+        with sending, suppress(OSError):
             channel.send(error)
         sys.exit(error.returncode)
 
 
-def _tell(channel: Channel, one_at_a_time: threading.Lock, stop: threading.Event) -> None:
-    """Until the parent says to stop, or is gone. What hangs then is not waited for: an orphan would hold its partitions."""
+def _send_reports(channel: ChildChannel, sending: threading.Lock, stop: threading.Event) -> None:
+    """Send a report each second until the parent says stop or has died, then set `stop`.
+
+    A lane that hangs is ended after GRACE_SECONDS: as an orphan it would keep its partitions.
+    """
     with suppress(EOFError, OSError):
-        while not channel.poll(TELL_SECONDS):
-            with one_at_a_time:
-                for pulse in list(pulses.values()):  # its only one, once there is a runner
-                    channel.send((pulse.age, pulse.working, _counted()))
+        while not channel.poll(REPORT_SECONDS):
+            with sending:
+                for pulse in list(pulses.values()):  # one, as soon as the runner exists
+                    channel.send(Report(pulse.age, pulse.working, _own_metrics()))
     stop.set()
     time.sleep(GRACE_SECONDS)
     os._exit(1)
 
 
-def _counted() -> list[Metric]:
-    """What is ours. What Python and the process are like is for the main one to say."""
+def _own_metrics() -> list[Metric]:
+    """Return the engine's metrics.
+
+    The figures of Python and of the operating system come from the main process alone.
+    """
     return [family for family in REGISTRY.collect() if family.name.startswith(f"{conf.PREFIX}_")]

@@ -1,7 +1,4 @@
-"""What a running loop tells of itself: a log line and metrics for each batch, and a pulse that shows a hang.
-
-`Lane` is the runner's; `pulses` is what a consumer's or relay's own /health reads (probe.py).
-"""
+"""What a lane of a consumer reports: a log line and metrics per batch, its lag, and a pulse."""
 
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,43 +20,70 @@ from kafka_bridge.telemetry.pulse import Pulse
 
 logger = logs.logger("kafka_bridge.consuming.batch")
 
-TRACE_ENDS: Final = 35  # where a traceparent's trace id does
+TRACE_ENDS: Final = 35  # the position in a `traceparent` header after the trace id
 
 
-class Lane:
-    """One lane of a consumer, as it is watched. `lane` is empty for the main one."""
+class LaneObserver:
+    """Logs, metrics, trace and pulse of one lane. `lane` is empty for the main lane."""
 
     def __init__(self, consumer: str, lane: str) -> None:
         self.consumer, self.lane = consumer, lane or "main"
         self.pulse = Pulse(f"{consumer}.{lane}" if lane else consumer)
         self._began = 0.0
-        self._lag: set[Partition] = set()  # what the gauge shows
-        self._count_from_zero()
+        self._with_lag: set[Partition] = set()  # the partitions that the gauge shows
+        self._start_counters()
 
-    def _count_from_zero(self) -> None:
-        """A counter that appears with its first burst shows no increase: Prometheus has to see the zero before."""
+    def _start_counters(self) -> None:
+        """Show each counter at zero.
+
+        In a counter that appears with its first count, Prometheus sees no increase.
+        """
         for counter in (metrics.MESSAGES, metrics.BATCHES, metrics.FENCED, metrics.OUTAGES):
             counter.labels(self.consumer, self.lane)
         for reason in DeadLetter.Reason.values:
             metrics.DEAD_LETTERS.labels(self.consumer, reason)
 
+    def round_finished(self, kafka: KafkaConsumer, held: Mapping[Partition, int], *, positioned: bool) -> None:
+        """Note one round of the loop and show the lag.
+
+        The partitions' ends are those that the last fetch brought, so no broker is asked.
+        """
+        self.pulse.beat(working=positioned)
+        for topic, partition in self._with_lag - held.keys():
+            metrics.LAG.remove(self.consumer, topic, str(partition))
+        shown = {at for at, offset in held.items() if self._show_lag(kafka, at, offset)}
+        self._with_lag = shown | (self._with_lag & held.keys())
+
+    def _show_lag(self, kafka: KafkaConsumer, at: Partition, offset: int) -> bool:
+        """Set the gauge of one partition; return False if its end is unknown."""
+        try:
+            _, end = kafka.get_watermark_offsets(TopicPartition(*at), cached=True)
+        except KafkaException:  # the partition is being revoked
+            return False
+        if end >= 0:
+            metrics.LAG.labels(self.consumer, at[0], str(at[1])).set(max(0, end - offset))
+        return bool(end >= 0)
+
     @contextmanager
-    def working_on(self, records: Sequence[Record]) -> Iterator[None]:
-        """Goes on with the records' trace; where they have several, a trace of the batch's own begins that is tied to them."""
+    def processing(self, records: Sequence[Record]) -> Iterator[None]:
+        """Continue the records' trace in the block, and measure the time until `committed`.
+
+        If the records belong to several traces, the batch gets a new trace that is linked to
+        theirs.
+        """
         self._began = time.perf_counter()
-        headers = {
-            (record.trace or b"")[:TRACE_ENDS]: record.trace for record in records
-        }  # each event has its own span
+        # By trace id. Events of one trace differ in their span, and one header per trace is enough.
+        headers = {(record.trace or b"")[:TRACE_ENDS]: record.trace for record in records}
         traces = [traceparent.trace_id_of(header) for header in islice(headers.values(), traceparent.NAMED)]
         if len(headers) == 1:
             with traceparent.continued(traces[0]):
                 yield
             return
-        with traceparent.continued(""), traceparent.met(filter(None, traces), _trace_of_key(records)):
+        with traceparent.continued(""), traceparent.joining(filter(None, traces), _trace_of_key(records)):
             yield
 
     def committed(self, batch: Batch) -> None:
-        """The batch is in the database."""
+        """Count and log a batch that is in the database."""
         seconds, records = time.perf_counter() - self._began, batch.records
         oldest = min(records[0].message.timestamp()[1], records[-1].message.timestamp()[1]) / 1_000
         delay = max(0.0, time.time() - oldest)
@@ -75,43 +99,32 @@ class Lane:
 
     def _line(self, records: Sequence[Record], dead: int) -> dict[str, Any]:
         line: dict[str, Any] = {"consumer": self.consumer, "lane": self.lane, "messages": len(records)}
-        line |= logs.bounded(_ends(records)) | {"events": len(records) - sum(not record.event for record in records)}
+        line |= logs.ids_summary(_first_and_last_id(records))
+        line["events"] = len(records) - sum(not record.event for record in records)
         return line | ({"dead_letters": dead} if dead else {})
 
     def fenced(self) -> None:
+        """Count a batch that was rolled back because another member had moved the offset."""
         metrics.FENCED.labels(self.consumer, self.lane).inc()
 
     def waiting(self) -> None:
-        """An outage is waited out: alive, and not working."""
+        """Note that the loop waits out an outage: it is alive, and not ready."""
         metrics.OUTAGES.labels(self.consumer, self.lane).inc()
         self.pulse.beat(working=False)
 
-    def came_round(self, kafka: KafkaConsumer, held: Mapping[Partition, int], *, positioned: bool) -> None:
-        """One round of the loop. The ends are those that the last fetch brought: no question to the broker."""
-        self.pulse.beat(working=positioned)
-        for topic, partition in self._lag - held.keys():
-            metrics.LAG.remove(self.consumer, topic, str(partition))
-        self._lag = {at for at, offset in held.items() if self._show_lag(kafka, at, offset)} | (self._lag & held.keys())
 
-    def _show_lag(self, kafka: KafkaConsumer, at: Partition, offset: int) -> bool:
-        try:
-            _, end = kafka.get_watermark_offsets(TopicPartition(*at), cached=True)
-        except KafkaException:  # a partition that is being taken away
-            return False
-        if end >= 0:
-            metrics.LAG.labels(self.consumer, at[0], str(at[1])).set(max(0, end - offset))
-        return bool(end >= 0)
-
-
-def _ends(records: Sequence[Record]) -> list[UUID]:
-    """The ids of the first and the last event, without looking at those between."""
+def _first_and_last_id(records: Sequence[Record]) -> list[UUID]:
+    """Return the ids of the first and the last event, without a look at those between."""
     first = next((record.event.id for record in records if record.event), None)
     last = next((record.event.id for record in reversed(records) if record.event), None)
     return [] if first is None or last is None else [first, last]
 
 
 def _trace_of_key(records: Sequence[Record]) -> Callable[[str], str]:
-    """Of each key's last event, worked out only where something follows from one."""
+    """Return a function that gives the trace of a key's last event.
+
+    The table is built at the first call, because most batches publish no event.
+    """
 
     @cache
     def by_key() -> dict[str, str]:

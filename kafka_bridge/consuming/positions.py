@@ -1,4 +1,8 @@
-"""Where a consumer goes on: the database's offset wins over Kafka's, and must still mean the same message."""
+"""The offset at which a consumer continues: the database's, which wins over Kafka's.
+
+An offset counts only while it still means the same message: the topic must not have been recreated,
+and Kafka must still have the message.
+"""
 
 import logging
 import time
@@ -18,39 +22,41 @@ from kafka_bridge.models import ConsumerOffset, DeadLetter
 
 logger = logging.getLogger(__name__)
 
-WATCH_SECONDS: Final = 10.0  # how long a topic made anew may stay unnoticed
+WATCH_SECONDS: Final = 10.0  # how long a recreated topic may stay unnoticed
 
-_asking: Final = ThreadPoolExecutor(1, "topic-watch")
+_background: Final = ThreadPoolExecutor(1, "topic-watch")
 
 
 @dataclass(frozen=True)
 class Positions:
-    """The next offset of each partition, and the topics' ids."""
+    """The next offset of each partition, and the broker's id of each topic."""
 
     offsets: dict[Partition, int]
     topic_uuids: dict[str, str]
 
 
 def claim(consumer: str, partitions: Iterable[Partition], *, accept_loss: bool) -> Positions:
-    """Reads the partitions' offsets; one never held starts at the oldest message there is.
+    """Return the offset at which each partition continues; store it if it is new or corrected.
 
-    A topic that was deleted and made anew starts over: its ids tell, its old offsets mean nothing. Raises OffsetsLost
-    where the offset lies outside of what Kafka has, KafkaException and django.db errors in an outage.
+    A partition that the consumer never held starts at the oldest message that Kafka has. So does
+    one of a recreated topic: the topic's id has changed, and the stored offset means nothing.
+    Raises OffsetsLost if Kafka no longer has the stored offset (unless `accept_loss`), and
+    KafkaException and django.db errors in an outage.
     """
     wanted = sorted(partitions)
     uuids = topic_admin.topic_uuids({topic for topic, _ in wanted})
     lows = watermarks.low_watermarks(wanted)
-    _make_missing(consumer, lows, uuids)
+    _create_missing(consumer, lows, uuids)
     rows = [row for row in ConsumerOffset.objects.filter(consumer=consumer) if (row.topic, row.partition) in lows]
-    ends = watermarks.end_offsets(wanted)  # after the rows: another member may move them on at any time
+    ends = watermarks.end_offsets(wanted)  # after the rows, which another member may move at any time
     offsets = {}
     for row in rows:
         at = (row.topic, row.partition)
-        offsets[at] = _checked(row, lows[at], ends[at], uuids[row.topic], accept_loss)
+        offsets[at] = _valid_offset(row, lows[at], ends[at], uuids[row.topic], accept_loss)
     return Positions(offsets, uuids)
 
 
-def _make_missing(consumer: str, lows: dict[Partition, int], uuids: dict[str, str]) -> None:
+def _create_missing(consumer: str, lows: dict[Partition, int], uuids: dict[str, str]) -> None:
     rows = [
         ConsumerOffset(consumer=consumer, topic=topic, partition=partition, next_offset=low, topic_uuid=uuids[topic])
         for (topic, partition), low in lows.items()
@@ -58,33 +64,35 @@ def _make_missing(consumer: str, lows: dict[Partition, int], uuids: dict[str, st
     ConsumerOffset.objects.bulk_create(rows, ignore_conflicts=True)
 
 
-def _checked(row: ConsumerOffset, low: int, end: int, uuid: str, accept_loss: bool) -> int:
+def _valid_offset(row: ConsumerOffset, low: int, end: int, uuid: str, accept_loss: bool) -> int:
+    """Return the row's offset if Kafka has it, else the one to continue at. Raises OffsetsLost."""
     if row.topic_uuid != uuid:
-        logger.warning("%s was made anew: %s starts over at its oldest message", row.topic, row.consumer)
+        logger.warning("%s was recreated: %s starts again at its oldest message", row.topic, row.consumer)
         return _move(row, low, uuid)
     if low <= row.next_offset <= end:
         return row.next_offset
     lost = f"{row.consumer} is at {row.next_offset} of {row.topic}[{row.partition}], and Kafka has {low} to {end}"
     if not accept_loss:
         raise OffsetsLost(
-            f"{lost}: messages are lost. Restore the topic, or go on without them: run_consumer --accept-loss."
+            f"{lost}: messages are lost. Restore the topic, or continue without them: run_consumer --accept-loss."
         )
-    logger.warning("%s: going on without the lost messages, as told", lost)
+    logger.warning("%s: continuing without the lost messages (--accept-loss)", lost)
     return _move(row, min(max(row.next_offset, low), end), uuid)
 
 
 def _move(row: ConsumerOffset, offset: int, uuid: str) -> int:
-    """Compare-and-set, as each batch does: two members that see the same change agree on it."""
+    """Compare and set, as each batch does: members that see the same change agree."""
     same = ConsumerOffset.objects.filter(pk=row.pk, next_offset=row.next_offset, topic_uuid=row.topic_uuid)
     same.update(next_offset=offset, topic_uuid=uuid)
     return offset
 
 
 def failures_before(consumer: str, claimed: Positions, window: int) -> list[bool]:
-    """Of the `window` messages before these offsets, worst partition last, whether each is a dead letter that is still open.
+    """Return for each of the `window` messages before these offsets if it is an open dead letter.
 
-    What a consumer knew when it stopped: one that a supervisor starts again and again must not set a topic aside bit by
-    bit. Staff who have resolved the dead letters let it go on.
+    The partition with the most failures comes last. A restarted consumer thus remembers its
+    failures: a supervisor that restarts it again and again must not dead-letter the topic bit by
+    bit. Once staff have resolved the dead letters, the consumer continues.
     """
     each = window // max(1, sum(offset > 0 for offset in claimed.offsets.values()))
     near = [
@@ -106,23 +114,27 @@ def failures_before(consumer: str, claimed: Positions, window: int) -> list[bool
 
 
 class TopicWatch:
-    """Notices topics that are deleted and made anew while they are read: a client goes on at the old offset and says nothing.
+    """Notices topics that are deleted and recreated while they are read.
 
-    What it read meanwhile is read again from the beginning, as is what it skipped.
+    A Kafka client continues at the old offset without an error. The messages that it read meanwhile
+    are read again from the beginning of the topic, and so are those that it skipped.
     """
 
     def __init__(self, names: Iterable[str]) -> None:
         self._names = list(names)
-        self._asked: Future[dict[str, str]] | None = None
+        self._answer: Future[dict[str, str]] | None = None
         self._ask_at = 0.0
 
-    def remade(self, known: Mapping[str, str]) -> set[str]:
-        """Those whose id is not the known one, by the latest answer. Never waits for an answer."""
-        if self._asked and self._asked.done():
-            answer, self._asked = self._asked, None
-            uuids = {} if answer.exception() else answer.result()  # asked again soon
+    def recreated(self, known: Mapping[str, str]) -> set[str]:
+        """Return the topics whose id differs from the known one.
+
+        Kafka is asked in the background, every WATCH_SECONDS; this function never waits.
+        """
+        if self._answer and self._answer.done():
+            answer, self._answer = self._answer, None
+            uuids = {} if answer.exception() else answer.result()  # after an error, the next round asks again
             return {name for name, uuid in uuids.items() if uuid != known.get(name, uuid)}
-        if not self._asked and time.monotonic() >= self._ask_at:
+        if not self._answer and time.monotonic() >= self._ask_at:
             self._ask_at = time.monotonic() + WATCH_SECONDS
-            self._asked = _asking.submit(topic_admin.topic_uuids, self._names)
+            self._answer = _background.submit(topic_admin.topic_uuids, self._names)
         return set()

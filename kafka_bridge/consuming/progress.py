@@ -1,6 +1,7 @@
 """How far a consumer has come, compared with where its topics end.
 
-Apps ask here and need no Kafka client. A question that Kafka does not answer raises KafkaUnavailable.
+Apps ask here and need no Kafka client. A question that Kafka does not answer raises
+KafkaUnavailable.
 
     ends = progress.topic_ends("bookshop.orders")     # everything accepted so far lies below
     ...
@@ -22,7 +23,10 @@ from kafka_bridge.models import ConsumerOffset
 
 @dataclass(frozen=True)
 class TopicEnds:
-    """Where the partitions of a topic ended at one moment. A topic that is recreated has another uuid."""
+    """Where the partitions of a topic ended at one moment.
+
+    The uuid says which topic it was: one that is deleted and recreated has another.
+    """
 
     topic_uuid: str
     offsets: dict[int, int]  # the offset that the next message will have, by partition
@@ -67,7 +71,8 @@ def remaining(consumer: str, topic: str, ends: TopicEnds) -> dict[int, int]:
     """Return how many messages each partition lacks until the consumer has reached `ends`.
 
     A partition that has reached its end is left out: the result is empty when nothing remains. A
-    partition that the consumer never held counts from 0, as does one of an earlier topic of that name.
+    partition that the consumer never held counts from 0, as does one of an earlier topic of that
+    name.
     """
     rows = ConsumerOffset.objects.filter(consumer=consumer, topic=topic, topic_uuid=ends.topic_uuid)
     applied = dict(rows.values_list("partition", "next_offset"))

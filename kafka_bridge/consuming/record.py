@@ -1,4 +1,4 @@
-"""TODO."""
+"""A Kafka message together with its event, or with the reason why it has none."""
 
 from collections.abc import Iterable
 from typing import Final, NamedTuple, cast
@@ -15,11 +15,15 @@ from kafka_bridge.exceptions import Undecodable
 from kafka_bridge.models import DeadLetter
 from kafka_bridge.telemetry import traceparent
 
-REPLAY_HEADER: Final = f"{conf.PREFIX}_replay_for"  # names the one consumer that a replayed dead letter is for
+# Names the one consumer that a dead letter is published again for. Other consumers skip it.
+REPLAY_HEADER: Final = f"{conf.PREFIX}_replay_for"
 
 
 class Record(NamedTuple):
-    """A message of Kafka's with what it decodes to: an event, or the reason why not. `replayed_for`: see REPLAY_HEADER."""
+    """A message and its event.
+
+    If the message cannot be decoded, `event` is None and `rejected` says why.
+    """
 
     message: KafkaMessage
     headers: Headers
@@ -27,12 +31,18 @@ class Record(NamedTuple):
     offset: int
     event: Event | None
     rejected: Undecodable | None
-    replayed_for: str
-    trace: bytes | str | None  # its header traceparent, as it came
+    replayed_for: str  # the value of REPLAY_HEADER; empty for a message to all consumers
+    trace: bytes | str | None  # the header `traceparent` as received
+
+    @property
+    def event_type(self) -> str:
+        """The type that the headers name, if it is declared here; else empty."""
+        name = text_of(self.headers.get("ce_type"))
+        return name if name in registered else ""
 
 
 def read(message: KafkaMessage) -> Record:
-    """Decodes a message; one that cannot be decoded is a record all the same."""
+    """Decode a message. A message that cannot be decoded gives a rejected record."""
     headers: Headers = {}
     event, rejected, replayed_for = None, None, ""
     try:
@@ -47,30 +57,33 @@ def read(message: KafkaMessage) -> Record:
 
 
 def _replayed_for(headers: Headers) -> str:
-    """Raises Undecodable where it is for a consumer that nobody knows: each would leave it to the others."""
-    name = _text(headers.get(REPLAY_HEADER))
+    """Return the consumer that the replay header names; empty without that header.
+
+    Raises Undecodable if no consumer has that name: every consumer would leave the message to
+    another.
+    """
+    name = text_of(headers.get(REPLAY_HEADER))
     if name not in consumers and REPLAY_HEADER in headers:
         raise Undecodable(DeadLetter.Reason.UNDECODABLE, f"the header {REPLAY_HEADER} names no consumer")
     return name
 
 
 def next_offsets(records: Iterable[Record]) -> dict[Partition, int]:
-    """The offset after the last record of each partition, in the order (topic, partition)."""
+    """Return the offset after the last record of each partition, sorted by topic and partition."""
     last: dict[Partition, int] = {}
     for record in records:
         last[record.partition] = record.offset + 1
     return dict(sorted(last.items()))
 
 
-def _type_of(headers: Headers) -> str:
-    name = _text(headers.get("ce_type"))
-    return name if name in registered else ""
+def text_of(value: bytes | str | None) -> str:
+    """Return a header's value as text that PostgreSQL can store.
+
+    Bytes that are not UTF-8 are replaced.
+    """
+    return printable(value.decode(errors="replace") if isinstance(value, bytes) else value or "")
 
 
-def _text(value: bytes | str | None) -> str:
-    return _printable(value.decode(errors="replace") if isinstance(value, bytes) else value or "")
-
-
-def _printable(text: str) -> str:
-    """PostgreSQL's text takes no NUL."""
+def printable(text: str) -> str:
+    """Replace NUL characters, which PostgreSQL's text type refuses."""
     return text.replace("\x00", "\N{REPLACEMENT CHARACTER}")

@@ -1,7 +1,10 @@
-"""History: after a backup was restored, consumers see again what happened since (docs/restore.md).
+"""Events from before a restore (docs/restore.md).
 
-A handler that decides something and publishes its decision asks here first. What was decided then is in Kafka too and comes
-back as an event: deciding again, with today's rows and in other batches, would make another past.
+After a backup is restored, consumers read again from Kafka what the backup lacks.
+
+A handler that takes a decision and publishes it asks `is_before_restore` first. The decision taken
+then is in Kafka too and comes back as an event. To decide again, with today's rows and in other
+batches, could give another result.
 """
 
 from datetime import datetime
@@ -10,10 +13,10 @@ from kafka_bridge.models import Restore
 
 
 def begin() -> None:
-    """Everything accepted until now is history. Web, relay, worker and Beat must be stopped."""
+    """Store the moment of the restore. Web, relay, worker and Beat must be stopped."""
     Restore.objects.create()
 
 
-def is_history(accepted_at: datetime) -> bool:
-    """Whether an event of that moment (its `time`, UTC) is being replayed after a restore."""
+def is_before_restore(accepted_at: datetime) -> bool:
+    """Return whether an event of that moment (its `time`, UTC) is replayed after a restore."""
     return Restore.objects.filter(restored_at__gt=accepted_at).exists()

@@ -1,4 +1,4 @@
-"""TODO."""
+"""The encoding of events: CloudEvents attributes in Kafka's headers, JSON in the value."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,10 +11,12 @@ import msgspec
 
 from kafka_bridge import conf
 from kafka_bridge.events.event import Event, registered
+from kafka_bridge.events.topics import Partition
 from kafka_bridge.exceptions import Undecodable
 from kafka_bridge.telemetry import traceparent
 
-NOT_JSON: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)  # the last: nested deeper than the stack
+# RecursionError: the JSON is nested deeper than Python's stack.
+NOT_JSON: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 Headers = Mapping[str, bytes | str | None]
 
 
@@ -30,9 +32,14 @@ class Message:
     headers: tuple[tuple[str, bytes], ...]
     priority: bool
 
+    @property
+    def destination(self) -> Partition:
+        """The topic and partition that the message is sent to."""
+        return self.topic, self.partition
+
 
 def encode(event: Event) -> Message:
-    """The event as a message. Raises TypeError if a field cannot be written as JSON."""
+    """Return the event as a message. Raises TypeError if a field cannot be written as JSON."""
     headers = {
         "ce_specversion": "1.0",
         "ce_id": str(event.id),
@@ -55,7 +62,10 @@ def encode(event: Event) -> Message:
 
 
 def decode(headers: Headers, value: bytes | None) -> Event:
-    """The event in a message of Kafka's. Raises Undecodable, whose text names a field but quotes no data."""
+    """Return the event in a message that Kafka delivered.
+
+    Raises Undecodable, whose text names a field but quotes no data.
+    """
     event_class = _class_of(headers.get("ce_type"))
     try:
         return _decoder(event_class).decode(value or b"")
@@ -63,13 +73,6 @@ def decode(headers: Headers, value: bytes | None) -> Event:
         raise Undecodable("schema", _without_data(str(error))) from None
     except NOT_JSON as error:
         raise Undecodable("undecodable", f"not JSON: {type(error).__name__}") from None
-
-
-def _without_data(error: str) -> str:
-    """msgspec names types and fields, but quotes a value that is none of a Literal's: it could be a RUT."""
-    if not error.startswith(("Invalid enum value", "Invalid value")):
-        return error
-    return f"Invalid enum value - at {error.rpartition(' - at ')[2]}"
 
 
 def _class_of(raw: bytes | str | None) -> type[Event]:
@@ -84,3 +87,14 @@ def _class_of(raw: bytes | str | None) -> type[Event]:
 @cache
 def _decoder(event_class: type[Event]) -> msgspec.json.Decoder[Event]:
     return msgspec.json.Decoder(event_class)
+
+
+def _without_data(error: str) -> str:
+    """Return msgspec's text without a quoted value.
+
+    msgspec names types and fields, but quotes a value that a Literal does not allow, and that value
+    could be personal data.
+    """
+    if not error.startswith(("Invalid enum value", "Invalid value")):
+        return error
+    return f"Invalid enum value - at {error.rpartition(' - at ')[2]}"

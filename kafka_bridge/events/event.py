@@ -1,6 +1,6 @@
-"""Events: typed, frozen, versioned in their type; CloudEvents attributes in the headers, JSON in the value.
+"""Events: typed, frozen, with the version in the type's name.
 
-An app declares its events in `events.py`; declaring one registers it:
+An app declares its events in `events.py`; declaring a class registers it:
 
     ORDERS = Topic(name="bookshop.orders", partitions=6)
 
@@ -13,7 +13,8 @@ An app declares its events in `events.py`; declaring one registers it:
         def key(self) -> str:
             return str(self.customer_id)
 
-Within a version only optional fields are added. An incompatible change is a new type, ending in the next version.
+On the wire, CloudEvents attributes stand in the headers and JSON in the value. Within a version
+only optional fields may be added. An incompatible change needs a new type with the next version.
 """
 
 from collections.abc import Mapping
@@ -27,29 +28,35 @@ import msgspec
 from kafka_bridge import conf
 from kafka_bridge.events.topics import Topic
 
-registered: Final[dict[str, "type[Event]"]] = {}
+registered: Final[dict[str, "type[Event]"]] = {}  # by type; filled by declaring classes
 
-# A time without an offset is refused: nobody can place it. So is one far off: a single sale of the year 2 would open a
-# hundred thousand weeks. `__post_init__` holds the years, and the keywords (of ajv's) tell strangers.
+# An Instant has a UTC offset, because without one the moment is unknown, and a year from 2000 to
+# 2199: one event dated in the year 2 could make a handler create 100,000 weekly rows. msgspec has
+# no such rule, so `__post_init__` checks it; `formatMinimum` and `formatExclusiveMaximum` (keywords
+# of ajv) document it in the JSON Schema.
 EARLIEST: Final = datetime(2000, 1, 1, tzinfo=UTC)
 LATEST: Final = datetime(2200, 1, 1, tzinfo=UTC)
 _YEARS: Final = {"formatMinimum": EARLIEST.isoformat(), "formatExclusiveMaximum": LATEST.isoformat()}
 Instant = Annotated[datetime, msgspec.Meta(tz=True, extra_json_schema=_YEARS)]
 
-# What PostgreSQL cannot store is refused before any handler sees it.
-Text = Annotated[str, msgspec.Meta(pattern=r"^[^\x00]*$")]  # no NUL; each field adds the length of its column
+# A Text holds no NUL, which PostgreSQL cannot store. Each field adds the length of its column.
+Text = Annotated[str, msgspec.Meta(pattern=r"^[^\x00]*$")]
 
 
 class Event(msgspec.Struct, frozen=True, kw_only=True):
-    """Something that happened. `id` is derived from its cause (`derive_id`), so that a retry is the same event.
+    """Something that happened.
 
-    `time` is when it happened or was accepted, UTC. Both stand in the value and, for tools, in the headers.
+    `id` is derived from the cause (`derive_id`), so that a retry is the same event. `time` is when
+    the event happened or was accepted, UTC. Both stand in the value and, for tools, in the headers.
     """
 
     type: ClassVar[str]
     topic: ClassVar[Topic]
-    summary: ClassVar[str] = ""  # one sentence in Spanish, for the page of events
-    example: ClassVar[Mapping[str, Any]] = {}  # values for its example, where one made from the type says little
+    # One sentence for the page of events, in the language of the product.
+    summary: ClassVar[str] = ""
+    # Values for the example in the documentation. Needed for fields whose constraints refuse the
+    # generated ones, useful where those say little.
+    example: ClassVar[Mapping[str, Any]] = {}
     id: UUID
     time: Instant
 
@@ -60,34 +67,40 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
             raise TypeError(f"{cls.type} is already the type of {other.__module__}.{other.__qualname__}")
 
     def __post_init__(self) -> None:
-        """Raises ValueError where a moment lies outside of the system's time; a decoder makes it a ValidationError."""
+        """Raise ValueError for an Instant outside of the accepted years.
+
+        While decoding, msgspec turns the ValueError into a ValidationError.
+        """
         for name in _instants(type(self)):
             if not EARLIEST <= getattr(self, name) < LATEST:
                 raise ValueError(f"Expected `datetime` of {EARLIEST.year} to {LATEST.year - 1} - at `$.{name}`")
 
     @property
     def key(self) -> str:
-        """What orders events of one thing: its id. Never personal data, nor anything derived from it but an HMAC."""
+        """The id of the thing whose events must stay in order.
+
+        It is never personal data, nor anything derived from personal data except an HMAC.
+        """
         raise NotImplementedError(f"{type(self).__name__} needs a key")
 
     @property
     def cause_key(self) -> str:
-        """The key of the event that this one follows from, where that is another: whose trace it goes on with."""
+        """The key of the event that caused this one, if it differs; its trace is continued."""
         return self.key
 
     @property
     def priority(self) -> bool:
-        """Whether it goes to the priority partition, where its topic has one."""
+        """True for events that go to the priority partition, if their topic has one."""
         return False
 
     @classmethod
     def derive_id(cls, *cause: object) -> UUID:
-        """uuid5 of the type and of what caused the event: the same cause is the same event, whoever repeats it."""
+        """Return the uuid5 of the type and of the cause: the same cause gives the same event."""
         return uuid5(conf.NAMESPACE, "|".join([cls.type, *map(str, cause)]))
 
     @classmethod
     def now(cls, **fields: Any) -> Self:
-        """The event with `time` set to the present, UTC."""
+        """Return the event with `time` set to the present, UTC."""
         return cls(time=datetime.now(UTC), **fields)
 
 

@@ -1,8 +1,9 @@
-"""The frozen JSON Schema of each event type, and whether the classes still keep to it.
+"""The frozen JSON Schema of each event type, and its comparison with the event's class.
 
-Producers and consumers are deployed one after the other, so both must hold within a version: a consumer with the new
-class reads events of a producer one release behind, and a consumer with the old class reads those of one ahead. An
-optional field may be added; anything else is a new version of the type.
+Producers and consumers are deployed one after the other. So within a version, a consumer with the
+new class must read the events of a producer one release behind, and a consumer with the old class
+those of a producer one release ahead. An optional field may be added; any other change needs a new
+version of the type.
 """
 
 import inspect
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 from enum import Enum
 from itertools import product
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import msgspec
 
@@ -21,7 +22,8 @@ from kafka_bridge.events.event import Event
 Schema = dict[str, Any]
 
 DIALECT: Final = "https://json-schema.org/draft/2020-12/schema"
-TOPIC: Final = "x-topic"  # our own keyword: the topic belongs to the contract
+# The engine's own keyword in the schema: the topic is part of the contract.
+TOPIC: Final = "x-topic"
 WHOLE_NUMBER: Final = "^-?(0|[1-9][0-9]*)$"
 ANNOTATIONS: Final = {"$schema", "$defs", "title", "description", "default", "examples", TOPIC}
 COMPARED_APART: Final = {"properties", "required", "items", "additionalProperties", "enum", "anyOf", "type"}
@@ -30,7 +32,7 @@ UPPER_BOUNDS: Final = {"maximum", "exclusiveMaximum", "maxLength", "maxItems", "
 
 
 class Breaks(Enum):
-    """Who refuses or misreads what, where producers and consumers are one release apart."""
+    """Which reader fails when producers and consumers are one release apart."""
 
     OLD_EVENTS = "a consumer of this release refuses events of a producer one release behind (and those in the topic)"
     NEW_EVENTS = "a consumer one release behind refuses or misreads events of this release"
@@ -38,67 +40,76 @@ class Breaks(Enum):
 
 @dataclass(frozen=True)
 class Difference:
-    """Between a frozen schema and a class. Without `breaks` it is an addition that only has to be frozen."""
+    """A difference between a frozen schema and a class.
+
+    `change` is a phrase about the field ("is new and required"). Without `breaks` the change is an
+    allowed addition that only has to be frozen.
+    """
 
     field: str
-    what: str
+    change: str
     breaks: Breaks | None = None
 
 
 def schema_of(event: type[Event]) -> Schema:
-    """The event's value as JSON Schema; its title is the type, so that a class may be renamed."""
+    """Return the JSON Schema of the event's value.
+
+    Its title is the type, so that renaming the class changes nothing.
+    """
     schema = msgspec.json.schema(event)
     definitions = schema["$defs"]
     own = definitions.pop(schema["$ref"].rsplit("/", 1)[-1])
-    for field in msgspec.inspect.type_info(event).fields:  # type: ignore[attr-defined]  # a StructType
-        _state_keys(field.type, own["properties"][field.encode_name])
+    for field in cast(msgspec.inspect.StructType, msgspec.inspect.type_info(event)).fields:
+        _add_key_patterns(field.type, own["properties"][field.encode_name])
     nested = {"$defs": definitions} if definitions else {}
     described = {"title": event.type, "description": inspect.getdoc(event) or ""}
     return {"$schema": DIALECT, **own, **described, TOPIC: event.topic.name, **nested}
 
 
-def _state_keys(kind: msgspec.inspect.Type, schema: Schema) -> None:
-    """msgspec's schema says nothing of a dict's keys: whole numbers are a rule that strangers must know."""
+def _add_key_patterns(kind: msgspec.inspect.Type, schema: Schema) -> None:
+    """Say in the schema that the keys of a `dict[int, ...]` are whole numbers; msgspec omits it."""
     if isinstance(kind, msgspec.inspect.UnionType):
         for part, alternative in product(kind.types, schema.get("anyOf", [])):
-            _state_keys(part, alternative)
+            _add_key_patterns(part, alternative)
     elif isinstance(kind, msgspec.inspect.ListType) and schema.get("type") == "array":
-        _state_keys(kind.item_type, schema["items"])
+        _add_key_patterns(kind.item_type, schema["items"])
     elif isinstance(kind, msgspec.inspect.DictType) and schema.get("type") == "object":
         if isinstance(kind.key_type, msgspec.inspect.IntType):
             schema["propertyNames"] = {"pattern": WHOLE_NUMBER}
-        _state_keys(kind.value_type, schema.get("additionalProperties", {}))
-
-
-# Files
+        _add_key_patterns(kind.value_type, schema.get("additionalProperties", {}))
 
 
 def file_of(event_type: str, folder: Path) -> Path:
+    """Return the path of a type's frozen schema, whether the file exists or not."""
     return folder / f"{event_type}.json"
 
 
 def read_frozen(event_type: str, folder: Path) -> Schema | None:
-    """None where the type was never frozen. Raises ValueError where its file is no JSON."""
+    """Return the type's frozen schema; None if it was never frozen.
+
+    Raises ValueError if the file holds no JSON.
+    """
     file = file_of(event_type, folder)
     return json.loads(file.read_text()) if file.exists() else None
 
 
 def freeze(event: type[Event], folder: Path) -> None:
+    """Write the event's schema of today into the folder, which is created if it is missing."""
     folder.mkdir(parents=True, exist_ok=True)
     file_of(event.type, folder).write_text(json.dumps(schema_of(event), indent=2, ensure_ascii=False) + "\n")
 
 
 def orphans(events: Iterable[type[Event]], folder: Path) -> list[str]:
-    """Frozen types that no class declares any more."""
+    """Return the frozen types that no class declares any more."""
     declared = {event.type for event in events}
     return sorted({file.stem for file in folder.glob("*.json")} - declared)
 
 
-# Comparing
-
-
 def compare(frozen: Schema, current: Schema) -> list[Difference]:
-    """All differences that matter, in both directions; annotations (descriptions, examples) do not."""
+    """Return all differences that matter, in both directions.
+
+    Annotations (descriptions, examples) do not matter.
+    """
     return [*_topics(frozen, current), *_Comparison(frozen, current).schemas("", frozen, current)]
 
 
@@ -109,7 +120,11 @@ def _topics(frozen: Schema, current: Schema) -> Iterator[Difference]:
 
 
 class _Comparison:
-    """Walks two schemas side by side; `old` and `new` resolve each one's references."""
+    """A walk through two schemas side by side.
+
+    The constructor's `old` and `new` are the whole documents, which hold the definitions that
+    references name.
+    """
 
     def __init__(self, old: Schema, new: Schema) -> None:
         self.old_definitions = old.get("$defs", {})
@@ -118,9 +133,9 @@ class _Comparison:
     def schemas(self, path: str, old: Schema, new: Schema) -> Iterator[Difference]:
         before, after = _kinds(old, self.old_definitions), _kinds(new, self.new_definitions)
         for kind in before.keys() - after.keys():
-            yield Difference(path, f"no longer takes {kind}", Breaks.OLD_EVENTS)
+            yield Difference(path, f"no longer accepts {kind}", Breaks.OLD_EVENTS)
         for kind in after.keys() - before.keys():
-            yield Difference(path, f"now also takes {kind}", Breaks.NEW_EVENTS)
+            yield Difference(path, f"now also accepts {kind}", Breaks.NEW_EVENTS)
         for kind in sorted(before.keys() & after.keys()):
             yield from self._kind(path, before[kind], after[kind])
 
@@ -133,11 +148,14 @@ class _Comparison:
             yield from _constraint(path, keyword, old.get(keyword), new.get(keyword))
 
     def _nested(self, path: str, old: Schema | bool | None, new: Schema | bool | None) -> Iterator[Difference]:
-        """Schemas of elements; a missing or true one takes anything, a false one nothing."""
+        """Compare the schemas of elements.
+
+        A missing schema and `true` accept anything, `false` accepts nothing.
+        """
         if isinstance(old, dict) and isinstance(new, dict):
             yield from self.schemas(path, old, new)
         elif old != new:
-            yield from _constraint(path, "what it takes", old, new)
+            yield from _constraint(path, "the allowed content", old, new)
 
     def _properties(self, path: str, old: Schema, new: Schema) -> Iterator[Difference]:
         before, after = old.get("properties", {}), new.get("properties", {})
@@ -153,13 +171,14 @@ class _Comparison:
 
 
 def _kinds(schema: Schema, definitions: dict[str, Schema]) -> dict[str, Schema]:
-    """The alternatives that a schema allows, each by its JSON type."""
+    """Return the alternatives that a schema allows, each by its JSON type."""
     if "$ref" in schema:
         return _kinds(definitions[schema["$ref"].rsplit("/", 1)[-1]], definitions)
     if "anyOf" in schema:
         kinds: dict[str, Schema] = {}
         for kind, found in (item for part in schema["anyOf"] for item in _kinds(part, definitions).items()):
-            kinds[f"{kind} {found.get('title')}" if kind in kinds else kind] = found  # a union of tagged structs
+            # Several of one kind: a union of tagged structs, told apart by their titles.
+            kinds[f"{kind} {found.get('title')}" if kind in kinds else kind] = found
         return kinds
     return {schema.get("type") or ("one of a list" if "enum" in schema else "anything"): schema}
 
@@ -181,25 +200,31 @@ def _enums(path: str, old: Schema, new: Schema) -> Iterator[Difference]:
     before, after = old.get("enum", []), new.get("enum", [])
     for value in before:
         if value not in after:
-            yield Difference(path, f"no longer takes the value {value!r}", Breaks.OLD_EVENTS)
+            yield Difference(path, f"no longer accepts the value {value!r}", Breaks.OLD_EVENTS)
     for value in after:
         if value not in before:
-            yield Difference(path, f"now also takes the value {value!r}", Breaks.NEW_EVENTS)
+            yield Difference(path, f"now also accepts the value {value!r}", Breaks.NEW_EVENTS)
 
 
 def _constraint(path: str, keyword: str, before: Any, after: Any) -> Iterator[Difference]:
-    """A tighter constraint refuses older events, a looser one makes events that older consumers refuse."""
+    """Compare one keyword of a schema.
+
+    A tighter one refuses older events; with a looser one, older consumers refuse newer events.
+    """
     if before == after:
         return
-    what = f"{keyword} was {_said(before)} and is {_said(after)}"
+    change = f"{keyword} was {_shown(before)} and is {_shown(after)}"
     if _is_tighter(keyword, before, after):
-        yield Difference(path, what, Breaks.OLD_EVENTS)
+        yield Difference(path, change, Breaks.OLD_EVENTS)
     if _is_tighter(keyword, after, before):
-        yield Difference(path, what, Breaks.NEW_EVENTS)
+        yield Difference(path, change, Breaks.NEW_EVENTS)
 
 
 def _is_tighter(keyword: str, before: Any, after: Any) -> bool:
-    """Whether `after` refuses what `before` took. Two patterns or formats: each may refuse what the other takes."""
+    """Return True if `after` refuses something that `before` accepted.
+
+    Of two patterns or formats, each may refuse something that the other accepts.
+    """
     if before is None or after is None:
         return after is not None
     if keyword in LOWER_BOUNDS:
@@ -209,5 +234,5 @@ def _is_tighter(keyword: str, before: Any, after: Any) -> bool:
     return True
 
 
-def _said(value: Any) -> str:
+def _shown(value: Any) -> str:
     return "not set" if value is None else json.dumps(value, ensure_ascii=False)

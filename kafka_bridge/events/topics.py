@@ -1,4 +1,4 @@
-"""Topics: what each is called, how it is cut into partitions, how long it is kept."""
+"""Topics: their names, partitions and retention, as apps declare them."""
 
 from dataclasses import dataclass
 from typing import Final
@@ -12,11 +12,12 @@ Partition = tuple[str, int]  # topic, partition
 
 @dataclass(frozen=True, kw_only=True)
 class Topic:
-    """A topic as it is declared in an app's `events.py`; `manage.py create_topics` makes it so on the broker.
+    """A topic, as an app declares it in `events.py`; `manage.py create_topics` creates it.
 
-    With a `priority_lane` (its name), partition 0 belongs to events with `priority` alone: no key ever hashes into it,
-    and a lane of its own consumes it (lanes.py).
-    `retention_ms` must exceed the age of the oldest backup that one would restore (design: Restore).
+    With a `priority_lane` (a name), partition 0 is reserved for events with `priority`: no key is
+    ever hashed into it, and a lane of its own consumes it (consuming/lanes.py).
+    `retention_ms` (negative: for ever) must exceed the age of the oldest usable backup, because
+    after a restore the consumers read the events since that backup again.
     """
 
     name: str
@@ -29,7 +30,10 @@ class Topic:
             raise ValueError(f"{self.name}: a priority lane needs a partition besides {PRIORITY_PARTITION}")
 
     def partition_for(self, key: str, *, priority: bool) -> int:
-        """CRC-32 of the key, as librdkafka's `consistent` partitioner, over the partitions that are not a lane's."""
+        """Return the partition of a key: its CRC-32 over the partitions that no lane reserves.
+
+        CRC-32 is also the hash of librdkafka's `consistent` partitioner.
+        """
         if priority and self.priority_lane:
             return PRIORITY_PARTITION
         first = 1 if self.priority_lane else 0
@@ -37,9 +41,9 @@ class Topic:
 
     @property
     def config(self) -> dict[str, str]:
-        """The topic's configuration on the broker.
+        """The topic's configuration on the brokers.
 
-        LogAppendTime: the watermark of a week and the retention go by the broker's clock, never by a client's.
+        With LogAppendTime, watermarks and retention go by the broker's clock, never by a client's.
         """
         return {
             "message.timestamp.type": "LogAppendTime",

@@ -1,4 +1,4 @@
-"""The admin's pages of the whole system: what is wrong and what to do, live figures, and the way of one event."""
+"""Two pages of the admin: the overview of the whole system, and the lookup of an id."""
 
 import json
 from datetime import UTC, datetime
@@ -10,65 +10,70 @@ from django.template.loader import render_to_string
 from django.urls import URLPattern, path
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
 from kafka_bridge.admin_base import AdminPage
 from kafka_bridge.brokers.cluster_state import TopicState
-from kafka_bridge.models import Panorama, Rastro
-from kafka_bridge.monitoring import overview
-from kafka_bridge.monitoring.lookup import result
+from kafka_bridge.models import LookupPage, OverviewPage
+from kafka_bridge.monitoring import overview, problems
+from kafka_bridge.monitoring.durations import duration
+from kafka_bridge.monitoring.lookup import search
 from kafka_bridge.monitoring.overview import Overview
-from kafka_bridge.monitoring.problems import duration
 from kafka_bridge.monitoring.system_state import GroupState
 
 REFRESH_SECONDS: Final = 2
-REMEMBERED_SECONDS: Final = 1.0  # however many people watch
+CACHED_SECONDS: Final = 1.0  # so that many viewers cost one overview
 
 
-@admin.register(Panorama)
-class PanoramaAdmin(AdminPage):
+@admin.register(OverviewPage)
+class OverviewPageAdmin(AdminPage):
     """Brokers, topics, consumers, outbox and dead letters, as they are now."""
 
-    title = "Panorama de Kafka"
-    template = "kafka_bridge/admin/panorama.html"
+    title = _("Kafka overview")
+    template = "kafka_bridge/admin/overview.html"
 
     def get_urls(self) -> list[URLPattern]:
         data = self.admin_site.admin_view(self.data)
-        return [path("datos/", data, name="kafka_bridge_panorama_data"), *super().get_urls()]
+        return [path("data/", data, name="kafka_bridge_overviewpage_data"), *super().get_urls()]
 
     def context(self, request: HttpRequest) -> dict[str, Any]:
-        seen = overview.recent(REMEMBERED_SECONDS)
-        plot: dict[str, list[Any]] = {"labels": [], "datasets": []}  # the page's script adds to it
+        seen = overview.recent(CACHED_SECONDS)
+        empty_plot: dict[str, list[Any]] = {"labels": [], "datasets": []}  # the page's script fills it
         return {
             "refresh_ms": REFRESH_SECONDS * 1_000,
             **tables(seen),
             "figures": figures(seen),
-            "plot": json.dumps(plot),
+            "plot": json.dumps(empty_plot),
         }
 
     def data(self, request: HttpRequest) -> JsonResponse:
-        """The tables again, and the figures that the page's script plots."""
+        """Return the tables as HTML, and the figures that the page's script plots."""
         self.require_view_permission(request)
-        seen = overview.recent(REMEMBERED_SECONDS)
-        html = render_to_string("kafka_bridge/admin/panorama_tables.html", tables(seen), request)
+        seen = overview.recent(CACHED_SECONDS)
+        html = render_to_string("kafka_bridge/admin/overview_tables.html", tables(seen), request)
         return JsonResponse({"html": html, **figures(seen)}, headers={"Cache-Control": "no-store"})
 
 
 def figures(seen: Overview) -> dict[str, Any]:
-    """What changes: lag and position by group, ends by topic. A rate is the difference of two looks."""
+    """Return lag and applied messages by group, and stored messages by topic.
+
+    The page's script computes rates: the difference of two overviews.
+    """
     return {
         "at": seen.at,
         "kafka": seen.brokers is not None,
         "lag": {group.group: group.lag for group in seen.groups if group.lag is not None},
-        "applied": {group.group: sum(one.next_offset for one in group.progress) for group in seen.groups},
+        "applied": {group.group: group.applied for group in seen.groups},
         "ends": {topic.name: topic.end for topic in seen.topics if topic.end is not None},
     }
 
 
 def tables(seen: Overview) -> dict[str, Any]:
-    """What the template of the tables shows."""
+    """Return the context of the tables' template."""
     return {
         "seen": seen,
-        "all_well": overview.ALL_WELL,
+        "all_well": problems.ALL_WELL,
         "looked_at": timezone.localtime(datetime.fromtimestamp(seen.at, UTC)),
         "topics": [_topic_row(topic) for topic in seen.topics],
         "groups": [_group_row(group) for group in seen.groups],
@@ -90,7 +95,7 @@ def _topic_row(topic: TopicState) -> dict[str, Any]:
 def _retention(milliseconds: int | None) -> str:
     if milliseconds is None:
         return "?"
-    return "siempre" if milliseconds < 0 else duration(milliseconds / 1_000)
+    return gettext("forever") if milliseconds < 0 else duration(milliseconds / 1_000)
 
 
 def _wait(lag: int | None, seconds: float | None) -> str:
@@ -108,18 +113,18 @@ def _group_row(group: GroupState) -> dict[str, Any]:
     }
 
 
-@admin.register(Rastro)
-class RastroAdmin(AdminPage):
-    """Follows one event by its id, or by the id of the enrolment or the sale that it is about."""
+@admin.register(LookupPage)
+class LookupPageAdmin(AdminPage):
+    """The page that shows where an event is, by its id or by the id of a row that it led to."""
 
-    title = "Rastro de un evento"
-    template = "kafka_bridge/admin/rastro.html"
+    title = _("Event lookup")
+    template = "kafka_bridge/admin/lookup.html"
 
     def context(self, request: HttpRequest) -> dict[str, Any]:
         text = request.GET.get("id", "").strip()
-        wanted = result.parse(text)
+        wanted = search.parse(text)
         return {
             "text": text,
             "malformed": bool(text) and wanted is None,
-            "trace": result.follow(wanted) if wanted else None,
+            "lookup": search.look_up(wanted) if wanted else None,
         }

@@ -1,4 +1,4 @@
-"""docs/metricas.md from what is declared: every metric, every log line, every alert. A test fails where it is out of date."""
+"""A page in Markdown that explains every metric and every alert."""
 
 from pathlib import Path
 from typing import Any, Final
@@ -7,33 +7,32 @@ import yaml
 
 from kafka_bridge.telemetry.metrics import DECLARED, Declared
 
-ALERTS: Final = Path("deploy/prometheus/alerts.yml")
-PAGE: Final = Path("docs/metricas.md")
 HEAD: Final = """\
-# Métricas y alertas
+# Metrics and alerts
 
-Escrita por `manage.py metrics_page`: no se edita a mano. Se declara en `kafka_bridge/metrics.py` y en
-`deploy/prometheus/alerts.yml`; el tablero de Grafana está en `deploy/grafana/mamochi.json`.
+Written by `manage.py metrics_page`: do not edit by hand. Metrics are declared in `kafka_bridge/telemetry/metrics.py`,
+alerts in `{rules}`.
 
-Quién las expone: la web en `/metrics`, con todos sus procesos juntos (`PROMETHEUS_MULTIPROC_DIR`), además de las de
-django-prometheus; consumidores, relay y worker en el puerto de `METRICS_PORT` (`[HOST:]PUERTO`; sin él, en ninguno), que
-también responde `/health/live` (503: reiníciame) y `/health/ready` (503: espérame); `aprobacion`, por sus dos procesos.
-Ninguna etiqueta es un id ni un dato personal. Las de «la web, al preguntar» miran el sistema entero en ese momento: con
-varias webs, usa `max`.
+The web server exposes its metrics at `/metrics`: those of all its processes together (`PROMETHEUS_MULTIPROC_DIR`), and
+those of django-prometheus. Consumers, the relay and the worker expose theirs at the port of `METRICS_PORT`
+(`[HOST:]PORT`; without it, at none), which also answers `/health/live` (503: restart the process) and `/health/ready`
+(503: wait). A consumer with priority lanes answers for the processes of all its lanes. No label is an id or personal
+data. Metrics of "web (whole system)" are computed when Prometheus asks: with several web servers, use `max`.
 """
 
 
-def alerts(root: Path) -> list[dict[str, Any]]:
-    """The rules, as Prometheus reads them."""
-    groups = yaml.safe_load((root / ALERTS).read_text())["groups"]
+def alerts(rules: Path) -> list[dict[str, Any]]:
+    """Return the alert rules of a file of Prometheus. Raises OSError if it cannot be read."""
+    groups = yaml.safe_load(rules.read_text())["groups"]
     return [rule for group in groups for rule in group["rules"]]
 
 
-def page(root: Path) -> str:
-    """The whole page. Raises OSError where the rules are not there."""
-    metrics = ["| métrica | tipo | etiquetas | dónde | qué dice |", "|---|---|---|---|---|", *map(_metric, DECLARED)]
-    rules = [line for rule in alerts(root) for line in _alert(rule)]
-    return "\n".join([HEAD, "## Métricas", "", *metrics, "", "## Alertas", "", *rules]).rstrip() + "\n"
+def page(rules: Path) -> str:
+    """Return the whole page. Raises OSError if the alert rules cannot be read."""
+    metrics = ["| metric | type | labels | where | meaning |", "|---|---|---|---|---|", *map(_metric, DECLARED)]
+    alert_lines = [line for rule in alerts(rules) for line in _alert(rule)]
+    lines = [HEAD.format(rules=rules), "## Metrics", "", *metrics, "", "## Alerts", "", *alert_lines]
+    return "\n".join(lines).rstrip() + "\n"
 
 
 def _metric(declared: Declared) -> str:
@@ -43,7 +42,7 @@ def _metric(declared: Declared) -> str:
 
 
 def _alert(rule: dict[str, Any]) -> list[str]:
-    wait = f", durante {rule['for']}" if "for" in rule else ""
+    wait = f", for {rule['for']}" if "for" in rule else ""
     notes = rule["annotations"]
     return [
         f"### {rule['alert']} ({rule['labels']['severity']})",

@@ -1,96 +1,161 @@
-"""TODO."""
+"""What is wrong with the system, in words, and what to do about it."""
 
 from collections.abc import Iterable, Iterator
 from typing import Final
 
 import msgspec
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 
-from kafka_bridge.brokers.cluster_state import Seen, TopicState
-from kafka_bridge.monitoring.due_work import Duty
+from kafka_bridge.brokers.cluster_state import ClusterState, TopicState
+from kafka_bridge.monitoring.due_work import DueWork
+from kafka_bridge.monitoring.durations import duration
 from kafka_bridge.monitoring.system_state import GroupState, Outbox
 
-SLOW_SECONDS: Final = 60.0  # what waits for longer is worth a sentence
-
-MANY_MESSAGES: Final = 1_000  # so many are worth one too, where nobody knows for how long they wait
+SLOW_SECONDS: Final = 60.0  # a message that waits for longer is a problem
+MANY_MESSAGES: Final = 1_000  # a larger lag is a problem if the wait is unknown
+ALL_WELL: Final = _("Consumers are up to date, and no message or other work waits for longer than it should.")
 
 
 class Problem(msgspec.Struct, frozen=True):
-    """What is wrong, and what to do about it, in Spanish. `grave`: the guild is not served, or soon will not be."""
+    """A problem and what to do about it, in the language of the thread that looked.
 
-    what: str
-    do: str
+    `grave`: requests are not served, or soon will not be.
+    """
+
+    summary: str
+    advice: str
     grave: bool
 
 
-def _of_kafka(kafka: Seen | None) -> Iterator[Problem]:
-    if kafka is None:
+def find(
+    cluster: ClusterState | None, outbox: Outbox, groups: list[GroupState], due: Iterable[DueWork]
+) -> list[Problem]:
+    """Return the problems, grave ones first. `cluster` is None if Kafka does not answer."""
+    problems = [
+        *of_kafka(cluster),
+        *of_outbox(outbox, kafka_answers=cluster is not None),
+        *of_groups(groups),
+        *of_due_work(due),
+        *of_dead_letters(groups),
+    ]
+    return sorted(problems, key=lambda problem: not problem.grave)
+
+
+def of_kafka(cluster: ClusterState | None) -> Iterator[Problem]:
+    """Report problems of brokers, topics and partitions."""
+    if cluster is None:
         yield Problem(
-            "Kafka no responde.",
-            "Lo que llega se guarda en la base de datos y saldrá solo cuando vuelva; mientras tanto no se procesa. "
-            "Revisa que los brokers estén corriendo y que la red los alcance.",
+            gettext("Kafka does not answer."),
+            gettext(
+                "New messages are stored in the database and leave by themselves when Kafka returns; until then they "
+                "are not processed. Check that the brokers run and that the network reaches them."
+            ),
             grave=True,
         )
         return
-    if kafka.unanswered:
+    if cluster.unanswered:
+        questions = gettext("; nor ").join(cluster.unanswered)
         yield Problem(
-            f"Kafka responde a medias: no dijo {'; ni '.join(kafka.unanswered)}.",
-            "Lo que lleva «?» no se sabe. Si no pasa en un minuto, un broker está congelado o sobrecargado: revísalos.",
+            gettext("Kafka answers only in part: it did not say %(questions)s.") % {"questions": questions},
+            gettext(
+                "Values shown as “?” are unknown. If this lasts for more than a minute, a broker is frozen or "
+                "overloaded: check the brokers."
+            ),
             grave=True,
         )
-    for topic in kafka.topics:
+    for topic in cluster.topics:
         if topic.missing:
-            yield Problem(f"Falta el tópico {topic.name}.", "Ejecuta manage.py create_topics.", grave=True)
+            yield Problem(
+                gettext("Topic %(topic)s is missing.") % {"topic": topic.name},
+                gettext("Run manage.py create_topics."),
+                grave=True,
+            )
         yield from _of_partitions(topic)
 
 
 def _of_partitions(topic: TopicState) -> Iterator[Problem]:
-    headless = [partition.number for partition in topic.partitions if partition.leader < 0]
-    thin = [one.number for one in topic.partitions if one.number not in headless and one.in_sync < one.replicas]
-    if headless:
-        what = f"{topic.name} no tiene líder en {_partitions(headless)}: ahí no se puede escribir ni leer."
-        yield Problem(what, "Levanta el broker que falta: ninguno de los vivos tiene esos datos al día.", grave=True)
-    if thin:
-        what = f"{topic.name} tiene menos copias de las debidas en {_partitions(thin)}."
+    leaderless = [one.number for one in topic.partitions if one.leader < 0]
+    thin = [one.number for one in topic.partitions if one.leader >= 0 and one.in_sync < one.replicas]
+    if leaderless:
         yield Problem(
-            what, "No se ha perdido nada. Levanta el broker caído; las copias se completan solas.", grave=False
+            gettext("%(topic)s has no leader in %(partitions)s, which can be neither written nor read.")
+            % {"topic": topic.name, "partitions": _partitions(leaderless)},
+            gettext("Start the missing broker: none of the running ones has these data up to date."),
+            grave=True,
+        )
+    if thin:
+        yield Problem(
+            gettext("%(topic)s has fewer replicas than configured in %(partitions)s.")
+            % {"topic": topic.name, "partitions": _partitions(thin)},
+            gettext("Nothing is lost. Start the broker that is down; the replicas catch up by themselves."),
+            grave=False,
         )
 
 
 def _partitions(numbers: list[int]) -> str:
-    return f"la partición {numbers[0]}" if len(numbers) == 1 else f"{len(numbers)} particiones"
+    if len(numbers) == 1:
+        return gettext("partition %(number)d") % {"number": numbers[0]}
+    return gettext("%(count)d partitions") % {"count": len(numbers)}
 
 
-def _of_outbox(outbox: Outbox, kafka: Seen | None) -> Iterator[Problem]:
-    if outbox.messages and outbox.oldest_s > SLOW_SECONDS and kafka is not None:
+def of_outbox(outbox: Outbox, *, kafka_answers: bool) -> Iterator[Problem]:
+    """Report an outbox that is not emptied although Kafka answers."""
+    if kafka_answers and outbox.messages and outbox.oldest_s > SLOW_SECONDS:
         yield Problem(
-            f"El outbox tiene {outbox.messages} mensajes; el más antiguo espera hace {duration(outbox.oldest_s)}.",
-            "Kafka responde, así que falta quien los envíe: revisa que manage.py run_outbox_relay esté corriendo.",
+            gettext("Messages in the outbox: %(count)d; the oldest has waited for %(duration)s.")
+            % {"count": outbox.messages, "duration": duration(outbox.oldest_s)},
+            gettext(
+                "Kafka answers, so the process that sends them is missing: check that manage.py run_outbox_relay runs."
+            ),
             grave=True,
         )
 
 
-def _of_groups(groups: list[GroupState]) -> Iterator[Problem]:
+def of_groups(groups: list[GroupState]) -> Iterator[Problem]:
+    """Report consumers that are stopped, paused or late; at most one problem per group."""
     for group in groups:
-        late = f" Le faltan {group.lag} mensajes." if group.lag else ""
         if group.members == 0:
             yield Problem(
-                f"Nadie atiende «{group.group}».{late}",
-                f"Inicia manage.py run_consumer {group.consumer}. Si se detuvo solo, su registro dice por qué.",
+                gettext("Nobody serves “%(group)s”.") % {"group": group.group} + _messages_left(group),
+                gettext("Start manage.py run_consumer %(consumer)s. If it stopped by itself, its log says why.")
+                % {"consumer": group.consumer},
                 grave=True,
             )
         elif group.paused:
             yield Problem(
-                f"«{group.group}» está en pausa: tiene procesos y no aplica nada hace {duration(group.still_s)}.{late}",
-                "Suele esperar a la base de datos, y sigue solo: no lo reinicies, su registro dice qué espera.",
+                gettext("“%(group)s” is paused: it has processes and has applied nothing for %(duration)s.")
+                % {"group": group.group, "duration": duration(group.still_s)}
+                + _messages_left(group),
+                gettext(
+                    "Usually it waits for the database and continues by itself: do not restart it, its log says what "
+                    "it waits for."
+                ),
                 grave=True,
             )
         elif _is_late(group):
-            wait = "no se sabe hace cuánto" if group.waiting_s is None else f"hace {duration(group.waiting_s)}"
             yield Problem(
-                f"«{group.group}» va atrasado: el mensaje más antiguo espera {wait}.{late}",
-                "Si el atraso baja, espera. Si sube, inicia otro proceso igual; si no se mueve, mira su registro.",
+                gettext("“%(group)s” is late: the oldest message has waited %(wait)s.")
+                % {"group": group.group, "wait": _wait(group)}
+                + _messages_left(group),
+                gettext(
+                    "If the lag decreases, wait. If it grows, start another process of the same kind; if it does not "
+                    "change, read its log."
+                ),
                 grave=True,
             )
+
+
+def _messages_left(group: GroupState) -> str:
+    if not group.lag:
+        return ""
+    return " " + gettext("Messages to apply: %(count)d.") % {"count": group.lag}
+
+
+def _wait(group: GroupState) -> str:
+    if group.waiting_s is None:
+        return gettext("for an unknown time")
+    return gettext("for %(duration)s") % {"duration": duration(group.waiting_s)}
 
 
 def _is_late(group: GroupState) -> bool:
@@ -99,27 +164,26 @@ def _is_late(group: GroupState) -> bool:
     return group.waiting_s > SLOW_SECONDS
 
 
-def _of_duties(owed: Iterable[Duty]) -> Iterator[Problem]:
-    for duty in owed:
-        if duty.overdue_s > duty.patience_s:
-            yield Problem(f"{duty.late} hace {duration(duty.overdue_s)}.", duty.late_do, grave=True)
-        if duty.failed:
-            yield Problem(f"{duty.failed} {duty.failure}.", duty.failure_do, grave=False)
+def of_due_work(due: Iterable[DueWork]) -> Iterator[Problem]:
+    """Report work that is late, and items that were given up."""
+    for one in due:
+        if one.overdue_s > one.tolerance_s:
+            yield Problem(
+                gettext("%(late)s %(duration)s ago.") % {"late": one.late, "duration": duration(one.overdue_s)},
+                one.late_advice,
+                grave=True,
+            )
+        if one.failed:
+            yield Problem(f"{one.failed} {one.failure}.", one.failure_advice, grave=False)
 
 
-def _of_dead(groups: list[GroupState]) -> Iterator[Problem]:
+def of_dead_letters(groups: list[GroupState]) -> Iterator[Problem]:
+    """Report open dead letters. A consumer's lanes share them, so only its main lane counts."""
     for group in groups:
         if group.open_dead_letters and not group.lane:
             yield Problem(
-                f"«{group.consumer}» tiene {group.open_dead_letters} mensajes no procesados.",
-                "Revísalos en «mensajes no procesados»: corrige y reenvía, o descarta con un motivo.",
+                gettext("Dead letters of “%(consumer)s”: %(count)d.")
+                % {"consumer": group.consumer, "count": group.open_dead_letters},
+                gettext("See “dead letters” in the admin: correct and replay them, or discard them with a reason."),
                 grave=False,
             )
-
-
-def duration(seconds: float) -> str:
-    """As people say it: 8 s, 3 min, 2 h, 4 días."""
-    for size, unit in ((86_400, "días"), (3_600, "h"), (60, "min")):
-        if seconds >= 2 * size:
-            return f"{seconds / size:.0f} {unit}"
-    return f"{seconds:.0f} s"

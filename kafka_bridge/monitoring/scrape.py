@@ -1,4 +1,4 @@
-"""/metrics: what a process and those beside it count; the web's, with django-prometheus' figures and the whole system now."""
+"""The web's /metrics: its own processes, django-prometheus, and the whole system."""
 
 from collections.abc import Iterable, Iterator
 from typing import Final
@@ -12,28 +12,28 @@ from kafka_bridge.monitoring import overview
 from kafka_bridge.monitoring.overview import Overview
 from kafka_bridge.telemetry import metrics
 from kafka_bridge.telemetry.metrics import Declared
-from kafka_bridge.telemetry.registry import own_registry
+from kafka_bridge.telemetry.registry import process_registry
 
-REMEMBERED_SECONDS: Final = 5.0  # several Prometheus servers, or a person, cost the brokers no more than one
+CACHED_SECONDS: Final = 5.0  # so that several Prometheus servers cost the brokers one overview
 Sample = tuple[tuple[str, ...], float]
 
 
 def page() -> bytes:
-    """Prometheus' text format. With the database down, what does not need it."""
+    """Return Prometheus' text format. While the database is down, it lacks the whole system."""
     whole = CollectorRegistry()
     whole.register(WholeSystem())
-    return generate_latest(own_registry()) + generate_latest(whole)
+    return generate_latest(process_registry()) + generate_latest(whole)
 
 
 class WholeSystem(Collector):
-    """Looks at the system at most every REMEMBERED_SECONDS."""
+    """Takes an overview at most every CACHED_SECONDS."""
 
     def describe(self) -> Iterable[Metric]:
-        return []  # registering must not look
+        return []  # otherwise registering takes an overview
 
     def collect(self) -> Iterator[Metric]:
         try:
-            seen = overview.recent(REMEMBERED_SECONDS)
+            seen = overview.recent(CACHED_SECONDS)
         except (DatabaseError, InterfaceError):
             yield _gauge(metrics.DATABASE_UP, [((), 0.0)])
             return
@@ -49,20 +49,23 @@ def _gauge(declared: Declared, samples: Iterable[Sample]) -> GaugeMetricFamily:
 
 
 def _families(seen: Overview) -> Iterator[tuple[Declared, list[Sample]]]:
-    """Figures that Kafka alone knows are left out, not zero, while it is down."""
-    partitions = [partition for topic in seen.topics for partition in topic.partitions]
-    thin = sum(partition.in_sync < partition.replicas for partition in partitions)
+    """Yield each metric with its samples. While Kafka is down its figures are absent, not zero."""
     yield metrics.DATABASE_UP, [((), 1.0)]
     yield metrics.KAFKA_UP, [((), float(seen.brokers is not None))]
-    yield metrics.UNDER_REPLICATED, [((), float(thin))] if seen.brokers is not None else []
+    yield metrics.UNDER_REPLICATED, list(_under_replicated(seen))
     yield metrics.GROUP_MEMBERS, [((g.group,), float(g.members)) for g in seen.groups if g.members is not None]
     yield metrics.LAG_MESSAGES, list(_lags(seen))
     yield metrics.OUTBOX, [((), float(seen.outbox.messages))]
     yield metrics.OUTBOX_AGE, [((), seen.outbox.oldest_s)]
     yield metrics.OPEN_DEAD_LETTERS, [((g.consumer,), float(g.open_dead_letters)) for g in seen.groups if not g.lane]
+    yield metrics.WORK_OVERDUE, [((work.work,), work.overdue_s) for work in seen.due_work]
+    yield metrics.WORK_FAILED, [((work.work,), float(work.failed)) for work in seen.due_work]
 
-    yield metrics.WORK_OVERDUE, [((duty.work,), duty.overdue_s) for duty in seen.due_work]
-    yield metrics.WORK_FAILED, [((duty.work,), float(duty.failed)) for duty in seen.due_work]
+
+def _under_replicated(seen: Overview) -> Iterator[Sample]:
+    if seen.brokers is not None:
+        partitions = [partition for topic in seen.topics for partition in topic.partitions]
+        yield (), float(sum(partition.in_sync < partition.replicas for partition in partitions))
 
 
 def _lags(seen: Overview) -> Iterator[Sample]:

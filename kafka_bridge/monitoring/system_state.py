@@ -1,14 +1,19 @@
-"""TODO."""
+"""The state of consumers and of the outbox, as the overview reports it."""
 
 from typing import Final
 
 import msgspec
+from django.utils.translation import gettext
 
-PAUSED_SECONDS: Final = 30.0  # a batch that takes longer is cut short (batch.TRANSACTION_TIMEOUT_MS)
+PAUSED_SECONDS: Final = 30.0  # longer than any batch: see consuming.batch.TRANSACTION_TIMEOUT_MS
 
 
 class Progress(msgspec.Struct, frozen=True):
-    """A consumer on one partition. `lag` in messages, None without Kafka; `waiting_s`: since when its next message waits."""
+    """A consumer's position in one partition.
+
+    `lag` is in messages, `waiting_s` is for how long the next message has waited, in seconds. Both
+    are None if Kafka did not answer.
+    """
 
     topic: str
     partition: int
@@ -18,10 +23,11 @@ class Progress(msgspec.Struct, frozen=True):
 
 
 class GroupState(msgspec.Struct, frozen=True):
-    """A consumer's lane. What is None, Kafka did not say. Times are ISO 8601, UTC.
+    """One lane of a consumer, which is a consumer group of Kafka.
 
-    `still_s`: for how long none of its offsets has moved. Its waits for a server and undone batches are its process's own
-    counters (metrics.OUTAGES, FENCED).
+    Values are None if Kafka did not answer. `last_batch` is an ISO 8601 time, UTC. `still_s` is for
+    how many seconds none of its offsets has moved. How often a process waits for a server or rolls
+    a batch back is in its own counters (metrics.OUTAGES, metrics.FENCED).
     """
 
     group: str
@@ -32,40 +38,48 @@ class GroupState(msgspec.Struct, frozen=True):
     progress: list[Progress]
     last_batch: str | None
     open_dead_letters: int
-    recent_dead_letters: int  # of the last hour, whatever became of them
+    recent_dead_letters: int  # created in the last hour, resolved or not
     still_s: float = 0.0
 
     @property
     def lag(self) -> int | None:
-        """None where any partition's is unknown."""
+        """Messages not yet applied; None if any partition's are unknown."""
         known = [one.lag for one in self.progress if one.lag is not None]
         return sum(known) if len(known) == len(self.progress) else None
 
     @property
     def waiting_s(self) -> float | None:
-        """None where any partition's is unknown."""
+        """For how long the oldest message waits; None if any partition's wait is unknown."""
         known = [one.waiting_s for one in self.progress if one.waiting_s is not None]
         return max(known, default=0.0) if len(known) == len(self.progress) else None
 
     @property
-    def state(self) -> str:
-        """In a word, in Spanish."""
-        if self.members == 0:
-            return "detenido"
-        if self.members is None or self.lag is None:
-            return "?"
-        if self.lag == 0:
-            return "al día"
-        return "en pausa" if self.paused else "aplicando"
+    def applied(self) -> int:
+        """Messages applied so far. The rate is the difference of two overviews."""
+        return sum(one.next_offset for one in self.progress)
 
     @property
     def paused(self) -> bool:
-        """It has members, messages wait, and none is applied: it waits out an outage, or its partitions are paused."""
+        """True if messages wait, the group has members and none of them applies anything.
+
+        They wait for a server, or their partitions are paused.
+        """
         return bool(self.members and self.lag) and min(self.still_s, self.waiting_s or self.still_s) > PAUSED_SECONDS
+
+    @property
+    def state(self) -> str:
+        """The state in a word, in the language of the reader."""
+        if self.members == 0:
+            return gettext("stopped")
+        if self.members is None or self.lag is None:
+            return "?"
+        if self.lag == 0:
+            return gettext("up to date")
+        return gettext("paused") if self.paused else gettext("applying")
 
 
 class Outbox(msgspec.Struct, frozen=True):
-    """What waits for Kafka in the database; `oldest_s` is 0 where nothing does."""
+    """The messages in the database that wait for Kafka; `oldest_s` is 0 if there are none."""
 
     messages: int
     oldest_s: float

@@ -1,8 +1,8 @@
-"""The transactional outbox: what changes rows and publishes, does both or neither.
+"""The transactional outbox: row changes and their events are committed together, or neither.
 
     with transaction.atomic():
-        inscripcion.save()
-        outbox.add(InscripcionAprobada.now(...))
+        order.save()
+        outbox.add(OrderShipped.now(...))
 
 `manage.py run_outbox_relay` publishes what was committed.
 """
@@ -25,20 +25,23 @@ CHANNEL: Final = "kafka_bridge_outbox"
 
 
 def add(*events: Event) -> None:
-    """Queues events in the caller's transaction, in order, with one INSERT. Raises django.db.Error with the database down."""
+    """Queue events in the caller's transaction, in order, with one INSERT.
+
+    Raises django.db.Error if the database is down.
+    """
     add_messages(map(encode, events))
     logs.note_events([event.id for event in events])
 
 
 def add_messages(messages: Iterable[Message]) -> None:
-    """As `add`, for messages that are encoded already."""
+    """Queue messages that are encoded already; otherwise as `add`."""
     OutboxMessage.objects.bulk_create(map(_row, messages), batch_size=1_000)
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_notify(%s, '')", [CHANNEL])  # reaches the relays when this commits
+        cursor.execute("SELECT pg_notify(%s, '')", [CHANNEL])  # reaches the relays when the transaction commits
 
 
 def older_than(moment: datetime, topics: Iterable[str]) -> dict[str, int]:
-    """How many messages accepted before `moment` have not reached Kafka yet, by topic (a week waits for them)."""
+    """Count the messages accepted before `moment` that Kafka does not have yet, by topic."""
     older = OutboxMessage.objects.filter(created_at__lt=moment, topic__in=list(topics))
     return dict(older.order_by("topic").values_list("topic").annotate(Count("pk")))
 

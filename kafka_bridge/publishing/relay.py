@@ -1,7 +1,8 @@
-"""The relay: publishes what was committed to the outbox, in order within a key, safe with several running.
+"""The relay: publishes the committed outbox, in order within a key, safe with several running.
 
-A relay locks a shard of the keys (an advisory lock that ends with its transaction), sends the shard's oldest messages, waits
-for their delivery reports and deletes what was acknowledged. NOTIFY wakes it; a poll each second stands behind that.
+A relay locks a shard of the keys (an advisory lock that ends with its transaction), sends the
+shard's oldest messages, waits for their delivery reports and deletes the acknowledged ones. NOTIFY
+wakes it; a poll once per POLL_SECONDS finds what a notification missed.
 """
 
 import logging
@@ -23,10 +24,12 @@ from kafka_bridge.telemetry.pulse import Pulse
 
 logger = logging.getLogger(__name__)
 
-LOCK_CLASS: Final = 0x6D616D6F  # "mamo": the relays' own space of advisory locks
-MESSAGES_A_ROUND: Final = 500
+LOCK_CLASS: Final = 0x6B62726C  # "kbrl", for kafka_bridge's relay: its own space of advisory locks
+MESSAGES_PER_ROUND: Final = 500
 POLL_SECONDS: Final = 1.0
 OUTAGE_SECONDS: Final = 2.0
+# The shards that have messages, the one with the first priority or oldest message first. The
+# LATERAL join reads one index row per shard, however long the outbox is.
 SHARDS_WAITING: Final = """
     SELECT shard FROM generate_series(0, %s) shard CROSS JOIN LATERAL (
         SELECT priority, id FROM kafka_bridge_outboxmessage waiting
@@ -35,12 +38,15 @@ SHARDS_WAITING: Final = """
 
 
 def run(stop: threading.Event) -> None:
-    """Relays until told to stop. Waits out an outage of the database; an outage of Kafka leaves the rows where they are."""
+    """Relay until `stop` is set.
+
+    The relay waits out an outage of the database; in an outage of Kafka the rows stay.
+    """
     pulse = Pulse("relay")
     while not stop.is_set():
         try:
             pulse.beat(working=True)
-            listen()  # before looking: what is committed after the look wakes us
+            listen()  # first, so that a commit after the look at the rows wakes the relay
             if not step():
                 wait_for_news()
         except (DatabaseError, InterfaceError) as error:
@@ -54,7 +60,7 @@ def run(stop: threading.Event) -> None:
 
 
 def step() -> bool:
-    """One round over the shards that have messages, the one with a priority message first. Whether anything was sent."""
+    """Relay each shard that has messages once; return True if Kafka acknowledged any."""
     with connection.cursor() as cursor:
         cursor.execute(SHARDS_WAITING, [SHARDS - 1])
         shards = [shard for (shard,) in cursor.fetchall()]
@@ -63,7 +69,10 @@ def step() -> bool:
 
 
 def relay_shard(shard: int) -> bool:
-    """Sends a shard's oldest messages, unless another relay has the shard. Whether anything was acknowledged."""
+    """Send a shard's oldest messages, unless another relay has locked the shard.
+
+    Returns True if Kafka acknowledged any.
+    """
     with transaction.atomic():
         if not _lock(shard):
             return False
@@ -82,16 +91,20 @@ def _lock(shard: int) -> bool:
 
 
 def _oldest(shard: int) -> list[OutboxMessage]:
-    """The shard's first messages; those of a partition that is known to be away do not stand before the others."""
-    away = process_producer().breaker.open_partitions()
+    """Return the shard's first messages, without those of partitions known to be out of reach."""
+    unreachable = process_producer().breaker.open_partitions()
     waiting = OutboxMessage.objects.filter(shard=shard).exclude(
-        reduce(or_, (Q(topic=topic, partition=partition) for topic, partition in away), Q(pk__in=[]))
+        reduce(or_, (Q(topic=topic, partition=partition) for topic, partition in unreachable), Q(pk__in=[]))
     )
-    return list(waiting.order_by("shard", "-priority", "id")[:MESSAGES_A_ROUND])
+    return list(waiting.order_by("shard", "-priority", "id")[:MESSAGES_PER_ROUND])
 
 
 def _acknowledged(rows: list[OutboxMessage]) -> list[int]:
-    """Publishes rows; the ids of those that are done. After a failure, what follows under the same key is sent again."""
+    """Publish rows and return the ids of those that are done.
+
+    After a failure, the following rows with the same key are sent again in a later round, to keep
+    the order within the key.
+    """
     messages = {row.pk: _message(row) for row in rows}
     failed = {id(message) for message in process_producer().deliver(list(messages.values()))}
     stopped: set[bytes] = set()
@@ -117,13 +130,13 @@ def _message(row: OutboxMessage) -> Message:
 
 
 def listen() -> None:
-    """Has PostgreSQL tell this connection of each commit to the outbox; once is enough, again does no harm."""
+    """Subscribe this connection to commits to the outbox; repeating it does no harm."""
     with connection.cursor() as cursor:
         cursor.execute(f"LISTEN {CHANNEL}")
 
 
 def wait_for_news() -> None:
-    """Returns when something was committed to the outbox, at the latest after POLL_SECONDS."""
+    """Return when something was committed to the outbox, at the latest after POLL_SECONDS."""
     with connection.wrap_database_errors:
         for _ in connection.connection.notifies(timeout=POLL_SECONDS, stop_after=1):
             pass

@@ -1,0 +1,1 @@
+"""What one process reports about itself: log lines, traces, metrics and health."""

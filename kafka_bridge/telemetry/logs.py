@@ -1,7 +1,11 @@
-"""Structured logs: one line a request, a batch and a task, JSON in production and readable in a terminal.
+"""Structured logs: one line per request, batch and task; JSON in production, text in a terminal.
 
-`LOG_FORMAT` chooses (settings). What the standard library's loggers say goes the same way. No line holds personal data:
-`without_data` cuts what a database quotes of a row, and whatever looks like a RUT, an e-mail address or a token.
+Lines of the standard library's loggers have the same form. No line holds personal data: the values
+of a row that a database quotes are removed, and text that matches a pattern of personal data is
+replaced. The engine has generic patterns; the product passes its own ones to `configure`.
+
+Settings modules call `configure`, so importing this module must load neither `conf` nor models nor
+the Kafka client.
 """
 
 import logging
@@ -9,7 +13,7 @@ import re
 import sys
 import time
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Any, Final, Literal
@@ -20,28 +24,35 @@ import structlog
 from django.db import DatabaseError
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from kafka_bridge.errors import describe
 from kafka_bridge.telemetry import traceparent
 
 Format = Literal["json", "text"]
-_PERSONAL: Final = re.compile(
-    r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+"  # an e-mail address
-    r"|(?<![\w.-])(?:\d{1,2}\.\d{3}\.\d{3}|\d{7,8})-[\dkK](?![\w-])"  # a RUT
-    r"|\bmmc_\w+"  # an API token
-    r"|(?i:\b(?:bearer|basic) )[\w.~+/=-]+"
-    r"|DETAIL:(?s:.*)"  # a row that PostgreSQL quotes
-    r"|(?<=://)[^\s/@]+@",  # the user and password of a URL
+HIDDEN: Final = "[hidden]"
+
+_GENERIC_PERSONAL_DATA: Final = (
+    r"[\w.+-]+@[\w-]+(?:\.[\w-]+)+",  # an e-mail address
+    r"(?i:\b(?:bearer|basic) )[\w.~+/=-]+",
+    r"DETAIL:(?s:.*)",  # the values of a row that PostgreSQL quotes
+    r"(?<=://)[^\s/@]+@",  # the user and password of a URL
 )
 
-HIDDEN: Final = "[oculto]"
+_LEVELS: Final = {
+    "gunicorn.error": "INFO",
+    "gunicorn.access": "CRITICAL",  # `log_requests` writes a line per request
+    "django.request": "ERROR",
+}
 
 
-def configure(log_format: Format) -> dict[str, Any]:
-    """What Django's LOGGING and gunicorn's logconfig take; also has structlog's loggers go through the standard ones."""
+def configure(log_format: Format, *, personal_data: Iterable[str] = ()) -> dict[str, Any]:
+    """Return the configuration for Django's LOGGING and gunicorn's logconfig.
+
+    `personal_data` are regular expressions of what must not appear in a line, besides the engine's
+    own. Also makes structlog's loggers write through the standard library's.
+    """
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,
-            *_shared(),
+            *_shared_processors(),
             structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
         ],
         logger_factory=structlog.stdlib.LoggerFactory(),
@@ -50,11 +61,11 @@ def configure(log_format: Format) -> dict[str, Any]:
     )
     formatter = {
         "()": structlog.stdlib.ProcessorFormatter,
-        "foreign_pre_chain": [*_shared(), structlog.stdlib.ExtraAdder(allow=())],
+        "foreign_pre_chain": [*_shared_processors(), structlog.stdlib.ExtraAdder(allow=())],
         "processors": [
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-            without_data,
-            *_rendered(log_format),
+            PersonalDataRemover(personal_data),
+            *_renderers(log_format),
         ],
     }
     return {
@@ -62,42 +73,40 @@ def configure(log_format: Format) -> dict[str, Any]:
         "disable_existing_loggers": False,
         "formatters": {"line": formatter},
         "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "line"}},
-        "filters": {"seldom": {"()": Seldom}},
+        "filters": {"rate_limit": {"()": RateLimitFilter}},
         "root": {"handlers": ["stderr"], "level": "INFO"},
         "loggers": {
-            name: {"handlers": ["stderr"], "level": level, "propagate": False}
-            for name, level in {
-                "gunicorn.error": "INFO",
-                "gunicorn.access": "CRITICAL",
-                "django.request": "ERROR",
-            }.items()
-        }
-        | {"kafka_bridge.librdkafka": {"filters": ["seldom"]}}
-        | {
-            name: {"level": "WARNING"} for name in ("celery.app.trace", "celery.worker.strategy")
-        },  # ours is a line a task
+            **{name: {"handlers": ["stderr"], "level": level, "propagate": False} for name, level in _LEVELS.items()},
+            "kafka_bridge.librdkafka": {"filters": ["rate_limit"]},
+            # A product's own signal handlers write one line per task.
+            "celery.app.trace": {"level": "WARNING"},
+            "celery.worker.strategy": {"level": "WARNING"},
+        },
     }
 
 
-class Seldom(logging.Filter):
-    """While a broker is away librdkafka tells of each attempt to connect, several a second: one of a kind a minute will do."""
+class RateLimitFilter(logging.Filter):
+    """Lets one line of a kind per minute pass.
+
+    While a broker is down, librdkafka logs every attempt to connect, several per second.
+    """
 
     SECONDS: Final = 60.0
 
     def __init__(self) -> None:
         super().__init__()
-        self._said_at: dict[str, float] = {}
+        self._passed_at: dict[str, float] = {}
 
     def filter(self, record: logging.LogRecord) -> bool:
         kind = str(record.args[0]) if isinstance(record.args, tuple) and record.args else record.getMessage()[:40]
         now = time.monotonic()
-        if now - self._said_at.get(kind, -self.SECONDS) < self.SECONDS:
+        if now - self._passed_at.get(kind, -self.SECONDS) < self.SECONDS:
             return False
-        self._said_at[kind] = now
+        self._passed_at[kind] = now
         return True
 
 
-def _shared() -> list[Processor]:
+def _shared_processors() -> list[Processor]:
     return [
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
@@ -106,14 +115,14 @@ def _shared() -> list[Processor]:
     ]
 
 
-def _rendered(log_format: Format) -> list[Processor]:
+def _renderers(log_format: Format) -> list[Processor]:
     if log_format == "json":
         return [structlog.processors.JSONRenderer(ensure_ascii=False, default=str)]
     return [structlog.dev.ConsoleRenderer(colors=sys.stderr.isatty(), pad_event_to=0)]
 
 
 def add_trace(_logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:
-    """The trace that the line belongs to, where there is one, and those that met in it."""
+    """Add the id of the current trace, and in a batch of several traces, all of them."""
     if trace_id := traceparent.current_id():
         line.setdefault("trace_id", trace_id)
     if traces := traceparent.joined():
@@ -121,67 +130,83 @@ def add_trace(_logger: WrappedLogger, _method: str, line: EventDict) -> EventDic
     return line
 
 
-def without_data(_logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:
-    """Replaces an exception by its kind and the lines of code it came through, and hides personal data in any text."""
-    error = _error_of(line.pop("exc_info", None))
-    line.pop("stack_info", None)
-    if error is not None:
-        line["exception"] = _told(error)
-    return {key: _PERSONAL.sub(HIDDEN, value) if isinstance(value, str) else value for key, value in line.items()}
+class PersonalDataRemover:
+    """A structlog processor that removes personal data from a line.
+
+    It replaces an exception by its type and the lines of code it passed, and hides matching text.
+    """
+
+    def __init__(self, patterns: Iterable[str]) -> None:
+        self._pattern = re.compile("|".join([*_GENERIC_PERSONAL_DATA, *patterns]))
+
+    def __call__(self, _logger: WrappedLogger, _method: str, line: EventDict) -> EventDict:
+        error = _error_of(line.pop("exc_info", None))
+        line.pop("stack_info", None)
+        if error is not None:
+            line["exception"] = _described_chain(error)
+        return {key: self._without_data(value) for key, value in line.items()}
+
+    def _without_data(self, value: Any) -> Any:
+        return self._pattern.sub(HIDDEN, value) if isinstance(value, str) else value
 
 
 def _error_of(exc_info: Any) -> BaseException | None:
-    """Loggers are given the error, its triple, or True for the one being handled."""
+    """Return the error of `exc_info`: the error itself, its triple, or True for the current one."""
     if isinstance(exc_info, BaseException):
         return exc_info
     error = (sys.exc_info() if exc_info is True else exc_info or (None, None))[1]
     return error if isinstance(error, BaseException) else None
 
 
-def _told(error: BaseException) -> str:
-    """The chain of errors, each without the values that a database quotes, after the code it passed."""
+def _described_chain(error: BaseException) -> str:
+    """Describe the error and its causes, each after the lines of code it passed."""
     parts: list[str] = []
     link: BaseException | None = error
     while link is not None:
-        parts.append("".join(traceback.format_tb(link.__traceback__)) + _named(link))
+        parts.append("".join(traceback.format_tb(link.__traceback__)) + _described(link))
         link = link.__cause__ or (None if link.__suppress_context__ else link.__context__)
     return "\ncaused by\n".join(parts)
 
 
-def _named(error: BaseException) -> str:
+def _described(error: BaseException) -> str:
+    """Describe one error without the values that a database quotes."""
     if isinstance(error, psycopg.Error):
         return f"{type(error).__name__} {error.sqlstate or ''}".strip()
-    return describe(error) if isinstance(error, DatabaseError) else f"{type(error).__name__}: {error}"
+    if isinstance(error, DatabaseError):
+        from kafka_bridge.errors import describe  # loads the Kafka client
+
+        return describe(error)
+    return f"{type(error).__name__}: {error}"
 
 
-def bounded(ids: Sequence[UUID]) -> dict[str, Any]:
-    """Event ids for a line, however many there are: how many, the first and the last."""
+def ids_summary(ids: Sequence[UUID]) -> dict[str, Any]:
+    """Return fields for a line about events: how many there are, the first id and the last one."""
     ends = {"first": str(ids[0]), "last": str(ids[-1])} if ids else {}
     return {"events": len(ids), **ends}
 
 
-_noted: ContextVar[list[UUID] | None] = ContextVar("noted_events", default=None)
+_published: ContextVar[list[UUID] | None] = ContextVar("published_events", default=None)
 
 
 def note_events(ids: Sequence[UUID]) -> None:
-    """Adds to the ids that `collected_events` gathers; nothing where nobody gathers."""
-    noted = _noted.get()
-    if noted is not None:
-        noted.extend(ids)
+    """Add ids of published events to those that `collected_events` collects, if it is in use."""
+    published = _published.get()
+    if published is not None:
+        published.extend(ids)
 
 
 @contextmanager
 def collected_events() -> Iterator[list[UUID]]:
-    """Gathers the ids of what is published in this block."""
-    noted: list[UUID] = []
-    token = _noted.set(noted)
+    """Collect the ids of the events that are published in this block."""
+    published: list[UUID] = []
+    token = _published.set(published)
     try:
-        yield noted
+        yield published
     finally:
-        _noted.reset(token)
+        _published.reset(token)
 
 
 def logger(name: str) -> structlog.stdlib.BoundLogger:
-    """A logger for lines of fields."""
+    """Return a logger whose lines have fields."""
     bound: structlog.stdlib.BoundLogger = structlog.get_logger(name)
     return bound

@@ -1,7 +1,8 @@
-"""Every metric of the system, declared once with its explanation; `manage.py metrics_page` writes docs/metricas.md.
+"""Every metric of the system, declared once with its explanation (see `manage.py metrics_page`).
 
-Labels are names that the code declares (consumer, lane, topic, reason, task) or a partition's number: never an id, never
-personal data. Web and worker fork: their processes share the files of PROMETHEUS_MULTIPROC_DIR.
+Labels are names from the code (consumer, lane, topic, reason, task) or a partition's number: never
+an id, never personal data. The web server and Celery's worker fork; their processes share the files
+of PROMETHEUS_MULTIPROC_DIR.
 """
 
 from dataclasses import dataclass
@@ -11,12 +12,12 @@ from prometheus_client import Counter, Gauge, Histogram
 
 from kafka_bridge import conf
 
-Where = Literal["web", "consumidor", "relay", "worker"]
+Where = Literal["web", "web (whole system)", "consumer", "relay", "worker"]  # who exposes a metric
 
 
 @dataclass(frozen=True)
 class Declared:
-    """One metric: `name` as Prometheus sees it, and which of our processes exposes it."""
+    """A metric with its name in Prometheus, its explanation and the processes that expose it."""
 
     name: str
     kind: Literal["counter", "gauge", "histogram"]
@@ -49,8 +50,8 @@ def _histogram(
 
 
 def _at_scrape(name: str, explanation: str, *labels: str) -> Declared:
-    """A gauge of the whole system, looked up when Prometheus asks the web process (scrape.py)."""
-    declared = Declared(f"{conf.PREFIX}_{name}", "gauge", ("web",), labels, explanation)
+    """Declare a gauge of the whole system, computed when Prometheus asks the web (scrape.py)."""
+    declared = Declared(f"{conf.PREFIX}_{name}", "gauge", ("web (whole system)",), labels, explanation)
     DECLARED.append(declared)
     return declared
 
@@ -58,149 +59,148 @@ def _at_scrape(name: str, explanation: str, *labels: str) -> Declared:
 SECONDS: Final = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 DELAYS: Final = (0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 15.0, 60.0, 300.0, 900.0, 3_600.0)
 
-# What is published
+# Publishing
 PUBLISHED: Final = _counter(
     "published",
-    "Eventos aceptados, por dónde quedaron: «kafka», o «outbox» si Kafka no respondía.",
+    "Events accepted, by where they were stored: `kafka`, or `outbox` while Kafka did not answer.",
     "way",
     where=("web", "worker"),
 )
 
 PUBLISH_SECONDS: Final = _histogram(
     "publish_seconds",
-    "Lo que tarda aceptar una publicación: hasta el acuse de Kafka o el COMMIT del outbox.",
+    "Time to accept a publication: until Kafka acknowledges or the outbox commits.",
     where=("web", "worker"),
     buckets=SECONDS,
 )
 
 REFUSED: Final = _counter(
-    "refused", "Publicaciones rechazadas con 503: ni Kafka ni la base de datos respondían.", where=("web",)
+    "refused", "Publications rejected with 503: neither Kafka nor the database answered.", where=("web",)
 )
 
 # Consumers
 MESSAGES: Final = _counter(
     "consumer_messages",
-    "Mensajes cuyo lote quedó confirmado en la base de datos.",
+    "Messages whose batch was committed to the database.",
     "consumer",
     "lane",
-    where=("consumidor",),
+    where=("consumer",),
 )
 
 BATCHES: Final = _counter(
     "consumer_batches",
-    "Lotes confirmados: una transacción cada uno.",
+    "Committed batches: one transaction each.",
     "consumer",
     "lane",
-    where=("consumidor",),
+    where=("consumer",),
 )
 
 BATCH_SECONDS: Final = _histogram(
     "consumer_batch_seconds",
-    "Lo que tarda un lote, reintentos incluidos.",
+    "Duration of a batch, retries included.",
     "consumer",
     "lane",
-    where=("consumidor",),
+    where=("consumer",),
     buckets=SECONDS,
 )
 
 DELAY: Final = _histogram(
     "consumer_delay_seconds",
-    "Del reloj del broker al COMMIT: espera del mensaje más antiguo de cada lote.",
+    "From the broker's timestamp to COMMIT: delay of the oldest message of each batch.",
     "consumer",
     "lane",
-    where=("consumidor",),
+    where=("consumer",),
     buckets=DELAYS,
 )
 
 DEAD_LETTERS: Final = _counter(
     "consumer_dead_letters",
-    "Mensajes apartados porque no se pudieron aplicar, por motivo.",
+    "Messages set aside as dead letters because they could not be applied, by reason.",
     "consumer",
     "reason",
-    where=("consumidor",),
+    where=("consumer",),
 )
 
 FENCED: Final = _counter(
     "consumer_fenced",
-    "Lotes deshechos porque otro miembro ya había movido el offset.",
+    "Batches rolled back because another member had already moved the offset.",
     "consumer",
     "lane",
-    where=("consumidor",),
+    where=("consumer",),
 )
 
 OUTAGES: Final = _counter(
     "consumer_outages",
-    "Esperas por la base de datos o Kafka; mientras dura, no se pierde nada.",
+    "Waits for the database or Kafka. Nothing is lost meanwhile.",
     "consumer",
     "lane",
-    where=("consumidor",),
+    where=("consumer",),
 )
 
 LAG: Final = _gauge(
     "consumer_lag_messages",
-    "Mensajes que le faltan a este proceso en cada partición que tiene asignada.",
+    "Messages not yet applied in each partition that is assigned to this process.",
     "consumer",
     "topic",
     "partition",
-    where=("consumidor",),
+    where=("consumer",),
 )
 
 LAST_STEP: Final = _gauge(
     "last_step_timestamp_seconds",
-    "Última vuelta del ciclo de este proceso (hora Unix). Si no avanza, está colgado.",
+    "Last round of this process's loop (Unix time). If it does not advance, the process hangs.",
     "process",
-    where=("consumidor", "relay", "worker"),
+    where=("consumer", "relay", "worker"),
 )
 
 # Relay
-RELAYED: Final = _counter("relay_messages", "Mensajes del outbox que Kafka ya confirmó.", where=("relay",))
+RELAYED: Final = _counter("relay_messages", "Outbox messages that Kafka acknowledged.", where=("relay",))
 RELAY_FAILED: Final = _counter(
-    "relay_unacknowledged", "Envíos del outbox que Kafka no confirmó: se repiten.", where=("relay",)
+    "relay_unacknowledged", "Outbox messages that Kafka did not acknowledge: they are sent again.", where=("relay",)
 )
 
 RELAY_OUTAGES: Final = _counter(
-    "relay_outages", "Esperas del relay porque la base de datos no respondía.", where=("relay",)
+    "relay_outages", "Waits of the relay because the database did not answer.", where=("relay",)
 )
 
 # Celery's worker
-TASKS: Final = _counter("tasks", "Tareas terminadas, por nombre y resultado.", "task", "state", where=("worker",))
+TASKS: Final = _counter("tasks", "Finished tasks, by name and result.", "task", "state", where=("worker",))
 
-TASK_SECONDS: Final = _histogram("task_seconds", "Lo que tarda cada tarea.", "task", where=("worker",), buckets=SECONDS)
+TASK_SECONDS: Final = _histogram("task_seconds", "Duration of each task.", "task", where=("worker",), buckets=SECONDS)
 
+# Start these counters at zero: Prometheus sees no increase in the first value of a counter.
 for _way in ("kafka", "outbox"):
-    PUBLISHED.labels(_way)  # from zero: of a counter that appears with its first burst, Prometheus sees no increase
+    PUBLISHED.labels(_way)
 
-# The whole, looked up at each scrape
-DATABASE_UP: Final = _at_scrape("database_up", "1 si la base de datos le respondió a la web; si no, 0.")
-KAFKA_UP: Final = _at_scrape("kafka_up", "1 si un broker respondió dentro de un segundo; si no, 0.")
+# The whole system, computed at each scrape
+DATABASE_UP: Final = _at_scrape("database_up", "1 if the database answered the web process, otherwise 0.")
+KAFKA_UP: Final = _at_scrape("kafka_up", "1 if a broker answered within a second, otherwise 0.")
 GROUP_MEMBERS: Final = _at_scrape(
-    "group_members", "Procesos que atienden cada grupo: 0 es un consumidor detenido.", "group"
+    "group_members", "Members of each consumer group. Zero means that the consumer is stopped.", "group"
 )
 
 LAG_MESSAGES: Final = _at_scrape(
     "lag_messages",
-    "Mensajes que le faltan a cada consumidor, esté corriendo o no: fin de la partición menos el offset de la base de datos.",
+    "Messages not yet applied by each consumer, running or not: the partition's end minus the offset in the database.",
     "consumer",
     "topic",
     "partition",
 )
 
 UNDER_REPLICATED: Final = _at_scrape(
-    "under_replicated_partitions", "Particiones con menos réplicas al día que las debidas."
+    "under_replicated_partitions", "Partitions with fewer in-sync replicas than configured."
 )
 
-OUTBOX: Final = _at_scrape("outbox_messages", "Mensajes aceptados que esperan a Kafka en la base de datos.")
-OUTBOX_AGE: Final = _at_scrape("outbox_oldest_seconds", "Edad del más antiguo de ellos; 0 si no hay.")
-OPEN_DEAD_LETTERS: Final = _at_scrape(
-    "open_dead_letters", "Mensajes no procesados que esperan a una persona.", "consumer"
-)
+OUTBOX: Final = _at_scrape("outbox_messages", "Accepted messages that wait for Kafka in the database.")
+OUTBOX_AGE: Final = _at_scrape("outbox_oldest_seconds", "Age of the oldest message in the outbox; 0 if it is empty.")
+OPEN_DEAD_LETTERS: Final = _at_scrape("open_dead_letters", "Dead letters that wait for a person.", "consumer")
 
 WORK_OVERDUE: Final = _at_scrape(
     "work_overdue_seconds",
-    "Hace cuánto debió hacerse lo más antiguo de cada trabajo (correos, reportes, cierre, beat); 0 si nada espera.",
+    "For how long the oldest item of each kind of work has been overdue; 0 if none is.",
     "work",
 )
 
 WORK_FAILED: Final = _at_scrape(
-    "work_failed", "Lo que una persona debe mirar de cada trabajo: no salió, o falla una y otra vez.", "work"
+    "work_failed", "Items of each kind of work that a person must look at: given up, or failing repeatedly.", "work"
 )

@@ -1,4 +1,4 @@
-"""One log line a request, and the trace that what it causes goes on with."""
+"""Middleware that logs requests, starts their traces and answers probes."""
 
 import time
 from collections.abc import Callable
@@ -13,13 +13,16 @@ from kafka_bridge.telemetry import logs, traceparent
 logger = logs.logger("kafka_bridge.request")
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
-PROBES: Final = ("/health/", "/metrics", "/static/")  # asked for every few seconds: not worth a line
+PROBES: Final = ("/health/", "/metrics")
+NOT_LOGGED: Final = (*PROBES, "/static/")  # probes come every few seconds
 
 
 def log_requests(get_response: GetResponse) -> GetResponse:
-    """Logs each request with its route, never its address or query: people search for a RUT there.
+    """Log one line per request and start the trace that its events and tasks inherit.
 
-    A request's own `traceparent` is continued, otherwise a trace begins; the answer's header `traceparent` names it.
+    The line has the route, never the address or the query: people type personal data there.
+    The request's own `traceparent` is continued if it has one. The response's header `traceparent`
+    names the trace.
     """
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
@@ -28,22 +31,29 @@ def log_requests(get_response: GetResponse) -> GetResponse:
         with traceparent.continued(trace_id), logs.collected_events() as published:
             response = get_response(request)
             response[traceparent.HEADER] = traceparent.current()
-            if not request.path_info.startswith(PROBES):
+            if not request.path_info.startswith(NOT_LOGGED):
                 logger.info("request", **_line(request, response, published, time.perf_counter() - began))
         return response
 
     return middleware
 
 
-def answer_probes(get_response: GetResponse) -> GetResponse:
-    """Health and metrics whatever `Host` says: probes come by a pod's address, Prometheus by a service's name."""
+def probes_before_host_check(get_response: GetResponse) -> GetResponse:
+    """Answer health and metrics for any `Host` header.
+
+    Kubernetes probes use a pod's address, and Prometheus uses a service's name. ALLOWED_HOSTS
+    lists neither. Place this middleware before those that call `request.get_host()`.
+    """
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
+        if not request.path_info.startswith(PROBES):
+            return get_response(request)
         try:
-            view = resolve(request.path_info).func if request.path_info.startswith(("/health/", "/metrics")) else None
+            view = resolve(request.path_info).func
         except Resolver404:
-            view = None
-        return view(request) if view else get_response(request)
+            return get_response(request)
+        response: HttpResponseBase = view(request)
+        return response
 
     return middleware
 
@@ -51,4 +61,4 @@ def answer_probes(get_response: GetResponse) -> GetResponse:
 def _line(request: HttpRequest, response: HttpResponseBase, published: list[UUID], seconds: float) -> dict[str, Any]:
     route = request.resolver_match.route if request.resolver_match else "-"
     line = {"method": request.method, "route": route, "status": response.status_code, "ms": round(seconds * 1_000, 1)}
-    return line | (logs.bounded(published) if published else {})
+    return line | (logs.ids_summary(published) if published else {})

@@ -1,7 +1,7 @@
-"""/metrics and /health of a process that serves no HTTP otherwise: a consumer, the relay, Celery's worker.
+"""/metrics and /health of a process without a web server: a consumer, the relay, a Celery worker.
 
-`/health/live` is 503 when a loop has not come round for HUNG_SECONDS: restart it. `/health/ready` is 503 while it starts
-or waits out an outage: leave it alone.
+`/health/live` is 503 if a loop has not finished a round for HUNG_SECONDS: restart the process.
+`/health/ready` is 503 while the process starts or waits for a server: leave it alone.
 """
 
 import json
@@ -13,22 +13,22 @@ from typing import Any, Final
 from prometheus_client import CONTENT_TYPE_LATEST, generate_latest
 
 from kafka_bridge.telemetry.pulse import pulses
-from kafka_bridge.telemetry.registry import own_registry
+from kafka_bridge.telemetry.registry import process_registry
 
 logger = logging.getLogger(__name__)
 
-HUNG_SECONDS: Final = 60.0  # max.poll.interval.ms: by then Kafka has given the partitions to another
-Answer = tuple[int, str, bytes]
+HUNG_SECONDS: Final = 60.0  # as max.poll.interval.ms: Kafka then gives the partitions to another member
+Answer = tuple[int, str, bytes]  # status, content type, body
 
 
 def address(text: str) -> tuple[str, int]:
-    """`PORT`, or `HOST:PORT` to listen on one address only. Raises ValueError."""
+    """Parse `PORT`, or `HOST:PORT` to listen on one address only. Raises ValueError."""
     host, _, port = text.rpartition(":")
     return host, int(port)
 
 
 def serve(where: tuple[str, int]) -> ThreadingHTTPServer:
-    """Answers in threads of its own from now on. Raises OSError where the port is taken."""
+    """Serve in background threads from now on. Raises OSError if the port is taken."""
     server = ThreadingHTTPServer(where, _Handler)
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, name="probe", daemon=True).start()
@@ -37,16 +37,17 @@ def serve(where: tuple[str, int]) -> ThreadingHTTPServer:
 
 
 def live() -> Answer:
-    """Whether every loop of this process comes round."""
+    """Answer 200 if no loop of this process hangs, otherwise 503 with the loops that do."""
     hung = {name: round(pulse.age, 1) for name, pulse in list(pulses.items()) if pulse.age > HUNG_SECONDS}
-    return _json(200 if not hung else 503, {"estado": "colgado" if hung else "vivo", "segundos_sin_avanzar": hung})
+    body = {"status": "hung" if hung else "alive", "seconds_without_progress": hung}
+    return _json(503 if hung else 200, body)
 
 
 def ready() -> Answer:
-    """Whether every loop can do its work."""
-    parts = {name: pulse.working and pulse.age <= HUNG_SECONDS for name, pulse in list(pulses.items())}
-    ok = bool(parts) and all(parts.values())
-    return _json(200 if ok else 503, {"listo": ok, **parts})
+    """Answer 200 if every loop can do its work, otherwise 503."""
+    loops = {name: pulse.working and pulse.age <= HUNG_SECONDS for name, pulse in list(pulses.items())}
+    ok = bool(loops) and all(loops.values())
+    return _json(200 if ok else 503, {"ready": ok, **loops})
 
 
 def _json(status: int, body: dict[str, Any]) -> Answer:
@@ -57,9 +58,11 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         path = self.path.partition("?")[0]
         if path == "/metrics":
-            self._answer(200, CONTENT_TYPE_LATEST, generate_latest(own_registry()))
-        elif path in ("/health/live", "/health/ready"):
-            self._answer(*(live() if path.endswith("live") else ready()))
+            self._answer(200, CONTENT_TYPE_LATEST, generate_latest(process_registry()))
+        elif path == "/health/live":
+            self._answer(*live())
+        elif path == "/health/ready":
+            self._answer(*ready())
         else:
             self._answer(404, "text/plain", b"/metrics /health/live /health/ready\n")
 
@@ -71,4 +74,4 @@ class _Handler(BaseHTTPRequestHandler):
         self.wfile.write(body)
 
     def log_message(self, *_: Any) -> None:
-        """Probes come every few seconds: no line."""
+        """Log nothing: probes come every few seconds."""

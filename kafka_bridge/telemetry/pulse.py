@@ -1,4 +1,4 @@
-"""TODO."""
+"""When each loop of this process last finished a round; `probe` answers /health from it."""
 
 import time
 from typing import Final
@@ -7,7 +7,10 @@ from kafka_bridge.telemetry import metrics
 
 
 class Pulse:
-    """When a loop last came round, and whether it can work. A loop that waits out an outage still beats."""
+    """When a loop last finished a round, and whether it can do its work.
+
+    A loop that waits out an outage still beats, with `working` False.
+    """
 
     def __init__(self, name: str) -> None:
         self.name = name
@@ -16,16 +19,17 @@ class Pulse:
         pulses[name] = self
 
     def beat(self, *, working: bool) -> None:
+        """Note that the loop has finished a round."""
         self.at, self.working = time.monotonic(), working
         metrics.LAST_STEP.labels(self.name).set_to_current_time()
 
     @property
     def age(self) -> float:
-        """Seconds since it last came round."""
+        """Seconds since the loop last finished a round."""
         return time.monotonic() - self.at
 
     def end(self) -> None:
-        """It stops on purpose: no hang."""
+        """Remove the pulse: the loop ends on purpose and does not hang."""
         pulses.pop(self.name, None)
 
 

@@ -1,4 +1,4 @@
-"""TODO."""
+"""The metrics of this process, with those of its lanes or of all processes that share a folder."""
 
 import operator
 import os
@@ -9,45 +9,52 @@ from typing import Final
 from prometheus_client import REGISTRY, CollectorRegistry, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
-from prometheus_client.samples import Sample as PrometheusSample
+from prometheus_client.samples import Sample
 
-beside: Final[dict[str, list[Metric]]] = {}  # what the processes beside this one last told, by name (lanes.py)
+# The latest metrics of the processes that this one started for its lanes, by name.
+lane_metrics: Final[dict[str, list[Metric]]] = {}
 
 
-def own_registry() -> CollectorRegistry:
-    """What this process counts and those beside it; with PROMETHEUS_MULTIPROC_DIR, all that share the folder."""
-    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ and not beside:
+def process_registry() -> CollectorRegistry:
+    """Return the metrics of this process and its lanes.
+
+    With PROMETHEUS_MULTIPROC_DIR, those of all processes that share the folder, lanes included.
+    """
+    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ and not lane_metrics:
         return REGISTRY
     registry = CollectorRegistry()
-    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:  # those beside it are among them
-        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    if "PROMETHEUS_MULTIPROC_DIR" in os.environ:
+        MultiProcessCollector(registry)
     else:
-        registry.register(_Together())
+        registry.register(_MergedCollector())
     return registry
 
 
-class _Together(Collector):
-    """This process and those beside it. Each name is one family, and each of its labels one sample, as Prometheus demands."""
+class _MergedCollector(Collector):
+    """This process's metrics and its lanes', as one family per name and one sample per label set.
+
+    Prometheus rejects a page that repeats either.
+    """
 
     def describe(self) -> Iterable[Metric]:
         return []
 
     def collect(self) -> Iterator[Metric]:
-        alike: dict[str, list[Metric]] = {}
-        for family in chain(REGISTRY.collect(), *list(beside.values())):
-            alike.setdefault(family.name, []).append(family)
-        for families in alike.values():
-            yield families[0] if len(families) == 1 else _one_of(families)
+        by_name: dict[str, list[Metric]] = {}
+        for family in chain(REGISTRY.collect(), *list(lane_metrics.values())):
+            by_name.setdefault(family.name, []).append(family)
+        for families in by_name.values():
+            yield families[0] if len(families) == 1 else _merged(families)
 
 
-def _one_of(families: list[Metric]) -> Metric:
-    """What several processes count with the same labels is added up; of gauges and of beginnings, the latest counts."""
-    first, merged = families[0], dict[tuple[str, tuple[tuple[str, str], ...]], PrometheusSample]()
+def _merged(families: list[Metric]) -> Metric:
+    """Add up the samples with equal labels; of gauges and `_created` times, take the largest."""
+    first, merged = families[0], dict[tuple[str, tuple[tuple[str, str], ...]], Sample]()
     for sample in chain.from_iterable(family.samples for family in families):
-        at = sample.name, tuple(sorted(sample.labels.items()))
-        other = merged.get(at)
-        both = max if first.type == "gauge" or sample.name.endswith("_created") else operator.add
-        merged[at] = sample if other is None else sample._replace(value=both(other.value, sample.value))
+        key = sample.name, tuple(sorted(sample.labels.items()))
+        other = merged.get(key)
+        merge = max if first.type == "gauge" or sample.name.endswith("_created") else operator.add
+        merged[key] = sample if other is None else sample._replace(value=merge(other.value, sample.value))
     one = Metric(first.name, first.documentation, first.type, first.unit)
     one.samples = list(merged.values())
     return one

@@ -1,7 +1,10 @@
-"""W3C Trace Context: which request caused this, carried by the header `traceparent` from HTTP through Kafka to tasks.
+"""W3C Trace Context: the header `traceparent` links a request to its events and tasks.
 
-`00-<trace id, 32 hex digits>-<span id, 16>-<flags, 2>` (https://www.w3.org/TR/trace-context/). Only the trace id says
-what belongs together; each hop writes a span id of its own.
+The header has the form `00-<trace id, 32 hex digits>-<span id, 16>-<flags, 2>`
+(https://www.w3.org/TR/trace-context/). It travels from HTTP through Kafka to tasks. Everything
+that one request causes has the same trace id; each hop writes a span id of its own.
+
+This module must not import `conf`: settings modules load it through `logs`.
 """
 
 import re
@@ -15,27 +18,32 @@ HEADER: Final = "traceparent"
 _FORM: Final = re.compile(
     r"(?!ff)[0-9a-f]{2}-(?!0{32})([0-9a-f]{32})-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}(-.*)?", re.ASCII
 )
+_MAX_LENGTH: Final = 200  # characters of a header; a longer one is malformed
 
-NAMED: Final = 20  # how many of the traces that met in a batch its lines name
+NAMED: Final = 20  # log lines of a batch name at most so many of its traces
 _current: ContextVar[str] = ContextVar("trace_id", default="")
 _joined: ContextVar[tuple[str, ...]] = ContextVar("joined_traces", default=())
 _of_key: ContextVar[Callable[[str], str] | None] = ContextVar("trace_of_a_key", default=None)
 
 
 def current_id() -> str:
-    """The trace id of what this thread is doing; empty where nothing caused it."""
+    """Return the trace id of this thread's work, or an empty string outside of a trace."""
     return _current.get()
 
 
 def joined() -> tuple[str, ...]:
-    """The first of the traces that met in what this thread does; empty where it is but one."""
+    """Return the traces of the batch that this thread handles, at most NAMED of them.
+
+    Empty if the work belongs to one trace only.
+    """
     return _joined.get()
 
 
 def current(cause: str = "") -> str:
-    """The header to send on, with a span id of this hop's own; empty outside of a trace.
+    """Return the header to send on, with a new span id; empty outside of a trace.
 
-    `cause`: the key of the event that this follows from, which says whose trace goes on where several met in a batch.
+    `cause` is the key of the event that led to the new one. In a batch of several traces it
+    selects the trace that the new event inherits.
     """
     of_key = _of_key.get()
     trace_id = (of_key(cause) if of_key and cause else "") or _current.get()
@@ -43,15 +51,15 @@ def current(cause: str = "") -> str:
 
 
 def trace_id_of(header: str | bytes | None) -> str:
-    """The trace id in a header that anyone may have written; empty where it is missing or malformed."""
+    """Return the trace id of a header, which is untrusted input; empty if missing or malformed."""
     text = header.decode("ascii", errors="replace") if isinstance(header, bytes) else header or ""
-    found = _FORM.fullmatch(text) if len(text) < 200 else None
+    found = _FORM.fullmatch(text) if len(text) < _MAX_LENGTH else None
     return found[1] if found else ""
 
 
 @contextmanager
 def continued(trace_id: str) -> Iterator[str]:
-    """Goes on with a trace in this block, or begins one where `trace_id` is empty; gives its id."""
+    """Continue a trace in this block, or start one if `trace_id` is empty; yield its id."""
     token = _current.set(trace_id or secrets.token_hex(16))
     try:
         yield _current.get()
@@ -60,8 +68,12 @@ def continued(trace_id: str) -> Iterator[str]:
 
 
 @contextmanager
-def met(traces: Iterable[str], of_key: Callable[[str], str] | None = None) -> Iterator[None]:
-    """In this block several traces go on: lines name them, and what follows from an event of a key has that key's trace."""
+def joining(traces: Iterable[str], of_key: Callable[[str], str] | None = None) -> Iterator[None]:
+    """Handle, in this block, a batch whose messages belong to several traces.
+
+    Log lines list those traces. An event published in the block inherits the trace of the message
+    with the same key (`of_key`).
+    """
     tokens = _joined.set(tuple(dict.fromkeys(traces))[:NAMED]), _of_key.set(of_key)
     try:
         yield

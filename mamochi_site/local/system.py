@@ -1,18 +1,18 @@
-"""The whole system on one machine: the embedded servers, and the application's processes beside them.
+"""The whole system on one machine: the embedded servers and the application's processes.
 
-`./dev up` and `./dev demo` both run it; in production the same processes are started by the platform (deploy/).
+`./dev up` and `./dev demo` run it. In production the platform starts the same processes.
 """
 
+import http.client
 import json
 import os
 import secrets
 import sys
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 from deploy.embedded import Stack, StackError
 from deploy.embedded.ports import HOST, free_port, next_free_port
@@ -29,14 +29,15 @@ CONSUMERS = ("aprobacion", "distribuidores", "contabilidad", "inventario")
 
 
 def manage(*arguments: str) -> list[str]:
-    """The command line of a management command, with this interpreter."""
+    """Return the command line of a management command, with this interpreter."""
     return [sys.executable, "manage.py", *arguments]
 
 
 def application_processes(port: int, consumers: int) -> dict[str, list[str]]:
-    """Name and command line of each process of the application; the web listens on `port` of loopback.
+    """Return the name and command line of each process of the application.
 
-    `consumers` is how many there are of each name; those after the first are called `consumer-NAME-2` and so on.
+    The web listens on `port` of loopback. There are `consumers` processes of each consumer; those
+    after the first are named `consumer-NAME-2` and so on.
     """
     celery = [sys.executable, "-m", "celery", "-A", "mamochi_site.celery"]
     copies = ["", *(f"-{number}" for number in range(2, consumers + 1))]
@@ -45,7 +46,8 @@ def application_processes(port: int, consumers: int) -> dict[str, list[str]]:
             *(sys.executable, "-m", "gunicorn", "mamochi_site.wsgi:application", "--bind", f"{HOST}:{port}"),
             *("--workers", "2", "--threads", "8", "--graceful-timeout", "10"),
             *("--config", "python:mamochi_site.gunicorn_conf"),
-            "--no-control-socket",  # by default one socket in HOME, which two stacks would share
+            # By default gunicorn's control socket is in HOME, where two stacks would share it.
+            "--no-control-socket",
         ],
         **{f"consumer-{name}{copy}": manage("run_consumer", name) for copy in copies for name in CONSUMERS},
         "outbox-relay": manage("run_outbox_relay"),
@@ -56,7 +58,7 @@ def application_processes(port: int, consumers: int) -> dict[str, list[str]]:
 
 @dataclass(frozen=True)
 class System:
-    """The running system. `environment` is that of its processes."""
+    """The running system; `environment` is the environment of its processes."""
 
     stack: Stack
     url: str
@@ -67,7 +69,7 @@ class System:
 
     @property
     def applications(self) -> dict[str, Process]:
-        """The application's processes by name."""
+        """Return the application's processes by name."""
         return {name: process for name, process in self.stack.processes.items() if name in self.commands}
 
 
@@ -75,26 +77,26 @@ class System:
 def running_system(
     stack: Stack, *, port: int = DEFAULT_PORT, settings: dict[str, str] | None = None, consumers: int = 1
 ) -> Iterator[System]:
-    """Start everything, wait until the web is ready, and stop everything at the end, also on Ctrl-C.
+    """Start everything, wait until the web is ready, and stop everything at the end of the block.
 
-    `settings` are further environment variables of the processes. Where `port` is taken, the next free one is used.
-    `consumers` is how many there are of each name.
-    Raises StackError when something does not start.
+    `settings` are additional environment variables of the processes. If `port` is taken, the next
+    free one is used. `consumers` is the number of processes of each consumer. Raises StackError
+    when something does not start.
     """
     with stack:
         port = next_free_port(port)
         system = _configure(stack, port, settings or {}, consumers)
         _prepare(system)
         for name, argv in system.commands.items():
-            stack.run(name, argv, cwd=CHECKOUT, env=system.environment | _watched(system, name))
-        _note(system)
+            stack.run(name, argv, cwd=CHECKOUT, env=system.environment | _metrics_settings(system, name))
+        _record_access(system)
         _wait_ready(system)
         yield system
 
 
 def _configure(stack: Stack, port: int, settings: dict[str, str], consumers: int) -> System:
-    """As in production but for HTTPS, which loopback has no certificate for."""
-    kept = _kept_secrets(stack.folder / "application.json")
+    """Return the system with production's settings, but no HTTPS: loopback has no certificate."""
+    kept = _load_or_create_secrets(stack.folder / "application.json")
     url = f"http://{HOST}:{port}"
     environment = {
         **os.environ,
@@ -105,7 +107,8 @@ def _configure(stack: Stack, port: int, settings: dict[str, str], consumers: int
         "ALLOWED_HOSTS": f"{HOST},localhost",
         "SECRET_KEY": kept["secret_key"],
         "SITE_URL": url,
-        "LOG_FORMAT": os.environ.get("LOG_FORMAT", "text"),  # a person reads these logs
+        # A person reads these logs.
+        "LOG_FORMAT": os.environ.get("LOG_FORMAT", "text"),
         "PYTHONUNBUFFERED": "1",
         **settings,
     }
@@ -113,8 +116,11 @@ def _configure(stack: Stack, port: int, settings: dict[str, str], consumers: int
     return System(stack, url, ADMIN, kept["admin_password"], environment, commands)
 
 
-def _kept_secrets(path: Path) -> dict[str, str]:
-    """Those of the folder's data: a new key would end every session and change every enrolment's address."""
+def _load_or_create_secrets(path: Path) -> dict[str, str]:
+    """Return the secrets that belong to the folder's data; create them on the first run.
+
+    A new key would end every session and change the URL of every enrolment.
+    """
     if not path.exists():
         made = {"secret_key": secrets.token_urlsafe(64), "admin_password": secrets.token_urlsafe(12)}
         write_private(path, json.dumps(made))
@@ -123,15 +129,18 @@ def _kept_secrets(path: Path) -> dict[str, str]:
 
 
 def _prepare(system: System) -> None:
-    """Tables, topics and the admin's account; a rerun changes nothing."""
+    """Create tables, topics and the admin's account; a second run changes nothing."""
     system.stack.say("preparing database and topics")
     account = {"DJANGO_SUPERUSER_USERNAME": system.admin_user, "DJANGO_SUPERUSER_PASSWORD": system.admin_password}
     process = system.stack.run("prepare", manage("prepare"), cwd=CHECKOUT, env=system.environment | account)
     process.wait(PREPARE_TIMEOUT_S)
 
 
-def _watched(system: System, name: str) -> dict[str, str]:
-    """Where a process counts, and where it tells: the web on its own port, Beat nowhere. stack.json names the ports."""
+def _metrics_settings(system: System, name: str) -> dict[str, str]:
+    """Return the environment variables for a process's metrics, and note their URL in stack.json.
+
+    The web serves metrics on its own port and Beat has none; every other process gets a port.
+    """
     folder = system.stack.folder / "metrics" / name
     folder.mkdir(parents=True, exist_ok=True)
     shared = {"PROMETHEUS_MULTIPROC_DIR": str(folder)} if name in ("web", "celery-worker") else {}
@@ -143,7 +152,8 @@ def _watched(system: System, name: str) -> dict[str, str]:
     return shared | {"METRICS_PORT": f"{HOST}:{port}"}
 
 
-def _note(system: System) -> None:
+def _record_access(system: System) -> None:
+    """Note the web's URLs and the admin's login in stack.json."""
     system.stack.note(
         web={"url": system.url, "admin": f"{system.url}/admin/", "api": f"{system.url}/api/v1/"},
         admin={"user": system.admin_user, "password": system.admin_password},
@@ -156,20 +166,26 @@ def _wait_ready(system: System) -> None:
 
 
 def _ready(system: System) -> bool:
-    """Whether the web can serve, provided that nothing else has died meanwhile."""
+    """Return True once the web is ready. Raises StackError if one of the processes has ended."""
     for process in system.applications.values():
         if not process.running:
             raise StackError(f"{process.name} ended while starting{process.last_words()}.")
+    connection = http.client.HTTPConnection(urlsplit(system.url).netloc, timeout=2)
     try:
-        with urllib.request.urlopen(f"{system.url}/health/ready", timeout=2) as response:  # noqa: S310 - our own  # nosec B310
-            return bool(response.status == 200)
-    except (urllib.error.URLError, OSError):
+        connection.request("GET", "/health/ready")
+        return connection.getresponse().status == 200
+    except (OSError, http.client.HTTPException):
         return False
+    finally:
+        connection.close()
 
 
-def report_deaths(system: System, say: Callable[[str], None], told: set[str]) -> None:
-    """Say once of each application process that it has ended by itself; `told` remembers."""
+def report_ended_processes(system: System, say: Callable[[str], None], reported: set[str]) -> None:
+    """Report each process of the application that has ended, unless its name is in `reported`.
+
+    Names that are reported are added to `reported`.
+    """
     for name, process in system.applications.items():
-        if not process.running and name not in told:
-            told.add(name)
+        if not process.running and name not in reported:
+            reported.add(name)
             say(f"{name} ended (exit code {process.returncode}){process.last_words()}")

@@ -1,4 +1,7 @@
-"""What HTTP needs besides the events: the maestro's words in, stock and ledger out."""
+"""The bodies of requests and responses: notices in; stock, ledger and notices out.
+
+The serializers' docstrings are part of the API's documentation, which is in Spanish.
+"""
 
 from typing import Any
 
@@ -8,18 +11,19 @@ from stock.models import Aviso, Insumo, Movimiento
 
 
 class InsumosField(serializers.MultipleChoiceField):
-    """Codes of the catalogue as it is now. DRF's own takes any iterable, so an object's keys too."""
+    """A list of ingredient codes. DRF's own field accepts an object too, and takes its keys."""
 
     def to_internal_value(self, data: Any) -> Any:
-        """A set of codes. Raises ValidationError with the code that the catalogue lacks."""
+        """Return the set of codes. Raises ValidationError with a code that the catalogue lacks."""
         if not isinstance(data, list):
             self.fail("not_a_list", input_type=type(data).__name__)
-        codigos: Any = data  # the stubs type it as a single choice
+        # The stubs type the argument as one choice.
+        codigos: Any = data
         return super().to_internal_value(codigos)
 
 
 class AvisoNuevoSerializer(serializers.Serializer[Any]):
-    """`{insumos?: [codigo]}`; an empty body is a notice too, and one tap in the browsable page."""
+    """Lo que se agotó. Un cuerpo vacío también es un aviso."""
 
     insumos = InsumosField(
         choices=[],
@@ -30,7 +34,10 @@ class AvisoNuevoSerializer(serializers.Serializer[Any]):
     )
 
     def get_fields(self) -> dict[str, Any]:
-        """The catalogue as it is now; the schema of the API is made without a database."""
+        """Return the fields, with the catalogue of this moment as the choices.
+
+        The schema of the API has no choices: it is made without a database.
+        """
         fields: dict[str, Any] = super().get_fields()
         if not getattr(self.context.get("view"), "swagger_fake_view", False):
             fields["insumos"].choices = list(Insumo.objects.values_list("codigo", "nombre"))
@@ -38,13 +45,13 @@ class AvisoNuevoSerializer(serializers.Serializer[Any]):
 
 
 class AceptadoSerializer(serializers.Serializer[Any]):
-    """202: accepted and durable."""
+    """La respuesta a un aviso aceptado, que ya no se pierde."""
 
     id = serializers.UUIDField(help_text="Identifica el aviso en GET stock/avisos/.")
 
 
 class LineaSerializer(serializers.Serializer[Any]):
-    """An ingredient of the cart."""
+    """Un insumo del carro."""
 
     insumo = serializers.CharField(help_text="Código.")
     cantidad = serializers.IntegerField(help_text="Lo que queda, en su unidad.")
@@ -57,7 +64,7 @@ class LineaSerializer(serializers.Serializer[Any]):
 
 
 class RenglonSerializer(serializers.Serializer[Any]):
-    """One ingredient of a movement: positive comes in, negative goes out."""
+    """Un insumo de un movimiento: lo positivo entra al carro, lo negativo sale."""
 
     insumo = serializers.CharField(help_text="Código.")
     tipo = serializers.ChoiceField(choices=Movimiento.Tipo.choices)
@@ -68,7 +75,7 @@ class RenglonSerializer(serializers.Serializer[Any]):
 
 
 class AvisoSerializer(serializers.ModelSerializer[Aviso]):
-    """A notice and what became of it; one row for each ingredient it named."""
+    """Un aviso y su estado, uno por cada insumo nombrado."""
 
     id = serializers.UUIDField(source="aviso_id")
 

@@ -1,47 +1,44 @@
-"""The maestro's cart: what it holds, its ledger, and the notice that something ran out."""
+"""The API of a maestro's cart: its stock, its ledger, and notices that something ran out."""
 
 from typing import Any
-from uuid import UUID
 
 from django.db.models import QuerySet
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
 from drf_spectacular.utils import extend_schema
-from rest_framework import mixins, status, viewsets
+from rest_framework import mixins, viewsets
 from rest_framework.exceptions import NotFound
 from rest_framework.pagination import Cursor, CursorPagination
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from kafka_bridge.publishing.producer import publish
+from gremio.requests import accepted, maestro_id
 from kafka_bridge.publishing.rest import idempotent_id
-from stock import reports, reposicion
+from stock import avisos, reports
 from stock.api import serializers
 from stock.models import Aviso, Existencia, Movimiento
 
 
-def maestro_of(request: Request) -> UUID:
-    """Who asks; the default permission lets only maestros in."""
-    maestro_id: UUID = request.user.maestro_id  # type: ignore[union-attr, assignment]
-    return maestro_id
-
-
 class NewestFirst(CursorPagination):
-    """By cursor: pages do not shift while sales come in, and no page counts a whole ledger."""
+    """Pages by cursor: they do not shift while sales arrive, and no page counts a whole ledger."""
 
     page_size = 50
     max_page_size = 500
     page_size_query_param = "page_size"
 
     def decode_cursor(self, request: Request) -> Cursor | None:
-        """Raises NotFound also where its position is no moment: DRF's own leaves that to the database."""
+        """Return the cursor of the request, if there is one.
+
+        Raises NotFound if its position is not a time. DRF does not check that, and the database
+        would fail at it.
+        """
         cursor = super().decode_cursor(request)
-        if cursor and cursor.position is not None and not _is_moment(str(cursor.position)):
+        if cursor and cursor.position is not None and not _is_time(str(cursor.position)):
             raise NotFound(self.invalid_cursor_message)
         return cursor
 
 
-def _is_moment(text: str) -> bool:
+def _is_time(text: str) -> bool:
     try:
         moment = parse_datetime(text)
     except ValueError:
@@ -62,19 +59,22 @@ class StockViewSet(viewsets.GenericViewSet[Any]):
 
     serializer_class = serializers.LineaSerializer
     pagination_class = None
-    queryset = Existencia.objects.none()  # the browsable page asks for one
+    queryset = Existencia.objects.none()  # the browsable page needs one
 
     def get_view_name(self) -> str:
         return "Mi stock"
 
     @extend_schema(responses=serializers.LineaSerializer(many=True))
     def list(self, request: Request) -> Response:
-        lineas = reports.estado_del_carro(maestro_of(request), ahora=timezone.now())
+        lineas = reports.estado_del_carro(maestro_id(request), ahora=timezone.now())
         return Response(self.get_serializer(lineas, many=True).data)
 
 
 class MovimientoViewSet(viewsets.GenericViewSet[Movimiento]):
-    """El libro de tu carro: ventas que salen, reposiciones que entran, correcciones con su motivo."""
+    """El libro de tu carro.
+
+    Ventas que salen, reposiciones que entran, correcciones con su motivo.
+    """
 
     serializer_class = serializers.RenglonSerializer
     pagination_class = NewestMovementsFirst
@@ -84,17 +84,20 @@ class MovimientoViewSet(viewsets.GenericViewSet[Movimiento]):
         return "Movimientos de mi stock"
 
     def get_queryset(self) -> QuerySet[Movimiento]:
-        return Movimiento.objects.filter(carro=maestro_of(self.request))
+        return Movimiento.objects.filter(carro=maestro_id(self.request))
 
     @extend_schema(responses=serializers.RenglonSerializer(many=True))
     def list(self, request: Request) -> Response:
-        """A page holds whole movements, an ingredient a line."""
+        # A page holds whole movements, so it may have more lines than `page_size`.
         renglones = reports.renglones(self.paginate_queryset(self.get_queryset()) or ())
         return self.get_paginated_response(self.get_serializer(renglones, many=True).data)
 
 
 class AvisoViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[Aviso]):
-    """Avisa que se te agotó algo: un POST vacío avisa por todo lo agotado. Los distribuidores llenan tu carro de inmediato."""
+    """Avisa que se te agotó algo: un POST vacío avisa por todo lo agotado.
+
+    Los distribuidores llenan tu carro de inmediato.
+    """
 
     serializer_class = serializers.AvisoSerializer
     pagination_class = NewestNoticesFirst
@@ -107,13 +110,13 @@ class AvisoViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[Aviso]):
         return serializers.AvisoNuevoSerializer if self.request.method == "POST" else super().get_serializer_class()
 
     def get_queryset(self) -> QuerySet[Aviso]:
-        return Aviso.objects.filter(carro=maestro_of(self.request))
+        return Aviso.objects.filter(carro=maestro_id(self.request))
 
     @extend_schema(request=serializers.AvisoNuevoSerializer, responses={202: serializers.AceptadoSerializer})
     def create(self, request: Request) -> Response:
         cuerpo = self.get_serializer(data=request.data)
         cuerpo.is_valid(raise_exception=True)
-        maestro_id = maestro_of(request)
-        aviso_id = idempotent_id(request, f"aviso {maestro_id}")
-        publish(reposicion.aviso_de_maestro(aviso_id, maestro_id, cuerpo.validated_data.get("insumos", ())))
-        return Response({"id": aviso_id}, status=status.HTTP_202_ACCEPTED)
+        whose = maestro_id(request)
+        aviso_id = idempotent_id(request, f"aviso {whose}")
+        avisos.avisar(aviso_id, whose, cuerpo.validated_data.get("insumos", ()))
+        return accepted({"id": aviso_id})

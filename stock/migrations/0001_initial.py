@@ -155,11 +155,11 @@ class Migration(migrations.Migration):
                 "ordering": ["-abierto_en", "-id"],
                 "indexes": [models.Index(fields=["carro", "-abierto_en"], name="notices_of_a_cart")],
                 "constraints": [
-                    models.UniqueConstraint(fields=("aviso_id", "insumo"), name="one_row_a_notice_and_ingredient"),
+                    models.UniqueConstraint(fields=("aviso_id", "insumo"), name="one_row_per_notice_and_ingredient"),
                     models.UniqueConstraint(
                         condition=models.Q(("estado", "abierto")),
                         fields=("carro", "insumo"),
-                        name="one_open_notice_a_cart_and_ingredient",
+                        name="one_open_notice_per_cart_and_ingredient",
                     ),
                     models.CheckConstraint(
                         condition=models.Q(
@@ -211,7 +211,7 @@ class Migration(migrations.Migration):
                     )
                 ],
                 "constraints": [
-                    models.UniqueConstraint(fields=("carro", "insumo"), name="one_stock_a_cart_and_ingredient")
+                    models.UniqueConstraint(fields=("carro", "insumo"), name="one_stock_per_cart_and_ingredient")
                 ],
             },
         ),

@@ -31,11 +31,11 @@ from kafka_bridge.docs.examples import example_of
 from kafka_bridge.events.codec import encode
 from kafka_bridge.events.event import Event, registered
 from kafka_bridge.models import ConsumerOffset, DeadLetter
-from stock import reposicion as stock_services
+from stock import avisos as stock_avisos
 from stock.models import Aviso, Carro
 from tests.attack.conftest import seed_all
 from tests.stack import wait_until
-from tests.support.people import evento, formulario, pagado
+from tests.support.people import make_event, make_form, make_paid_form
 from ventas import calendario
 from ventas.events import VentaRegistrada
 from ventas.models import Cuenta, Semana, Venta
@@ -51,7 +51,7 @@ NO_EVENTS: dict[str, bytes | None] = {
     "nothing": None,
     "empty": b"",
     "no_json": b"hola",
-    "random": random.Random(9).randbytes(2_000),  # noqa: S311
+    "random": random.Random(9).randbytes(2_000),
     "nul": b"\x00" * 50,
     "truncated": b'{"id": "0f8f',
     "utf16": '{"id": 1}'.encode("utf-16"),
@@ -155,12 +155,12 @@ class Good:
         return made[topic](chance)
 
     def _form(self, chance: random.Random) -> Event:
-        form = evento(chance.choice([formulario, pagado])(), time=datetime.now(UTC))
+        form = make_event(chance.choice([make_form, make_paid_form])(), time=datetime.now(UTC))
         self.forms.append(form.inscripcion_id)
         return form
 
     def _notice(self, chance: random.Random) -> Event:
-        notice = stock_services.aviso_de_maestro(uuid4(), chance.choice(self.maestros), ["mote"])
+        notice = stock_avisos.aviso_de_maestro(uuid4(), chance.choice(self.maestros), ["mote"])
         self.notices.append(notice.aviso_id)
         return notice
 
@@ -260,7 +260,7 @@ def attack(count: int, seed: int) -> tuple[Good, list[Raw]]:
 
     Returns those that must become dead letters.
     """
-    chance, good = random.Random(seed), Good()  # noqa: S311
+    chance, good = random.Random(seed), Good()
     produce([raw(event) for event in good.opening()])
     made = [hostile(chance) for _ in range(count)]
     friendly = [raw(good.one(chance, message[0])) for message, _ in made for _ in range(2)]
@@ -311,7 +311,7 @@ def check_dead_letters(due: Counter[str]) -> None:
 def check_what_comes_after(good: Good) -> None:
     """Demand that absurd but valid events break neither the sweep nor the accounts of the week."""
     now = timezone.now()
-    stock_services.revisar(ahora=now)
+    stock_avisos.revisar(ahora=now)
     assert Semana.objects.count() < 10
     week = calendario.semana_de(now)
     assert reports.resumen(week).cantidad_ventas >= len(good.sales)

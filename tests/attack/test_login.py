@@ -16,9 +16,9 @@ from pytest_django import Settings
 from rest_framework.settings import api_settings
 
 from inscripciones import credenciales
-from inscripciones.api.throttling import direccion
+from inscripciones.api.throttling import client_address
 from inscripciones.models import Usuario
-from tests.kafka_bridge.test_logs import Kept, Lines, kept, lines  # noqa: F401 - fixtures
+from tests.support.log_lines import Lines
 
 pytestmark = pytest.mark.django_db
 LOGIN = "/admin/login/"
@@ -118,7 +118,7 @@ def test_address_comes_from_the_proxy() -> None:
     ],
 )
 def test_ipv6_network_is_one_client(told: str, counted: str | None) -> None:
-    assert direccion(RequestFactory(REMOTE_ADDR=told).get("/")) == counted
+    assert client_address(RequestFactory(REMOTE_ADDR=told).get("/")) == counted
 
 
 def test_without_address_the_name_counts() -> None:
@@ -141,7 +141,7 @@ def test_maestro_login_stays_open(rosa: Usuario) -> None:
     assert answer.status_code == 302
 
 
-def test_typed_values_are_not_logged(lines: Lines) -> None:  # noqa: F811 - a fixture
+def test_typed_values_are_not_logged(lines: Lines) -> None:
     fail(6, name="rosa.nanez")
     log_in("mi-clave-secreta", name="rosa@example.cl")
     told = json.dumps(lines, ensure_ascii=False)

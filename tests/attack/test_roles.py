@@ -25,11 +25,11 @@ from inscripciones import credenciales, ids
 from inscripciones.models import Usuario
 from inscripciones.seed import GRUPO as REVISORES
 from kafka_bridge.brokers import topic_admin
-from mamochi_site.middleware import NO_PAGE
+from mamochi_site.middleware import NOT_A_PAGE_POLICY
 from stock.seed import GRUPO as DISTRIBUIDORES
 from tests.attack.conftest import seed_all
 from tests.attack.routes import all_views, methods_of
-from tests.support.people import formulario
+from tests.support.people import make_form
 from ventas import calendario
 from ventas.api import catalogo
 from ventas.events import VentaRegistrada
@@ -82,7 +82,7 @@ GET    /admin/jsi18n/                               302  302  302  302  302  200
 GET    /admin/r/1/1/                                302  302  302  302  302  404  404  404  404  404
 GET    /admin/ventas/                               302  302  302  302  302  404  404  200  404  200
 GET    /admin/nada                                  302  302  302  302  302  404  404  404  404  404
-GET    /admin/kafka_bridge/panorama/datos/          302  302  302  302  302  403  403  403  403  200
+GET    /admin/kafka_bridge/overviewpage/data/       302  302  302  302  302  403  403  403  403  200
 GET    /admin/kafka_bridge/deadletter/1/replay/     302  302  302  302  302  403  403  403  403  404
 GET    /admin/kafka_bridge/deadletter/1/discard/    302  302  302  302  302  403  403  403  403  404
 GET    /admin/inscripciones/inscripcion/numeros/    302  302  302  302  302  200  403  403  403  200
@@ -112,9 +112,9 @@ inscripciones.Maestro                v    -    -    -    v
 inscripciones.Usuario                -    -    -    -    vacd
 kafka_bridge.ConsumerOffset          -    -    -    -    v
 kafka_bridge.DeadLetter              -    -    -    -    v
+kafka_bridge.LookupPage              -    -    -    -    v
 kafka_bridge.OutboxMessage           -    -    -    -    v
-kafka_bridge.Panorama                -    -    -    -    v
-kafka_bridge.Rastro                  -    -    -    -    v
+kafka_bridge.OverviewPage            -    -    -    -    v
 stock.Anulacion                      -    v    -    -    v
 stock.Aviso                          -    v    -    -    v
 stock.Carro                          -    v    -    -    v
@@ -166,7 +166,7 @@ HEADERS = {
 ROWS = [line.split() for line in TABLE.strip().splitlines()[1:]]
 MODEL_ROWS = [line.split() for line in MODELS.strip().splitlines()[1:]]
 ACTION_ROWS = [line.split() for line in ACTIONS.strip().splitlines()[1:]]
-BODIES = {"/api/v1/inscripciones/": formulario(), "/api/v1/ventas/": {"producto": "mediano", "cantidad": 1}}
+BODIES = {"/api/v1/inscripciones/": make_form(), "/api/v1/ventas/": {"producto": "mediano", "cantidad": 1}}
 OF_A_MODEL = re.compile(r"/admin/\w+/\w+/(add/|<path:object_id>/((change|delete|history)/)?)?")
 
 
@@ -243,7 +243,7 @@ def world(kafka: str, settings: Settings) -> World:
         "staff": with_session(staff()),
         "root": with_session(Usuario.objects.create_superuser(username=str(uuid4()))),
     }
-    return World(a_sale_of(maestro.maestro_id), ids.emitir(formulario(), dia=timezone.localdate()), clients)
+    return World(a_sale_of(maestro.maestro_id), ids.issue(make_form(), day=timezone.localdate()), clients)
 
 
 @pytest.mark.parametrize("row", ROWS, ids=lambda row: " ".join(row[:2]))
@@ -308,7 +308,7 @@ def _check_headers(address: str, headers: Mapping[str, str]) -> None:
         assert "script-src 'self'" in policy
         assert ("'unsafe-eval'" in policy) == address.startswith("/admin/")
     else:
-        assert policy == NO_PAGE
+        assert policy == NOT_A_PAGE_POLICY
 
 
 def _addresses() -> Iterator[tuple[str, str]]:

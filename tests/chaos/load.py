@@ -32,7 +32,7 @@ class Someone(threading.Thread):
         self.mailbox = mailbox
         self.journal = journal
         self.stop = stop
-        self.chance = random.Random(seed)  # noqa: S311 - repeatable
+        self.chance = random.Random(seed)
 
     def insist(self, kind: str, path: str, body: object, *ids: str, key: str = "") -> Answer | None:
         """Repeat a POST until its answer is final; return None when the patience ends first."""

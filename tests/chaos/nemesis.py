@@ -54,7 +54,7 @@ class Nemesis(threading.Thread):
         self.system = system
         self.stop = stop
         self.clock = clock
-        self.chance = random.Random(seed)  # noqa: S311 - a run that can be repeated
+        self.chance = random.Random(seed)
         self.faults: list[Fault] = []
         self.failure: Exception | None = None
         self.on_fault: Callable[[Fault], None] = lambda _: None

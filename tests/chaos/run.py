@@ -45,8 +45,8 @@ class Run:
         self.seconds = 60 * options.minutes
         self.stop_faults, self.stop_load, self.stop_watching = threading.Event(), threading.Event(), threading.Event()
         topic_admin.create_topics([PROBE])
-        chance = random.Random(options.seed)  # noqa: S311 - a run that can be repeated
-        crowd = Crowd(random.Random(chance.getrandbits(64)))  # noqa: S311
+        chance = random.Random(options.seed)
+        crowd = Crowd(random.Random(chance.getrandbits(64)))
         clock = self.journal.now
         self.nemesis = Nemesis(system, self.stop_faults, clock, chance.getrandbits(64))
         self.kafka = KafkaPulse(system.stack.kafka.url, self.stop_watching, clock)

@@ -14,7 +14,7 @@ SECONDS = 900.0
 
 def test_faults_lose_nothing(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "tests.chaos", "--minutes", "2", "--seed", "7", "--brokers", "3"]
-    done = subprocess.run(  # noqa: S603
+    done = subprocess.run(
         [*command, "--dir", str(tmp_path / "chaos"), "--port", "18300"],
         cwd=CHECKOUT,
         check=False,

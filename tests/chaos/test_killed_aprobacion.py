@@ -22,6 +22,7 @@ from django.utils import timezone
 from knox.models import AuthToken
 
 from bench import paid
+from bench.result import p99
 from deploy.embedded.waiting import wait_until
 from inscripciones import envios
 from inscripciones.events import INSCRIPCIONES, InscripcionAprobada
@@ -76,7 +77,7 @@ def start(folder: Path) -> Member:
     environment = {**os.environ, "DATABASE_URL": url, "REVISION_AUTOMATICA": "true", "LOG_FORMAT": "json"}
     command, log = [sys.executable, "manage.py", "run_consumer", "aprobacion"], folder / f"{uuid4()}.log"
     with log.open("wb") as file:
-        return Member(subprocess.Popen(command, cwd=CHECKOUT, env=environment, stderr=file), log)  # noqa: S603
+        return Member(subprocess.Popen(command, cwd=CHECKOUT, env=environment, stderr=file), log)
 
 
 def test_paid_is_first_after_a_kill(members: list[Member]) -> None:
@@ -88,15 +89,15 @@ def test_paid_is_first_after_a_kill(members: list[Member]) -> None:
         return event.inscripcion_id
 
     paid.at_a_steady_rate(publish, 20, PER_SECOND)  # warms up
-    before = paid.p99(paid.at_a_steady_rate(publish, PAID, PER_SECOND))
+    before = p99(paid.at_a_steady_rate(publish, PAID, PER_SECOND))
     normales = paid.fill_normal_lane(NORMAL)
-    under_load = paid.p99(paid.at_a_steady_rate(publish, PAID // 2, PER_SECOND))
+    under_load = p99(paid.at_a_steady_rate(publish, PAID // 2, PER_SECOND))
     victim, survivor = sorted(members, key=lambda one: one.told(PAID_LANE)[-1:], reverse=True)
     for pid in [*(lane.pid for lane in psutil.Process(victim.process.pid).children()), victim.process.pid]:
         os.kill(pid, signal.SIGKILL)  # as when a machine dies: no lane leaves its group
     assert victim.process.wait(10) == -signal.SIGKILL
     takeover = max(paid.at_a_steady_rate(publish, PAID // 4, PER_SECOND))  # those in between wait
-    after = paid.p99(paid.at_a_steady_rate(publish, PAID, PER_SECOND))
+    after = p99(paid.at_a_steady_rate(publish, PAID, PER_SECOND))
     waiting = paid.normal_waiting()
     print(f"p99 {before:.1f} ms, {under_load:.1f} under load, {after:.1f} after {takeover:.0f}; {waiting} waited")  # noqa: T201
     assert waiting, "the load was gone before the measure: raise NORMAL"

@@ -78,7 +78,7 @@ def beat_every_second() -> None:
     seed.sembrar_horarios()
     every_second, _ = IntervalSchedule.objects.get_or_create(every=1, period="seconds")
     PeriodicTask.objects.filter(task__startswith="ventas.").update(crontab=None, interval=every_second)
-    PeriodicTasks.update_changed()  # type: ignore[no-untyped-call]
+    PeriodicTasks.update_changed()
 
 
 @contextmanager
@@ -147,7 +147,7 @@ def test_killed_closing_mails_once(
         assert not Semana.objects.get(pk=vencida.pk).cerrada
         repeatable = secrets.randbelow(10**6)
         print(f"seed {repeatable}")  # noqa: T201 - to repeat a failure
-        chance = random.Random(repeatable)  # noqa: S311
+        chance = random.Random(repeatable)
         for _ in range(KILLS - 1):
             before = progress(mailbox)
             start()

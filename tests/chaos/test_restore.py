@@ -39,18 +39,18 @@ def facts(system: System) -> dict[str, list[tuple[Any, ...]]]:
 
 def settled(system: System) -> bool:
     """Return True if nothing is left to replay and the outbox is empty."""
-    check = "from mamochi_site.management.commands.after_restore import refuse_while_behind as r; r()"
+    check = "from mamochi_site.restore import require_replay_finished as r; r()"
     command = manage("shell", "-c", check)
-    done = subprocess.run(command, cwd=CHECKOUT, env=system.environment, capture_output=True, check=False)  # noqa: S603
+    done = subprocess.run(command, cwd=CHECKOUT, env=system.environment, capture_output=True, check=False)
     return done.returncode == 0 and query(system, "SELECT 1 FROM kafka_bridge_outboxmessage") == []
 
 
 def postgres(system: System, program: str, *arguments: str) -> None:
-    subprocess.run([str(BINARIES / program), *arguments], env=system.environment, check=True, capture_output=True)  # noqa: S603
+    subprocess.run([str(BINARIES / program), *arguments], env=system.environment, check=True, capture_output=True)
 
 
 def run(system: System, *command: str) -> None:
-    subprocess.run(manage(*command), cwd=CHECKOUT, env=system.environment, check=True)  # noqa: S603
+    subprocess.run(manage(*command), cwd=CHECKOUT, env=system.environment, check=True)
 
 
 def each(system: System, action: Callable[[str], object], *, replaying: bool) -> None:
@@ -84,7 +84,7 @@ def test_restore_replays_once(system: System, tmp_path: Path) -> None:
     redis.Redis.from_url(system.environment["CELERY_BROKER_URL"]).flushdb()
     postgres(system, "pg_restore", "--clean", "--if-exists", "--no-owner", f"--dbname={url}", backup)
     assert len(facts(system)["sales"]) == 15
-    run(system, "begin_replay")
+    run(system, "begin_restore")
     each(system, system.stack.restart, replaying=True)
     wait_until(lambda: settled(system), SECONDS, interval=1.0)
     assert facts(system) == before

@@ -24,7 +24,7 @@ from deploy.embedded.ports import free_port
 from deploy.embedded.postgres import BINARIES
 from deploy.embedded.waiting import wait_until
 from mamochi_site.local.system import System, running_system
-from tests.support.people import formulario, pagado
+from tests.support.people import make_form, make_paid_form
 from tests.support.system import TOKEN, Client, query
 
 pytestmark = pytest.mark.chaos
@@ -110,7 +110,7 @@ def with_base64(text: str) -> str:
 
 def whole_database(system: System) -> str:
     dump = [str(BINARIES / "pg_dump"), "--data-only", f"--dbname={system.environment['DATABASE_URL']}"]
-    return subprocess.run(dump, env=system.environment, check=True, capture_output=True, text=True).stdout  # noqa: S603
+    return subprocess.run(dump, env=system.environment, check=True, capture_output=True, text=True).stdout
 
 
 def whole_kafka(system: System) -> str:
@@ -146,7 +146,7 @@ def whole_logs(system: System) -> str:
 def test_tokens_are_found_nowhere(system: System, postman: Postman, celerys_broker: list[str]) -> None:
     sweep_every_five_seconds(system)
     anyone = Client(int(system.url.rsplit(":", 1)[1]))
-    forms = [formulario() if number % 5 else pagado() for number in range(PEOPLE)]
+    forms = [make_form() if number % 5 else make_paid_form() for number in range(PEOPLE)]
     for form in forms:
         assert anyone.call("POST", "inscripciones/", form).status == 202
     wait_until(lambda: len([to for to, times in postman.attempts.items() if times > 1]) == PEOPLE, SECONDS)

@@ -19,7 +19,7 @@ MAIN = [
     "stock.Carro",
     "ventas.Semana",
     "django_celery_beat.PeriodicTask",
-    "kafka_bridge.Panorama",
+    "kafka_bridge.OverviewPage",
 ]
 ALL = [model._meta.label for model in admin.site._registry]
 

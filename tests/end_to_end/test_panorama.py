@@ -18,7 +18,7 @@ from ventas.events import VENTAS, VentaRegistrada
 
 pytestmark = BROWSER_TEST
 expect.set_options(timeout=30_000)
-PLOTTED = """Math.max(...Chart.getChart(document.querySelector("#panorama-plot canvas")).data.datasets
+PLOTTED = """Math.max(...Chart.getChart(document.querySelector("#overview-plot canvas")).data.datasets
     .find((one) => one.label === "contabilidad").data)"""
 
 
@@ -35,12 +35,12 @@ def page(system: System) -> Iterator[Page]:
 
 
 def panorama(page: Page, system: System) -> None:
-    page.goto(f"{system.url}/admin/kafka_bridge/panorama/")
+    page.goto(f"{system.url}/admin/kafka_bridge/overviewpage/")
 
 
 def follow(page: Page, system: System, wanted: str) -> None:
-    page.goto(f"{system.url}/admin/kafka_bridge/rastro/")
-    page.fill("#rastro-id", wanted)
+    page.goto(f"{system.url}/admin/kafka_bridge/lookuppage/")
+    page.fill("#lookup-id", wanted)
     page.get_by_role("button", name="Seguir").click()
 
 

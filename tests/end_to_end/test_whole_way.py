@@ -62,7 +62,7 @@ def test_trace_reaches_the_credentials_task(system: System, anyone: Client) -> N
     trace = f"{random.getrandbits(128):032x}"
     headers = {"Content-Type": "application/json", "traceparent": f"00-{trace}-b7ad6b7169203331-01"}
     connection = http.client.HTTPConnection("127.0.0.1", anyone.port, timeout=15)
-    form = json.dumps(gather(1, 0, random.Random())[0].formulario())  # noqa: S311
+    form = json.dumps(gather(1, 0, random.Random())[0].formulario())
     connection.request("POST", "/api/v1/inscripciones/", form, headers)
     assert connection.getresponse().status == 202
     connection.close()

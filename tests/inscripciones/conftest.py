@@ -1,25 +1,23 @@
-"""What the tests of enrolment share."""
+"""Fixtures of the tests of enrolment."""
 
-import threading
+import socket
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 
 import pytest
 from celery.contrib.testing.worker import start_worker
 from django.core.cache import cache
-from django.db import connections
 from pytest_django import Settings
 
-from inscripciones import tasks
+from gremio.hints import breaker
+from inscripciones.models import Usuario
 from kafka_bridge.brokers import topic_admin
-from kafka_bridge.consuming.handlers import consumers
-from kafka_bridge.consuming.runner import Runner
 from kafka_bridge.publishing import relay
 from mamochi_site.celery import app as celery_app
+from tests.support.consumers import consumer, running
 
 
 @pytest.fixture(autouse=True)
-def _each_test_has_its_own_count_of_requests() -> None:
+def _own_count_of_requests() -> None:
     cache.clear()
 
 
@@ -28,46 +26,42 @@ def _rules_decide(settings: Settings) -> None:
     settings.REVISION_AUTOMATICA = True
 
 
+@pytest.fixture(autouse=True)
+def _closed_breaker() -> None:
+    breaker.close()
+
+
 @pytest.fixture
 def smtp(settings: Settings) -> None:
-    """Mails go to the stack's SMTP sink, where pytest-django would keep them in memory."""
+    """Send mails to the stack's SMTP sink; pytest-django would keep them in memory."""
     settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
 
 
-@contextmanager
-def corriendo(tarea: Callable[[threading.Event], None]) -> Iterator[None]:
-    """Runs it in a thread until the block ends; raises what it raised."""
-    parar, errores = threading.Event(), []
-
-    def correr() -> None:
-        try:
-            tarea(parar)
-        except BaseException as error:  # noqa: BLE001 - raised again below, in the test's own thread
-            errores.append(error)
-        finally:
-            connections.close_all()
-
-    hilo = threading.Thread(target=correr)
-    hilo.start()
-    try:
-        yield
-    finally:
-        parar.set()
-        hilo.join(30)
-    if errores:
-        raise errores[0]
+@pytest.fixture
+def reviewer() -> Usuario:
+    return Usuario.objects.create_user("revisora", is_staff=True)
 
 
 @pytest.fixture
-def sistema(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Both lanes of the consumer `aprobacion`, the relay and a worker, in threads of this process."""
+def running_system() -> Iterator[None]:
+    """Run both lanes of `aprobacion`, the relay and a worker in threads of this process."""
     topic_admin.create_topics(topic_admin.declared_topics())
-    monkeypatch.setattr(tasks, "_hints_from", 0.0)
-    aprobacion = consumers["aprobacion"]
     with (
         start_worker(celery_app, perform_ping_check=False, shutdown_timeout=20.0),
-        corriendo(relay.run),
-        corriendo(lambda parar: Runner(aprobacion, stop=parar).run()),
-        corriendo(lambda parar: Runner(aprobacion, stop=parar, lane="paid").run()),
+        running(relay.run, consumer("aprobacion"), consumer("aprobacion", lane="paid")),
     ):
         yield
+
+
+@pytest.fixture
+def smtp_down(settings: Settings) -> Iterator[Callable[[], None]]:
+    """Point Django at a port that refuses connections; return a function that points it back."""
+    port = settings.EMAIL_PORT
+
+    def bring_back() -> None:
+        settings.EMAIL_PORT = port
+
+    with socket.socket() as closed:
+        closed.bind(("127.0.0.1", 0))  # bound and never listening
+        settings.EMAIL_PORT = closed.getsockname()[1]
+        yield bring_back

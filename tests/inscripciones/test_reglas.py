@@ -10,27 +10,28 @@ from hypothesis import strategies as st
 from inscripciones import normalizacion, reglas
 from inscripciones.models import Inscripcion
 from inscripciones.reglas import Conocido, Resultado, Veredicto
-from tests.support.people import evento, formulario, pagado, un_rut
+from tests.support.people import make_event, make_form, make_paid_form, make_rut
 
 Estado = Inscripcion.Estado
-RESULTADOS = st.lists(st.sampled_from(Resultado))
+RESULTS = st.lists(st.sampled_from(Resultado))
 
 
-def no_pasan(campos: dict[str, Any], conocido: Conocido | None = None) -> dict[str, Resultado]:
-    veredictos = reglas.evaluar(evento(campos), conocido or Conocido())
+def not_passed(form: dict[str, Any], conocido: Conocido | None = None) -> dict[str, Resultado]:
+    """Return the results of the rules that the form does not pass, by rule."""
+    veredictos = reglas.evaluar(make_event(form), conocido or Conocido())
     return {v.regla: v.resultado for v in veredictos if v.resultado != Resultado.PASA}
 
 
 def test_a_good_form_passes_every_rule() -> None:
-    assert no_pasan(formulario()) == no_pasan(pagado()) == {}
+    assert not_passed(make_form()) == not_passed(make_paid_form()) == {}
 
 
 @pytest.mark.parametrize(
-    ("regla", "resultado", "campos"),
+    ("regla", "resultado", "fields"),
     [
         ("rut_valido", "infringe", {"rut": "12345678-9"}),
         ("rut_valido", "infringe", {"rut": "12.345.678-5"}),
-        ("rut_de_persona", "infringe", {"rut": un_rut(76_086_428)}),
+        ("rut_de_persona", "infringe", {"rut": make_rut(76_086_428)}),
         ("correo_valido", "infringe", {"email": "rosa"}),
         ("comuna_oficial", "infringe", {"comuna": "Macondo"}),
         ("telefono_chileno", "infringe", {"telefono": "+5491112345678"}),
@@ -39,21 +40,21 @@ def test_a_good_form_passes_every_rule() -> None:
         ("correo_permanente", "duda", {"email": "rosa@mailinator.com"}),
     ],
 )
-def test_a_rule_that_needs_only_the_form(regla: str, resultado: str, campos: dict[str, Any]) -> None:
-    assert no_pasan(formulario(**campos)) == {regla: resultado}
+def test_rules_on_the_form_alone(regla: str, resultado: str, fields: dict[str, Any]) -> None:
+    assert not_passed(make_form(**fields)) == {regla: resultado}
 
 
-def test_rules_that_need_to_know_of_others() -> None:
-    form = pagado()
+def test_rules_that_compare_with_others() -> None:
+    form = make_paid_form()
     otra, clave = Inscripcion(pk=uuid4()), normalizacion.clave_de_comprobante(form["comprobante_pago"])
-    assert no_pasan(form, Conocido(por_rut={form["rut"]: otra})) == {"identidad_sin_inscribir": "repite"}
-    assert no_pasan(form, Conocido(por_email={form["email"]: otra})) == {"identidad_sin_inscribir": "repite"}
-    assert no_pasan(form, Conocido(por_buzon={form["email"]: otra})) == {"buzon_sin_inscribir": "duda"}
-    assert no_pasan(form, Conocido(comprobantes={clave})) == {"comprobante_sin_uso": "duda"}
-    assert no_pasan(form, Conocido(rechazados={form["rut"]})) == {"sin_rechazo_previo": "duda"}
+    assert not_passed(form, Conocido(por_rut={form["rut"]: otra})) == {"identidad_sin_inscribir": "repite"}
+    assert not_passed(form, Conocido(por_email={form["email"]: otra})) == {"identidad_sin_inscribir": "repite"}
+    assert not_passed(form, Conocido(por_buzon={form["email"]: otra})) == {"buzon_sin_inscribir": "duda"}
+    assert not_passed(form, Conocido(comprobantes={clave})) == {"comprobante_sin_uso": "duda"}
+    assert not_passed(form, Conocido(rechazados={form["rut"]})) == {"sin_rechazo_previo": "duda"}
 
 
-@given(RESULTADOS, st.booleans())
+@given(RESULTS, st.booleans())
 def test_the_gravest_verdict_decides(resultados: list[Resultado], automatica: bool) -> None:
     estado, motivo = reglas.decidir([Veredicto("r", r, "porque sí") for r in resultados], automatica=automatica)
     if Resultado.INFRINGE in resultados:
@@ -67,6 +68,6 @@ def test_the_gravest_verdict_decides(resultados: list[Resultado], automatica: bo
 
 
 @given(st.text(), st.text(), st.text(), st.text(), st.booleans())
-def test_no_form_makes_a_rule_fail(nombre: str, rut: str, email: str, otro: str, paid: bool) -> None:
-    form = formulario(nombre=nombre, rut=rut, email=email, telefono=otro, comuna=otro, paid=paid)
-    assert len(reglas.evaluar(evento(form), Conocido())) == len(reglas.REGLAS)
+def test_no_form_makes_a_rule_crash(nombre: str, rut: str, email: str, otro: str, paid: bool) -> None:
+    form = make_form(nombre=nombre, rut=rut, email=email, telefono=otro, comuna=otro, paid=paid)
+    assert len(reglas.evaluar(make_event(form), Conocido())) == len(reglas.REGLAS)

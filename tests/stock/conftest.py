@@ -1,4 +1,4 @@
-"""What the tests of stock share."""
+"""Fixtures of the tests of stock."""
 
 from functools import partial
 from uuid import UUID, uuid4
@@ -11,33 +11,33 @@ from kafka_bridge.consuming import progress
 from kafka_bridge.exceptions import KafkaUnavailable
 from stock import consumers, seed
 from tests.stack import wait_until
-from tests.stock.guion import aprobada
+from tests.stock.carts import approval
 
 
 @pytest.fixture
-def catalogo(db: None) -> None:
-    """The ingredients; a transactional test before this one emptied the tables."""
+def catalogue(db: None) -> None:
+    """Add the ingredients: a transactional test before this one emptied the tables."""
     seed.sembrar(apps)
 
 
 @pytest.fixture
-def rosa(catalogo: None) -> UUID:
-    """A maestro whose cart is open and full."""
+def rosa(catalogue: None) -> UUID:
+    """Return a maestro whose cart is open and full."""
     maestro_id = uuid4()
-    consumers.abrir_carros([aprobada(maestro_id)])
+    consumers.abrir_carros([approval(maestro_id)])
     return maestro_id
 
 
 @pytest.fixture(scope="session")
 def topics(kafka: str) -> None:
-    """The declared topics, led."""
+    """Create the declared topics and wait until each has a leader."""
     topic_admin.create_topics(topic_admin.declared_topics())
     for topic in topic_admin.declared_topics():
-        wait_until(partial(_leads, topic.name), 30)
+        wait_until(partial(_has_leader, topic.name), 30)
 
 
-def _leads(topic: str) -> bool:
+def _has_leader(topic: str) -> bool:
     try:
         return bool(progress.end_offsets(topic))
-    except KafkaUnavailable:  # made, and not led yet
+    except KafkaUnavailable:
         return False

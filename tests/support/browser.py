@@ -1,4 +1,4 @@
-"""Debian's Chromium for browser tests."""
+"""Debian's Chromium, for tests that look at pages as people do."""
 
 import os
 import shutil
@@ -10,7 +10,7 @@ import pytest
 from playwright.sync_api import Browser, sync_playwright
 
 CHROMIUM: Final = shutil.which("chromium")
-# Skipped on a machine without Chromium; never in CI, which installs it.
+# Skipped on a machine without Chromium, but never in CI, which installs it.
 BROWSER_TEST: Final = [
     pytest.mark.browser,
     pytest.mark.skipif(not (CHROMIUM or "CI" in os.environ), reason="Chromium is missing: apt install chromium"),
@@ -19,7 +19,7 @@ BROWSER_TEST: Final = [
 
 @contextmanager
 def chromium() -> Iterator[Browser]:
-    """Start Chromium for the block; Playwright keeps an event loop in this thread."""
+    """Run Chromium in the block; meanwhile Playwright keeps an event loop in this thread."""
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM or "chromium", args=["--no-sandbox"])
         yield browser

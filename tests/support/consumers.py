@@ -10,15 +10,18 @@ from django.db import connections
 from kafka_bridge.consuming.handlers import consumers
 from kafka_bridge.consuming.runner import Runner
 
-SECONDS = 60.0  # how long a loop may take to end
+# How long a loop may take to end.
+SECONDS = 60.0
 
-Loop = Callable[[threading.Event], None]  # runs until the event is set
+# A function that runs until the event is set.
+Loop = Callable[[threading.Event], None]
 
 
 def consumer(name: str, *, lane: str = "", own_group: bool = False) -> Loop:
     """Return the loop that `manage.py run_consumer NAME` runs, for one lane.
 
-    With `own_group` its Kafka group is the test's own, so that another test's member holds nothing.
+    With `own_group` the Kafka group is new, so no member of another test's group holds its
+    partitions.
     """
 
     def run(stop: threading.Event) -> None:
@@ -32,7 +35,7 @@ def consumer(name: str, *, lane: str = "", own_group: bool = False) -> Loop:
 def running(*loops: Loop) -> Iterator[threading.Event]:
     """Run the loops in threads until the block ends.
 
-    A loop that fails stops the others, and its error is raised.
+    When a loop fails, the others are stopped, and its error is raised at the end of the block.
     """
     stop, errors = threading.Event(), list[BaseException]()
 

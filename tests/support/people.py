@@ -1,29 +1,33 @@
-"""People and forms: each call returns another person."""
+"""People, their forms, and enrolments: each call makes another person."""
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from itertools import count
 from typing import Any
 from uuid import UUID
 
+import msgspec
+from django.db import transaction
 from django.utils import timezone
 from stdnum.cl.rut import calc_check_digit
 
-from inscripciones import ids
+from inscripciones import ids, recepcion
 from inscripciones.events import InscripcionRecibida
+from inscripciones.models import Inscripcion
+from kafka_bridge.models import OutboxMessage
 
-_numeros = count(11_000_000)
-AHORA = datetime(2026, 11, 23, 15, 0, tzinfo=UTC)
+NOW = datetime(2026, 11, 23, 15, 0, tzinfo=UTC)
+_numbers = count(11_000_000)
 
 
-def un_rut(numero: int | None = None) -> str:
+def make_rut(number: int | None = None) -> str:
     """Return a valid RUT in normal form."""
-    cuerpo = str(numero or next(_numeros))
-    return f"{cuerpo}-{calc_check_digit(cuerpo)}"
+    body = str(number or next(_numbers))
+    return f"{body}-{calc_check_digit(body)}"
 
 
-def formulario(**campos: Any) -> dict[str, Any]:
+def make_form(**fields: Any) -> dict[str, Any]:
     """Return a normalised form that passes every rule."""
-    rut = un_rut()
+    rut = make_rut()
     return {
         "nombre": "Rosa Ñáñez Peña",
         "rut": rut,
@@ -32,16 +36,36 @@ def formulario(**campos: Any) -> dict[str, Any]:
         "comuna": "Ñuñoa",
         "paid": False,
         "comprobante_pago": "",
-        **campos,
+        **fields,
     }
 
 
-def pagado(**campos: Any) -> dict[str, Any]:
-    return formulario(**{"paid": True, "comprobante_pago": f"TRX-{next(_numeros)}", **campos})
+def make_paid_form(**fields: Any) -> dict[str, Any]:
+    """Return a form with a receipt of its own."""
+    return make_form(**{"paid": True, "comprobante_pago": f"TRX-{next(_numbers)}", **fields})
 
 
-def evento(campos: dict[str, Any] | None = None, *, time: datetime = AHORA) -> InscripcionRecibida:
-    campos = campos or formulario()
-    inscripcion_id: UUID = ids.emitir(campos, dia=timezone.localdate(time))
+def make_event(form: dict[str, Any] | None = None, *, time: datetime = NOW) -> InscripcionRecibida:
+    """Return the event of a form that arrived at `time`."""
+    form = form or make_form()
+    inscripcion_id: UUID = ids.issue(form, day=timezone.localdate(time))
     event_id = InscripcionRecibida.derive_id(inscripcion_id)
-    return InscripcionRecibida(id=event_id, time=time, inscripcion_id=inscripcion_id, **campos)
+    return InscripcionRecibida(id=event_id, time=time, inscripcion_id=inscripcion_id, **form)
+
+
+def register(
+    *forms: dict[str, Any],
+    days: int = 0,
+    apart: timedelta = timedelta(0),
+    decided_after: timedelta = timedelta(seconds=1),
+) -> list[Inscripcion]:
+    """Register forms as one batch that arrived `days` after NOW, `apart` one after the other."""
+    first = NOW + timedelta(days=days)
+    events = [make_event(form, time=first + apart * n) for n, form in enumerate(forms)]
+    with transaction.atomic():
+        return recepcion.registrar(events, ahora=first + decided_after)
+
+
+def published() -> list[dict[str, Any]]:
+    """Return the events in the outbox, in order."""
+    return [msgspec.json.decode(row.value) for row in OutboxMessage.objects.order_by("id")]

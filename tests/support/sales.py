@@ -39,7 +39,7 @@ def sale(maestro_id: UUID, **fields: Any) -> VentaRegistrada:
 
 
 def void_of(sold: VentaRegistrada, time: datetime = NOW) -> VentaAnulada:
-    """Return the event that takes the sale back."""
+    """Return the event that voids the sale."""
     id_ = VentaAnulada.derive_id(sold.maestro_id, sold.venta_id)
     return VentaAnulada(id=id_, time=time, venta_id=sold.venta_id, maestro_id=sold.maestro_id)
 

@@ -1,36 +1,48 @@
-"""A topic, an event, a consumer and a table that belong to one test alone."""
+"""A topic, an event, a consumer and a table that only one test uses."""
 
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, ClassVar
+from functools import partial
+from typing import Any, ClassVar, cast
 from uuid import uuid4
 
+from confluent_kafka import Consumer as KafkaConsumer
 from confluent_kafka import Producer
+from confluent_kafka.admin import AdminClient
+from django.conf import settings
 from django.db import connection
 
-from kafka_bridge.brokers import client
+from deploy.embedded.waiting import wait_until
+from kafka_bridge.brokers import client, topic_admin
 from kafka_bridge.consuming.handlers import Consumer
+from kafka_bridge.consuming.record import Record
 from kafka_bridge.consuming.runner import Runner
 from kafka_bridge.events.event import Event
 from kafka_bridge.events.topics import Topic
 from kafka_bridge.models import ConsumerOffset
 from kafka_bridge.publishing import producer
+from tests.support import consumers
 
-SECONDS = 60.0  # a deadline for conditions; they are met in tenths of one
+# The deadline for conditions, most of which hold within tenths of a second.
+SECONDS = 60.0
 
 
 @dataclass
 class Sandbox:
-    """Something to publish, consume and look at. `Happened` carries a number; what `poison` holds makes the handler fail."""
+    """An event `Happened` with a number, its topic, and a consumer that writes numbers to a table.
+
+    The handler fails for the numbers in `poison`. For those in `orphans` a foreign key fails at
+    COMMIT, and each of those in `slow` keeps the transaction busy for a second.
+    """
 
     topic: Topic
     event: type[Any]
     consumer: Consumer
     poison: set[int] = field(default_factory=set)
-    orphans: set[int] = field(default_factory=set)  # numbers whose foreign key fails, but only at COMMIT
-    slow: set[int] = field(default_factory=set)  # numbers that keep the transaction busy for a second each
+    orphans: set[int] = field(default_factory=set)
+    slow: set[int] = field(default_factory=set)
     attempts: int = 0
 
     def __post_init__(self) -> None:
@@ -43,7 +55,7 @@ class Sandbox:
         producer.publish(*[self.happened(n, key) for n in numbers])
 
     def handle(self, events: list[Any]) -> None:
-        """Counts: an event applied twice leaves two rows."""
+        """Insert one row per event, so that an event applied twice leaves two rows."""
         self.attempts += 1
         with connection.cursor() as cursor:
             cursor.executemany(
@@ -57,7 +69,7 @@ class Sandbox:
                 raise ValueError(f"{event.n} is poison")
 
     def rows(self) -> list[int]:
-        """The numbers applied, in the order they were written."""
+        """Return the numbers applied, in the order in which they were written."""
         with connection.cursor() as cursor:
             cursor.execute("SELECT n FROM sandbox_row ORDER BY id")
             return [n for (n,) in cursor.fetchall()]
@@ -67,32 +79,29 @@ class Sandbox:
 
     @contextmanager
     def running(self, *runners: Runner) -> Iterator[None]:
-        """Runs them in threads for as long as the block; what one of them raises is raised at the end."""
-        failures: list[BaseException] = []
+        """Run the runners (by default a new one) in threads until the block ends.
 
-        def run(runner: Runner) -> None:
-            try:
-                runner.run()
-            except BaseException as error:  # noqa: BLE001 - raised below
-                failures.append(error)
-
-        threads = [threading.Thread(target=run, args=[runner]) for runner in runners or [self.runner()]]
-        used = list(runners)
-        for thread in threads:
-            thread.start()
-        try:
+        The first error of a runner is raised at the end.
+        """
+        with consumers.running(*[partial(_run, runner) for runner in runners or [self.runner()]]):
             yield
-        finally:
-            for runner in used:
-                runner.stop.set()
-            for thread in threads:
-                thread.join(SECONDS)
-        if failures:
-            raise failures[0]
+
+    def poll(self, runner: Runner) -> list[Record]:
+        """Let the runner join its group, and return its first batch without applying it."""
+        records: list[Record] = []
+
+        def some() -> bool:
+            runner.position()
+            records.extend(runner.poll())
+            return bool(records)
+
+        runner.subscribe()
+        wait_until(some, SECONDS)
+        return records
 
     def send_raw(self, value: bytes | None, headers: list[tuple[str, str | bytes | None]], partition: int = 0) -> None:
-        """Writes to the topic as any stranger could."""
-        raw = Producer({"bootstrap.servers": ",".join(_bootstrap()), "acks": "all"})
+        """Write raw bytes and headers to the topic, as any program with access to Kafka could."""
+        raw = Producer({**settings.KAFKA_CLIENT_CONFIG, "acks": "all"})
         raw.produce(self.topic.name, partition=partition, value=value, headers=headers)
         assert raw.flush(SECONDS) == 0
 
@@ -100,15 +109,23 @@ class Sandbox:
         rows = ConsumerOffset.objects.filter(consumer=self.consumer.name, topic=self.topic.name)
         return dict(rows.values_list("partition", "next_offset"))
 
+    def recreate_topic(self) -> None:
+        """Delete the topic with its messages, and create it again."""
+        admin: AdminClient = client.admin()
+        before = topic_admin.topic_uuids([self.topic.name])
+        admin.delete_topics([self.topic.name])[self.topic.name].result()
+        wait_until(lambda: self.topic.name not in admin.list_topics(timeout=5).topics, SECONDS)
+        topic_admin.create_topics([self.topic])
+        wait_until(lambda: is_there(self.topic) and topic_admin.topic_uuids([self.topic.name]) != before, SECONDS)
 
-def _bootstrap() -> list[str]:
-    from django.conf import settings
 
-    return str(settings.KAFKA_BOOTSTRAP_SERVERS).split(",")
+def _run(runner: Runner, stop: threading.Event) -> None:
+    runner.stop = stop
+    runner.run()
 
 
 def is_there(topic: Topic) -> bool:
-    """Whether every broker's metadata has the topic with all its partitions: that comes after its creation."""
+    """Return True once the metadata list the topic with all partitions, soon after its creation."""
     found = client.admin().list_topics(timeout=SECONDS).topics.get(topic.name)
     return found is not None and len(found.partitions) == topic.partitions
 
@@ -130,3 +147,19 @@ def happened_on(own_topic: Topic, own_type: str) -> type[Event]:
             return self.urgent
 
     return Happened
+
+
+class _Replaced:
+    """A Kafka consumer with some methods replaced: the client's own cannot be patched."""
+
+    def __init__(self, kafka: KafkaConsumer, methods: dict[str, Callable[..., Any]]) -> None:
+        self._kafka = kafka
+        self.__dict__.update(methods)
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._kafka, name)
+
+
+def replace_methods(runner: Runner, **methods: Callable[..., Any]) -> None:
+    """Replace methods of the runner's Kafka consumer."""
+    runner.kafka = cast(KafkaConsumer, _Replaced(runner.kafka, methods))

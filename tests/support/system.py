@@ -1,4 +1,4 @@
-"""Clients of the whole system, which runs in processes of its own."""
+"""Clients of the whole system, which runs in separate processes."""
 
 import http.client
 import json
@@ -21,7 +21,7 @@ TOKEN = re.compile(r"mmc_\w+")
 
 @dataclass(frozen=True)
 class Answer:
-    """A response: status, decoded JSON, headers in lower case."""
+    """A response: status, decoded JSON, headers with names in lower case."""
 
     status: int
     body: Any
@@ -30,12 +30,15 @@ class Answer:
 
 @dataclass
 class Client:
-    """A client that sends each request once."""
+    """A client of the API that makes each call once, without retries.
+
+    `sent` has the ids of the sales that were answered 202.
+    """
 
     port: int
     token: str = ""
     persona: Persona | None = None
-    sent: list[str] = field(default_factory=list)  # ids of sales that were answered 202
+    sent: list[str] = field(default_factory=list)
 
     def call(self, method: str, path: str, body: object = None) -> Answer:
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=15)
@@ -62,7 +65,8 @@ class Client:
 
 
 def enrol(system: System, port: int, *, paid: bool) -> Client:
-    client = Client(port, persona=gather(1, int(paid), random.Random())[0])  # noqa: S311
+    """Enrol a new person and return a client with the token from the credentials e-mail."""
+    client = Client(port, persona=gather(1, int(paid), random.Random())[0])
     assert client.persona is not None
     answer = client.call("POST", "inscripciones/", client.persona.formulario())
     assert answer.status == 202, answer.body
@@ -76,7 +80,7 @@ def enrol(system: System, port: int, *, paid: bool) -> Client:
 
 
 def query(system: System, sql: str, *parameters: object) -> list[tuple[Any, ...]]:
-    """Return rows of the system's database."""
+    """Return rows of the system's database, read on a separate connection."""
     with psycopg.connect(system.environment["DATABASE_URL"]) as connection:
         return connection.execute(sql, parameters).fetchall()
 

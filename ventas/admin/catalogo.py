@@ -8,8 +8,8 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin, TabularInline
 
+from gremio.formats import pesos
 from ventas.models import Insumo, Producto, Receta, costo_de
-from ventas.templatetags.pesos import pesos
 
 
 class RecetaInline(TabularInline):

@@ -7,12 +7,12 @@ from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.utils.functional import cached_property
 
+from gremio.formats import pesos
 from kafka_bridge.admin_base import ReadOnlyAdmin
 from ventas import calendario
 from ventas.admin.filters import AsientoFilter, ProductoFilter, SemanaFilter
 from ventas.admin.maestro_rows import MaestroRowsAdmin
 from ventas.models import Anulacion, Cuenta, Venta
-from ventas.templatetags.pesos import pesos
 
 COUNT_LIMIT: Final = 10_000
 

@@ -10,12 +10,12 @@ from import_export.formats.base_formats import CSV, XLSX
 from unfold.contrib.import_export.forms import SelectableFieldsExportForm
 from unfold.decorators import display
 
+from gremio.formats import pesos
 from ventas.admin.export import ReporteResource
 from ventas.admin.maestro_rows import MaestroRowsAdmin
 from ventas.models import ReporteSemanal
 from ventas.semanas import envios
 from ventas.tasks import hint_sending
-from ventas.templatetags.pesos import pesos
 
 
 @admin.register(ReporteSemanal)

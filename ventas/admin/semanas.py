@@ -9,12 +9,12 @@ from django.template.response import TemplateResponse
 from unfold.decorators import display
 from unfold.views import ChangeList
 
+from gremio.formats import miles, pesos
 from kafka_bridge.admin_base import ReadOnlyAdmin
 from ventas import calendario
 from ventas.charts import bar_chart
 from ventas.models import ReporteSemanal, Semana
 from ventas.semanas import reports
-from ventas.templatetags.pesos import miles, pesos
 
 WEEKS_IN_CHART: Final = 12
 

@@ -19,6 +19,7 @@ from rest_framework.response import Response
 from rest_framework.reverse import reverse
 from rest_framework.viewsets import GenericViewSet
 
+from gremio.formats import pesos
 from gremio.requests import accepted, maestro_id
 from kafka_bridge.publishing.rest import idempotent_id
 from ventas import calendario
@@ -39,7 +40,6 @@ from ventas.api.serializers import (
 from ventas.events import VentaRegistrada
 from ventas.models import Producto, Venta
 from ventas.semanas import reports
-from ventas.templatetags.pesos import pesos
 
 UUID_REGEX = "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 DESDE = OpenApiParameter("desde", OpenApiTypes.STR, description="Fecha (2026-11-23) o momento desde el que se vendió.")

@@ -1,4 +1,4 @@
-"""`manage.py check_event_schemas`: whether the event classes keep to the schemas frozen in tests/contracts."""
+"""`manage.py check_event_schemas`: compare the event classes with their frozen schemas."""
 
 import re
 from argparse import ArgumentParser
@@ -14,16 +14,23 @@ from kafka_bridge.events.schemas import Difference
 
 
 class Command(BaseCommand):
-    help = "Compares the event classes with their frozen schemas, with producers and consumers one release apart either way."
+    help = (
+        "Compares the event classes with their frozen schemas: producers and consumers one release apart, "
+        "in either direction, must understand each other."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument(
             "--write", action="store_true", help="freeze new types and new optional fields; never a break"
         )
-        parser.add_argument("--folder", type=Path, default=conf.CONTRACTS)
+        parser.add_argument(
+            "--folder", type=Path, default=conf.CONTRACTS, help="the frozen schemas (default: KAFKA_BRIDGE's CONTRACTS)"
+        )
 
     def handle(self, *args: Any, **options: Any) -> None:
         folder, events = options["folder"], sorted(registered.values(), key=lambda event: event.type)
+        if folder is None:
+            raise CommandError("Set CONTRACTS in KAFKA_BRIDGE, or name a --folder.")
         problems = [problem for event in events for problem in self._check(event, folder, write=options["write"])]
         problems += [_orphan(name, folder) for name in schemas.orphans(events, folder)]
         if problems:
@@ -31,10 +38,13 @@ class Command(BaseCommand):
         self.stdout.write(f"{len(events)} event types keep to their frozen schemas.")
 
     def _check(self, event: type[Event], folder: Path, *, write: bool) -> list[str]:
-        """What is wrong, in words. With `write`, what may be frozen is, and is no problem any more."""
+        """Return the problems of one event, each as a sentence.
+
+        With `write`, allowed changes are frozen and are no problem any more.
+        """
         frozen = schemas.read_frozen(event.type, folder)
         differences = schemas.compare(frozen, schemas.schema_of(event)) if frozen else []
-        breaks = [_explain(event, difference) for difference in differences if difference.breaks]
+        breaks = [_break(event, difference, difference.breaks) for difference in differences if difference.breaks]
         if breaks:
             return breaks
         if write:
@@ -42,22 +52,21 @@ class Command(BaseCommand):
             return []
         if frozen is None:
             return [f"{event.type}: a new type, not frozen yet. Freeze it: manage.py check_event_schemas --write"]
-        return [_unfrozen(event, difference) for difference in differences]
+        return [_addition(event, difference) for difference in differences]
 
 
-def _explain(event: type[Event], difference: Difference) -> str:
-    assert difference.breaks  # noqa: S101 - narrows the type
+def _break(event: type[Event], difference: Difference, breaks: schemas.Breaks) -> str:
     field = f"the field `{difference.field}` " if difference.field else ""
     return (
-        f"{event.type}: {field}{difference.what}: {difference.breaks.value}.\n"
+        f"{event.type}: {field}{difference.change}: {breaks.value}.\n"
         f"    Leave this version as it was, and declare {_next_version(event.type)} beside it for the change: first "
-        "consumers that handle both, then the producer."
+        "deploy consumers that handle both, then the producer."
     )
 
 
-def _unfrozen(event: type[Event], difference: Difference) -> str:
+def _addition(event: type[Event], difference: Difference) -> str:
     return (
-        f"{event.type}: the field `{difference.field}` {difference.what}, which is allowed but not frozen yet. "
+        f"{event.type}: the field `{difference.field}` {difference.change}, which is allowed but not frozen yet. "
         "Freeze it: manage.py check_event_schemas --write"
     )
 
@@ -65,7 +74,8 @@ def _unfrozen(event: type[Event], difference: Difference) -> str:
 def _orphan(name: str, folder: Path) -> str:
     return (
         f"{name}: no class declares it any more, and its events would become dead letters.\n"
-        f"    Keep the class and its handlers until the topic holds none of them, then delete {schemas.file_of(name, folder)}"
+        "    Keep the class and its handlers until the topic holds no such event, then delete "
+        f"{schemas.file_of(name, folder)}"
     )
 
 

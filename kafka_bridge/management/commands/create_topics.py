@@ -1,4 +1,4 @@
-"""`manage.py create_topics`: makes the declared topics on the brokers."""
+"""`manage.py create_topics`: create the declared topics on the brokers."""
 
 from typing import Any
 
@@ -9,15 +9,17 @@ from kafka_bridge.brokers import topic_admin
 
 
 class Command(BaseCommand):
-    help = "Makes the topics that the apps declare, with their partitions and configuration; existing ones stay as they are."
+    help = "Creates the topics that the apps declare, with their partitions and configuration; existing ones stay."
 
     def handle(self, *args: Any, **options: Any) -> None:
+        topics = topic_admin.declared_topics()
         try:
-            created = topic_admin.create_topics(topic_admin.declared_topics())
+            created = topic_admin.create_topics(topics)
         except KafkaException as error:
             raise CommandError(
-                f"Kafka refused: {error}. Is KAFKA_BOOTSTRAP_SERVERS right, and may we create topics?"
+                f"Kafka refused: {error}. Check bootstrap.servers in KAFKA_CLIENT_CONFIG, "
+                "and that this client may create topics."
             ) from error
-        for topic in topic_admin.declared_topics():
-            state = "made" if topic.name in created else "already there"
+        for topic in topics:
+            state = "created" if topic.name in created else "exists already"
             self.stdout.write(f"{topic.name}: {topic.partitions} partitions, {state}")

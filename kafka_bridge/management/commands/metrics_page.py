@@ -1,9 +1,9 @@
-"""`manage.py metrics_page`: writes docs/metricas.md."""
+"""`manage.py metrics_page`: write the page that explains every metric and alert."""
 
 from argparse import ArgumentParser
+from pathlib import Path
 from typing import Any
 
-from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError
 
 from kafka_bridge.monitoring import metrics_page
@@ -14,12 +14,17 @@ class Command(BaseCommand):
     requires_system_checks = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("--check", action="store_true", help="write nothing; exit 1 where the page is out of date")
+        parser.add_argument("page", type=Path, help="the file to write, in Markdown")
+        parser.add_argument("rules", type=Path, help="the alert rules of Prometheus, in YAML")
+        parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if the page is out of date")
 
-    def handle(self, *args: Any, **options: Any) -> None:
-        path, text = settings.BASE_DIR / metrics_page.PAGE, metrics_page.page(settings.BASE_DIR)
-        if not options["check"]:
-            path.write_text(text)
-            self.stdout.write(f"wrote {metrics_page.PAGE}")
-        elif not path.exists() or path.read_text() != text:
-            raise CommandError(f"{metrics_page.PAGE} is out of date: run manage.py metrics_page.")
+    def handle(self, *args: Any, page: Path, rules: Path, check: bool, **options: Any) -> None:
+        try:
+            text = metrics_page.page(rules)
+        except OSError as error:
+            raise CommandError(f"Cannot read the alert rules: {error}.") from error
+        if not check:
+            page.write_text(text)
+            self.stdout.write(f"Wrote {page}.")
+        elif not page.exists() or page.read_text() != text:
+            raise CommandError(f"{page} is out of date: run manage.py metrics_page {page} {rules}.")

@@ -1,10 +1,7 @@
-"""`manage.py run_consumer NAME`: runs one consumer until SIGTERM or Ctrl-C."""
+"""`manage.py run_consumer NAME`: run one consumer until SIGTERM or Ctrl-C."""
 
 import gc
 import inspect
-import os
-import signal
-import threading
 from argparse import ArgumentParser
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,24 +9,27 @@ from typing import Any
 
 from django.core.management.base import BaseCommand, CommandError
 
-from kafka_bridge.consuming import lanes
 from kafka_bridge.consuming.handlers import Consumer, consumers
+from kafka_bridge.consuming.lanes import priority_lanes
 from kafka_bridge.consuming.runner import Runner
 from kafka_bridge.exceptions import OffsetsLost, TooManyDeadLetters
-from kafka_bridge.telemetry import probe
+from kafka_bridge.management.processes import add_metrics_port, serve_metrics, stop_on_signals
 
 
 class Command(BaseCommand):
-    help = "Runs a consumer: messages become rows. One consumer is one Kafka group; start as many as you like."
+    help = (
+        "Run a consumer: apply the messages of its topics to the database. One consumer is one Kafka consumer group; "
+        "any number of processes may run."
+    )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("name", nargs="?", help="which consumer: see --list")
+        parser.add_argument("name", nargs="?", help="the consumer: see --list")
         parser.add_argument("--list", action="store_true", help="explain the consumers and end")
         add_metrics_port(parser)
         parser.add_argument(
             "--accept-loss",
             action="store_true",
-            help="go on where messages are lost to retention or a restored topic, instead of stopping",
+            help="continue where messages are lost (retention, a restored topic), instead of stopping",
         )
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -49,56 +49,33 @@ class Command(BaseCommand):
 
 
 def _run(consumer: Consumer, metrics_port: tuple[str, int] | None, *, accept_loss: bool) -> None:
+    """Run the main lane here and each priority lane in a process of its own."""
     stop = stop_on_signals()
-    gc.freeze()  # Django and the apps live as long as we do: collecting only what batches leave is 1.5 times as fast
+    # Django and the apps live as long as the process. Batches are 1.5 times as fast when the
+    # garbage collector looks only at what they leave.
+    gc.freeze()
 
-    def work(lane: str) -> None:
-        with explained(consumer.name):
+    def run_lane(lane: str) -> None:
+        with _explained(consumer.name):
             Runner(consumer, stop=stop, lane=lane, accept_loss=accept_loss).run()
 
-    with lanes.beside(consumer, work, stop):
+    with priority_lanes(consumer, run_lane, stop):
         serve_metrics(metrics_port)
-        work("")
+        run_lane("")
 
 
 @contextmanager
-def explained(name: str) -> Iterator[None]:
-    """Raises CommandError, with what to do and an exit code, for what ends a consumer on purpose."""
+def _explained(name: str) -> Iterator[None]:
+    """Turn the errors that end a consumer on purpose into CommandErrors with advice."""
     try:
         yield
     except TooManyDeadLetters as error:
         raise CommandError(
-            f"{name} stopped: {error}, so the cause is hardly in the messages. Nothing more was set aside. "
-            "See its last dead letters in the admin and its log, mend the cause, then start it again. Those that are "
-            "pending still count: where the messages are to blame after all, replay or discard them first.",
+            f"{name} stopped: {error}. That usually means a bug or a missing dependency, not bad messages. No further "
+            "dead letters were stored. See the last dead letters in the admin and the log of this consumer, fix the "
+            "cause, then start the consumer again. Pending dead letters still count: if the messages are to blame "
+            "after all, replay or discard them first.",
             returncode=3,
         ) from error
     except OffsetsLost as error:
         raise CommandError(str(error), returncode=4) from error
-
-
-def add_metrics_port(parser: ArgumentParser) -> None:
-    parser.add_argument(
-        "--metrics-port",
-        type=probe.address,
-        default=os.environ.get("METRICS_PORT") or None,
-        metavar="[HOST:]PORT",
-        help="serve /metrics, /health/live and /health/ready there (default: METRICS_PORT, else nowhere)",
-    )
-
-
-def serve_metrics(where: tuple[str, int] | None) -> None:
-    """Raises CommandError where the port is taken."""
-    try:
-        if where:
-            probe.serve(where)
-    except OSError as error:
-        raise CommandError(f"Nothing can be served on {where}: {error}.") from error
-
-
-def stop_on_signals() -> threading.Event:
-    """An event that SIGTERM and SIGINT set: finish what is begun, then end."""
-    stop = threading.Event()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        signal.signal(number, lambda *_: stop.set())
-    return stop

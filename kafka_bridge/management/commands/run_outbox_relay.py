@@ -1,16 +1,16 @@
-"""`manage.py run_outbox_relay`: publishes the outbox until SIGTERM or Ctrl-C."""
+"""`manage.py run_outbox_relay`: publish the outbox until SIGTERM or Ctrl-C."""
 
 from argparse import ArgumentParser
 from typing import Any
 
 from django.core.management.base import BaseCommand
 
-from kafka_bridge.management.commands.run_consumer import add_metrics_port, serve_metrics, stop_on_signals
+from kafka_bridge.management.processes import add_metrics_port, serve_metrics, stop_on_signals
 from kafka_bridge.publishing import relay
 
 
 class Command(BaseCommand):
-    help = "Publishes what was accepted into the outbox. Several may run: each takes shards of the keys."
+    help = "Publishes the messages in the outbox. Several may run: each takes some of the keys."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         add_metrics_port(parser)

@@ -1,23 +1,37 @@
-"""TODO."""
+"""What apps contribute to a lookup: their rows, and the events that must exist if the rows do.
+
+Each app registers in its `monitoring.py` a function that gets some ids and reports what it has
+about them:
+
+    @lookup
+    def orders(ids: Ids) -> Iterator[ExpectedEvent | Row | Limitation]:
+        for order in Order.objects.filter(pk__in=ids):
+            yield Row(what="Order", state=order.get_state_display(), at=order.placed_at)
+            yield ExpectedEvent(id=order.event_id, event=OrderPlaced, key=str(order.pk))
+
+The function is called again with the ids of the expected events, until no new ids come up. It must
+use indexed queries only: it is called for ids that may not exist.
+"""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, TypeVar
+from typing import Final
 from uuid import UUID
-
-from django.db.models import Model
 
 from kafka_bridge.events.event import Event
 from kafka_bridge.events.topics import Partition
+from kafka_bridge.monitoring.registry import Registry
 
 Ids = frozenset[UUID]
-M = TypeVar("M", bound=Model)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Clue:
-    """An event that must exist if the id does: where it would lie in Kafka. `near`: about when, if that is known."""
+class ExpectedEvent:
+    """An event that must exist if the id does.
+
+    `near`: about when Kafka stored the event, None if unknown.
+    """
 
     id: UUID
     event: type[Event]
@@ -27,14 +41,17 @@ class Clue:
 
     @property
     def partition(self) -> Partition:
+        """Where Kafka stores it."""
         return self.event.topic.name, self.event.topic.partition_for(self.key, priority=self.priority)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """What stands in an app's tables because of it: `what` and `state` in Spanish, without personal data.
+    """A row of an app's tables that exists because of the id.
 
-    `written_by`: the consumer and the event's id, where `at` is the moment of the transaction that applied it.
+    `what` and `state`: in the language of the reader, without personal data.
+    `written_by`: the consumer and the event's id, if `at` is the moment of the transaction that
+    applied the event.
     """
 
     what: str
@@ -46,18 +63,16 @@ class Row:
 
 
 @dataclass(frozen=True)
-class Gap:
-    """Where the look was cut short, and what to do instead, in Spanish: nothing found does not mean that nothing is there."""
+class Limitation:
+    """Where the search was cut short, and what to do instead, in the language of the reader.
+
+    With a limitation, "nothing found" does not mean that there is nothing.
+    """
 
     where: str
-    do: str
+    advice: str
 
 
-Tracer = Callable[[Ids], Iterable[Clue | Row | Gap]]
-tracers: Final[list[Tracer]] = []
-
-
-def tracer(function: Tracer) -> Tracer:
-    """Registers the function below it. It must use indexes only: it is asked about ids that may not exist."""
-    tracers.append(function)
-    return function
+LookupFunction = Callable[[Ids], Iterable[ExpectedEvent | Row | Limitation]]
+lookups: Final[Registry[LookupFunction]] = Registry()
+lookup: Final = lookups.register

@@ -1,4 +1,4 @@
-"""Numbers as they are written in Chile, `1.234,5`: Django's Spanish parts thousands by a space."""
+"""Number formats of Chile, `1.234,5`. Django's Spanish separates thousands with a space."""
 
 THOUSAND_SEPARATOR = "."
 DECIMAL_SEPARATOR = ","

@@ -1,4 +1,4 @@
-"""The demo audits itself: what the maestros did against what API, database, e-mails and Kafka say about it."""
+"""The demo's audit: compare what the maestros did with the API, the database, e-mails and Kafka."""
 
 import re
 import uuid
@@ -11,6 +11,7 @@ from confluent_kafka import Consumer, KafkaException, Message, TopicPartition
 from django.conf import settings
 
 from deploy.embedded.mailbox import Mail, Mailbox
+from gremio.formats import pesos
 from inscripciones.events import INSCRIPCIONES, InscripcionRecibida
 from inscripciones.models import Maestro as MaestroRow
 from kafka_bridge.brokers import client, topic_admin, watermarks
@@ -20,10 +21,10 @@ from kafka_bridge.models import DeadLetter, OutboxMessage
 from mamochi_site.local.demo.maestro import CREDENTIALS_SUBJECT
 from mamochi_site.local.demo.scene import Puesto, Scene
 from ventas.models import Producto, Venta, costo_de
-from ventas.templatetags.pesos import pesos
 
 WEEK_SUBJECT: Final = "Tu semana en MAMOCHI"
-Amounts = Counter[str]  # by ingredient code, in the ingredient's unit
+# By ingredient code, in the ingredient's unit.
+Amounts = Counter[str]
 
 
 @dataclass(frozen=True)
@@ -36,24 +37,24 @@ class Check:
 
     @property
     def ok(self) -> bool:
-        """Whether the system says what it should."""
+        """Return True if the system reports what is expected."""
         return self.expected == self.found
 
     def row(self) -> tuple[str, str, str, bool]:
-        """For the table."""
+        """Return the row of the dashboard's table: name, expected, found, passed."""
         return self.what, _show(self.expected), "igual" if self.ok else _show(self.found), self.ok
 
 
 @dataclass(frozen=True)
 class Product:
-    """What the catalogue says of a product: earnings in whole CLP and ingredients, for one unit."""
+    """A product of the catalogue: earnings in whole CLP and ingredients, per unit sold."""
 
     ganancia: int
     receta: dict[str, int]
 
 
 def audit(scene: Scene, mailbox: Mailbox, since: dict[Partition, int]) -> list[Check]:
-    """Every check. `since`: where the topic of enrolments ended when the demo began."""
+    """Run every check; `since` has the end offsets of the enrolments' topic when the demo began."""
     catalogue = read_catalogue()
     people = [puesto.persona.email for puesto in scene.puestos]
     ids = dict(MaestroRow.objects.filter(email__in=people).values_list("email", "id"))
@@ -71,12 +72,10 @@ def audit(scene: Scene, mailbox: Mailbox, since: dict[Partition, int]) -> list[C
     ]
 
 
-# Sales: accepted = in the database = in the e-mails
-
-
 def check_sales(
     puestos: list[Puesto], ids: dict[str, uuid.UUID], mailbox: Mailbox, catalogue: dict[str, Product]
 ) -> Iterator[Check]:
+    """Check that the sales accepted by the API are in the database and in the weekly e-mails."""
     rows = Counter(Venta.objects.filter(maestro_id__in=ids.values()).values_list("maestro_id", flat=True))
     accepted = {str(sale.id) for puesto in puestos for sale in puesto.sold}
     stored = {str(row) for row in Venta.objects.filter(maestro_id__in=ids.values()).values_list("venta_id", flat=True)}
@@ -86,7 +85,7 @@ def check_sales(
     counted = 0
     for puesto in puestos:
         email = puesto.persona.email
-        count, earned = week_told(mailbox, email)
+        count, earned = numbers_in_week_mail(mailbox, email)
         counted += count
         name, sold = puesto.persona.apodo, len(puesto.sold)
         yield Check(f"{name}: ventas, en filas y en su correo", (sold, sold), (rows[ids[email]], count))
@@ -96,7 +95,7 @@ def check_sales(
 
 
 def read_catalogue() -> dict[str, Product]:
-    """By code; from the catalogue itself, not from what sales carried."""
+    """Return the products by code, read from the catalogue and not from sales."""
     return {
         product.codigo: Product(
             product.precio - costo_de(product.receta.all()),
@@ -107,12 +106,15 @@ def read_catalogue() -> dict[str, Product]:
 
 
 def week_mails(mailbox: Mailbox, email: str) -> list[Mail]:
-    """The weekly mails that a maestro received."""
+    """Return the weekly e-mails that a maestro received."""
     return mailbox.mails(to=email, subject=WEEK_SUBJECT)
 
 
-def week_told(mailbox: Mailbox, email: str) -> tuple[int, int]:
-    """Number of sales and earnings (CLP), as read in the text of the maestro's weekly mail; (-1, -1) without one."""
+def numbers_in_week_mail(mailbox: Mailbox, email: str) -> tuple[int, int]:
+    """Return the number of sales and the earnings (CLP) in the text of the maestro's weekly e-mail.
+
+    (-1, -1) unless exactly one such e-mail arrived.
+    """
     mails = week_mails(mailbox, email)
     if len(mails) != 1:
         return -1, -1
@@ -120,7 +122,7 @@ def week_told(mailbox: Mailbox, email: str) -> tuple[int, int]:
 
 
 def numbers_in(text: str) -> tuple[int, int]:
-    """Number of sales and earnings (CLP) in the text of a weekly mail; -1 for what it does not say."""
+    """Return number of sales and earnings (CLP) in a weekly e-mail's text; -1 if missing."""
     return _number("ventas", text), _number("ganancias?", text)
 
 
@@ -129,11 +131,12 @@ def _number(label: str, text: str) -> int:
     return int(found[1] + found[2].replace(".", "")) if found else -1
 
 
-# Stock: GET stock/ = what was loaded and restocked, by the API's ledger, less what the maestro sold, by the recipes
-
-
 def check_stock(puesto: Puesto, catalogue: dict[str, Product]) -> Check:
-    expected = _came_in(puesto.movimientos)
+    """Check that GET stock/ equals what was loaded and restocked less what was sold.
+
+    Loads and restocks come from the API's ledger; what a sale takes comes from the recipes.
+    """
+    expected = _loaded_and_restocked(puesto.movimientos)
     for sale in puesto.sold:
         for code, each in catalogue[sale.producto].receta.items():
             expected[code] -= each * sale.cantidad
@@ -141,7 +144,7 @@ def check_stock(puesto: Puesto, catalogue: dict[str, Product]) -> Check:
     return Check(f"{puesto.persona.apodo}: stock = carga + repuesto - vendido", dict(expected), found)
 
 
-def _came_in(ledger: Iterable[dict[str, Any]]) -> Amounts:
+def _loaded_and_restocked(ledger: Iterable[dict[str, Any]]) -> Amounts:
     amounts: Amounts = Counter()
     for line in ledger:
         if line["tipo"] in ("carga", "reposicion"):
@@ -149,19 +152,18 @@ def _came_in(ledger: Iterable[dict[str, Any]]) -> Amounts:
     return amounts
 
 
-# E-mails and Kafka
-
-
 def check_mails(people: list[str], mailbox: Mailbox) -> Iterator[Check]:
+    """Check that each address received one credentials e-mail and one weekly e-mail."""
     for what, subject in (("credenciales", CREDENTIALS_SUBJECT), ("la semana", WEEK_SUBJECT)):
         arrived = [len(mailbox.mails(to=email, subject=subject)) for email in people]
         yield Check(f"Correos de {what}, uno por maestro", [1] * len(people), arrived)
 
 
 def check_priority(puestos: list[Puesto], since: dict[Partition, int]) -> Iterator[Check]:
-    """Reads the whole topic: partition 0 has the Paid enrolments, all of them, and nothing else ever.
+    """Check that partition 0 contains all Paid enrolments and nothing else.
 
-    A form that its client sent again, after a lost answer, is there twice with the same id: one enrolment.
+    A form that a client sent again after a lost answer is in the topic twice with the same id, and
+    counts as one enrolment.
     """
     found: dict[bool, set[str]] = {True: set(), False: set()}
     for message in read_topic(since):
@@ -172,13 +174,11 @@ def check_priority(puestos: list[Puesto], since: dict[Partition, int]) -> Iterat
 
 
 def _enrolment(message: Message) -> str:
-    """What a message says it is: lane and id of an enrolment, or else its type."""
+    """Return lane and id of an enrolment; for any other event, its type."""
     event = read(message).event
-    return (
-        f"{_lane(event.paid)} {event.inscripcion_id}"
-        if isinstance(event, InscripcionRecibida)
-        else type(event).__name__
-    )
+    if isinstance(event, InscripcionRecibida):
+        return f"{_lane(event.paid)} {event.inscripcion_id}"
+    return type(event).__name__
 
 
 def _lane(paid: bool) -> str:
@@ -186,12 +186,12 @@ def _lane(paid: bool) -> str:
 
 
 def ends() -> dict[Partition, int]:
-    """Where each partition of the topic of enrolments ends now."""
+    """Return the current end offset of each partition of the enrolments' topic."""
     return watermarks.end_offsets(topic_admin.partitions_of(INSCRIPCIONES.name))
 
 
 def read_topic(since: dict[Partition, int]) -> Iterator[Message]:
-    """Every message of the partitions from `since` to their present end, read with a consumer of its own."""
+    """Read every message of the partitions from `since` to their current end."""
     left = {at: end - since[at] for at, end in ends().items() if end > since[at]}
     config = {**settings.KAFKA_CLIENT_CONFIG, "group.id": f"demo-{uuid.uuid4()}", "enable.auto.commit": False}
     consumer = Consumer(config)
@@ -213,7 +213,7 @@ def _next(consumer: Consumer) -> Message:
 
 
 def _show(value: object) -> str:
-    """Values as people read them."""
+    """Return the value as people read it."""
     if isinstance(value, dict):
         return ", ".join(f"{key} {amount}" for key, amount in sorted(value.items()))
     if isinstance(value, tuple):

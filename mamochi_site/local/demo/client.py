@@ -1,4 +1,7 @@
-"""A client of the API as a maestro's program would be: it keeps trying, with the same ids, while the service is away."""
+"""A client of the API that behaves like a maestro's program.
+
+It retries with the same ids while the service is unavailable.
+"""
 
 import http.client
 import json
@@ -10,18 +13,22 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit, urlunsplit
 
-PATIENCE_S: Final = 60.0
-TIMEOUT_S: Final = 10.0
-LONGEST_WAIT_S: Final = 5.0
-AGAIN: Final = frozenset({429, 502, 503, 504})
+# Seconds: for all attempts of a call, for one attempt, between two attempts.
+CALL_SECONDS: Final = 60.0
+ATTEMPT_SECONDS: Final = 10.0
+LONGEST_PAUSE_SECONDS: Final = 5.0
+RETRIED_STATUSES: Final = frozenset({429, 502, 503, 504})
 
 
 class Stopped(Exception):
-    """Somebody ended the demo while this client was at work."""
+    """The demo was ended while this client was working."""
 
 
 class Refused(Exception):
-    """The system does not do what it promises; the text says what, `log` is the name of the process whose log tells more."""
+    """The system does not do what it promises.
+
+    The text, in Spanish, describes the failure; `log` is the name of the process whose log to read.
+    """
 
     def __init__(self, text: str, log: str = "web") -> None:
         super().__init__(text)
@@ -30,7 +37,7 @@ class Refused(Exception):
 
 @dataclass(frozen=True)
 class Answer:
-    """A response: its status, its JSON and its headers in lower case."""
+    """A response: status, decoded JSON, headers with names in lower case."""
 
     status: int
     body: Any
@@ -38,7 +45,7 @@ class Answer:
 
 
 class Api:
-    """The API at `url`, such as http://127.0.0.1:8000. Every call ends early, with Stopped, once `stop` is set."""
+    """The API at `url`, such as http://127.0.0.1:8000; once `stop` is set, calls raise Stopped."""
 
     def __init__(self, url: str, stop: threading.Event) -> None:
         self.netloc = urlsplit(url).netloc
@@ -47,11 +54,11 @@ class Api:
         self.retries = 0
 
     def get(self, path: str) -> Any:
-        """The JSON at `path`. Raises Refused unless it answers 200 in the end."""
+        """Return the JSON at `path`. Raises Refused if no attempt is answered 200."""
         return self._call("GET", path, None, {}, expected=200).body
 
     def get_all(self, path: str) -> list[Any]:
-        """The rows of a paginated list, all pages."""
+        """Return the rows of all pages of a paginated list."""
         rows: list[Any] = []
         while path:
             page = self.get(path)
@@ -60,12 +67,15 @@ class Api:
         return rows
 
     def post(self, path: str, body: object, *, key: str = "") -> Any:
-        """The JSON of the answer 202; `key` is sent as Idempotency-Key, so that a retry is the same request."""
+        """Post `body` and return the JSON of the 202. Raises Refused if no attempt is answered 202.
+
+        `key` is sent as Idempotency-Key, so that a retry is the same request.
+        """
         headers = {"Idempotency-Key": key} if key else {}
         return self._call("POST", path, body, headers, expected=202).body
 
     def _call(self, method: str, path: str, body: object, headers: Mapping[str, str], *, expected: int) -> Answer:
-        deadline = time.monotonic() + PATIENCE_S
+        deadline = time.monotonic() + CALL_SECONDS
         problem = ""
         while time.monotonic() < deadline:
             if self.stop.is_set():
@@ -77,15 +87,15 @@ class Api:
             else:
                 if answer.status == expected:
                     return answer
-                if answer.status not in AGAIN:
+                if answer.status not in RETRIED_STATUSES:
                     raise Refused(f"{method} {path}: {answer.status} {answer.body}")
                 problem, wait = str(answer.status), answer.headers.get("retry-after", "")
             self._wait(wait)
-        raise Refused(f"{method} {path}: {problem}, for {PATIENCE_S:g} s")
+        raise Refused(f"{method} {path}: {problem}, for {CALL_SECONDS:g} s")
 
     def send(self, method: str, path: str, body: object, headers: Mapping[str, str]) -> Answer:
-        """One attempt. Raises OSError or HTTPException where there is no whole answer."""
-        connection = http.client.HTTPConnection(self.netloc, timeout=TIMEOUT_S)
+        """Make one attempt. Raises OSError or HTTPException if no complete response arrives."""
+        connection = http.client.HTTPConnection(self.netloc, timeout=ATTEMPT_SECONDS)
         try:
             payload = None if body is None else json.dumps(body).encode()
             connection.request(method, path, payload, {**self._headers(), **headers})
@@ -100,19 +110,22 @@ class Api:
         return {"Accept": "application/json", "Content-Type": "application/json", **identity}
 
     def _wait(self, retry_after: str) -> None:
-        """As long as the server asked for, at most LONGEST_WAIT_S, with jitter so that clients do not come back at once."""
+        """Wait as long as the server asked, at most LONGEST_PAUSE_SECONDS.
+
+        Jitter keeps the clients from returning all at the same moment.
+        """
         self.retries += 1
         asked = float(retry_after) if retry_after.isdecimal() else 0.5
-        self.stop.wait(min(asked, LONGEST_WAIT_S) * random.uniform(0.8, 1.2))  # noqa: S311 - jitter
+        self.stop.wait(min(asked, LONGEST_PAUSE_SECONDS) * random.uniform(0.8, 1.2))
 
 
 def _path(url: str | None) -> str:
-    """What follows the host in a URL; empty for None."""
+    """Return the part of a URL after the host; empty for None."""
     return urlunsplit(("", "", *urlsplit(url)[2:])) if url else ""
 
 
 def _json(content: bytes) -> Any:
-    """The decoded body; the first of its text where it is no JSON, to be shown in an error."""
+    """Return the decoded body; if it is not JSON, its first characters, for an error message."""
     try:
         return json.loads(content) if content else None
     except ValueError:

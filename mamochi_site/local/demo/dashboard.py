@@ -1,7 +1,8 @@
-"""The picture on the terminal: what happens where, in Spanish."""
+"""The dashboard on the terminal, in Spanish."""
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from io import StringIO
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,10 +13,11 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from gremio.formats import pesos
 from mamochi_site.local.demo.scene import Puesto, Scene
-from ventas.templatetags.pesos import pesos
 
-WIDE: Final = 110  # columns from which everything fits side by side
+# From this size on, all panels fit side by side.
+WIDE: Final = 110
 TALL: Final = 28
 PICTURE_WIDTH: Final = 132
 PICTURE_HEIGHT: Final = 34
@@ -31,16 +33,14 @@ STATES: Final = {
 
 
 def draw(scene: Scene, width: int, height: int) -> RenderableType:
-    """The whole screen for a terminal of that size; a small one gets what matters most."""
+    """Return the screen for a terminal of this size; a small one shows only the most important."""
     return _wide(scene, height) if width >= WIDE and height >= TALL else _small(scene, height)
 
 
 def save_picture(scene: Scene, path: Path) -> None:
-    """The screen as it is now, as an SVG."""
-    with path.with_suffix(".txt").open("w") as nowhere:
-        console = Console(record=True, width=PICTURE_WIDTH, height=PICTURE_HEIGHT, file=nowhere, force_terminal=True)
-        console.print(draw(scene, PICTURE_WIDTH, PICTURE_HEIGHT))
-    path.with_suffix(".txt").unlink()
+    """Save the current screen as an SVG file."""
+    console = Console(record=True, width=PICTURE_WIDTH, height=PICTURE_HEIGHT, file=StringIO(), force_terminal=True)
+    console.print(draw(scene, PICTURE_WIDTH, PICTURE_HEIGHT))
     console.save_svg(str(path), title="./dev demo")
 
 
@@ -171,9 +171,16 @@ def _state(puesto: Puesto) -> Text:
 
 
 def _level(row: dict[str, Any]) -> Text:
-    """A bar of how full the cart is; red when the ingredient is out, yellow when little is left."""
+    """Return a bar that shows how full the cart is.
+
+    It is red when the ingredient is out, yellow at 30 % or less, otherwise green.
+    """
     share = row["cantidad"] / row["capacidad"]
-    style = "red" if share <= 0 else "yellow" if share <= 0.3 else "green"
+    style = "green"
+    if share <= 0:
+        style = "red"
+    elif share <= 0.3:
+        style = "yellow"
     return _bar(row["cantidad"], row["capacidad"], style)
 
 
@@ -187,12 +194,12 @@ def _seconds(value: float | None) -> str:
 
 
 def clock(seconds: float) -> str:
-    """Minutes and seconds: `01:05`."""
+    """Return minutes and seconds, such as `01:05`."""
     return f"{int(seconds) // 60:02}:{int(seconds) % 60:02}"
 
 
 def results(rows: Sequence[tuple[str, str, str, bool]]) -> Table:
-    """The audit: what was checked, what was expected, what was found; red where they differ."""
+    """Return the audit's table: check, expected, found; red where they differ."""
     table = Table(title="Auditoría", title_style="bold", header_style="dim")
     for column in ("", "Comprobación", "Se espera", "Se encontró"):
         table.add_column(column)
@@ -202,11 +209,15 @@ def results(rows: Sequence[tuple[str, str, str, bool]]) -> Table:
 
 
 def weekly_mails(letters: Sequence[tuple[str, str, int, int]]) -> RenderableType:
-    """The weekly mails, as (address, text, number of sales, earnings in CLP): the first one whole, then all of them."""
+    """Show the text of the first weekly e-mail and a table of all.
+
+    Each is a tuple: address, text, number of sales, earnings in CLP.
+    """
     to, text, _, _ = letters[0]
     table = Table(title="Correos de la semana", title_style="bold", header_style="dim")
-    for column, justify in (("Para", "left"), ("Ventas", "right"), ("Ganancias", "right")):
-        table.add_column(column, justify=justify)  # type: ignore[arg-type]
+    table.add_column("Para")
+    table.add_column("Ventas", justify="right")
+    table.add_column("Ganancias", justify="right")
     for address, _, count, earned in letters:
         table.add_row(address, str(count), pesos(earned))
     return Group(

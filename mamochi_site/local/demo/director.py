@@ -1,4 +1,4 @@
-"""Plays the scenario in order: enrolments, sales, the week's closing, the audit; and sees when something goes wrong."""
+"""The director: plays enrolments, sales, the week's closing and the audit, and notices failures."""
 
 import random
 import threading
@@ -27,18 +27,21 @@ from mamochi_site.local.system import System
 
 MAESTROS: Final = 5
 PAID: Final = 2
-FRAMES_A_SECOND: Final = 6
-PICTURE_AT: Final = 0.64  # of the sales: some carts have run out by then, some are filled again
+FRAMES_PER_SECOND: Final = 6
+# The share of all sales after which the picture is taken: some carts are empty then, others filled
+# again.
+PICTURE_AT: Final = 0.64
+# Seconds that the consumers get to apply everything, and the weekly e-mails to arrive.
 SETTLE_S: Final = 60.0
 MAILS_S: Final = 90.0
 
 
 class DemoFailed(Exception):
-    """The demo cannot go on; the text, in Spanish, says why and which log to read."""
+    """The demo cannot continue; the text, in Spanish, gives the reason and the log to read."""
 
 
 class Director:
-    """One performance on a running system."""
+    """One run of the demo on a running system."""
 
     def __init__(self, system: System, options: Namespace, console: Console) -> None:
         self.system = system
@@ -47,18 +50,18 @@ class Director:
         self.stop = threading.Event()
         self.mailbox = system.stack.mailbox
         pace = Pace.fast() if options.fast else Pace.real()
-        chance = random.Random(options.seed)  # noqa: S311 - a demo that can be repeated
+        chance = random.Random(options.seed)
         self.scene = Scene([Puesto(one) for one in people.gather(MAESTROS, PAID, chance)], pace)
         self.apis = [Api(system.url, self.stop) for _ in self.scene.puestos]
         self.maestros = [
             Maestro(puesto, self.scene, api, self.mailbox, chance.getrandbits(64))
             for puesto, api in zip(self.scene.puestos, self.apis, strict=True)
         ]
-        self.parts: list[Future[None]] = []
+        self.futures: list[Future[None]] = []
         self.pictured = not options.picture
 
     def play(self) -> bool:
-        """The whole demo; whether the audit is green. Raises DemoFailed."""
+        """Play the whole demo and return True if the audit passes. Raises DemoFailed."""
         try:
             return self._play()
         except Refused as error:
@@ -70,17 +73,15 @@ class Director:
         since = ends()
         with self._shown(), self._threads() as pool:
             self.scene.phase = "Inscripciones y ventas"
-            self.parts = [pool.submit(maestro.play) for maestro in self.maestros]
-            watcher = pool.submit(observe, self.scene, self.mailbox, self.stop)
-            self.parts.append(watcher)
-            self._until(lambda: all(puesto.done for puesto in self.scene.puestos), None, "")
+            self.futures = [pool.submit(maestro.play) for maestro in self.maestros]
+            self.futures.append(pool.submit(observe, self.scene, self.mailbox, self.stop))
+            self._wait_until(lambda: all(puesto.done for puesto in self.scene.puestos), None, "")
             self._close_week()
             self._settle()
         return self._report(since)
 
-    # Scenes
-
     def _close_week(self) -> None:
+        """Close the week through Beat and wait for the weekly e-mails."""
         hasta = timezone.now()
         self.scene.phase = "Cerrando la semana"
         with closing_now(hasta) as semana:
@@ -88,26 +89,28 @@ class Director:
                 f"Celery Beat cierra la semana {semana} hasta las {timezone.localtime(hasta):%H:%M:%S}", "bold"
             )
             late = f"no llegaron los correos «{WEEK_SUBJECT}»"
-            self._until(self._week_told, MAILS_S, late, log="celery-worker")
+            self._wait_until(self._week_mails_arrived, MAILS_S, late, log="celery-worker")
         self.scene.say("Llegaron los correos de la semana", "bold cyan")
 
     def _settle(self) -> None:
-        """Until every consumer has applied everything; then each maestro looks at the stock and its ledger once more."""
+        """Wait until everything is applied, then read each cart's stock and ledger."""
         applied = self.scene.applied
-        self._until(
-            lambda: self.scene.applied is not applied, SETTLE_S, "Kafka no dice hasta dónde van los consumidores"
-        )
-        quiet = "los consumidores no terminaron de aplicar los mensajes"
-        self._until(lambda: not any(self.scene.lag.values()) and not OutboxMessage.objects.exists(), SETTLE_S, quiet)
+        unknown = "Kafka no dice hasta dónde van los consumidores"
+        self._wait_until(lambda: self.scene.applied is not applied, SETTLE_S, unknown)
+        unfinished = "los consumidores no terminaron de aplicar los mensajes"
+        self._wait_until(self._is_settled, SETTLE_S, unfinished)
         for puesto, api in zip(self.scene.puestos, self.apis, strict=True):
             puesto.stock = api.get("/api/v1/stock/")
             puesto.movimientos = api.get_all("/api/v1/stock/movimientos/")
 
-    def _week_told(self) -> bool:
+    def _is_settled(self) -> bool:
+        return not any(self.scene.lag.values()) and not OutboxMessage.objects.exists()
+
+    def _week_mails_arrived(self) -> bool:
         return all(week_mails(self.mailbox, puesto.persona.email) for puesto in self.scene.puestos)
 
     def _report(self, since: dict[Partition, int]) -> bool:
-        """Prints the weekly mails and the audit."""
+        """Print the weekly e-mails and the audit; return True if every check passes."""
         self.console.print(dashboard.weekly_mails([self._letter(puesto) for puesto in self.scene.puestos]))
         checks = audit(self.scene, self.mailbox, since)
         self.console.print(dashboard.results([check.row() for check in checks]))
@@ -123,11 +126,9 @@ class Director:
         mail = week_mails(self.mailbox, puesto.persona.email)[0]
         return mail.to, mail.text, *numbers_in(mail.text)
 
-    # Watching over it
-
     @contextmanager
     def _threads(self) -> Iterator[ThreadPoolExecutor]:
-        """Threads that have ended when this ends, however it ends."""
+        """Return a pool whose threads have ended when the block ends, for whatever reason."""
         with ThreadPoolExecutor(MAESTROS + 1, thread_name_prefix="demo") as pool:
             try:
                 yield pool
@@ -135,19 +136,23 @@ class Director:
                 self.stop.set()
 
     def _shown(self) -> AbstractContextManager[object]:
-        """The live dashboard on a terminal, else a line for each thing that happens."""
+        """Return the live dashboard on a terminal; otherwise let the scene print its log lines."""
         if self.console.is_terminal and not self.console.is_dumb_terminal:
             return Live(
                 get_renderable=lambda: dashboard.draw(self.scene, *self.console.size),
                 console=self.console,
                 screen=True,
-                refresh_per_second=FRAMES_A_SECOND,
+                refresh_per_second=FRAMES_PER_SECOND,
             )
         self.scene.on_line = lambda line: self.console.print(f"[{dashboard.clock(line.at)}] {line.text}", markup=False)
         return nullcontext()
 
-    def _until(self, condition: Callable[[], bool], timeout: float | None, otherwise: str, log: str = "") -> None:
-        """Waits for the condition. Raises DemoFailed when time (seconds) is up, a maestro fails or a process dies."""
+    def _wait_until(self, condition: Callable[[], bool], timeout: float | None, otherwise: str, log: str = "") -> None:
+        """Wait for the condition.
+
+        Raises DemoFailed, with the text `otherwise`, after `timeout` seconds, and also when a
+        process ends. Raises Refused when a maestro fails.
+        """
         began = time.monotonic()
         while not condition():
             self._raise_failures()
@@ -160,12 +165,12 @@ class Director:
         for process in self.system.stack.processes.values():
             if process.returncode not in (None, 0):
                 raise DemoFailed(f"{process.name} terminó{process.last_words()}")
-        for part in self.parts:
-            if part.done():
-                part.result()
+        for future in self.futures:
+            if future.done():
+                future.result()
 
     def _log(self, process: str) -> str:
-        """The process' log file, or the folder of all of them."""
+        """Return the process's log file; for an empty name, the folder of all logs."""
         logs = self.system.stack.supervisor.logs
         return str(logs / f"{process}.log" if process else logs)
 

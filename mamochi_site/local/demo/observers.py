@@ -1,4 +1,4 @@
-"""What the demo sees from outside of the maestros: how far the consumers are, and which mails have arrived."""
+"""The demo's observer: the progress of the consumers, and the e-mails that have arrived."""
 
 import threading
 from collections import defaultdict
@@ -19,7 +19,10 @@ EVERY_S: Final = 0.5
 
 
 def observe(scene: Scene, mailbox: Mailbox, stop: threading.Event) -> None:
-    """Keeps lag and mails on the scene up to date until told to stop; a broker that is away leaves the last picture."""
+    """Keep lag and e-mails of the scene up to date until `stop` is set.
+
+    While no broker answers, the last known lag stays.
+    """
     partitions = declared_partitions()
     while not stop.wait(EVERY_S):
         scene.mails = [(mail.to, mail.subject) for mail in mailbox.mails()]
@@ -31,12 +34,15 @@ def observe(scene: Scene, mailbox: Mailbox, stop: threading.Event) -> None:
 
 
 def declared_partitions() -> list[Partition]:
-    """Every partition of every topic of ours."""
+    """Return every partition of every declared topic."""
     return [(topic.name, number) for topic in declared_topics() for number in range(topic.partitions)]
 
 
 def progress(partitions: list[Partition]) -> tuple[dict[str, int], dict[str, int]]:
-    """Messages behind and messages applied, by consumer and lane (`aprobacion paid`). Raises KafkaException."""
+    """Return lag and number of messages applied, by consumer and lane (such as `aprobacion paid`).
+
+    Raises KafkaException.
+    """
     ends = watermarks.end_offsets(partitions)
     applied_to = {(row.consumer, row.topic, row.partition): row.next_offset for row in ConsumerOffset.objects.all()}
     lag: dict[str, int] = defaultdict(int)

@@ -1,4 +1,4 @@
-"""The maestros who play: invented people with valid RUTs, from real comunas."""
+"""The maestros of the demo: invented people with valid RUTs, from real comunas."""
 
 import random
 import unicodedata
@@ -23,7 +23,7 @@ RUTS: Final = range(6_000_000, 24_000_000)
 
 @dataclass(frozen=True)
 class Persona:
-    """Who enrols. `comprobante` is the payment receipt; empty for those who did not pay."""
+    """A person who enrols; `comprobante` is the payment receipt, or empty."""
 
     nombre: str
     rut: str
@@ -34,16 +34,16 @@ class Persona:
 
     @property
     def paid(self) -> bool:
-        """Whether the review is a priority."""
+        """Return True if this person has paid, which gives the review priority."""
         return bool(self.comprobante)
 
     @property
     def apodo(self) -> str:
-        """The first name, for small places on the screen."""
+        """Return the first name, for small places on the screen."""
         return self.nombre.split()[0]
 
     def formulario(self) -> dict[str, object]:
-        """The enrolment form, as posted to the API."""
+        """Return the enrolment form as the API expects it."""
         form: dict[str, object] = {
             "nombre": self.nombre,
             "rut": self.rut,
@@ -56,7 +56,7 @@ class Persona:
 
 
 def gather(count: int, paid: int, chance: random.Random) -> list[Persona]:
-    """`count` people, `paid` of them with a receipt, in the order in which they enrol."""
+    """Return `count` people, `paid` of them with a receipt, in the order in which they enrol."""
     names = chance.sample(NAMES, count)
     comunas = chance.sample(COMUNAS, count)
     payers = set(chance.sample(range(count), paid))
@@ -77,6 +77,6 @@ def _person(nombre: str, comuna: str, chance: random.Random, *, paid: bool) -> P
 
 
 def _plain(nombre: str) -> str:
-    """First name and surname as they stand in an address: `rosa.nanez`."""
+    """Return first name and surname in ASCII for an e-mail address, such as `rosa.nanez`."""
     letters = unicodedata.normalize("NFKD", nombre.lower()).encode("ascii", "ignore").decode()
     return ".".join(letters.split()[:2])

@@ -1,4 +1,4 @@
-"""Closing the running week early, through Celery Beat: its schedule's row is moved to now, and put back afterwards."""
+"""Close the current week early through Celery Beat, by a temporary edit of Beat's schedule."""
 
 import json
 from collections.abc import Iterator
@@ -13,9 +13,11 @@ from ventas.seed import CERRAR_LUNES
 
 @contextmanager
 def closing_now(hasta: datetime) -> Iterator[str]:
-    """Beat closes the week that `hasta` (aware) lies in at that moment: the row that closes it each Monday is due now, once.
+    """Let Beat close the week of `hasta` (an aware datetime) at that moment.
 
-    Gives the week's name, such as `2026-W47`. What is sold later counts in the next week, as an adjustment.
+    In the block, the schedule's row that closes a week each Monday is due at `hasta`, once. Yields
+    the week's code, such as `2026-W47`. Later sales of that week count in the next week, as an
+    adjustment.
     """
     semana = calendario.codigo(calendario.semana_de(hasta))
     monday = PeriodicTask.objects.get(name=CERRAR_LUNES)
@@ -25,13 +27,15 @@ def closing_now(hasta: datetime) -> Iterator[str]:
     try:
         yield semana
     finally:
-        monday.refresh_from_db()  # Beat wrote when it ran, and disables what has run once
+        # Beat has written to the row: the time of the run, and that a task which runs once is
+        # disabled.
+        monday.refresh_from_db()
         _edit(monday, crontab=crontab, clocked=None, one_off=False, enabled=True, kwargs="{}")
         now.delete()
 
 
 def _edit(row: PeriodicTask, **fields: object) -> None:
-    """Saved as the admin saves it: Beat sees the edit within CELERY_BEAT_MAX_LOOP_INTERVAL."""
+    """Save the fields as the admin does; Beat notices within CELERY_BEAT_MAX_LOOP_INTERVAL."""
     for field, value in fields.items():
         setattr(row, field, value)
-    row.save()  # type: ignore[no-untyped-call]
+    row.save()

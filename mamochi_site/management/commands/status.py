@@ -1,4 +1,4 @@
-"""`./dev status`: `estado` for the stack that runs on this machine, found by its stack.json."""
+"""`./dev status`: run `manage.py overview` for the stack on this machine, found by its stack.json."""
 
 import json
 import os
@@ -15,21 +15,21 @@ from mamochi_site.local.system import CHECKOUT, DEFAULT_FOLDER, manage
 
 class Command(BaseCommand):
     help = (
-        "Tells how the running stack is: what is wrong and what to do, consumers, topics. Exits 1 where it is not well."
+        "Show the state of the running stack: problems and what to do, consumers, topics. Exit 1 if there is a problem."
     )
     requires_system_checks = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:
         parser.add_argument("--dir", type=Path, default=DEFAULT_FOLDER, help="the stack's folder (default: .mamochi)")
-        parser.add_argument("--json", action="store_true", help="for scripts")
+        parser.add_argument("--json", action="store_true", help="print JSON, for scripts")
 
     def handle(self, *args: Any, **options: Any) -> None:
         try:
             record = json.loads((options["dir"] / "stack.json").read_text())
         except FileNotFoundError as error:
             raise CommandError(
-                f"No stack runs in {options['dir']}: start one with ./dev up, or name its --dir."
+                f"No stack runs in {options['dir']}: start one with ./dev up, or give its folder with --dir."
             ) from error
         environment = {**os.environ, **record["urls"]}
-        argv = [*manage("estado"), *(["--json"] if options["json"] else [])]
-        sys.exit(subprocess.run(argv, cwd=CHECKOUT, env=environment, check=False).returncode)  # noqa: S603 - our own
+        argv = [*manage("overview"), *(["--json"] if options["json"] else [])]
+        sys.exit(subprocess.run(argv, cwd=CHECKOUT, env=environment, check=False).returncode)

@@ -1,0 +1,38 @@
+"""COPY: the fastest way to insert many rows into PostgreSQL."""
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from django.db import IntegrityError, connection, transaction
+from psycopg import sql
+from psycopg.errors import UniqueViolation
+
+Row = Sequence[object]
+
+
+def copy_unless_duplicated(table: str, columns: Mapping[str, str], rows: Iterable[Row]) -> bool:
+    """Insert all the rows with COPY and return True, or insert none of them and return False.
+
+    The result is False if a row breaks a unique constraint: it is in the table already (a replay, a
+    retry), or it is twice in `rows`. The caller then inserts the rows with a slower statement that
+    skips duplicates. Every other error is raised.
+
+    `columns`: the table's columns and their PostgreSQL types, in the order of a row's values.
+    """
+    try:
+        with transaction.atomic():
+            _copy(table, columns, rows)
+    except IntegrityError as error:
+        if isinstance(error.__cause__, UniqueViolation):
+            return False
+        raise
+    return True
+
+
+def _copy(table: str, columns: Mapping[str, str], rows: Iterable[Row]) -> None:
+    statement = sql.SQL("COPY {table} ({columns}) FROM STDIN (FORMAT BINARY)").format(
+        table=sql.Identifier(table), columns=sql.SQL(", ").join(map(sql.Identifier, columns))
+    )
+    with connection.cursor() as cursor, connection.wrap_database_errors, cursor.copy(statement) as copy:
+        copy.set_types(list(columns.values()))
+        for row in rows:
+            copy.write_row(row)

@@ -1,0 +1,27 @@
+"""The admin as the people of the group Revisores use it."""
+
+import pytest
+from django.apps import apps
+from django.test import Client
+from pytest_django import Settings
+
+from inscripciones.models import Usuario
+from inscripciones.seed import GRUPO, sembrar
+from tests.support.staff import make_staff
+
+
+@pytest.fixture(autouse=True)
+def _seeded(settings: Settings) -> None:
+    sembrar(apps)
+    settings.STORAGES = {
+        **settings.STORAGES,
+        "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},
+    }
+
+
+@pytest.fixture
+def reviewer(client: Client) -> Usuario:
+    """Return a reviewer, who is logged in with `client`."""
+    user = make_staff("revisora", GRUPO)
+    client.force_login(user)
+    return user

@@ -1,0 +1,19 @@
+"""Every list and every page of this app opens."""
+
+import pytest
+from django.apps import apps
+from django.test import Client
+
+from tests.support.people import make_form, make_paid_form, register
+
+pytestmark = pytest.mark.django_db
+
+
+def test_every_page_opens(admin_client: Client) -> None:
+    register(make_form(), make_paid_form(), make_form(nombre="Rosa"))
+    for model in ("inscripcion", "comprobante", "maestro", "envio", "usuario"):
+        url = f"/admin/inscripciones/{model}/"
+        assert admin_client.get(url, {"q": "rosa"}).status_code == 200
+        row = apps.get_model("inscripciones", model).objects.first()
+        assert admin_client.get(f"{url}{row.pk}/change/").status_code == 200
+    assert admin_client.get("/admin/auth/group/").status_code == 200

@@ -1,0 +1,56 @@
+"""A batch is applied only at the offset that its records begin at."""
+
+import pytest
+from django.db import transaction
+from django.db.transaction import TransactionManagementError
+
+from kafka_bridge.consuming.attempt import attempt
+from kafka_bridge.consuming.batch import Batch
+from kafka_bridge.consuming.limits import FailureLimit, GroupSize
+from kafka_bridge.consuming.record import Record
+from kafka_bridge.exceptions import Fenced
+from tests.support.sandbox import Sandbox
+
+
+def batch_of(sandbox: Sandbox, records: list[Record]) -> Batch:
+    return Batch(
+        consumer=sandbox.consumer,
+        records=records,
+        limit=FailureLimit(),
+        group_size=GroupSize(len(records)),
+        patient=True,
+    )
+
+
+def test_a_redelivered_batch_is_fenced(sandbox: Sandbox) -> None:
+    sandbox.publish(1, 2, 3, key="one")
+    runner = sandbox.runner()
+    records = sandbox.poll(runner)
+    held = dict(runner.held)
+    assert runner.apply(records)
+    with pytest.raises(Fenced):
+        batch_of(sandbox, records).apply(held, runner.topic_uuids, [])
+    assert sorted(sandbox.rows()) == [1, 2, 3]
+    runner.kafka.close()
+
+
+def test_an_offset_only_moves_forward(sandbox: Sandbox) -> None:
+    sandbox.publish(1, 2, 3, key="one")
+    runner = sandbox.runner()
+    records = sandbox.poll(runner)
+    assert runner.apply(records)
+    with pytest.raises(Fenced):  # the held offset is already the one after the batch
+        batch_of(sandbox, records).apply(runner.held, runner.topic_uuids, [])
+    assert sandbox.rows() == [1, 2, 3]
+    runner.kafka.close()
+
+
+def test_a_batch_opens_its_own_transaction(sandbox: Sandbox) -> None:
+    with transaction.atomic(), pytest.raises(RuntimeError, match="durable"):
+        batch_of(sandbox, []).apply({}, {}, [])
+
+
+def test_handlers_need_a_transaction(sandbox: Sandbox) -> None:
+    failure = attempt(sandbox.consumer, [], patient=True)
+    assert failure is not None
+    assert isinstance(failure.error, TransactionManagementError)

@@ -1,0 +1,116 @@
+"""A runner applies each event once, in order, and continues at the database's offset."""
+
+import threading
+from collections.abc import Callable
+
+import pytest
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
+
+from deploy.embedded.waiting import wait_until
+from kafka_bridge.brokers import topic_admin, watermarks
+from kafka_bridge.consuming import runner as runner_module
+from kafka_bridge.consuming.handlers import Consumer
+from kafka_bridge.consuming.limits import FailureLimit
+from kafka_bridge.consuming.record import Record
+from kafka_bridge.consuming.runner import Runner
+from kafka_bridge.models import ConsumerOffset, DeadLetter
+from kafka_bridge.publishing import producer
+from tests.support.sandbox import SECONDS, Sandbox, replace_methods
+
+
+def test_each_event_becomes_a_row(sandbox: Sandbox) -> None:
+    sandbox.publish(*range(100))
+    with sandbox.running():
+        wait_until(lambda: len(sandbox.rows()) == 100, SECONDS)
+    ends = watermarks.end_offsets(topic_admin.partitions_of(sandbox.topic.name))
+    assert sandbox.offsets() == {partition: end for (_, partition), end in ends.items()}
+    assert sorted(sandbox.rows()) == list(range(100))
+
+
+def test_events_of_a_key_keep_their_order(sandbox: Sandbox) -> None:
+    sandbox.publish(*range(300), key="one")
+    with sandbox.running():
+        wait_until(lambda: len(sandbox.rows()) == 300, SECONDS)
+    assert sandbox.rows() == list(range(300))
+
+
+def test_the_databases_offset_wins(sandbox: Sandbox) -> None:
+    sandbox.publish(*range(10), key="one")
+    with sandbox.running():
+        wait_until(lambda: len(sandbox.rows()) == 10, SECONDS)
+    other_member = sandbox.runner().kafka
+    other_member.commit(offsets=[TopicPartition(sandbox.topic.name, p, 0) for p in (0, 1)], asynchronous=False)
+    other_member.close()
+    sandbox.publish(10, key="one")
+    with sandbox.running():
+        wait_until(lambda: 10 in sandbox.rows(), SECONDS)
+    assert sandbox.rows() == list(range(11))
+
+
+def test_two_owners_apply_each_event_once(sandbox: Sandbox) -> None:
+    """Two members in groups of their own both hold all partitions."""
+    sandbox.publish(*range(50))
+    runners = [sandbox.runner(group=f"{sandbox.consumer.name}-{name}") for name in "ab"]
+    with sandbox.running(*runners):
+        wait_until(lambda: len(sandbox.rows()) >= 50, SECONDS)
+        for n in range(50, 150):
+            sandbox.publish(n)
+        wait_until(lambda: len(sandbox.rows()) >= 150, SECONDS)
+    assert sorted(sandbox.rows()) == list(range(150))
+
+
+def test_each_lane_applies_its_own_partition(make_sandbox: Callable[..., Sandbox], table: None) -> None:
+    sandbox = make_sandbox(partitions=3, lane="paid")
+    events = [sandbox.event.now(id=sandbox.event.derive_id(n), n=n, name=str(n), urgent=n < 5) for n in range(40)]
+    producer.publish(*events)
+    with sandbox.running(sandbox.runner(lane="paid")):
+        wait_until(lambda: len(sandbox.rows()) >= 5, SECONDS)
+    assert sandbox.rows() == [0, 1, 2, 3, 4]
+    assert watermarks.end_offsets([(sandbox.topic.name, 0)]) == {(sandbox.topic.name, 0): 5}
+    with sandbox.running():
+        wait_until(lambda: len(sandbox.rows()) >= 40, SECONDS)
+    assert sorted(sandbox.rows()) == list(range(40))
+    assert ConsumerOffset.objects.filter(consumer=sandbox.consumer.name).count() == 3
+
+
+def test_the_bytes_of_a_batch_are_limited(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(runner_module, "BATCH_BYTES", 50_000)
+    monkeypatch.setattr(runner_module, "CHUNK", 10)
+    for n in range(100):
+        sandbox.send_raw(b"x" * 10_000, [("ce_type", b"")], sandbox.topic.partition_for(str(n % 2), priority=False))
+    runner = WeighingRunner(sandbox.consumer, stop=threading.Event())
+    runner.limit = FailureLimit(in_a_row=1_000, share=1.0)
+    with sandbox.running(runner):
+        wait_until(lambda: DeadLetter.objects.count() == 100, SECONDS)
+    assert max(runner.sizes) <= 150_000  # the limit and one chunk
+    assert len(runner.sizes) < 50
+
+
+class WeighingRunner(Runner):
+    """A runner that notes the bytes of each batch."""
+
+    def __init__(self, consumer: Consumer, *, stop: threading.Event) -> None:
+        super().__init__(consumer, stop=stop)
+        self.sizes: list[int] = []
+
+    def apply(self, records: list[Record]) -> bool:
+        self.sizes.append(sum(len(record.message) for record in records))
+        return super().apply(records)
+
+
+def test_a_refused_commit_applies_nothing_again(sandbox: Sandbox, caplog: pytest.LogCaptureFixture) -> None:
+    def refuse(**_options: object) -> None:
+        raise KafkaException(KafkaError(KafkaError._STATE))
+
+    sandbox.publish(*range(5), key="one")
+    runner = sandbox.runner()
+    records = sandbox.poll(runner)
+    replace_methods(runner, commit=refuse)
+    assert runner.apply(records)
+    assert sandbox.rows() == [0, 1, 2, 3, 4]
+    assert "does not take the offsets" in caplog.text
+    runner.on_commit(None, [TopicPartition(sandbox.topic.name, 0, 1)])
+    assert "does not take an offset" not in caplog.text
+    runner.on_commit(KafkaError(KafkaError.ILLEGAL_GENERATION), [])
+    assert "does not take an offset" in caplog.text
+    runner.kafka.close()

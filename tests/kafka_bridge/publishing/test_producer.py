@@ -1,0 +1,99 @@
+"""Publishing: accepted means durable, in Kafka or in the outbox."""
+
+import multiprocessing
+import threading
+import time
+
+import pytest
+from django.db import connection, connections
+
+from kafka_bridge import exceptions
+from kafka_bridge.models import OutboxMessage
+from kafka_bridge.publishing import producer
+from tests.support.sandbox import SECONDS, Sandbox
+from tests.support.topics import topic_numbers
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def test_no_messages_say_nothing_about_kafka(sandbox: Sandbox) -> None:
+    began = time.monotonic()
+    assert producer.process_producer().deliver([]) == []
+    assert time.monotonic() - began < 1
+    sandbox.publish(1)
+    assert not OutboxMessage.objects.exists()
+
+
+def test_published_events_are_in_the_topic(sandbox: Sandbox) -> None:
+    sandbox.publish(1, 2, 3, key="one")
+    assert topic_numbers(sandbox) == [1, 2, 3]
+    assert not OutboxMessage.objects.exists()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("kafka_away")
+def test_without_kafka_events_go_to_the_outbox(sandbox: Sandbox) -> None:
+    began = time.monotonic()
+    sandbox.publish(1, 2, key="one")
+    assert time.monotonic() - began < producer.DEADLINE_MS / 1_000 + 1
+    assert OutboxMessage.objects.count() == 2
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("kafka_away")
+def test_the_breaker_spares_the_wait(sandbox: Sandbox) -> None:
+    sandbox.publish(1)
+    began = time.monotonic()
+    sandbox.publish(2)
+    assert time.monotonic() - began < producer.DEADLINE_MS / 2_000
+    assert OutboxMessage.objects.count() == 2
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("kafka_away")
+def test_without_database_too_nothing_is_accepted(sandbox: Sandbox) -> None:
+    sandbox.publish(1)  # opens the circuit breaker
+    event = sandbox.happened(2)
+    with connection.cursor() as cursor:
+        cursor.execute("SET default_transaction_read_only = on")
+    try:
+        with pytest.raises(exceptions.Unavailable):
+            producer.publish(event)
+    finally:
+        connection.close()
+
+
+def test_a_forked_process_delivers(sandbox: Sandbox) -> None:
+    sandbox.publish(1, key="one")
+    context = multiprocessing.get_context("fork")
+    delivered = context.Event()
+    child = context.Process(target=_publish_in_child, args=[sandbox, delivered])
+    connections.close_all()  # a forked connection would be two processes on one socket
+    child.start()
+    child.join(SECONDS)
+    assert delivered.is_set()
+    assert topic_numbers(sandbox) == [1, 2]
+
+
+def _publish_in_child(sandbox: Sandbox, delivered: "multiprocessing.synchronize.Event") -> None:
+    sandbox.publish(2, key="one")
+    if not OutboxMessage.objects.exists():
+        delivered.set()
+
+
+def test_threads_share_the_producer(sandbox: Sandbox) -> None:
+    threads = [threading.Thread(target=sandbox.publish, args=[n]) for n in range(32)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(SECONDS)
+    assert sorted(topic_numbers(sandbox)) == list(range(32))
+
+
+def test_a_broken_producer_is_replaced(sandbox: Sandbox) -> None:
+    sandbox.publish(1, key="one")
+    first = producer.process_producer()
+    first.broken = True
+    sandbox.publish(2, key="one")
+    assert producer.process_producer() is not first
+    assert topic_numbers(sandbox) == [1, 2]

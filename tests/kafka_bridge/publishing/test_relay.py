@@ -1,0 +1,71 @@
+"""The relay: in order within a key, past partitions out of reach, woken by commits."""
+
+import threading
+from dataclasses import replace
+
+import pytest
+from django.db import connection, transaction
+
+from deploy.embedded.waiting import wait_until
+from kafka_bridge.events.codec import Message, encode
+from kafka_bridge.models import OutboxMessage
+from kafka_bridge.publishing import outbox, publish, relay
+from tests.support.consumers import running
+from tests.support.sandbox import SECONDS, Sandbox
+from tests.support.topics import topic_numbers
+
+pytestmark = pytest.mark.django_db(transaction=True)
+
+
+def test_a_lost_partition_delays_no_other(sandbox: Sandbox) -> None:
+    outbox.add_messages([to_a_missing_partition(sandbox, n) for n in range(20)])
+    outbox.add(*[sandbox.happened(n) for n in range(100, 120)])
+    wait_until(lambda: not relay.step() and OutboxMessage.objects.count() == 20, SECONDS)
+    assert sorted(topic_numbers(sandbox)) == list(range(100, 120))
+    sandbox.publish(200)
+    assert OutboxMessage.objects.count() == 20
+
+
+def to_a_missing_partition(sandbox: Sandbox, n: int) -> Message:
+    """Return a message as of a partition that lost all its replicas: nothing acknowledges it."""
+    return replace(encode(sandbox.happened(n)), partition=7)
+
+
+def test_a_refused_message_stays_and_stops_nothing(sandbox: Sandbox) -> None:
+    too_large = sandbox.happened(1, key="k" * 1_100_000)
+    with transaction.atomic():
+        outbox.add(too_large, sandbox.happened(2))
+    relay.step()
+    assert topic_numbers(sandbox) == [2]
+    assert [row.event_id for row in OutboxMessage.objects.all()] == [too_large.id]
+    publish(sandbox.happened(3))
+    assert sorted(topic_numbers(sandbox)) == [2, 3]
+
+
+def test_several_relays_keep_the_order_per_key(sandbox: Sandbox) -> None:
+    for start in range(0, 600, 50):
+        outbox.add(*[sandbox.happened(n, key=str(n % 5)) for n in range(start, start + 50)])
+    with running(relay.run, relay.run, relay.run):
+        wait_until(lambda: not OutboxMessage.objects.exists(), SECONDS)
+    numbers = topic_numbers(sandbox)
+    assert len(numbers) == 600
+    for key in range(5):
+        assert [n for n in numbers if n % 5 == key] == list(range(key, 600, 5))
+
+
+def test_a_commit_wakes_the_relay(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(relay, "POLL_SECONDS", 3 * SECONDS)  # only the notification can be in time
+    listening = threading.Event()
+
+    def listen_and_wait() -> None:
+        relay.listen()
+        listening.set()
+        relay.wait_for_news()
+        connection.close()
+
+    thread = threading.Thread(target=listen_and_wait)
+    thread.start()
+    listening.wait(SECONDS)
+    outbox.add(sandbox.happened(1))
+    thread.join(SECONDS)
+    assert not thread.is_alive()

@@ -1,0 +1,27 @@
+"""The sweep as Beat runs it."""
+
+from uuid import UUID
+
+from django.apps import apps
+from django_celery_beat.models import PeriodicTask
+
+from kafka_bridge.consuming import progress
+from stock import consumers, seed
+from stock.names import TOPICO_DE_VENTAS
+from stock.tasks import revisar_avisos
+from tests.stock.carts import inventario_has_counted, notice, states_of
+
+
+def test_the_sweep_is_in_beats_schedule_once(catalogue: None) -> None:
+    seed.sembrar(apps)
+    row = PeriodicTask.objects.get(task=revisar_avisos.name)
+    assert row.enabled
+    assert "10" in str(row.interval)
+
+
+def test_the_sweep_decides_with_kafkas_own_offsets(rosa: UUID, topics: None) -> None:
+    consumers.reponer_carros([notice(rosa)])
+    for partition, end in progress.end_offsets(TOPICO_DE_VENTAS).items():
+        inventario_has_counted(end, partition)
+    revisar_avisos()
+    assert states_of(rosa) == [("", "infundado")]
