@@ -45,7 +45,7 @@ def registrar(ventas: Sequence[VentaRegistrada]) -> None:
     dias = [calendario.dia_en_chile(venta.vendida_en) for venta in ventas]
     contables = semanas_contables({calendario.lunes_de(dia) for dia in dias})
     filas = [row_of(venta, dia, contables[calendario.lunes_de(dia)]) for venta, dia in zip(ventas, dias, strict=True)]
-    _insert(filas)
+    insert(filas)
     aplicar_anulaciones([venta.id for venta in ventas])
 
 
@@ -65,7 +65,7 @@ def row_of(venta: VentaRegistrada, dia: date, semana_contable: date) -> Row:
     )
 
 
-def _insert(filas: list[Row]) -> None:
+def insert(filas: list[Row]) -> None:
     """Insert the sales that the ledger lacks; with COPY, the fastest way, if all are new."""
     if not copy_unless_duplicated("ventas_venta", COLUMNS, filas):
         ventas = (Venta(**dict(zip(COLUMNS, fila, strict=True))) for fila in filas)
