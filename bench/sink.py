@@ -87,5 +87,5 @@ def copy(events: list[VentaRegistrada]) -> None:
     rows = []
     for event in events:
         day = dia_en_chile(event.vendida_en)
-        rows.append(libro.fila_de(event, day, lunes_de(day)))
+        rows.append(libro.row_of(event, day, lunes_de(day)))
     copy_rows("ventas_venta", libro.COLUMNAS, rows)
