@@ -88,4 +88,4 @@ def copy(events: list[VentaRegistrada]) -> None:
     for event in events:
         day = dia_en_chile(event.vendida_en)
         rows.append(libro.row_of(event, day, lunes_de(day)))
-    copy_rows("ventas_venta", libro.COLUMNAS, rows)
+    copy_rows("ventas_venta", libro.COLUMNS, rows)
