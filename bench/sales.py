@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 from confluent_kafka import Producer
@@ -15,9 +16,9 @@ from kafka_bridge.consuming.record import Record
 from kafka_bridge.consuming.runner import Runner
 from kafka_bridge.events.codec import Message, encode
 from kafka_bridge.models import ConsumerOffset
+from ventas import calendario
 from ventas.events import VentaRegistrada
 from ventas.models import Semana
-from ventas.semanas import calendario
 
 MAESTROS = 500
 
@@ -68,7 +69,7 @@ def fill_topic(count: int) -> None:
 
 def insert_week(monday: date, maestros: Sequence[UUID], count: int) -> None:
     """Insert a week with `count` sales into the ledger; the maestros sell in turn, in a cycle."""
-    parameters = {
+    parameters: dict[str, Any] = {
         "maestros": list(maestros),
         "cycle": len(maestros),
         "monday": monday,
@@ -76,7 +77,7 @@ def insert_week(monday: date, maestros: Sequence[UUID], count: int) -> None:
         "sales": count,
     }
     with connection.cursor() as cursor:
-        cursor.execute(INSERT_SALES, parameters)  # type: ignore[arg-type]  # the stubs know no list of UUIDs
+        cursor.execute(INSERT_SALES, parameters)
     Semana.nueva(monday).save()
 
 

@@ -86,5 +86,5 @@ def copy(events: list[VentaRegistrada]) -> None:
     rows = []
     for event in events:
         day = dia_en_chile(event.vendida_en)
-        rows.append(libro._fila(event, day, lunes_de(day)))
-    libro._copiar(rows)
+        rows.append(libro.fila_de(event, day, lunes_de(day)))
+    libro.insertar(rows)

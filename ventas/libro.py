@@ -45,12 +45,12 @@ def registrar(ventas: Sequence[VentaRegistrada]) -> None:
     """
     dias = [calendario.dia_en_chile(venta.vendida_en) for venta in ventas]
     contables = semanas_contables({calendario.lunes_de(dia) for dia in dias})
-    filas = [_fila(venta, dia, contables[calendario.lunes_de(dia)]) for venta, dia in zip(ventas, dias, strict=True)]
-    _insertar(filas)
+    filas = [fila_de(venta, dia, contables[calendario.lunes_de(dia)]) for venta, dia in zip(ventas, dias, strict=True)]
+    insertar(filas)
     aplicar_anulaciones([venta.id for venta in ventas])
 
 
-def _fila(venta: VentaRegistrada, dia: date, semana_contable: date) -> Fila:
+def fila_de(venta: VentaRegistrada, dia: date, semana_contable: date) -> Fila:
     return (
         venta.id,
         venta.venta_id,
@@ -66,7 +66,7 @@ def _fila(venta: VentaRegistrada, dia: date, semana_contable: date) -> Fila:
     )
 
 
-def _insertar(filas: list[Fila]) -> None:
+def insertar(filas: list[Fila]) -> None:
     """Insert the sales that the ledger lacks; with COPY, the fastest way, if all are new."""
     if not copy_unless_duplicated("ventas_venta", COLUMNAS, filas):
         ventas = (Venta(**dict(zip(COLUMNAS, fila, strict=True))) for fila in filas)

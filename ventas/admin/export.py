@@ -18,7 +18,7 @@ def without_formula(text: str) -> str:
 
 
 def _column(name: str, attribute: str | None = None) -> Field:
-    return Field(column_name=name, attribute=attribute)  # type: ignore[no-untyped-call]
+    return Field(column_name=name, attribute=attribute)
 
 
 class ReporteResource(resources.ModelResource):

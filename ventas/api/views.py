@@ -1,5 +1,6 @@
 """The API of sales. A POST publishes events and answers 202; what is read comes from the ledger."""
 
+from collections.abc import Sequence
 from datetime import date
 from functools import partial
 from typing import Any
@@ -129,18 +130,18 @@ class VentaViewSet(GenericViewSet[Venta]):
     def create(self, request: Request) -> Response:
         """Registra una venta, o una lista de hasta 1.000: se aceptan todas o ninguna."""
         if isinstance(request.data, list):
-            return self._create_list(request)
+            return self._create_list(request, request.data)
         maestro = maestro_id(request)
         id_for = partial(idempotent_id, request, maestro)
         id_ = aceptacion.aceptar_una(request.data, maestro_id=maestro, id_for=id_for, ahora=timezone.now())
         return accepted({"id": id_}, location=reverse("ventas:venta-detail", [id_], request=request))
 
-    def _create_list(self, request: Request) -> Response:
-        if len(request.data) > MAX_VENTAS:
+    def _create_list(self, request: Request, ventas: Sequence[Any]) -> Response:
+        if len(ventas) > MAX_VENTAS:
             raise ListaMuyLarga
         maestro = maestro_id(request)
         id_for = partial(idempotent_id, request, maestro)
-        ids = aceptacion.aceptar_lista(request.data, maestro_id=maestro, id_for=id_for, ahora=timezone.now())
+        ids = aceptacion.aceptar_lista(ventas, maestro_id=maestro, id_for=id_for, ahora=timezone.now())
         return accepted({"aceptadas": len(ids), "ids": ids})
 
     @extend_schema(responses=VentaSerializer)

@@ -137,7 +137,8 @@ ORDER BY producto
 def _rows(query: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(query, parameters)
-        return cursor.fetchall()
+        rows: list[tuple[Any, ...]] = cursor.fetchall()
+    return rows
 
 
 def _add_up(lunes: date, entries: Sequence[EntrySums]) -> Resumen:

@@ -1,4 +1,4 @@
-"""`./dev status`: run `manage.py overview` for the stack on this machine, found by its stack.json."""
+"""`./dev status`: run `manage.py overview` for the stack on this machine (stack.json names it)."""
 
 import json
 import os

@@ -55,7 +55,7 @@ def lags(port: int, consumer: str) -> dict[str, float]:
 
 def test_counters_start_at_zero() -> None:
     """`increase()` ignores the first value of a counter."""
-    lane = observer.Lane("never-run", "")
+    lane = observer.LaneObserver("never-run", "")
     try:
         labels = {"consumer": "never-run", "lane": "main"}
         assert REGISTRY.get_sample_value(metric("consumer_outages_total"), labels) == 0

@@ -30,7 +30,7 @@ def export(client: Client, file_format: str) -> bytes:
 
 def cells(client: Client) -> list[Any]:
     """Return the cells of the exported workbook, without its first row."""
-    sheet = load_workbook(io.BytesIO(export(client, XLSX))).active  # type: ignore[no-untyped-call]
+    sheet = load_workbook(io.BytesIO(export(client, XLSX))).active
     assert sheet is not None
     return [cell for row in sheet.iter_rows(min_row=2) for cell in row]
 
