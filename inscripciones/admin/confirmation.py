@@ -1,4 +1,4 @@
-"""What the pages share that ask staff to confirm a change: the form with its reason, and a limit."""
+"""The form and the limit of pages that ask staff to confirm a change."""
 
 from typing import Any, Final
 
