@@ -18,8 +18,8 @@ from kafka_bridge.management.processes import add_metrics_port, serve_metrics, s
 
 class Command(BaseCommand):
     help = (
-        "Run a consumer: apply the messages of its topics to the database. One consumer is one Kafka consumer group; "
-        "any number of processes may run."
+        "Run a consumer: apply the messages of its topics to the database. Several processes of one consumer share its "
+        "partitions."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
