@@ -1,0 +1,1 @@
+"""What the guild's apps share: below the apps and above the engine."""

@@ -12,7 +12,8 @@ from rest_framework.response import Response
 def maestro_id(request: Request) -> UUID:
     """Return the id of the maestro who sent the request.
 
-    Raises PermissionDenied for other users, whom the default permission `EsMaestro` refuses before.
+    Raises PermissionDenied for other users. Usually the default permission `EsMaestro` has refused
+    them before the view runs.
     """
     own_id = getattr(request.user, "maestro_id", None)
     if not isinstance(own_id, UUID):
