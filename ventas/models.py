@@ -242,9 +242,9 @@ class Anulacion(models.Model):
 class ReporteSemanal(models.Model):
     """The totals of one maestro in one accounting week, and the state of the e-mail about them.
 
-    There is only ever one report per maestro and week. Totals include the adjustments (`ajuste_*`):
-    sales and voids of weeks that had already closed. Days and products are read from the ledger,
-    whose entries of a closed week never change (`semanas/reports.py`).
+    A maestro has one report per week, and it is never replaced. Totals include the adjustments
+    (`ajuste_*`): sales and voids of weeks that had already closed. Days and products are read from
+    the ledger, whose entries of a closed week never change (`semanas/reports.py`).
     """
 
     class EstadoCorreo(models.TextChoices):

@@ -1,4 +1,4 @@
-"""The rows of a new installation: the first catalogue, Beat's schedule, the accountants' group.
+"""The rows of a new installation: the first catalogue, Beat's schedule, and a group.
 
 A migration calls these functions, and so do tests, because transactional tests empty the tables.
 They add missing rows only: edits by staff stay. `apps` is a migration's registry of models, or
@@ -28,7 +28,7 @@ PRODUCTOS: Final = {
 CERRAR_LUNES: Final = "Contabilidad: cerrar la semana (lunes 00:10)"
 CERRAR_PENDIENTES: Final = "Contabilidad: cerrar semanas pendientes"
 ENVIAR_REPORTES: Final = "Contabilidad: enviar reportes semanales"
-HINT_EXPIRES_SECONDS: Final = 60  # a worker that was off finds the last hints, not those of a weekend
+HINT_EXPIRES_SECONDS: Final = 60  # a worker that was off for a weekend does not find all its tasks
 SCHEDULES: Final = {
     # name: (task, minute, hour, day of the week), Chilean time
     CERRAR_LUNES: ("ventas.tasks.cerrar_semanas", "10", "0", "1"),
