@@ -35,9 +35,10 @@ def _limit_waits_of_connection(connection: BaseDatabaseWrapper, **_: Any) -> Non
 
 
 def _with_deadline(gen: Generator[Any, Any, T], seconds: float) -> Generator[Any, Any, T]:
-    """Yield the same steps as `gen`, which psycopg resumes ten times per second while it waits.
+    """Run psycopg's generator `gen` step by step, and stop it when the server is silent too long.
 
-    Raises OperationalError when the server has been silent for `seconds`.
+    psycopg resumes the generator ten times per second while it waits. Raises OperationalError when
+    the server has been silent for `seconds`.
     """
     deadline = time.monotonic() + seconds
     result: T

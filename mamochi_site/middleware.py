@@ -1,4 +1,4 @@
-"""Middleware: limits on requests, checked before a view runs, and headers of responses."""
+"""Middleware: checks of requests before a view runs, and headers of responses."""
 
 import logging
 from collections.abc import Callable
@@ -38,8 +38,8 @@ def limit_body(get_response: GetResponse) -> GetResponse:
 def require_utf8(get_response: GetResponse) -> GetResponse:
     """Answer 415 to a request that names a charset other than UTF-8.
 
-    Django would decode body and query with any codec of Python's that the request names, zlib
-    included.
+    Otherwise Django decodes body and query with any codec that the request names, even with zlib,
+    which Python has among its codecs.
     """
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
