@@ -20,6 +20,6 @@ urlpatterns = [
     path("api/v1/", include("stock.urls")),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
-    # /health/live, /health/ready, /metrics
+    # Health and metrics, and the documentation of the events.
     path("", include("kafka_bridge.urls")),
 ]

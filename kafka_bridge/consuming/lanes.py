@@ -1,6 +1,7 @@
 """Run each priority lane of a consumer in a process of its own (ADR 14).
 
 The process of the main lane is the parent: it forks the others.
+
 If one process ends, for whatever reason (SIGTERM, an error, kill -9), the others are stopped. The
 main process serves /metrics and /health for all of them: each second, a lane's process sends a
 report of its pulse and its metrics through a pipe.
