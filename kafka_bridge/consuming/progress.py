@@ -9,7 +9,7 @@ KafkaUnavailable.
         ...                                           # `billing` has applied all of it
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -78,6 +78,21 @@ def remaining(consumer: str, topic: str, ends: TopicEnds) -> dict[int, int]:
     applied = dict(rows.values_list("partition", "next_offset"))
     lacking = {partition: end - applied.get(partition, 0) for partition, end in ends.offsets.items()}
     return {partition: messages for partition, messages in lacking.items() if messages > 0}
+
+
+def open_transactions(topic: str, partitions: Iterable[int], timeout: float = client.TIMEOUT_SECONDS) -> dict[int, int]:
+    """Return where the first open transaction of each of these partitions begins.
+
+    Consumers are handed nothing from that offset on until the transaction's producer ends it. A
+    partition without an open transaction is left out. Raises KafkaUnavailable.
+    """
+    wanted = [(topic, partition) for partition in partitions]
+    with _kafka_asked():
+        ends = watermarks.end_offsets(wanted, timeout)
+        stable = watermarks.stable_offsets(wanted, timeout)  # after the ends, which only grow
+    return {
+        partition: stable[topic, partition] for (_, partition), end in ends.items() if stable[topic, partition] < end
+    }
 
 
 @contextmanager
