@@ -41,6 +41,18 @@ def rate_limit(name: str, default: str) -> str:
     return value
 
 
+def partitions(name: str) -> dict[str, int]:
+    """Return the variable's numbers by topic: `topic=number` with commas in between, or empty.
+
+    Raises ImproperlyConfigured for any other value.
+    """
+    entries = [entry.strip() for entry in str(env.str(name, default="")).split(",")]
+    matches = [re.fullmatch(r"(?P<topic>[\w.-]+)\s*=\s*(?P<number>[1-9]\d{0,4})", entry) for entry in entries if entry]
+    if not all(matches):
+        raise ImproperlyConfigured(f"{name} must look like mamochi.ventas=12,mamochi.stock=6: {', '.join(entries)!r}.")
+    return {match["topic"]: int(match["number"]) for match in matches if match}
+
+
 DEBUG: bool = env.bool("DEBUG", default=False)
 SECRET_KEY = required("SECRET_KEY", "development-only-" + "x" * 50)
 ALLOWED_HOSTS = required("ALLOWED_HOSTS", "127.0.0.1,localhost").split(",")
@@ -125,6 +137,7 @@ KAFKA_BRIDGE = {
     "SOURCE": "mamochi",
     "NAMESPACE": "https://mamochi.cl/events",
     "CONTRACTS": BASE_DIR / "tests" / "contracts",
+    "PARTITIONS": partitions("KAFKA_PARTITIONS"),
     "SHORTEST_RETENTION_DAYS": 14,  # a week, its closing and a backup of the week before
     "TITLE": "MAMOCHI",
     "DESCRIPTION": "Los eventos del gremio de los maestros motehuesilleros de Chile, en Apache Kafka.",

@@ -51,7 +51,7 @@ def partition_counts(topics: Iterable[Topic]) -> dict[str, int]:
     return {topic.name: len(found[topic.name].partitions) for topic in topics if topic.name in found}
 
 
-def add_partitions(topics: Iterable[Topic]) -> dict[str, int]:
+def add_partitions(topics: Iterable[Topic], *, dry_run: bool = False) -> dict[str, int]:
     """Raise each existing topic to its declared number of partitions, while everything runs.
 
     Returns how many partitions each raised topic had before. Raises TooManyPartitions, before
@@ -67,7 +67,7 @@ def add_partitions(topics: Iterable[Topic]) -> dict[str, int]:
     if larger:
         raise TooManyPartitions("; ".join(larger))
     raised = {name: count for name, count in before.items() if count < by_name[name].partitions}
-    if raised:
+    if raised and not dry_run:
         wanted = [NewPartitions(name, by_name[name].partitions) for name in raised]
         for future in client.admin().create_partitions(wanted).values():
             future.result()

@@ -340,10 +340,10 @@ class Runner:
             return
         self.topic_uuids.update(claimed.topic_uuids)
         for partition, offset in claimed.offsets.items():
-            self._assign_at(partition, offset)
+            self.assign_at(partition, offset)
         self._try_again_later(claimed.refused)
 
-    def _assign_at(self, partition: Partition, offset: int) -> None:
+    def assign_at(self, partition: Partition, offset: int) -> None:
         """Fetch a partition that is not assigned to the client from this offset on.
 
         Messages that were fetched before it was released are dropped by the client.
