@@ -15,7 +15,7 @@ from django.urls import reverse_lazy
 
 from kafka_bridge.telemetry import logs
 from mamochi_site import environment
-from mamochi_site.environment import flag, items, number, rate_limit, text
+from mamochi_site.environment import flag, items, number, partitions, rate_limit, text
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 # It parses URLs; variables are read by environment.py.
@@ -133,6 +133,7 @@ KAFKA_BRIDGE = {
     "SOURCE": "mamochi",
     "NAMESPACE": "https://mamochi.cl/events",
     "CONTRACTS": BASE_DIR / "tests" / "contracts",
+    "PARTITIONS": partitions("KAFKA_PARTITIONS"),
     "SHORTEST_RETENTION_DAYS": 14,  # a week, its closing and a backup of the week before
     "TITLE": "MAMOCHI",
     "DESCRIPTION": "Los eventos del gremio de los maestros motehuesilleros de Chile, en Apache Kafka.",

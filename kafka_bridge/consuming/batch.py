@@ -30,6 +30,7 @@ class Batch:
 
     consumer: Consumer
     records: list[Record]
+    reached: dict[Partition, int] = field(default_factory=dict)  # ends with no message for us before them
     limit: FailureLimit
     group_size: GroupSize
     patient: bool  # raise errors that may pass, instead of taking them for a culprit's
@@ -46,7 +47,7 @@ class Batch:
         earlier messages (True for a failure). Raises Fenced, TooManyDeadLetters, any error that
         loses the connection and, if `patient`, errors that may pass.
         """
-        offsets = next_offsets(self.records)
+        offsets = self._offsets()
         with transaction.atomic(durable=True):
             try:
                 _limit_transaction()
@@ -57,6 +58,16 @@ class Batch:
                 # Inside the transaction: after it, Django may have opened a new connection.
                 self.lost_connection = connection_is_lost()
         return offsets
+
+    @property
+    def partitions(self) -> set[Partition]:
+        """The partitions whose offsets move."""
+        return {record.partition for record in self.records} | self.reached.keys()
+
+    def _offsets(self) -> dict[Partition, int]:
+        """Return the new offsets, sorted by topic and partition."""
+        after = next_offsets(self.records)
+        return {at: max(after.get(at, 0), self.reached.get(at, 0)) for at in sorted(self.partitions)}
 
     def advance(self, held: dict[Partition, int], offsets: dict[Partition, int]) -> None:
         """Move the offset rows.
