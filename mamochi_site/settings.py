@@ -110,10 +110,19 @@ WSGI_APPLICATION = "mamochi_site.wsgi.application"
 
 # Database: psycopg 3. A connection is kept for 60 s and checked before a request uses it again.
 DATABASES = {"default": env.db_url_config(required("DATABASE_URL", "postgresql://mamochi@127.0.0.1:5432/mamochi"))}
-DATABASES["default"].update(CONN_MAX_AGE=60, CONN_HEALTH_CHECKS=True)
+# A pool may give each transaction another session (pgbouncer, pool_mode=transaction), so nothing
+# depends on a session: no cursors of the server's, no prepared statements (Django's default).
+DATABASES["default"].update(CONN_MAX_AGE=60, CONN_HEALTH_CHECKS=True, DISABLE_SERVER_SIDE_CURSORS=True)
 DATABASES["default"]["OPTIONS"] = {
     "connect_timeout": 3,
     "application_name": "mamochi",
+    # A connection whose other end is gone is noticed after 10 + 3 * 5 s if it is idle, and after
+    # 25 s if it has sent something. A frozen server still answers on this level: see
+    # kafka_bridge/waits.py.
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 25_000,
     # Options in the URL, such as sslmode, win:
     **DATABASES["default"].get("OPTIONS", {}),
 }
