@@ -247,6 +247,9 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "socket_timeout": 3,
     "socket_connect_timeout": 3,
+    "socket_keepalive": True,
+    # Seconds without the broker's answer to a waiting worker, after which it connects again.
+    "health_check_interval": 10,
     # A hint that cannot be sent is given up at once: a sweep finds its row later.
     "max_retries": 1,
     "interval_start": 0,

@@ -27,7 +27,7 @@ def limited_transaction(milliseconds: int) -> Iterator[None]:
 
     The server's settings end with the transaction: a pool's next client does not meet them.
     """
-    has_timeout = connection.pg_version >= FIRST_WITH_TRANSACTION_TIMEOUT
+    has_timeout = connection.connection.info.server_version >= FIRST_WITH_TRANSACTION_TIMEOUT
     with deadline(milliseconds / 1_000 + (CLIENT_EXTRA_SECONDS if has_timeout else 0)):
         _set_local(_whole(milliseconds) if has_timeout else _parts(milliseconds * 2 // 3))
         yield

@@ -38,13 +38,13 @@ def debian_postgres(folder: Path, **settings: str) -> Iterator[str]:
     port, data = free_port(), folder / "postgres"
     run([binaries / "initdb", "-D", data, "-U", USER, "--auth=trust", "--no-sync", "--locale=C.UTF-8"])
     options = {"listen_addresses": HOST, "port": str(port), "unix_socket_directories": "", "fsync": "off", **settings}
-    url = f"postgresql://{USER}@{HOST}:{port}/{USER}"
+    server = f"postgresql://{USER}@{HOST}:{port}"
     command = [binaries / "postgres", "-D", data, *(f"--{name}={value}" for name, value in options.items())]
     with program(command, folder / "postgres.log"):
-        wait_until(lambda: answers(url.replace(f"/{USER}", "/postgres")), SECONDS)
-        with psycopg.connect(url.replace(f"/{USER}", "/postgres"), autocommit=True) as connection:
+        wait_until(lambda: answers(f"{server}/postgres"), SECONDS)
+        with psycopg.connect(f"{server}/postgres", autocommit=True) as connection:
             connection.execute(f"CREATE DATABASE {USER}")
-        yield url
+        yield f"{server}/{USER}"
 
 
 @contextmanager
