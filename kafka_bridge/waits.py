@@ -22,9 +22,10 @@ BACKGROUND_SECONDS: Final = 40.0
 
 
 def limit_silence(seconds: float = BACKGROUND_SECONDS) -> None:
-    """Close each future connection of this process once a statement gets no answer for `seconds`.
+    """Close a connection of this process once a statement gets no answer for `seconds`.
 
-    The statement raises OperationalError, as for a connection that was lost.
+    The statement raises OperationalError, as for a connection that was lost. Connections that other
+    threads have opened before are not limited.
     """
 
     def limit(connection: BaseDatabaseWrapper, **_: Any) -> None:
@@ -32,6 +33,8 @@ def limit_silence(seconds: float = BACKGROUND_SECONDS) -> None:
 
     # A function of this block, so Django must hold it strongly.
     connection_created.connect(limit, weak=False, dispatch_uid="kafka_bridge.waits")
+    if connection.connection is not None:  # Beat has read its schedule when its first signal comes
+        _wrap_waits(connection.connection, lambda: time.monotonic() + seconds, extends=seconds)
 
 
 @contextmanager
