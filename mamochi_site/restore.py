@@ -78,7 +78,7 @@ def _hold_mails() -> int:
     """
     cierre.retener_correos(ahora=timezone.now())
     letters = Envio.objects.filter(estado__in=Envio.ABIERTOS).update(estado=Envio.Estado.DETENIDO)
-    reports = ReporteSemanal.objects.filter(envio=ReporteSemanal.EstadoCorreo.PENDIENTE)
+    reports = ReporteSemanal.objects.filter(envio__in=ReporteSemanal.POR_ENVIAR)
     return letters + reports.update(envio=ReporteSemanal.EstadoCorreo.FALLIDO, respuesta=RETENIDO)
 
 

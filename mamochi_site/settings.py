@@ -118,10 +118,19 @@ DATABASES = {
         "DATABASE_URL", required("DATABASE_URL", "postgresql://mamochi@127.0.0.1:5432/mamochi"), env.db_url_config
     )
 }
-DATABASES["default"].update(CONN_MAX_AGE=60, CONN_HEALTH_CHECKS=True)
+# A pool may give each transaction another session (pgbouncer, pool_mode=transaction), so nothing
+# depends on a session: no cursors of the server's, no prepared statements (Django's default).
+DATABASES["default"].update(CONN_MAX_AGE=60, CONN_HEALTH_CHECKS=True, DISABLE_SERVER_SIDE_CURSORS=True)
 DATABASES["default"]["OPTIONS"] = {
     "connect_timeout": 3,
     "application_name": "mamochi",
+    # A connection whose other end is gone is noticed after 10 + 3 * 5 s if it is idle, and after
+    # 25 s if it has sent something. A frozen server still answers on this level: see
+    # kafka_bridge/waits.py.
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 25_000,
     # Options in the URL, such as sslmode, win:
     **DATABASES["default"].get("OPTIONS", {}),
 }
@@ -247,6 +256,9 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "socket_timeout": 3,
     "socket_connect_timeout": 3,
+    "socket_keepalive": True,
+    # Seconds without the broker's answer to a waiting worker, after which it connects again.
+    "health_check_interval": 10,
     # A hint that cannot be sent is given up at once: a sweep finds its row later.
     "max_retries": 1,
     "interval_start": 0,
