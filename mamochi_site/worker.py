@@ -15,6 +15,7 @@ from celery.signals import (
 )
 
 from kafka_bridge.telemetry import traceparent
+from mamochi_site.environment import text
 
 # A header of each task: the traces of the batch of messages that sent the task.
 TRACES_HEADER: Final = "mamochi_traces"
@@ -46,7 +47,7 @@ class ProbeServer(bootsteps.Step):
             if not task.startswith("celery."):
                 metrics.TASKS.labels(task, "SUCCESS")
                 metrics.TASKS.labels(task, "FAILURE")
-        if where := os.environ.get("METRICS_PORT"):
+        if where := text("METRICS_PORT").strip():
             probe.serve(probe.address(where))
 
 

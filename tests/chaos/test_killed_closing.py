@@ -97,11 +97,14 @@ def report_in_the_way(semana: Semana) -> Iterator[None]:
 
 
 def writing_reports() -> set[int]:
-    """Return the PostgreSQL processes that run the INSERT of a closing."""
+    """Return the PostgreSQL processes that run the INSERT of a closing.
+
+    It is recognised by its beginning: pg_stat_activity shows the first 1,024 bytes of a statement.
+    """
     with connection.cursor() as cursor:
         cursor.execute(
             "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-            " AND query LIKE '%%INSERT INTO ventas_reportesemanal%%' AND pid <> pg_backend_pid()",
+            " AND query LIKE '%%WITH entries AS%%' AND pid <> pg_backend_pid()",
         )
         return {pid for (pid,) in cursor.fetchall()}
 
