@@ -9,6 +9,8 @@ from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
 from django.template.loader import render_to_string
 
+from gremio.correo import con_dominio_ascii
+
 # What sending can raise: SMTP refuses, the server is not reachable, or an address fits into no
 # header.
 DELIVERY_ERRORS: Final = (SMTPException, OSError, ValueError)
@@ -23,7 +25,7 @@ def message(
     mail = EmailMultiAlternatives(
         subject,
         render_to_string(f"{template}.txt", context),
-        to=[to],
+        to=[con_dominio_ascii(to)],
         headers={"Message-ID": message_id, "Auto-Submitted": "auto-generated"},
     )
     mail.attach_alternative(render_to_string(f"{template}.html", context), "text/html")

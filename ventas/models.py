@@ -8,15 +8,21 @@ foreign key, so that topics can be replayed in any order.
 from collections.abc import Iterable
 from datetime import date, datetime
 from decimal import ROUND_HALF_UP, Decimal
-from typing import ClassVar
+from typing import ClassVar, Final
 
-from django.core.validators import MinValueValidator, RegexValidator
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from gremio.formats import miles, pesos
 from ventas import calendario
 
+# What a price, a recipe and a cost can plausibly be: outside of it, a zero or a dot was mistyped.
+PRECIO_MINIMO: Final = 100  # CLP
+PRECIO_MAXIMO: Final = 1_000_000  # CLP
+RECETA_MAXIMA: Final = 10_000  # g, ml or pieces in one unit of a product
+COSTO_MAXIMO: Final = 100_000  # CLP per g, ml or piece
 CODIGO_VALIDO = RegexValidator(r"^[a-z0-9_-]+$", "Solo minúsculas, números y guiones.")
 
 
@@ -27,14 +33,27 @@ class Insumo(models.Model):
     nombre = models.CharField("nombre", max_length=60)
     unidad = models.CharField("unidad", max_length=10, help_text="g, ml o un (unidades)")
     costo = models.DecimalField(
-        "costo por unidad", max_digits=10, decimal_places=2, validators=[MinValueValidator(0)], help_text="CLP"
+        "costo por unidad",
+        max_digits=10,
+        decimal_places=2,
+        validators=[
+            MinValueValidator(0, "El costo no puede ser negativo."),
+            MaxValueValidator(COSTO_MAXIMO, f"El costo de una unidad es de a lo más {pesos(COSTO_MAXIMO)}."),
+        ],
+        help_text="CLP, con coma antes de los decimales: 1,20",
     )
 
     class Meta:
         verbose_name = "insumo"
         verbose_name_plural = "insumos"
         ordering = ["codigo"]
-        constraints = [models.CheckConstraint(condition=Q(costo__gte=0), name="ingredient_cost_not_negative")]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(costo__gte=0, costo__lte=COSTO_MAXIMO),
+                name="ingredient_cost_is_plausible",
+                violation_error_message=f"El costo de una unidad va de $0 a {pesos(COSTO_MAXIMO)}.",
+            )
+        ]
 
     def __str__(self) -> str:
         return self.nombre
@@ -48,13 +67,27 @@ class Producto(models.Model):
 
     codigo = models.CharField("código", max_length=30, primary_key=True, validators=[CODIGO_VALIDO])
     nombre = models.CharField("nombre", max_length=60)
-    precio = models.PositiveIntegerField("precio", help_text="CLP, sin decimales")
+    precio = models.PositiveIntegerField(
+        "precio",
+        validators=[
+            MinValueValidator(PRECIO_MINIMO, f"El precio mínimo del gremio es {pesos(PRECIO_MINIMO)}."),
+            MaxValueValidator(PRECIO_MAXIMO, f"El precio máximo del gremio es {pesos(PRECIO_MAXIMO)}."),
+        ],
+        help_text="CLP, sin decimales: 3000 o 3.000",
+    )
     activo = models.BooleanField("activo", default=True, help_text="Los inactivos no se pueden vender.")
 
     class Meta:
         verbose_name = "producto"
         verbose_name_plural = "productos"
         ordering = ["precio", "codigo"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(precio__gte=PRECIO_MINIMO, precio__lte=PRECIO_MAXIMO),
+                name="price_is_plausible",
+                violation_error_message=f"El precio va de {pesos(PRECIO_MINIMO)} a {pesos(PRECIO_MAXIMO)}.",
+            )
+        ]
 
     def __str__(self) -> str:
         return self.nombre
@@ -65,13 +98,27 @@ class Receta(models.Model):
 
     producto = models.ForeignKey(Producto, models.CASCADE, related_name="receta", verbose_name="producto")
     insumo = models.ForeignKey(Insumo, models.PROTECT, related_name="recetas", verbose_name="insumo")
-    cantidad = models.PositiveIntegerField("cantidad", validators=[MinValueValidator(1)])
+    cantidad = models.PositiveIntegerField(
+        "cantidad",
+        validators=[
+            MinValueValidator(1, "Una receta lleva al menos 1."),
+            MaxValueValidator(RECETA_MAXIMA, f"Una unidad lleva a lo más {miles(RECETA_MAXIMA)}."),
+        ],
+        help_text="En la unidad del ingrediente",
+    )
 
     class Meta:
         verbose_name = "ingrediente de la receta"
         verbose_name_plural = "receta"
         ordering = ["insumo"]
-        constraints = [models.UniqueConstraint(fields=["producto", "insumo"], name="ingredient_once_per_recipe")]
+        constraints = [
+            models.UniqueConstraint(fields=["producto", "insumo"], name="ingredient_once_per_recipe"),
+            models.CheckConstraint(
+                condition=Q(cantidad__gte=1, cantidad__lte=RECETA_MAXIMA),
+                name="recipe_amount_is_plausible",
+                violation_error_message=f"Una unidad lleva de 1 a {miles(RECETA_MAXIMA)}.",
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.cantidad} {self.insumo.unidad} de {self.insumo}"

@@ -8,11 +8,12 @@ from django.db.models import Model, QuerySet
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin, TabularInline
 
+from gremio.admin_forms import GremioAdmin, TypedAsInChile
 from gremio.formats import pesos
 from ventas.models import Insumo, Producto, Receta, costo_de
 
 
-class RecetaInline(TabularInline):
+class RecetaInline(TypedAsInChile, TabularInline):
     """The recipe, on the page of its product."""
 
     model = Receta
@@ -20,7 +21,7 @@ class RecetaInline(TabularInline):
     autocomplete_fields = ["insumo"]
 
 
-class CatalogoAdmin(ModelAdmin):
+class CatalogoAdmin(GremioAdmin, ModelAdmin):
     """Past sales contain the codes: codes never change, and nothing is deleted."""
 
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:

@@ -6,12 +6,12 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from import_export.admin import ExportActionModelAdmin
-from import_export.formats.base_formats import CSV, XLSX
+from import_export.formats.base_formats import XLSX
 from unfold.contrib.import_export.forms import SelectableFieldsExportForm
 from unfold.decorators import display
 
 from gremio.formats import pesos
-from ventas.admin.export import ReporteResource
+from ventas.admin.export import ChileanCSV, ReporteResource
 from ventas.admin.maestro_rows import MaestroRowsAdmin
 from ventas.models import ReporteSemanal
 from ventas.semanas import envios
@@ -32,7 +32,7 @@ class ReporteSemanalAdmin(ExportActionModelAdmin, MaestroRowsAdmin):  # type: ig
     ordering = ["-semana_id", "-ingresos"]
     actions = ["reenviar"]
     resource_classes = [ReporteResource]
-    formats = [CSV, XLSX]
+    formats = [ChileanCSV, XLSX]
     export_form_class = SelectableFieldsExportForm
 
     def has_reenviar_permission(self, request: HttpRequest, obj: Any = None) -> bool:

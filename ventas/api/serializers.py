@@ -9,6 +9,7 @@ from typing import Any, Final
 from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
+from gremio.serializer_fields import EnteroField, TextoField
 from ventas import calendario
 from ventas.events import MAX_UNIDADES
 from ventas.models import Producto, Receta, Venta
@@ -28,8 +29,10 @@ class IdField(serializers.UUIDField):
 class VentaEntradaSerializer(serializers.Serializer[Any]):
     """Una venta, como la envía el maestro."""
 
-    producto = serializers.CharField(max_length=30, help_text="Código del catálogo: chico, mediano, grande.")
-    cantidad = serializers.IntegerField(min_value=1, max_value=MAX_UNIDADES, help_text="Unidades vendidas.")
+    producto = TextoField(max_length=30, help_text="Código del catálogo: chico, mediano, grande.")
+    cantidad = EnteroField(
+        min_value=1, max_value=MAX_UNIDADES, help_text="Unidades vendidas: un entero, sin decimales ni exponente."
+    )
     vendida_en = serializers.DateTimeField(
         required=False,
         allow_null=True,
@@ -62,7 +65,7 @@ class VentasAceptadasSerializer(serializers.Serializer[Any]):
 class AnularSerializer(serializers.Serializer[Any]):
     """Por qué se anula una venta."""
 
-    motivo = serializers.CharField(max_length=300, required=False, allow_blank=True, default="")
+    motivo = TextoField(max_length=300, required=False, allow_blank=True, default="")
 
 
 class VentaSerializer(serializers.ModelSerializer[Venta]):
