@@ -215,6 +215,8 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "La API del gremio de los maestros motehuesilleros de Chile.",
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
+    # Programs send JSON; forms are for the browsable pages, and confuse generators of clients.
+    "PARSER_WHITELIST": ["gremio.json_parser.JSONParser"],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],

@@ -5,11 +5,14 @@ The serializers' docstrings are part of the API's documentation, which is in Spa
 
 from typing import Any
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from stock.models import Aviso, Insumo, Movimiento
 
 
+# The catalogue is rows, and the document must not depend on them: the codes are texts.
+@extend_schema_field({"type": "array", "items": {"type": "string", "maxLength": 30}, "example": ["mote", "vaso"]})
 class InsumosField(serializers.MultipleChoiceField):
     """A list of ingredient codes. DRF's own field accepts an object too, and takes its keys."""
 
@@ -51,7 +54,7 @@ class AceptadoSerializer(serializers.Serializer[Any]):
 
 
 class LineaSerializer(serializers.Serializer[Any]):
-    """Un insumo del carro."""
+    """Un insumo de tu carro."""
 
     insumo = serializers.CharField(help_text="Código.")
     cantidad = serializers.IntegerField(help_text="Lo que queda, en su unidad.")
