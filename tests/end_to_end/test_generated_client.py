@@ -54,9 +54,7 @@ def enrol(system: System, generated: ModuleType) -> Any:
     anyone = generated.Client(base_url=system.url)
     form = gather(1, 0, random.Random())[0].formulario()
     received = call("inscripciones_create", client=anyone, body=models.Formulario.from_dict(form))
-    mails = system.stack.mailbox.wait_for(
-        to=str(form["email"]), subject="Tus credenciales de MAMOCHI", timeout=SECONDS
-    )
+    mails = system.stack.mailbox.wait_for(to=str(form["email"]), subject="Tus credenciales de MAMOCHI", timeout=SECONDS)
     found = TOKEN.search(mails[0].text)
     assert found is not None
     state = call("inscripciones_retrieve", client=anyone, id=received.id)

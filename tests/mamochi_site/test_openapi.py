@@ -1,4 +1,4 @@
-"""The OpenAPI document: valid, in Spanish, and made without a database (no test here may use one)."""
+"""The OpenAPI document: valid, in Spanish, made without a database, which no test here may use."""
 
 import json
 import re
