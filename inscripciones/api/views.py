@@ -93,7 +93,7 @@ class TokenViewSet(viewsets.GenericViewSet[AuthToken]):
         tokens = AuthToken.objects.filter(user=_user(request)).order_by("-created")
         return Response(TokenSerializer(tokens, many=True).data)
 
-    @extend_schema(responses={204: None})
+    @extend_schema(responses={204: OpenApiResponse(description="El token quedó anulado.")})
     def delete(self, request: Request) -> Response:
         credenciales.revocar(_user(request))
         return Response(status=status.HTTP_204_NO_CONTENT)

@@ -29,6 +29,20 @@ class NewestFirst(CursorPagination):
     max_page_size = 500
     page_size_query_param = "page_size"
 
+    def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
+        """Describe a page in the OpenAPI document; DRF's own examples are not valid addresses."""
+        address = {"type": "string", "format": "uri", "nullable": True}
+        described = {"next": "La página siguiente.", "previous": "La página anterior."}
+        return {
+            "type": "object",
+            "description": "Una página, de lo más nuevo a lo más antiguo.",
+            "required": [*described, "results"],
+            "properties": {
+                **{name: {**address, "description": text} for name, text in described.items()},
+                "results": schema,
+            },
+        }
+
     def decode_cursor(self, request: Request) -> Cursor | None:
         """Return the cursor of the request, if there is one.
 
