@@ -36,7 +36,7 @@ class MomentoAdmin(GremioAdmin, beat.ClockedScheduleAdmin, ModelAdmin):
 
 @admin.register(CrontabSchedule)
 class CrontabAdmin(GremioAdmin, beat.CrontabScheduleAdmin, ModelAdmin):
-    """Schedules by the clock. A new row is in Chilean time: the library offers Celery's zone, UTC."""
+    """Schedules by the clock. A new row is in Chilean time; the library offers UTC."""
 
     def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, str]:
         return {"timezone": settings.TIME_ZONE, **super().get_changeform_initial_data(request)}
