@@ -8,10 +8,11 @@ from typing import Any
 
 from rest_framework import serializers
 
+from gremio.serializer_fields import CorreoField, TextoField
 from inscripciones import normalizacion
 
 
-class NormalisedField(serializers.CharField):
+class NormalisedField(TextoField):
     """A text in the normal form that a function of `normalizacion` returns."""
 
     def __init__(self, normalise: Callable[[str], str], **kwargs: Any) -> None:
@@ -27,8 +28,8 @@ class NormalisedField(serializers.CharField):
         return _check_length(self, normal)
 
 
-class NormalisedEmailField(serializers.EmailField):
-    """An e-mail address in lower case."""
+class NormalisedEmailField(CorreoField):
+    """An e-mail address in lower case, its domain in ASCII."""
 
     def to_internal_value(self, data: Any) -> str:
         return _check_length(self, normalizacion.email(super().to_internal_value(data)))
@@ -73,7 +74,7 @@ class FormularioSerializer(serializers.Serializer[dict[str, Any]]):
 
 
 class RecibidaSerializer(serializers.Serializer[dict[str, Any]]):
-    """La respuesta a un formulario aceptado, que ya no se pierde."""
+    """La respuesta a un formulario aceptado."""
 
     id = serializers.UUIDField()
     estado = serializers.ChoiceField(["recibida"])
@@ -93,7 +94,7 @@ class SeguimientoSerializer(serializers.Serializer[dict[str, Any]]):
 
 
 class TokenSerializer(serializers.Serializer[Any]):
-    """Un token: solo se muestra su comienzo."""
+    """Un token, como lo muestra la API: solo su comienzo."""
 
     clave = serializers.CharField(source="token_key", help_text="Sus primeros caracteres.")
     creado_en = serializers.DateTimeField(source="created")
@@ -101,7 +102,7 @@ class TokenSerializer(serializers.Serializer[Any]):
 
 
 class TokenNuevoSerializer(serializers.Serializer[dict[str, Any]]):
-    """Un token nuevo, que no se muestra otra vez."""
+    """Un token nuevo: ninguna otra respuesta vuelve a mostrarlo."""
 
     token = serializers.CharField()
     vence_en = serializers.DateTimeField()
