@@ -14,7 +14,7 @@ Application = Callable[..., Iterable[bytes]]
 
 
 def with_length(application: Application) -> Application:
-    """Wrap a WSGI application: it finds each chunked body read, with its length.
+    """Wrap a WSGI application: it gets each chunked body with a Content-Length.
 
     At most one byte over MAX_BODY_BYTES is read; `limit_body` refuses such a body. A malformed
     chunk raises the server's own error, and the server closes the connection.

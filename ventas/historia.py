@@ -1,8 +1,8 @@
 """The history of the catalogue: what each product cost, and whether it was sold, at any moment.
 
 A save of a product, a recipe or an ingredient adds rows for the products that it changes, in the
-same transaction. What changes the tables in another way (`QuerySet.update`, SQL, a restore) is
-noticed when a web process reads the catalogue, which `corregir` writes down.
+same transaction. A change of another kind (`QuerySet.update`, SQL, a restore) sends no signal: a
+web process notices it when it reads the catalogue, and calls `corregir`.
 """
 
 from collections.abc import Collection, Iterator
