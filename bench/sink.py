@@ -10,6 +10,7 @@ from django.conf import settings
 
 from bench import sales
 from bench.result import Result, Say
+from gremio.copy import copy_rows
 from kafka_bridge.consuming.handlers import consumers
 from kafka_bridge.events.codec import decode
 from ventas import libro
@@ -86,5 +87,5 @@ def copy(events: list[VentaRegistrada]) -> None:
     rows = []
     for event in events:
         day = dia_en_chile(event.vendida_en)
-        rows.append(libro.fila_de(event, day, lunes_de(day)))
-    libro.insertar(rows)
+        rows.append(libro.row_of(event, day, lunes_de(day)))
+    copy_rows("ventas_venta", libro.COLUMNS, rows)

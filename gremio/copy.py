@@ -9,26 +9,11 @@ from psycopg.errors import UniqueViolation
 Row = Sequence[object]
 
 
-def copy_unless_duplicated(table: str, columns: Mapping[str, str], rows: Iterable[Row]) -> bool:
-    """Insert all the rows with COPY and return True, or insert none of them and return False.
-
-    The result is False if a row breaks a unique constraint: it is in the table already (a replay, a
-    retry), or it is twice in `rows`. The caller then inserts the rows with a slower statement that
-    skips duplicates. Every other error is raised.
+def copy_rows(table: str, columns: Mapping[str, str], rows: Iterable[Row]) -> None:
+    """Insert the rows with COPY, all or none. Raises IntegrityError if one breaks a constraint.
 
     `columns`: the table's columns and their PostgreSQL types, in the order of a row's values.
     """
-    try:
-        with transaction.atomic():
-            _copy(table, columns, rows)
-    except IntegrityError as error:
-        if isinstance(error.__cause__, UniqueViolation):
-            return False
-        raise
-    return True
-
-
-def _copy(table: str, columns: Mapping[str, str], rows: Iterable[Row]) -> None:
     statement = sql.SQL("COPY {table} ({columns}) FROM STDIN (FORMAT BINARY)").format(
         table=sql.Identifier(table), columns=sql.SQL(", ").join(map(sql.Identifier, columns))
     )
@@ -36,3 +21,22 @@ def _copy(table: str, columns: Mapping[str, str], rows: Iterable[Row]) -> None:
         copy.set_types(list(columns.values()))
         for row in rows:
             copy.write_row(row)
+
+
+def copy_unless_duplicated(table: str, columns: Mapping[str, str], rows: Iterable[Row]) -> bool:
+    """Insert all the rows with COPY and return True, or insert none of them and return False.
+
+    The result is False if a row breaks a unique constraint: it is in the table already (a replay, a
+    retry), or it is twice in `rows`. The caller then inserts the rows with a slower statement that
+    skips duplicates. Every other error is raised.
+
+    The arguments are those of `copy_rows`.
+    """
+    try:
+        with transaction.atomic():
+            copy_rows(table, columns, rows)
+    except IntegrityError as error:
+        if isinstance(error.__cause__, UniqueViolation):
+            return False
+        raise
+    return True

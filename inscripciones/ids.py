@@ -6,7 +6,7 @@
     custom_c             62 bits: HMAC of those 60
 
 The same form on the same day has the same id, hence the same event, hence one enrolment. Both
-HMACs use SECRET_KEY: nobody can compute the id from the form's data, and an id that was never
+HMACs use SECRET_KEY: the id cannot be computed from the form's data, and an id that was never
 issued is recognised without a query. Two different forms of one day share an id with a probability
 of 2^-59.
 """

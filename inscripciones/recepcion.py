@@ -112,7 +112,7 @@ def _decide(form: InscripcionRecibida, conocido: Conocido, earlier: Decision | N
 def _same_enrolment(form: InscripcionRecibida, conocido: Conocido) -> Inscripcion | None:
     """Return the living enrolment that this form repeats, or pays for while it is pending.
 
-    It must be the same person's: the same RUT, e-mail address and name. Then nobody needs a notice.
+    It must be the same person's: the same RUT, e-mail address and name. No notice is due then.
     """
     viva = conocido.por_rut.get(form.rut)
     if viva is None or viva != conocido.por_email.get(form.email):

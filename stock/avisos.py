@@ -16,8 +16,7 @@ from django.db.models import Exists, OuterRef
 from gremio.transactions import transaction_required
 from kafka_bridge.consuming import progress
 from kafka_bridge.exceptions import KafkaUnavailable
-from kafka_bridge.publishing import outbox
-from kafka_bridge.publishing.producer import publish
+from kafka_bridge.publishing import outbox, publish
 from stock import libro, notice_rows, reposicion
 from stock.events import StockAgotado
 from stock.libro import StockKey, Totals

@@ -12,7 +12,7 @@ from uuid import UUID
 from django.db import connection
 from django.db.models import Max
 
-from gremio.copy import copy_unless_duplicated
+from gremio.copy import Row, copy_unless_duplicated
 from gremio.transactions import transaction_required
 from ventas import calendario
 from ventas.events import VentaAnulada, VentaRegistrada
@@ -20,8 +20,8 @@ from ventas.models import Anulacion, Cuenta, Semana, Venta
 
 CONTABILIDAD: Final = "contabilidad"  # the consumer that writes the ledger
 
-# The columns of a new sale and their PostgreSQL types, in the order of `_fila`.
-COLUMNAS: Final = {
+# The columns of a new sale and their PostgreSQL types, in the order of `row_of`.
+COLUMNS: Final = {
     "id": "uuid",
     "venta_id": "uuid",
     "maestro_id": "uuid",
@@ -34,7 +34,6 @@ COLUMNAS: Final = {
     "registrada_en": "timestamptz",
     "semana_contable": "date",
 }
-Fila = tuple[object, ...]
 
 
 @transaction_required
@@ -45,12 +44,12 @@ def registrar(ventas: Sequence[VentaRegistrada]) -> None:
     """
     dias = [calendario.dia_en_chile(venta.vendida_en) for venta in ventas]
     contables = semanas_contables({calendario.lunes_de(dia) for dia in dias})
-    filas = [fila_de(venta, dia, contables[calendario.lunes_de(dia)]) for venta, dia in zip(ventas, dias, strict=True)]
-    insertar(filas)
+    filas = [row_of(venta, dia, contables[calendario.lunes_de(dia)]) for venta, dia in zip(ventas, dias, strict=True)]
+    insert(filas)
     aplicar_anulaciones([venta.id for venta in ventas])
 
 
-def fila_de(venta: VentaRegistrada, dia: date, semana_contable: date) -> Fila:
+def row_of(venta: VentaRegistrada, dia: date, semana_contable: date) -> Row:
     return (
         venta.id,
         venta.venta_id,
@@ -66,10 +65,10 @@ def fila_de(venta: VentaRegistrada, dia: date, semana_contable: date) -> Fila:
     )
 
 
-def insertar(filas: list[Fila]) -> None:
+def insert(filas: list[Row]) -> None:
     """Insert the sales that the ledger lacks; with COPY, the fastest way, if all are new."""
-    if not copy_unless_duplicated("ventas_venta", COLUMNAS, filas):
-        ventas = (Venta(**dict(zip(COLUMNAS, fila, strict=True))) for fila in filas)
+    if not copy_unless_duplicated("ventas_venta", COLUMNS, filas):
+        ventas = (Venta(**dict(zip(COLUMNS, fila, strict=True))) for fila in filas)
         Venta.objects.bulk_create(ventas, ignore_conflicts=True)
 
 

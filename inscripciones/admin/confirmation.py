@@ -1,11 +1,8 @@
-"""Pages that ask staff to confirm a change, mostly with a reason."""
+"""The form and the limit of pages that ask staff to confirm a change."""
 
 from typing import Any, Final
 
 from django import forms
-from django.http import HttpRequest, HttpResponse
-from django.template.response import TemplateResponse
-from unfold.admin import ModelAdmin
 from unfold.widgets import UnfoldAdminTextareaWidget
 
 # As many rows as one page can show before they are decided.
@@ -22,9 +19,3 @@ class MotivoForm(forms.Form):
         super().__init__(*args, **kwargs)
         self.fields["motivo"].required = required
         self.fields["motivo"].help_text = help_text
-
-
-def page(model_admin: ModelAdmin, request: HttpRequest, template: str, title: str, **context: Any) -> HttpResponse:
-    """Render a page of the admin from `templates/inscripciones/admin/`."""
-    shared = {**model_admin.admin_site.each_context(request), "opts": model_admin.opts, "title": title}
-    return TemplateResponse(request, f"inscripciones/admin/{template}", {**shared, **context})

@@ -15,7 +15,7 @@ from unfold.decorators import action
 from unfold.widgets import UnfoldAdminTextInputWidget
 
 from inscripciones import credenciales, envios, maestros
-from inscripciones.admin.confirmation import MAX_AT_ONCE, MotivoForm, page
+from inscripciones.admin.confirmation import MAX_AT_ONCE, MotivoForm
 from inscripciones.admin.search import search_people
 from inscripciones.models import Maestro, Usuario
 from kafka_bridge.admin_base import ReadOnlyAdmin
@@ -133,7 +133,9 @@ class MaestroAdmin(ReadOnlyAdmin):
     def _ask(
         self, request: HttpRequest, title: str, elegidos: list[Maestro], form: MotivoForm, accion: str = ""
     ) -> HttpResponse:
-        return page(self, request, "maestros.html", title, maestros=elegidos, form=form, accion=accion)
+        return self.render_page(
+            request, "inscripciones/admin/maestros.html", title, maestros=elegidos, form=form, accion=accion
+        )
 
     def _change_each(
         self, request: HttpRequest, queryset: QuerySet[Maestro], change: Callable[[Usuario], None], note: str

@@ -13,7 +13,7 @@ PRODUCT: Final = re.compile(
 )
 # Letters and words that English text does not have.
 SPANISH: Final = re.compile(
-    r"[áéíóúñ¿¡«»]|\b(el|los|las|una|unos|del|que|por|para|con|según|sus|este|esta|esto|hay|más|pero|como|"
+    r"[áéíóúñ¿¡«»]|\b(el|los|las|una|unos|que|por|para|con|según|sus|este|esta|esto|hay|más|pero|como|"
     r"cuando|donde|desde|hasta|ningún|evento|eventos|tópico|correo|consumidor|mensaje|pendiente|estado|datos)\b",
     re.IGNORECASE,
 )

@@ -14,8 +14,7 @@ from django.utils import timezone
 
 from kafka_bridge.consuming import progress
 from kafka_bridge.events.event import Event
-from kafka_bridge.publishing import relay
-from kafka_bridge.publishing.producer import publish
+from kafka_bridge.publishing import publish, relay
 from stock import avisos, consumers, seed
 from stock.models import Aviso, Movimiento
 from stock.names import DISTRIBUIDORES, INVENTARIO

@@ -136,29 +136,29 @@ class VentaViewSet(GenericViewSet[Venta]):
         id_ = aceptacion.aceptar_una(request.data, maestro_id=maestro, id_for=id_for, ahora=timezone.now())
         return accepted({"id": id_}, location=reverse("ventas:venta-detail", [id_], request=request))
 
-    def _create_list(self, request: Request, ventas: Sequence[Any]) -> Response:
-        if len(ventas) > MAX_VENTAS:
+    def _create_list(self, request: Request, datos: Sequence[Any]) -> Response:
+        if len(datos) > MAX_VENTAS:
             raise ListaMuyLarga
         maestro = maestro_id(request)
         id_for = partial(idempotent_id, request, maestro)
-        ids = aceptacion.aceptar_lista(ventas, maestro_id=maestro, id_for=id_for, ahora=timezone.now())
+        ids = aceptacion.aceptar_lista(datos, maestro_id=maestro, id_for=id_for, ahora=timezone.now())
         return accepted({"aceptadas": len(ids), "ids": ids})
 
     @extend_schema(responses=VentaSerializer)
-    def retrieve(self, request: Request, id: str) -> Response:  # noqa: A002 - the route's name
+    def retrieve(self, request: Request, **_: str) -> Response:
         """Muestra una venta propia. Recién enviada puede faltar un momento: 404 con Retry-After."""
-        return Response(VentaSerializer(self._own_sale(id)).data)
+        return Response(VentaSerializer(self._own_sale()).data)
 
     @extend_schema(request=AnularSerializer, responses={202: VentaAceptadaSerializer})
     @action(detail=True, methods=["post"])
-    def anular(self, request: Request, id: str) -> Response:  # noqa: A002
+    def anular(self, request: Request, **_: str) -> Response:
         """Anula una venta registrada por error.
 
         La de una semana cerrada se descuenta en la que está abierta.
         """
         cuerpo = AnularSerializer(data=request.data)
         cuerpo.is_valid(raise_exception=True)
-        venta_id = aceptacion.aceptar_anulacion(self._own_sale(id), motivo=cuerpo.validated_data["motivo"])
+        venta_id = aceptacion.aceptar_anulacion(self._own_sale(), motivo=cuerpo.validated_data["motivo"])
         return accepted({"id": venta_id})
 
     @extend_schema(responses=ResumenSerializer, parameters=[SEMANA], filters=False)
@@ -168,12 +168,12 @@ class VentaViewSet(GenericViewSet[Venta]):
         lunes = filters.week_parameter(request, now=timezone.now())
         return Response(_resumen(lunes, reports.resumen(lunes, maestro_id(request))))
 
-    def _own_sale(self, venta_id: str) -> Venta:
-        """Return one of the maestro's own sales.
+    def _own_sale(self) -> Venta:
+        """Return the maestro's own sale that the URL names.
 
         Raises VentaNoRegistrada, also for a sale of another maestro.
         """
-        event_id = VentaRegistrada.derive_id(maestro_id(self.request), UUID(venta_id))
+        event_id = VentaRegistrada.derive_id(maestro_id(self.request), UUID(self.kwargs["id"]))
         venta = self.get_queryset().filter(pk=event_id).first()
         if venta is None:
             raise VentaNoRegistrada

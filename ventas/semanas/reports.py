@@ -58,11 +58,14 @@ RETENIDO: Final = "Retenido: se restauró un respaldo, puede haberse enviado ant
 
 @dataclass(frozen=True, slots=True)
 class EntrySums:
-    """The sums of entries of one day, product and sign; `day` is None for adjustments."""
+    """The sums of the entries of one day and product: of sales, or of voids.
 
-    day: date | None
+    The sums of voids are negative.
+    """
+
+    day: date
     product: str
-    sales: int  # negative for voids, as are the other sums
+    sales: int
     units: int
     income: int
     profit: int
@@ -84,7 +87,7 @@ def resumenes(lunes: date, maestros: list[UUID]) -> dict[UUID, Resumen]:
 
 
 _ENTRIES_OF_ALL: Final = """
-SELECT CASE WHEN dia BETWEEN %(lunes)s::date AND %(lunes)s::date + 6 THEN dia END AS day,
+SELECT dia,
     producto,
     count(*) AS sales,
     sum(cantidad) AS units,
@@ -92,9 +95,9 @@ SELECT CASE WHEN dia BETWEEN %(lunes)s::date AND %(lunes)s::date + 6 THEN dia EN
     sum(cantidad::bigint * (precio_unitario - costo_unitario))::bigint AS profit
 FROM ventas_venta
 WHERE semana_contable = %(lunes)s AND semana_anulacion IS DISTINCT FROM %(lunes)s
-GROUP BY day, producto
+GROUP BY dia, producto
 UNION ALL
-SELECT CASE WHEN dia BETWEEN %(lunes)s::date AND %(lunes)s::date + 6 THEN dia END AS day,
+SELECT dia,
     producto,
     -count(*),
     -sum(cantidad),
@@ -102,13 +105,13 @@ SELECT CASE WHEN dia BETWEEN %(lunes)s::date AND %(lunes)s::date + 6 THEN dia EN
     -sum(cantidad::bigint * (precio_unitario - costo_unitario))::bigint
 FROM ventas_venta
 WHERE semana_anulacion = %(lunes)s AND semana_contable <> %(lunes)s
-GROUP BY day, producto
+GROUP BY dia, producto
 ORDER BY producto
 """
 
 _ENTRIES_OF_MAESTROS: Final = """
 SELECT maestro_id,
-    CASE WHEN dia BETWEEN %(lunes)s::date AND %(lunes)s::date + 6 THEN dia END AS day,
+    dia,
     producto,
     count(*) AS sales,
     sum(cantidad) AS units,
@@ -117,10 +120,10 @@ SELECT maestro_id,
 FROM ventas_venta
 WHERE semana_contable = %(lunes)s AND semana_anulacion IS DISTINCT FROM %(lunes)s
     AND maestro_id = ANY (%(maestros)s)
-GROUP BY maestro_id, day, producto
+GROUP BY maestro_id, dia, producto
 UNION ALL
 SELECT maestro_id,
-    CASE WHEN dia BETWEEN %(lunes)s::date AND %(lunes)s::date + 6 THEN dia END AS day,
+    dia,
     producto,
     -count(*),
     -sum(cantidad),
@@ -129,7 +132,7 @@ SELECT maestro_id,
 FROM ventas_venta
 WHERE semana_anulacion = %(lunes)s AND semana_contable <> %(lunes)s
     AND maestro_id = ANY (%(maestros)s)
-GROUP BY maestro_id, day, producto
+GROUP BY maestro_id, dia, producto
 ORDER BY producto
 """
 
@@ -137,12 +140,12 @@ ORDER BY producto
 def _rows(query: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
     with connection.cursor() as cursor:
         cursor.execute(query, parameters)
-        rows: list[tuple[Any, ...]] = cursor.fetchall()
-    return rows
+        return list(cursor.fetchall())
 
 
 def _add_up(lunes: date, entries: Sequence[EntrySums]) -> Resumen:
-    adjustments = [entry for entry in entries if entry.day is None]
+    days = calendario.dias(lunes)
+    adjustments = [entry for entry in entries if entry.day not in days]
     por_producto: dict[str, int] = defaultdict(int)
     for entry in entries:
         por_producto[entry.product] += entry.units
@@ -157,7 +160,7 @@ def _add_up(lunes: date, entries: Sequence[EntrySums]) -> Resumen:
         ajuste_ganancias=sum(entry.profit for entry in adjustments),
         tardias=sum(entry.sales for entry in adjustments if entry.sales > 0),
         anuladas=-sum(entry.sales for entry in adjustments if entry.sales < 0),
-        por_dia=[_add_up_day(day, entries) for day in calendario.dias(lunes)],
+        por_dia=[_add_up_day(day, entries) for day in days],
         por_producto=dict(por_producto),
     )
 
