@@ -35,8 +35,8 @@ def message(
 def message_id(*parts: object) -> str:
     """Return the Message-ID `<part.part@domain>`, in the domain of DEFAULT_FROM_EMAIL.
 
-    Derived from the mail's cause, it stays the same when the mail is sent twice, and mailboxes show
-    such a mail once.
+    Give it the mail's cause: then a mail that is sent twice has the same Message-ID, and mailboxes
+    show it once.
     """
     domain = parseaddr(settings.DEFAULT_FROM_EMAIL)[1].rpartition("@")[2]
     return f"<{'.'.join(map(str, parts))}@{domain}>"
@@ -56,9 +56,10 @@ def codes(error: Exception) -> set[int]:
 
 
 def recipient_is_refused_for_good(error: Exception) -> bool:
-    """Return whether the mailbox will never accept: 5xx for it, or an address no header can hold.
+    """Return whether the recipient's address will never work.
 
-    A refused sender and a failed login do not count: they are ours to repair.
+    SMTP answers 5xx to such a recipient, or the address cannot stand in a header (ValueError). A
+    refused sender or a failed login does not count: these are our own mistakes to repair.
     """
     if isinstance(error, SMTPRecipientsRefused):
         return all(code >= 500 for code in codes(error))
@@ -82,7 +83,7 @@ def summary(error: Exception) -> str:
 
 
 def answer(error: Exception) -> str:
-    """Return what the server answered, as `550 5.1.1 no such user`; without an answer, the error.
+    """Return the server's answer, as `550 5.1.1 no such user`; if there is none, the error.
 
     For rows that staff read, never for logs: the server's text may quote the recipient's address.
     """

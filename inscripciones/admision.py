@@ -1,4 +1,4 @@
-"""What a decision leads to: a maestro with a user, a used receipt, events, e-mails.
+"""What follows from a decision: a maestro with a user, a used receipt, events, e-mails.
 
 Rows and events (in the outbox) are written in the caller's transaction, so that both happen or
 neither.
@@ -22,7 +22,7 @@ from kafka_bridge.publishing import outbox
 
 @transaction_required
 def admitir(aprobadas: list[Inscripcion]) -> None:
-    """Make a maestro with a user of each enrolment, publish the approvals, send credentials."""
+    """Create a maestro and a user for each enrolment; publish approvals; queue credentials."""
     if not aprobadas:
         return
     usuarios = Usuario.objects.bulk_create([_user_of(aprobada) for aprobada in aprobadas])
@@ -41,7 +41,7 @@ def publicar_rechazos(rechazadas: list[Inscripcion]) -> None:
 
 @transaction_required
 def usar_comprobantes(inscripciones: Iterable[Inscripcion]) -> None:
-    """Mark the receipts of paid enrolments as used; a receipt keeps the first that used it."""
+    """Mark the receipts of paid enrolments as used; a receipt keeps the first one that used it."""
     comprobantes = [
         Comprobante(codigo=clave_de_comprobante(una.comprobante_pago), inscripcion=una.unida_a or una)
         for una in inscripciones

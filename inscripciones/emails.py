@@ -1,4 +1,4 @@
-"""The e-mails about an enrolment. Their texts are templates, as text and as HTML."""
+"""The texts of the e-mails about an enrolment, from templates as text and as HTML."""
 
 from typing import Final
 

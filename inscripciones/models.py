@@ -34,7 +34,7 @@ class Inscripcion(models.Model):
 
     class Estado(models.TextChoices):
         EN_REVISION = "en_revision", "en revisión"
-        # Its RUT or e-mail address belongs to another enrolment; the API answers `en_revision`.
+        # Another living enrolment has its RUT or e-mail address; the API answers `en_revision`.
         REPETIDA = "repetida", "repetida"
         # The same person sent the same form again, or paid; the API answers the state of `unida_a`.
         UNIDA = "unida", "unida a otra"
@@ -42,7 +42,7 @@ class Inscripcion(models.Model):
         RECHAZADA = "rechazada", "rechazada"
 
     PENDIENTES: ClassVar = (Estado.EN_REVISION, Estado.REPETIDA)
-    VIVAS: ClassVar = (Estado.EN_REVISION, Estado.APROBADA)
+    VIVAS: ClassVar = (Estado.EN_REVISION, Estado.APROBADA)  # they hold their RUT and address
     RESUELTAS: ClassVar = (Estado.APROBADA, Estado.RECHAZADA)
 
     id = models.UUIDField("id", primary_key=True, editable=False)
@@ -123,10 +123,11 @@ class Decision(models.Model):
 
 
 class Comprobante(models.Model):
-    """A payment receipt and the enrolment that used it up, living at that time.
+    """A payment receipt that is used up, and the enrolment that used it.
 
-    `codigo` is the key that `normalizacion.clave_de_comprobante` returns. No later enrolment can
-    use the receipt again.
+    If the paid form was joined to an earlier enrolment (`unida_a`), it is the earlier one. `codigo`
+    is the key that `normalizacion.clave_de_comprobante` returns. No later enrolment can use the
+    receipt again.
     """
 
     codigo = models.CharField("código", max_length=64, primary_key=True)
@@ -173,8 +174,9 @@ class Maestro(models.Model):
 
 
 class Envio(models.Model):
-    """An e-mail to send: claimed by a conditional update, then sent. The row never has its text.
+    """An e-mail to send. A worker claims it by a conditional update, then sends it.
 
+    The text is not stored: it is made when the mail is sent, and may bring a token.
     `id` is derived from the mail's cause, so that the same cause leads to one mail.
     `proximo_intento` (UTC) is when the mail is due and, while a worker sends it, when that
     worker's claim lapses. `ultimo_error` is SMTP's code without SMTP's text, which may quote an
@@ -190,7 +192,8 @@ class Envio(models.Model):
         PENDIENTE = "pendiente", "pendiente"
         ENVIANDO = "enviando", "enviándose"
         ENVIADO = "enviado", "enviado"
-        # The mailbox refused it for good: a person must look.
+        # A person must look: the mailbox refused it for good, the maestro left, or a backup was
+        # restored.
         DETENIDO = "detenido", "detenido"
 
     ABIERTOS: ClassVar = (Estado.PENDIENTE, Estado.ENVIANDO)

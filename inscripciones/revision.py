@@ -1,4 +1,4 @@
-"""The review: a person approves or rejects what is pending."""
+"""The review: a person approves or rejects pending enrolments."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -29,7 +29,7 @@ class Resolucion:
 
 @transaction.atomic
 def aprobar(ids: Collection[UUID], *, por: Usuario, motivo: str = "", ahora: datetime) -> Resolucion:
-    """Approve what is pending and whose RUT and e-mail address no other enrolment holds.
+    """Approve the pending enrolments whose RUT and e-mail address no other enrolment holds.
 
     `motivo` is for the history only.
     """
@@ -38,7 +38,10 @@ def aprobar(ids: Collection[UUID], *, por: Usuario, motivo: str = "", ahora: dat
 
 @transaction.atomic
 def rechazar(ids: Collection[UUID], *, por: Usuario, motivo: str, ahora: datetime) -> Resolucion:
-    """Reject what is pending; the applicant reads `motivo`. Raises ValueError if it is empty."""
+    """Reject the pending enrolments. The applicants read `motivo`.
+
+    Raises ValueError if `motivo` is empty.
+    """
     if not motivo.strip():
         raise ValueError("Un rechazo lleva su motivo: es lo que lee quien postula.")
     return resolver(ids, Estado.RECHAZADA, por=por, motivo=motivo.strip(), ahora=ahora)
@@ -49,8 +52,8 @@ def resolver(ids: Collection[UUID], estado: Estado, *, por: Usuario | None, moti
     """Move the pending enrolments among `ids` to `estado` and write what follows from it.
 
     `por` is None for a decision that comes back from Kafka. Identities are locked before rows, as
-    in `recepcion.registrar`, and rows in the order of their ids: no two calls wait for each other
-    in a deadlock, and of two reviewers the second finds the rows resolved.
+    in `recepcion.registrar`, and rows are locked in the order of their ids, so that two calls never
+    deadlock. If two reviewers decide the same rows, the second finds them resolved.
     """
     locks.acquire(key for fila in Inscripcion.objects.filter(pk__in=ids) for key in locks.identity_keys(fila))
     chosen = Inscripcion.objects.select_for_update(of=("self",)).select_related("resuelta_por").filter(pk__in=ids)

@@ -31,7 +31,7 @@ def limit_silence(seconds: float = BACKGROUND_SECONDS) -> None:
     def limit(connection: BaseDatabaseWrapper, **_: Any) -> None:
         _wrap_waits(connection.connection, lambda: time.monotonic() + seconds, extends=seconds)
 
-    # A function of this block, so Django must hold it strongly.
+    # weak=False: nothing else refers to this inner function, and Django would lose it.
     connection_created.connect(limit, weak=False, dispatch_uid="kafka_bridge.waits")
     if connection.connection is not None:  # Beat has read its schedule when its first signal comes
         _wrap_waits(connection.connection, lambda: time.monotonic() + seconds, extends=seconds)

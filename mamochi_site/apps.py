@@ -1,4 +1,4 @@
-"""The Django app of the project itself, and django-axes under a Spanish name."""
+"""Two Django apps: the project itself, and django-axes under a Spanish name."""
 
 from axes.apps import AppConfig as AxesConfig
 from django.apps import AppConfig

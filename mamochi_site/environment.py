@@ -1,4 +1,4 @@
-"""Environment variables: read as they are, checked, and named in the error when they are wrong.
+"""Read and check environment variables. An error names the variable that is wrong.
 
 Each variable can also be given as a file, `NAME_FILE=/run/secrets/name`. One newline at the end of
 the file is dropped, because editors and `echo` write it. A value may hold any character: nothing is
@@ -25,7 +25,7 @@ RATE: Final = re.compile(r"[1-9][0-9]*/(s|sec|second|m|min|minute|h|hour|d|day)"
 
 
 def text(name: str, default: str = "") -> str:
-    """Return the value as it is, or the default where the variable is missing or empty.
+    """Return the value unchanged, or the default if the variable is missing or empty.
 
     Raises ImproperlyConfigured if `NAME_FILE` names a file that cannot be read.
     """

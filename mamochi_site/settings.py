@@ -75,9 +75,10 @@ INSTALLED_APPS = [
     "ventas",
 ]
 MIDDLEWARE = [
+    "mamochi_site.middleware.accept_either_slash",
     "kafka_bridge.telemetry.middleware.log_requests",
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
-    "django.middleware.security.SecurityMiddleware",
+    "mamochi_site.middleware.Security",
     "mamochi_site.middleware.ContentSecurityPolicy",
     "django_permissions_policy.PermissionsPolicyMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -86,6 +87,7 @@ MIDDLEWARE = [
     "mamochi_site.middleware.no_store_for_users",
     "mamochi_site.middleware.limit_body",
     "mamochi_site.middleware.require_utf8",
+    "mamochi_site.middleware.refuse_compressed_body",
     "mamochi_site.middleware.RejectInvalidValues",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -211,7 +213,7 @@ REST_FRAMEWORK = {
     ],
     "DEFAULT_PARSER_CLASSES": [
         "gremio.json_parser.JSONParser",
-        "rest_framework.parsers.FormParser",
+        "gremio.form_parser.FormParser",
         # The browsable API's forms:
         "rest_framework.parsers.MultiPartParser",
     ],
@@ -233,6 +235,8 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "La API del gremio de los maestros motehuesilleros de Chile.",
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
+    # Programs send JSON; forms are for the browsable pages, and confuse generators of clients.
+    "PARSER_WHITELIST": ["gremio.json_parser.JSONParser"],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
@@ -242,7 +246,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 
 # Celery. A task is acknowledged when it is done, and never contains a secret.
 CELERY_BROKER_URL = required("CELERY_BROKER_URL", "redis://127.0.0.1:6379/0").strip()
-CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
+CELERY_BEAT_SCHEDULER = "mamochi_site.beat:Scheduler"
 # Seconds until Beat notices an edit of its schedule.
 CELERY_BEAT_MAX_LOOP_INTERVAL = 5
 # Beat writes each start to the database, so that monitoring.py can see whether Beat runs.
@@ -264,7 +268,9 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
     "interval_start": 0,
     "interval_step": 0.2,
 }
-CELERY_TIMEZONE = "America/Santiago"
+# Beat adds seconds to times of this zone, so it must have no repeated hour. Rows on a calendar name
+# their own zone, which is Chile's (mamochi_site/admin.py).
+CELERY_TIMEZONE = "UTC"
 
 # Mail
 vars().update(environment.url_config("EMAIL_URL", required("EMAIL_URL", "smtp://127.0.0.1:1025"), env.email_url_config))

@@ -1,4 +1,4 @@
-"""Telemetry of Celery's worker: one log line per task, metrics, health, and the caller's trace."""
+"""Telemetry of Celery's worker: a log line per task, metrics, health, and the trace of a task."""
 
 import os
 import time
@@ -29,7 +29,7 @@ _running: Final[dict[str, tuple[ExitStack, float]]] = {}
 
 @setup_logging.connect
 def keep_django_logging(**_: Any) -> None:
-    """Keep Celery from configuring the loggers; it does not if this signal has a receiver."""
+    """Do nothing: Celery leaves the loggers as Django set them if this signal has a receiver."""
 
 
 @beat_init.connect
@@ -65,8 +65,8 @@ class ProbeServer(bootsteps.Step):
 class MainLoopPulse(bootsteps.StartStopStep):
     """Beat a pulse while the loop that hands out tasks runs.
 
-    While the broker is down Celery leaves this loop and retries, so the pulse ends and liveness
-    does not report a hang.
+    While the broker is down, Celery leaves this loop and retries. The pulse then ends, so that
+    /health/live does not report a hang.
     """
 
     requires = ("celery.worker.consumer.connection:Connection",)

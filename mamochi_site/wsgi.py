@@ -5,6 +5,7 @@ import os
 from django.core.wsgi import get_wsgi_application
 
 from kafka_bridge.waits import limit_silence
+from mamochi_site.chunked import with_length
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mamochi_site.settings")
 
@@ -12,5 +13,5 @@ os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mamochi_site.settings")
 # wait.
 STATEMENT_SECONDS = 5.0
 
-application = get_wsgi_application()
+application = with_length(get_wsgi_application())
 limit_silence(STATEMENT_SECONDS)

@@ -62,7 +62,7 @@ class Insumo(models.Model):
 class Producto(models.Model):
     """A product that maestros sell; `precio` is in whole CLP.
 
-    An edit applies to sales accepted a few seconds later (`api/catalogo.py`), never to past sales.
+    An edit applies to what is sold from then on: `CambioDeCatalogo` keeps what was valid before.
     """
 
     codigo = models.CharField("código", max_length=30, primary_key=True, validators=[CODIGO_VALIDO])
@@ -131,6 +131,33 @@ def costo_de(receta: Iterable[Receta]) -> int:
     """
     exacto = sum((linea.cantidad * linea.insumo.costo for linea in receta), Decimal(0))
     return int(exacto.quantize(Decimal(1), ROUND_HALF_UP))
+
+
+class CambioDeCatalogo(models.Model):
+    """A product as it was sold from `desde` on, until the product's next row (ADR 24).
+
+    A sale takes price, cost and recipe of the moment in which it was sold. `insumos`: what one unit
+    takes, by ingredient code. Rows are added by `historia.py`, never changed, and name the product
+    without a foreign key: they outlive it.
+    """
+
+    producto = models.CharField("producto", max_length=30)
+    nombre = models.CharField("nombre", max_length=60)
+    precio = models.PositiveIntegerField("precio")
+    costo = models.PositiveIntegerField("costo")
+    insumos = models.JSONField("receta")
+    activo = models.BooleanField("a la venta")
+    desde = models.DateTimeField("desde")
+
+    class Meta:
+        verbose_name = "cambio del catálogo"
+        verbose_name_plural = "cambios del catálogo"
+        ordering = ["-desde", "-id"]
+        default_permissions = ["view"]
+        indexes = [models.Index(fields=["producto", "-desde"], name="changes_of_a_product")]
+
+    def __str__(self) -> str:
+        return f"{self.producto} desde {self.desde:%Y-%m-%d %H:%M}"
 
 
 class Cuenta(models.Model):
@@ -290,9 +317,9 @@ class Anulacion(models.Model):
 class ReporteSemanal(models.Model):
     """The totals of one maestro in one accounting week, and the state of the e-mail about them.
 
-    There is only ever one report per maestro and week. Totals include the adjustments (`ajuste_*`):
-    sales and voids of weeks that had already closed. Days and products are read from the ledger,
-    whose entries of a closed week never change (`semanas/reports.py`).
+    A maestro has one report per week, and it is never replaced. Totals include the adjustments
+    (`ajuste_*`): sales and voids of weeks that had already closed. Days and products are read from
+    the ledger, whose entries of a closed week never change (`semanas/reports.py`).
 
     `proximo_intento` (UTC) is when the e-mail is due (at once, if empty) and, while a worker sends
     it, when that worker's claim lapses. `reenvios` counts how often a person asked for it again.

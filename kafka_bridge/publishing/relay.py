@@ -17,6 +17,7 @@ from django.db.models import Q
 from kafka_bridge.errors import describe
 from kafka_bridge.events.codec import Message
 from kafka_bridge.models import OutboxMessage
+from kafka_bridge.publishing import claims
 from kafka_bridge.publishing.outbox import CHANNEL, SHARDS
 from kafka_bridge.publishing.producer import DEADLINE_MS, process_producer
 from kafka_bridge.telemetry import metrics
@@ -41,16 +42,17 @@ SHARDS_WAITING: Final = """
 
 
 def run(stop: threading.Event) -> None:
-    """Relay until `stop` is set.
+    """Relay until `stop` is set; once per hour, delete claims that are too old.
 
     The relay waits out an outage of the database; in an outage of Kafka the rows stay.
     """
-    pulse = Pulse("relay")
+    pulse, sweep = Pulse("relay"), claims.Sweep()
     while not stop.is_set():
         try:
             pulse.beat(working=True)
             listen()  # first, so that a commit after the look at the rows wakes the relay
             if not step():
+                sweep.step()
                 wait_for_news()
         except (DatabaseError, InterfaceError) as error:
             logger.warning("outbox relay: %s; again in %.0f s", describe(error), OUTAGE_SECONDS)

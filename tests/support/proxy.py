@@ -20,9 +20,9 @@ class Proxy:
         self.silenced: list[socket.socket] = []
 
     def silence(self) -> None:
-        """Forward nothing more on the connections of now, and keep them open.
+        """Forward nothing more on the present connections, and keep them open.
 
-        So a server looks that was replaced by another one behind the same address.
+        This is how a server looks after another one has replaced it behind the same address.
         """
         self.generation += 1
 

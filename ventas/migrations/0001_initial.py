@@ -106,6 +106,26 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="CambioDeCatalogo",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("producto", models.CharField(max_length=30, verbose_name="producto")),
+                ("nombre", models.CharField(max_length=60, verbose_name="nombre")),
+                ("precio", models.PositiveIntegerField(verbose_name="precio")),
+                ("costo", models.PositiveIntegerField(verbose_name="costo")),
+                ("insumos", models.JSONField(verbose_name="receta")),
+                ("activo", models.BooleanField(verbose_name="a la venta")),
+                ("desde", models.DateTimeField(verbose_name="desde")),
+            ],
+            options={
+                "verbose_name": "cambio del catálogo",
+                "verbose_name_plural": "cambios del catálogo",
+                "ordering": ["-desde", "-id"],
+                "default_permissions": ["view"],
+                "indexes": [models.Index(fields=["producto", "-desde"], name="changes_of_a_product")],
+            },
+        ),
+        migrations.CreateModel(
             name="Insumo",
             fields=[
                 (

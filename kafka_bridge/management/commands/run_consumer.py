@@ -19,8 +19,8 @@ from kafka_bridge.waits import limit_silence
 
 class Command(BaseCommand):
     help = (
-        "Run a consumer: apply the messages of its topics to the database. One consumer is one Kafka consumer group; "
-        "any number of processes may run."
+        "Run a consumer: apply the messages of its topics to the database. Several processes of one consumer share its "
+        "partitions."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
