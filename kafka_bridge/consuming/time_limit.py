@@ -4,8 +4,8 @@ It is less than max.poll.interval.ms: a member that is stuck in a transaction fr
 rows before Kafka gives the partitions to another member. From 17 on, PostgreSQL's
 `transaction_timeout` ends the transaction. Before, three limits together do (ADR 22): the client
 closes the connection at the first statement after the limit; PostgreSQL ends a statement, and a
-transaction in which no statement runs (a frozen process), after two thirds of the limit. So a
-transaction lasts at most five thirds of the limit.
+transaction in which no statement runs (a frozen process), after five sixths of the limit. So a
+transaction lasts less than twice the limit.
 """
 
 from collections.abc import Iterator
@@ -29,7 +29,7 @@ def limited_transaction(milliseconds: int) -> Iterator[None]:
     """
     has_timeout = connection.connection.info.server_version >= FIRST_WITH_TRANSACTION_TIMEOUT
     with deadline(milliseconds / 1_000 + (CLIENT_EXTRA_SECONDS if has_timeout else 0)):
-        _set_local(_whole(milliseconds) if has_timeout else _parts(milliseconds * 2 // 3))
+        _set_local(_whole(milliseconds) if has_timeout else _parts(milliseconds * 5 // 6))
         yield
 
 

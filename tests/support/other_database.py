@@ -54,7 +54,7 @@ def pool(folder: Path, url: str, *, size: int = 10) -> Iterator[str]:
     if program_path is None:
         skip_or_fail("pgbouncer")
     server, port = psycopg.conninfo.conninfo_to_dict(url), free_port()
-    (folder / "users.txt").write_text(f'"{server["user"]}" "{server.get("password", "")}"\n')
+    (folder / "users.txt").write_text(f'"{server["user"]}" "{server.get("password", "x")}"\n')
     (folder / "pgbouncer.ini").write_text(
         f"[databases]\n* = host={server['host']} port={server['port']}\n"
         f"[pgbouncer]\nlisten_addr = {HOST}\nlisten_port = {port}\nunix_socket_dir =\nauth_type = plain\n"
