@@ -1,6 +1,8 @@
 """The pages of Beat's schedule, with what every form of the admin has (gremio/admin_forms.py)."""
 
+from django.conf import settings
 from django.contrib import admin
+from django.http import HttpRequest
 
 # Importing the module registers its pages, which the classes below replace.
 from django_celery_beat import admin as beat
@@ -34,7 +36,10 @@ class MomentoAdmin(GremioAdmin, beat.ClockedScheduleAdmin, ModelAdmin):
 
 @admin.register(CrontabSchedule)
 class CrontabAdmin(GremioAdmin, beat.CrontabScheduleAdmin, ModelAdmin):
-    """Schedules by the clock."""
+    """Schedules by the clock. A new row is in Chilean time; the library offers UTC."""
+
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, str]:
+        return {"timezone": settings.TIME_ZONE, **super().get_changeform_initial_data(request)}
 
 
 @admin.register(IntervalSchedule)

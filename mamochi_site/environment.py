@@ -20,6 +20,7 @@ T = TypeVar("T")
 
 TRUE: Final = {"true", "1", "yes", "y", "on", "sí", "si"}
 FALSE: Final = {"false", "0", "no", "n", "off"}
+PARTITIONS: Final = re.compile(r"(?P<topic>[\w.-]+)\s*=\s*(?P<number>[1-9]\d{0,4})")
 RATE: Final = re.compile(r"[1-9][0-9]*/(s|sec|second|m|min|minute|h|hour|d|day)")
 
 
@@ -78,6 +79,18 @@ def rate_limit(name: str, default: str) -> str:
     if value and not RATE.fullmatch(value):
         raise ImproperlyConfigured(f"{name} must be a number, a slash and a period, like 60/min, or empty: {value!r}.")
     return value
+
+
+def partitions(name: str) -> dict[str, int]:
+    """Return the variable's numbers by topic: `topic=number` with commas in between, or empty.
+
+    Raises ImproperlyConfigured for any other value.
+    """
+    entries = items(text(name))
+    matches = [PARTITIONS.fullmatch(entry) for entry in entries]
+    if not all(matches):
+        raise ImproperlyConfigured(f"{name} must look like mamochi.ventas=12,mamochi.stock=6: {', '.join(entries)!r}.")
+    return {match["topic"]: int(match["number"]) for match in matches if match}
 
 
 def url_config(name: str, value: str, parse: Callable[[str], Any]) -> Any:

@@ -15,7 +15,7 @@ from django.urls import reverse_lazy
 
 from kafka_bridge.telemetry import logs
 from mamochi_site import environment
-from mamochi_site.environment import flag, items, number, rate_limit, text
+from mamochi_site.environment import flag, items, number, partitions, rate_limit, text
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 # It parses URLs; variables are read by environment.py.
@@ -75,9 +75,10 @@ INSTALLED_APPS = [
     "ventas",
 ]
 MIDDLEWARE = [
+    "mamochi_site.middleware.accept_either_slash",
     "kafka_bridge.telemetry.middleware.log_requests",
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
-    "django.middleware.security.SecurityMiddleware",
+    "mamochi_site.middleware.Security",
     "mamochi_site.middleware.ContentSecurityPolicy",
     "django_permissions_policy.PermissionsPolicyMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -86,6 +87,7 @@ MIDDLEWARE = [
     "mamochi_site.middleware.no_store_for_users",
     "mamochi_site.middleware.limit_body",
     "mamochi_site.middleware.require_utf8",
+    "mamochi_site.middleware.refuse_compressed_body",
     "mamochi_site.middleware.RejectInvalidValues",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -118,10 +120,19 @@ DATABASES = {
         "DATABASE_URL", required("DATABASE_URL", "postgresql://mamochi@127.0.0.1:5432/mamochi"), env.db_url_config
     )
 }
-DATABASES["default"].update(CONN_MAX_AGE=60, CONN_HEALTH_CHECKS=True)
+# A pool may give each transaction another session (pgbouncer, pool_mode=transaction), so nothing
+# depends on a session: no cursors of the server's, no prepared statements (Django's default).
+DATABASES["default"].update(CONN_MAX_AGE=60, CONN_HEALTH_CHECKS=True, DISABLE_SERVER_SIDE_CURSORS=True)
 DATABASES["default"]["OPTIONS"] = {
     "connect_timeout": 3,
     "application_name": "mamochi",
+    # A connection whose other end is gone is noticed after 10 + 3 * 5 s if it is idle, and after
+    # 25 s if it has sent something. A frozen server still answers on this level: see
+    # kafka_bridge/waits.py.
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 25_000,
     # Options in the URL, such as sslmode, win:
     **DATABASES["default"].get("OPTIONS", {}),
 }
@@ -133,6 +144,7 @@ KAFKA_BRIDGE = {
     "SOURCE": "mamochi",
     "NAMESPACE": "https://mamochi.cl/events",
     "CONTRACTS": BASE_DIR / "tests" / "contracts",
+    "PARTITIONS": partitions("KAFKA_PARTITIONS"),
     "SHORTEST_RETENTION_DAYS": 14,  # a week, its closing and a backup of the week before
     "TITLE": "MAMOCHI",
     "DESCRIPTION": "Los eventos del gremio de los maestros motehuesilleros de Chile, en Apache Kafka.",
@@ -201,7 +213,7 @@ REST_FRAMEWORK = {
     ],
     "DEFAULT_PARSER_CLASSES": [
         "gremio.json_parser.JSONParser",
-        "rest_framework.parsers.FormParser",
+        "gremio.form_parser.FormParser",
         # The browsable API's forms:
         "rest_framework.parsers.MultiPartParser",
     ],
@@ -223,6 +235,8 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "La API del gremio de los maestros motehuesilleros de Chile.",
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
+    # Programs send JSON; forms are for the browsable pages, and confuse generators of clients.
+    "PARSER_WHITELIST": ["gremio.json_parser.JSONParser"],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
@@ -232,7 +246,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 
 # Celery. A task is acknowledged when it is done, and never contains a secret.
 CELERY_BROKER_URL = required("CELERY_BROKER_URL", "redis://127.0.0.1:6379/0").strip()
-CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
+CELERY_BEAT_SCHEDULER = "mamochi_site.beat:Scheduler"
 # Seconds until Beat notices an edit of its schedule.
 CELERY_BEAT_MAX_LOOP_INTERVAL = 5
 # Beat writes each start to the database, so that monitoring.py can see whether Beat runs.
@@ -246,12 +260,17 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "socket_timeout": 3,
     "socket_connect_timeout": 3,
+    "socket_keepalive": True,
+    # Seconds without the broker's answer to a waiting worker, after which it connects again.
+    "health_check_interval": 10,
     # A hint that cannot be sent is given up at once: a sweep finds its row later.
     "max_retries": 1,
     "interval_start": 0,
     "interval_step": 0.2,
 }
-CELERY_TIMEZONE = "America/Santiago"
+# Beat adds seconds to times of this zone, so it must have no repeated hour. Rows on a calendar name
+# their own zone, which is Chile's (mamochi_site/admin.py).
+CELERY_TIMEZONE = "UTC"
 
 # Mail
 vars().update(environment.url_config("EMAIL_URL", required("EMAIL_URL", "smtp://127.0.0.1:1025"), env.email_url_config))

@@ -7,10 +7,12 @@ from typing import Any, Final
 
 from celery import Task, bootsteps
 from celery.signals import (
+    beat_init,
     before_task_publish,
     setup_logging,
     task_postrun,
     task_prerun,
+    worker_init,
     worker_process_shutdown,
 )
 
@@ -28,6 +30,15 @@ _running: Final[dict[str, tuple[ExitStack, float]]] = {}
 @setup_logging.connect
 def keep_django_logging(**_: Any) -> None:
     """Keep Celery from configuring the loggers; it does not if this signal has a receiver."""
+
+
+@beat_init.connect
+@worker_init.connect
+def limit_silence(**_: Any) -> None:
+    """Let Beat and the worker's processes, which it forks later, give up a database that hangs."""
+    from kafka_bridge import waits
+
+    waits.limit_silence()
 
 
 class ProbeServer(bootsteps.Step):

@@ -8,7 +8,7 @@ foreign key, so that topics can be replayed in any order.
 from collections.abc import Iterable
 from datetime import date, datetime
 from decimal import ROUND_HALF_UP, Decimal
-from typing import Final
+from typing import ClassVar, Final
 
 from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
@@ -62,7 +62,7 @@ class Insumo(models.Model):
 class Producto(models.Model):
     """A product that maestros sell; `precio` is in whole CLP.
 
-    An edit applies to sales accepted a few seconds later (`api/catalogo.py`), never to past sales.
+    An edit applies to what is sold from then on: `CambioDeCatalogo` keeps what was valid before.
     """
 
     codigo = models.CharField("código", max_length=30, primary_key=True, validators=[CODIGO_VALIDO])
@@ -131,6 +131,33 @@ def costo_de(receta: Iterable[Receta]) -> int:
     """
     exacto = sum((linea.cantidad * linea.insumo.costo for linea in receta), Decimal(0))
     return int(exacto.quantize(Decimal(1), ROUND_HALF_UP))
+
+
+class CambioDeCatalogo(models.Model):
+    """A product as it was sold from `desde` on, until the product's next row (ADR 24).
+
+    A sale takes price, cost and recipe of the moment in which it was sold. `insumos`: what one unit
+    takes, by ingredient code. Rows are added by `historia.py`, never changed, and name the product
+    without a foreign key: they outlive it.
+    """
+
+    producto = models.CharField("producto", max_length=30)
+    nombre = models.CharField("nombre", max_length=60)
+    precio = models.PositiveIntegerField("precio")
+    costo = models.PositiveIntegerField("costo")
+    insumos = models.JSONField("receta")
+    activo = models.BooleanField("a la venta")
+    desde = models.DateTimeField("desde")
+
+    class Meta:
+        verbose_name = "cambio del catálogo"
+        verbose_name_plural = "cambios del catálogo"
+        ordering = ["-desde", "-id"]
+        default_permissions = ["view"]
+        indexes = [models.Index(fields=["producto", "-desde"], name="changes_of_a_product")]
+
+    def __str__(self) -> str:
+        return f"{self.producto} desde {self.desde:%Y-%m-%d %H:%M}"
 
 
 class Cuenta(models.Model):
@@ -293,12 +320,19 @@ class ReporteSemanal(models.Model):
     There is only ever one report per maestro and week. Totals include the adjustments (`ajuste_*`):
     sales and voids of weeks that had already closed. Days and products are read from the ledger,
     whose entries of a closed week never change (`semanas/reports.py`).
+
+    `proximo_intento` (UTC) is when the e-mail is due (at once, if empty) and, while a worker sends
+    it, when that worker's claim lapses. `reenvios` counts how often a person asked for it again.
     """
 
     class EstadoCorreo(models.TextChoices):
         PENDIENTE = "pendiente", "por enviar"
+        ENVIANDO = "enviando", "enviándose"
         ENVIADO = "enviado", "enviado"
         FALLIDO = "fallido", "no se pudo enviar"
+
+    # The e-mails that are still to arrive.
+    POR_ENVIAR: ClassVar = (EstadoCorreo.PENDIENTE, EstadoCorreo.ENVIANDO)
 
     semana = models.ForeignKey(Semana, models.PROTECT, related_name="reportes", verbose_name="semana")
     maestro_id = models.UUIDField("id de maestro")
@@ -316,6 +350,7 @@ class ReporteSemanal(models.Model):
     proximo_intento = models.DateTimeField("próximo intento", null=True, blank=True)
     respuesta = models.TextField("respuesta del servidor", blank=True)
     enviado_en = models.DateTimeField("enviado", null=True, blank=True)
+    reenvios = models.PositiveIntegerField("reenvíos", db_default=0, default=0)
 
     class Meta:
         verbose_name = "reporte semanal"
@@ -323,7 +358,9 @@ class ReporteSemanal(models.Model):
         ordering = ["-semana_id", "-ingresos"]
         permissions = [("reenviar_reporte", "Puede reenviar reportes")]
         constraints = [models.UniqueConstraint(fields=["semana", "maestro_id"], name="one_report_per_maestro_and_week")]
-        indexes = [models.Index(fields=["id"], name="reports_to_send", condition=Q(envio="pendiente"))]
+        indexes = [
+            models.Index(fields=["id"], name="reports_to_send", condition=Q(envio__in=["pendiente", "enviando"]))
+        ]
 
     def __str__(self) -> str:
         return f"{calendario.codigo(self.semana_id)}: {self.cantidad_ventas} ventas"

@@ -106,6 +106,26 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="CambioDeCatalogo",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("producto", models.CharField(max_length=30, verbose_name="producto")),
+                ("nombre", models.CharField(max_length=60, verbose_name="nombre")),
+                ("precio", models.PositiveIntegerField(verbose_name="precio")),
+                ("costo", models.PositiveIntegerField(verbose_name="costo")),
+                ("insumos", models.JSONField(verbose_name="receta")),
+                ("activo", models.BooleanField(verbose_name="a la venta")),
+                ("desde", models.DateTimeField(verbose_name="desde")),
+            ],
+            options={
+                "verbose_name": "cambio del catálogo",
+                "verbose_name_plural": "cambios del catálogo",
+                "ordering": ["-desde", "-id"],
+                "default_permissions": ["view"],
+                "indexes": [models.Index(fields=["producto", "-desde"], name="changes_of_a_product")],
+            },
+        ),
+        migrations.CreateModel(
             name="Insumo",
             fields=[
                 (
@@ -296,7 +316,12 @@ class Migration(migrations.Migration):
                 (
                     "envio",
                     models.CharField(
-                        choices=[("pendiente", "por enviar"), ("enviado", "enviado"), ("fallido", "no se pudo enviar")],
+                        choices=[
+                            ("pendiente", "por enviar"),
+                            ("enviando", "enviándose"),
+                            ("enviado", "enviado"),
+                            ("fallido", "no se pudo enviar"),
+                        ],
                         default="pendiente",
                         max_length=10,
                         verbose_name="correo",
@@ -306,6 +331,7 @@ class Migration(migrations.Migration):
                 ("proximo_intento", models.DateTimeField(blank=True, null=True, verbose_name="próximo intento")),
                 ("respuesta", models.TextField(blank=True, verbose_name="respuesta del servidor")),
                 ("enviado_en", models.DateTimeField(blank=True, null=True, verbose_name="enviado")),
+                ("reenvios", models.PositiveIntegerField(db_default=0, default=0, verbose_name="reenvíos")),
                 (
                     "semana",
                     models.ForeignKey(
@@ -322,7 +348,11 @@ class Migration(migrations.Migration):
                 "ordering": ["-semana_id", "-ingresos"],
                 "permissions": [("reenviar_reporte", "Puede reenviar reportes")],
                 "indexes": [
-                    models.Index(condition=models.Q(("envio", "pendiente")), fields=["id"], name="reports_to_send")
+                    models.Index(
+                        condition=models.Q(("envio__in", ["pendiente", "enviando"])),
+                        fields=["id"],
+                        name="reports_to_send",
+                    )
                 ],
                 "constraints": [
                     models.UniqueConstraint(fields=("semana", "maestro_id"), name="one_report_per_maestro_and_week")
