@@ -28,8 +28,8 @@ _LINE_ENDS: Final = frozenset("\n\v\f\x85\u2028\u2029")
 def limpiar(texto: str) -> str:
     """Return the text in NFC, without invisible characters, with plain hyphens and apostrophes.
 
-    Line ends become `\\n`, other blank characters a space. Control characters are removed, except
-    NUL, which is never typed: the rules of the field refuse it. ASCII letters, digits and
+    Line ends become `\\n`, other blank characters a space. Other control characters, which are
+    never typed, stay for the rules of the field to refuse. ASCII letters, digits and
     punctuation stay as they are.
     """
     if texto.isascii() and texto.isprintable():
@@ -50,5 +50,4 @@ def _plain(char: str) -> str:
     category = unicodedata.category(char)
     if category == "Pd" or char == _MINUS:
         return "-"
-    is_control = category == "Cc" and char != "\x00"
-    return "" if is_control or category == "Cf" or char in _INVISIBLE else char
+    return "" if category == "Cf" or char in _INVISIBLE else char

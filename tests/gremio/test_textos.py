@@ -31,7 +31,7 @@ PASTED = st.text(
         ("O\N{RIGHT SINGLE QUOTATION MARK}Higgins", "O'Higgins"),
         ("Nun\u0303oa", "Ñuñoa".replace("Ñ", "N")),
         ("\N{ZERO WIDTH NO-BREAK SPACE}Rosa\N{ZERO WIDTH SPACE} N\N{SOFT HYPHEN}", "Rosa N"),
-        ("uno\r\ndos\N{LINE SEPARATOR}tres\tcuatro\x07", "uno\ndos\ntres cuatro"),
+        ("uno\r\ndos\N{LINE SEPARATOR}tres\tcuatro\x07", "uno\ndos\ntres cuatro\x07"),
         ("a\x00b", "a\x00b"),
         ("o`brien+mote@example.cl", "o`brien+mote@example.cl"),
     ],

@@ -50,7 +50,7 @@ def forms_of(page: Any) -> Iterator[Any]:
 
 def test_every_box_of_the_admin_reads_chilean_numbers() -> None:
     found = [form for page in editable_admins() for form in forms_of(page)]
-    # A page makes the boxes of its ModelForm anew; other forms are as their class says.
+    # The boxes of a ModelForm are made by its page; other forms are as their class says.
     plain = [form for form in subclasses(forms.BaseForm) if not issubclass(form, forms.BaseModelForm)]
     found += [form for form in plain if form.__module__.startswith(OURS)]
     checked = 0
@@ -67,7 +67,8 @@ def test_every_box_of_the_admin_reads_chilean_numbers() -> None:
 
 
 def test_every_number_in_a_body_is_read_strictly() -> None:
-    schema = SchemaGenerator().get_schema(request=None, public=True)
+    generator: Any = SchemaGenerator
+    schema = generator().get_schema(request=None, public=True)
     bodies = str([operation.get("requestBody") for path in schema["paths"].values() for operation in path.values()])
     read = [
         one
@@ -90,8 +91,8 @@ def test_every_editable_page_loses_no_update() -> None:
     pages = editable_admins()
     assert len(pages) >= 10
     for page in pages:
-        assert isinstance(page, NoLostUpdates), page
         assert not page.list_editable, page  # a list compares nothing
+        assert isinstance(page, NoLostUpdates), page
 
 
 def test_every_search_box_is_cleaned() -> None:
