@@ -4,36 +4,40 @@ from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from kafka_bridge.publishing.producer import publish
 from ventas.api import catalogo, entrada
 from ventas.api.catalogo import Catalogo
 from ventas.api.entrada import VentaEntrada
+from ventas.calendario import CHILE
 from ventas.events import VentaAnulada, VentaRegistrada
 from ventas.models import Venta
 
 IdFor = Callable[[int], UUID]  # the id for the sale at an index that was sent without one
 
 
-def aceptar_una(datos: Any, *, maestro_id: UUID, id_for: IdFor, ahora: datetime) -> UUID:
+def aceptar_una(datos: Any, *, maestro_id: UUID, id_for: IdFor, ahora: datetime, zona: ZoneInfo = CHILE) -> UUID:
     """Accept the sale in a request's body; return its id.
 
     Raises ValidationError if the sale is invalid, and Unavailable if Kafka and the database are
     down.
     """
     productos = catalogo.vigente()
-    venta = entrada.leer_una(datos, catalogo=productos, ahora=ahora)
+    venta = entrada.leer_una(datos, catalogo=productos, ahora=ahora, zona=zona)
     [venta_id] = _publish([venta], productos, maestro_id=maestro_id, id_for=id_for, ahora=ahora)
     return venta_id
 
 
-def aceptar_lista(datos: Sequence[Any], *, maestro_id: UUID, id_for: IdFor, ahora: datetime) -> list[UUID]:
+def aceptar_lista(
+    datos: Sequence[Any], *, maestro_id: UUID, id_for: IdFor, ahora: datetime, zona: ZoneInfo = CHILE
+) -> list[UUID]:
     """Accept all sales of a list or none; return their ids in the same order.
 
     Raises ListaInvalida if a sale is invalid, and Unavailable if Kafka and the database are down.
     """
     productos = catalogo.vigente()
-    ventas = entrada.leer_lista(datos, catalogo=productos, ahora=ahora)
+    ventas = entrada.leer_lista(datos, catalogo=productos, ahora=ahora, zona=zona)
     return _publish(ventas, productos, maestro_id=maestro_id, id_for=id_for, ahora=ahora)
 
 

@@ -7,13 +7,14 @@ from collections.abc import Sequence
 from datetime import datetime, timedelta
 from typing import Annotated, Any, Final
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import msgspec
 from rest_framework.exceptions import ValidationError
 
 from ventas.api.catalogo import Catalogo
 from ventas.api.serializers import VentaEntradaSerializer
-from ventas.calendario import con_zona
+from ventas.calendario import CHILE, con_zona
 from ventas.events import MAX_UNIDADES
 
 MAX_AHEAD: Final = timedelta(minutes=5)  # a phone's clock may be ahead of ours by this much
@@ -42,22 +43,27 @@ class VentaEntrada(msgspec.Struct, frozen=True):
     vendida_en: datetime | None = None
 
 
-def leer_una(datos: Any, *, catalogo: Catalogo, ahora: datetime) -> VentaEntrada:
-    """Return the sale in a request's body. Raises ValidationError: `{"cantidad": ["..."]}`."""
-    entrada = _leer(datos, catalogo, ahora)
+def leer_una(datos: Any, *, catalogo: Catalogo, ahora: datetime, zona: ZoneInfo = CHILE) -> VentaEntrada:
+    """Return the sale in a request's body. `zona` is the maestro's.
+
+    Raises ValidationError: `{"cantidad": ["..."]}`.
+    """
+    entrada = _leer(datos, catalogo, ahora, zona)
     if isinstance(entrada, VentaEntrada):
         return entrada
     raise ValidationError(entrada)
 
 
-def leer_lista(datos: Sequence[Any], *, catalogo: Catalogo, ahora: datetime) -> list[VentaEntrada]:
+def leer_lista(
+    datos: Sequence[Any], *, catalogo: Catalogo, ahora: datetime, zona: ZoneInfo = CHILE
+) -> list[VentaEntrada]:
     """Return the sales of a list, all or none.
 
     Raises ListaInvalida: `{"errores": [{"indice": 3, "cantidad": ["..."]}]}`.
     """
     if not datos:
         raise ValidationError({"detail": "La lista está vacía."})
-    leidas = [_leer(una, catalogo, ahora) for una in datos]
+    leidas = [_leer(una, catalogo, ahora, zona) for una in datos]
     ventas = [leida for leida in leidas if isinstance(leida, VentaEntrada)]
     errores = {indice: leida for indice, leida in enumerate(leidas) if not isinstance(leida, VentaEntrada)}
     errores |= _repeated_ids(leidas)
@@ -66,7 +72,7 @@ def leer_lista(datos: Sequence[Any], *, catalogo: Catalogo, ahora: datetime) -> 
     return ventas
 
 
-def _leer(datos: Any, catalogo: Catalogo, ahora: datetime) -> VentaEntrada | Errores:
+def _leer(datos: Any, catalogo: Catalogo, ahora: datetime, zona: ZoneInfo) -> VentaEntrada | Errores:
     """Return the sale, or its errors by field."""
     try:
         entrada = msgspec.convert(datos, VentaEntrada)
@@ -77,7 +83,7 @@ def _leer(datos: Any, catalogo: Catalogo, ahora: datetime) -> VentaEntrada | Err
             return _by_field(serializer.errors)
         entrada = VentaEntrada(**serializer.validated_data)
     if entrada.vendida_en is not None and entrada.vendida_en.tzinfo is None:
-        entrada = msgspec.structs.replace(entrada, vendida_en=con_zona(entrada.vendida_en))
+        entrada = msgspec.structs.replace(entrada, vendida_en=con_zona(entrada.vendida_en, zona))
     return _rule_errors(entrada, catalogo, ahora) or entrada
 
 

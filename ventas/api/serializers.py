@@ -4,6 +4,7 @@ Well-formed sales are not read here (see `entrada.py`); the serializer explains 
 the others. The docstrings of the classes are in Spanish because the API's page shows them.
 """
 
+from datetime import datetime
 from typing import Any, Final
 
 from drf_spectacular.utils import extend_schema_serializer
@@ -25,15 +26,23 @@ class IdField(serializers.UUIDField):
         return super().to_internal_value(data)
 
 
+class MomentoField(serializers.DateTimeField):
+    """A time that may lack a UTC offset: `entrada.py` adds the maestro's zone, not the server's."""
+
+    def enforce_timezone(self, value: datetime) -> datetime:
+        return value
+
+
 class VentaEntradaSerializer(serializers.Serializer[Any]):
     """Una venta, como la envía el maestro."""
 
     producto = serializers.CharField(max_length=30, help_text="Código del catálogo: chico, mediano, grande.")
     cantidad = serializers.IntegerField(min_value=1, max_value=MAX_UNIDADES, help_text="Unidades vendidas.")
-    vendida_en = serializers.DateTimeField(
+    vendida_en = MomentoField(
         required=False,
         allow_null=True,
-        help_text="Cuándo se vendió (ISO 8601; sin zona horaria, es hora de Chile). Si falta, ahora.",
+        help_text="Cuándo se vendió (ISO 8601). Sin zona horaria es la hora de tu comuna: de las horas que el reloj "
+        "repite en abril, la primera. Si falta, ahora.",
     )
     id = IdField(
         required=False, allow_null=True, help_text="UUID tuyo: si repites el envío, la venta se cuenta una sola vez."
@@ -94,7 +103,7 @@ class PaginaDeVentasSerializer(serializers.Serializer[Any]):
 
 
 class DiaSerializer(serializers.Serializer[Any]):
-    """Un día de la semana."""
+    """Un día de la semana, en la hora de Santiago: la de las cuentas, en todo Chile."""
 
     dia = serializers.DateField()
     cantidad_ventas = serializers.IntegerField()

@@ -21,7 +21,7 @@ from rest_framework.reverse import reverse
 from rest_framework.viewsets import GenericViewSet
 
 from gremio.formats import pesos
-from gremio.requests import accepted, maestro_id
+from gremio.requests import accepted, maestro_id, zona
 from kafka_bridge.publishing.rest import idempotent_id
 from ventas import calendario
 from ventas.api import aceptacion, catalogo, filters
@@ -43,8 +43,14 @@ from ventas.models import Producto, Venta
 from ventas.semanas import reports
 
 UUID_REGEX = "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
-DESDE = OpenApiParameter("desde", OpenApiTypes.STR, description="Fecha (2026-11-23) o momento desde el que se vendió.")
-HASTA = OpenApiParameter("hasta", OpenApiTypes.STR, description="Última fecha, incluida; o momento, excluido.")
+DESDE = OpenApiParameter(
+    "desde",
+    OpenApiTypes.STR,
+    description="Fecha (2026-11-23) o momento desde el que se vendió. Los días son los de Santiago, en todo Chile.",
+)
+HASTA = OpenApiParameter(
+    "hasta", OpenApiTypes.STR, description="Última fecha, incluida; o momento, excluido. En la hora de Santiago."
+)
 CURSOR = OpenApiParameter("cursor", OpenApiTypes.STR, description="Lo trae `next`.")
 SEMANA = OpenApiParameter("semana", OpenApiTypes.STR, description="2026-W47; por omisión, la actual.")
 
@@ -133,7 +139,9 @@ class VentaViewSet(GenericViewSet[Venta]):
             return self._create_list(request, request.data)
         maestro = maestro_id(request)
         id_for = partial(idempotent_id, request, maestro)
-        id_ = aceptacion.aceptar_una(request.data, maestro_id=maestro, id_for=id_for, ahora=timezone.now())
+        id_ = aceptacion.aceptar_una(
+            request.data, maestro_id=maestro, id_for=id_for, ahora=timezone.now(), zona=zona(request)
+        )
         return accepted({"id": id_}, location=reverse("ventas:venta-detail", [id_], request=request))
 
     def _create_list(self, request: Request, datos: Sequence[Any]) -> Response:
@@ -141,7 +149,9 @@ class VentaViewSet(GenericViewSet[Venta]):
             raise ListaMuyLarga
         maestro = maestro_id(request)
         id_for = partial(idempotent_id, request, maestro)
-        ids = aceptacion.aceptar_lista(datos, maestro_id=maestro, id_for=id_for, ahora=timezone.now())
+        ids = aceptacion.aceptar_lista(
+            datos, maestro_id=maestro, id_for=id_for, ahora=timezone.now(), zona=zona(request)
+        )
         return accepted({"aceptadas": len(ids), "ids": ids})
 
     @extend_schema(responses=VentaSerializer)
