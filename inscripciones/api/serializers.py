@@ -8,10 +8,11 @@ from typing import Any
 
 from rest_framework import serializers
 
+from gremio.serializer_fields import CorreoField, TextoField
 from inscripciones import normalizacion
 
 
-class NormalisedField(serializers.CharField):
+class NormalisedField(TextoField):
     """A text in the normal form that a function of `normalizacion` returns."""
 
     def __init__(self, normalise: Callable[[str], str], **kwargs: Any) -> None:
@@ -27,8 +28,8 @@ class NormalisedField(serializers.CharField):
         return _check_length(self, normal)
 
 
-class NormalisedEmailField(serializers.EmailField):
-    """An e-mail address in lower case."""
+class NormalisedEmailField(CorreoField):
+    """An e-mail address in lower case, its domain in ASCII."""
 
     def to_internal_value(self, data: Any) -> str:
         return _check_length(self, normalizacion.email(super().to_internal_value(data)))
