@@ -42,7 +42,7 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc]  # django-celery-beat 
         The queue of next runs is dropped if the clock was set back: its times are wrong.
         """
         now = datetime.now(UTC)
-        if now < self._seen - TOLERANCE:
+        if self._seen - now > TOLERANCE:
             logger.warning("the clock was set back from %s to %s: plan all tasks again", self._seen, now)
             self._heap = None
             # The library compares it with the local time, which also goes back each April.
