@@ -111,7 +111,7 @@ def at(moment: datetime, folder: Path, name: str, *argv: str) -> Iterator[Path]:
     """Run a program whose clock shows `moment`; return its log."""
     log = folder / f"{name}.log"
     fake = {"LD_PRELOAD": str(FAKETIME), "FAKETIME": f"@{moment:%Y-%m-%d %H:%M:%S}", "TZ": "UTC"}
-    environment = {**os.environ, **fake, "FAKETIME_DONT_FAKE_MONOTONIC": "1", "PYTHONUNBUFFERED": "1"}
+    environment = {**os.environ, **fake, "PYTHONUNBUFFERED": "1"}
     with log.open("wb") as output:
         process = subprocess.Popen([sys.executable, *argv], env=environment, stdout=output, stderr=output)
     try:
