@@ -2,7 +2,9 @@
 
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
+from django.conf import settings
 from django.contrib import messages
 from django.http import HttpResponse, HttpResponseRedirect
 from drf_spectacular.types import OpenApiTypes
@@ -32,6 +34,11 @@ def maestro_id(request: Request) -> UUID:
     if not isinstance(own_id, UUID):
         raise PermissionDenied
     return own_id
+
+
+def zona(request: Request) -> ZoneInfo:
+    """Return the zone of the maestro who sent the request: of times that are sent without one."""
+    return ZoneInfo(getattr(request.user, "zona", None) or settings.TIME_ZONE)
 
 
 def accepted(data: dict[str, Any], *, location: str = "") -> Response:

@@ -16,6 +16,7 @@ from inscripciones import correspondencia
 from inscripciones.events import InscripcionAprobada, InscripcionRechazada
 from inscripciones.models import Comprobante, Inscripcion, Maestro, Usuario
 from inscripciones.normalizacion import clave_de_comprobante
+from inscripciones.zonas import zona_de
 from kafka_bridge import conf
 from kafka_bridge.publishing import outbox
 
@@ -57,7 +58,13 @@ def maestro_id(inscripcion_id: UUID) -> UUID:
 
 def _user_of(inscripcion: Inscripcion) -> Usuario:
     id_ = maestro_id(inscripcion.pk)
-    return Usuario(username=str(id_), first_name=inscripcion.nombre[:150], maestro_id=id_, password=make_password(None))
+    return Usuario(
+        username=str(id_),
+        first_name=inscripcion.nombre[:150],
+        maestro_id=id_,
+        zona=zona_de(inscripcion.comuna),
+        password=make_password(None),
+    )
 
 
 def _maestro_of(inscripcion: Inscripcion, usuario: Usuario) -> Maestro:

@@ -20,6 +20,8 @@ class Usuario(AbstractUser):
     """
 
     maestro_id = models.UUIDField("id de maestro", null=True, blank=True, unique=True, editable=False)
+    # Of the maestro's comuna. It stands here because authentication reads this row anyway.
+    zona = models.CharField("zona horaria", max_length=40, default="America/Santiago", editable=False)
 
     class Meta(AbstractUser.Meta):
         verbose_name = "usuario"

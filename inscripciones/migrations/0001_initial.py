@@ -67,6 +67,12 @@ class Migration(migrations.Migration):
                     models.UUIDField(blank=True, editable=False, null=True, unique=True, verbose_name="id de maestro"),
                 ),
                 (
+                    "zona",
+                    models.CharField(
+                        default="America/Santiago", editable=False, max_length=40, verbose_name="zona horaria"
+                    ),
+                ),
+                (
                     "groups",
                     models.ManyToManyField(
                         blank=True,

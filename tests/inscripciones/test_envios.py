@@ -271,3 +271,12 @@ def test_an_approval_works_without_celery(
     assert time.monotonic() - began < 2
     assert breaker.is_open
     assert mail_of(fila).pk in envios.vencidos(ahora=timezone.now())
+
+
+def test_mail_dated_by_a_clock_that_was_ahead_is_sent() -> None:
+    """A worker claimed it, its clock a day ahead, and died; then the clock was set right."""
+    mail = mail_of(approved())
+    tomorrow = timezone.now() + timedelta(days=1)
+    Envio.objects.filter(pk=mail.pk).update(estado=Envio.Estado.ENVIANDO, proximo_intento=tomorrow)
+    assert mail.pk in envios.vencidos(ahora=timezone.now())
+    assert envios.enviar(mail.pk, ahora=timezone.now())

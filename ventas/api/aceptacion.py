@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any, Final, NamedTuple
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from django.db import transaction
 from rest_framework.exceptions import ValidationError
@@ -17,6 +18,7 @@ from kafka_bridge.publishing.producer import publish
 from ventas.api import catalogo, entrada
 from ventas.api.catalogo import Catalogo
 from ventas.api.entrada import Errores, ListaConOtrosDatos, ListaInvalida, VentaEntrada
+from ventas.calendario import CHILE
 from ventas.events import VentaAnulada, VentaRegistrada
 from ventas.models import Anulacion, Venta
 
@@ -29,11 +31,13 @@ class Remitente:
     """Who sends sales, and the ids of those without an id.
 
     `con_clave`: the request has an Idempotency-Key, so that these ids are the same in a retry.
+    `zona`: of times that are sent without one.
     """
 
     maestro_id: UUID
     id_for: IdFor
     con_clave: bool
+    zona: ZoneInfo = CHILE
 
 
 class Aceptada(NamedTuple):
@@ -116,7 +120,7 @@ def aceptar_anulacion(venta: Venta, *, motivo: str) -> Aceptada:
 def _aceptar(datos: Sequence[Any], remitente: Remitente, ahora: datetime, *, parcial: bool) -> Resultado:
     """Publish the valid sales; without `parcial`, only if all are valid."""
     productos, resultado = catalogo.leer(), Resultado()
-    leidas = [entrada.leer(una) for una in datos]
+    leidas = [entrada.leer(una, remitente.zona) for una in datos]
     envios = [_envio(i, leida, remitente) for i, leida in enumerate(leidas) if isinstance(leida, VentaEntrada)]
     resultado.errores = {i: leida for i, leida in enumerate(leidas) if not isinstance(leida, VentaEntrada)}
     resultado.errores |= _rule_errors(envios, productos, ahora) | entrada.repeated_ids(

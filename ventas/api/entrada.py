@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta
 from typing import Annotated, Any, Final, cast
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 import msgspec
 from rest_framework.exceptions import ValidationError
@@ -14,7 +15,7 @@ from rest_framework.exceptions import ValidationError
 from gremio.errors import DatosDistintos
 from ventas.api.catalogo import Catalogo
 from ventas.api.serializers import VentaEntradaSerializer
-from ventas.calendario import con_zona
+from ventas.calendario import CHILE, con_zona
 from ventas.events import MAX_UNIDADES
 
 MAX_AHEAD: Final = timedelta(minutes=5)  # a phone's clock may be ahead of ours by this much
@@ -59,8 +60,11 @@ class VentaEntrada(msgspec.Struct, frozen=True):
 Leida = VentaEntrada | Errores
 
 
-def leer(datos: Any) -> Leida:
-    """Return the sale that was sent, or its errors by field; the rules are not checked."""
+def leer(datos: Any, zona: ZoneInfo = CHILE) -> Leida:
+    """Return the sale that was sent, or its errors by field; the rules are not checked.
+
+    A time without a zone is read in `zona`, which is the maestro's.
+    """
     try:
         entrada = msgspec.convert(datos, VentaEntrada)
     except msgspec.ValidationError:
@@ -70,7 +74,7 @@ def leer(datos: Any) -> Leida:
             return _by_field(serializer.errors)
         entrada = VentaEntrada(**serializer.validated_data)
     if entrada.vendida_en is not None and entrada.vendida_en.tzinfo is None:
-        entrada = msgspec.structs.replace(entrada, vendida_en=con_zona(entrada.vendida_en))
+        entrada = msgspec.structs.replace(entrada, vendida_en=con_zona(entrada.vendida_en, zona))
     return entrada
 
 

@@ -4,6 +4,7 @@ Well-formed sales are not read here (see `entrada.py`); the serializer explains 
 the others. The docstrings of the classes are in Spanish because the API's page shows them.
 """
 
+from datetime import datetime
 from typing import Any, Final
 
 from drf_spectacular.utils import extend_schema_serializer
@@ -26,6 +27,13 @@ class IdField(serializers.UUIDField):
         return super().to_internal_value(data)
 
 
+class MomentoField(serializers.DateTimeField):
+    """A time that may lack a UTC offset: `entrada.py` adds the maestro's zone, not the server's."""
+
+    def enforce_timezone(self, value: datetime) -> datetime:
+        return value
+
+
 class VentaEntradaSerializer(serializers.Serializer[Any]):
     """Una venta, como la envía el maestro."""
 
@@ -33,11 +41,11 @@ class VentaEntradaSerializer(serializers.Serializer[Any]):
     cantidad = EnteroField(
         min_value=1, max_value=MAX_UNIDADES, help_text="Unidades vendidas: un entero, sin decimales ni exponente."
     )
-    vendida_en = serializers.DateTimeField(
+    vendida_en = MomentoField(
         required=False,
         allow_null=True,
-        help_text="Cuándo se vendió (ISO 8601; sin zona horaria, es hora de Chile), hasta 60 días atrás. "
-        "Si falta, ahora. Vale el precio de ese momento.",
+        help_text="Cuándo se vendió (ISO 8601), hasta 60 días atrás. Si falta, ahora. Vale el precio de ese momento. "
+        "Sin zona horaria es la hora de tu comuna; de la hora que el reloj repite en abril, la primera.",
     )
     id = IdField(
         required=False,
@@ -114,7 +122,7 @@ class PaginaDeVentasSerializer(serializers.Serializer[Any]):
 
 
 class DiaSerializer(serializers.Serializer[Any]):
-    """Un día de la semana."""
+    """Un día de la semana, en la hora de Santiago: la de las cuentas, en todo Chile."""
 
     dia = serializers.DateField()
     cantidad_ventas = serializers.IntegerField()

@@ -22,7 +22,7 @@ from rest_framework.reverse import reverse
 from rest_framework.viewsets import GenericViewSet
 
 from gremio.formats import pesos
-from gremio.requests import CLAVE, maestro_id, received
+from gremio.requests import CLAVE, maestro_id, received, zona
 from kafka_bridge.publishing.rest import idempotency_key, idempotent_id
 from ventas import calendario
 from ventas.api import aceptacion, catalogo, entrada, filters
@@ -45,8 +45,14 @@ from ventas.models import Producto, Venta
 from ventas.semanas import reports
 
 UUID_REGEX = "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
-DESDE = OpenApiParameter("desde", OpenApiTypes.STR, description="Fecha (2026-11-23) o momento desde el que se vendió.")
-HASTA = OpenApiParameter("hasta", OpenApiTypes.STR, description="Última fecha, incluida; o momento, excluido.")
+DESDE = OpenApiParameter(
+    "desde",
+    OpenApiTypes.STR,
+    description="Fecha (2026-11-23) o momento desde el que se vendió. Los días son los de Santiago, en todo Chile.",
+)
+HASTA = OpenApiParameter(
+    "hasta", OpenApiTypes.STR, description="Última fecha, incluida; o momento, excluido. En la hora de Santiago."
+)
 CURSOR = OpenApiParameter("cursor", OpenApiTypes.STR, description="Lo trae `next`.")
 SEMANA = OpenApiParameter("semana", OpenApiTypes.STR, description="2026-W47; por omisión, la actual.")
 
@@ -227,7 +233,7 @@ class VentaViewSet(GenericViewSet[Venta]):
 def _remitente(request: Request) -> Remitente:
     maestro = maestro_id(request)
     id_for = partial(idempotent_id, request, maestro)
-    return Remitente(maestro, id_for=id_for, con_clave=bool(idempotency_key(request)))
+    return Remitente(maestro, id_for=id_for, con_clave=bool(idempotency_key(request)), zona=zona(request))
 
 
 class ProductosView(generics.ListAPIView[Producto]):

@@ -41,6 +41,7 @@ MAX_REFUSALS: Final = 12  # refusals "for now" of one e-mail: about eight hours
 FIRST_RETRY: Final = timedelta(seconds=30)
 LONGEST_RETRY: Final = timedelta(hours=2)
 RETRY_WITHOUT_SERVER: Final = timedelta(minutes=8)  # for the e-mail that found it down; others are tried earlier
+LATEST: Final = 2 * LONGEST_RETRY
 CLOSING_CONNECTION: Final = 421  # SMTP: the server closes this connection
 # Longer than two SMTP conversations in which many steps take EMAIL_TIMEOUT. As long as a claim
 # lasts, no other worker sends that e-mail.
@@ -86,18 +87,19 @@ def enviar_pendientes(turn_seconds: float = TURN_SECONDS) -> Sweep:
 
 def _another_sends() -> bool:
     """Return whether another worker has just claimed an e-mail: between batches, we have none."""
-    claimed_after = timezone.now() - TURN
+    now = timezone.now()
     claims = ReporteSemanal.objects.filter(envio=EstadoCorreo.ENVIANDO)
-    return claims.filter(proximo_intento__gt=claimed_after + CLAIM).exists()
+    # A later claim was dated by a clock that was ahead and has been set right.
+    return claims.filter(proximo_intento__gt=now - TURN + CLAIM, proximo_intento__lte=now + TURN + CLAIM).exists()
 
 
 def pendientes(*, ahora: datetime) -> QuerySet[ReporteSemanal]:
     """Return the reports whose e-mail is due now, of maestros whose address is known.
 
-    Among them are those whose claim has lapsed.
+    Among them are those whose claim has lapsed, and those that a clock dated which was ahead.
     """
     cuenta = Cuenta.objects.filter(maestro_id=OuterRef("maestro_id"))
-    due = Q(proximo_intento=None) | Q(proximo_intento__lte=ahora)
+    due = Q(proximo_intento=None) | Q(proximo_intento__lte=ahora) | Q(proximo_intento__gt=ahora + LATEST)
     return ReporteSemanal.objects.filter(due, Exists(cuenta), envio__in=ReporteSemanal.POR_ENVIAR)
 
 

@@ -315,3 +315,14 @@ def test_two_workers_send_each_mail_once(mailbox: Mailbox) -> None:
     assert sum(sent) == 30
     arrived: list[Mail] = [mail for one in accounts for mail in mailbox.wait_for(to=one.email)]
     assert len(arrived) == 30
+
+
+def test_claim_of_a_clock_that_was_ahead_holds_up_no_mail(server: Server) -> None:
+    """A worker claimed one, its clock a day ahead, and died; then the clock was set right."""
+    close_with_accounts(2)
+    [first, _other] = ReporteSemanal.objects.order_by("id")
+    tomorrow = timezone.now() + timedelta(days=1)
+    ReporteSemanal.objects.filter(pk=first.pk).update(
+        envio=ReporteSemanal.EstadoCorreo.ENVIANDO, proximo_intento=tomorrow
+    )
+    assert send() == 2
