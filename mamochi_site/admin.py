@@ -38,7 +38,7 @@ class MomentoAdmin(GremioAdmin, beat.ClockedScheduleAdmin, ModelAdmin):
 class CrontabAdmin(GremioAdmin, beat.CrontabScheduleAdmin, ModelAdmin):
     """Schedules by the clock. A new row is in Chilean time; the library offers UTC."""
 
-    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, str]:
+    def get_changeform_initial_data(self, request: HttpRequest) -> dict[str, str | list[str]]:
         return {"timezone": settings.TIME_ZONE, **super().get_changeform_initial_data(request)}
 
 

@@ -161,6 +161,6 @@ def test_admin_posts_are_never_redirected_to_a_get(target: Target) -> None:
 
 
 def test_address_that_is_unknown_stays_404(target: Target) -> None:
-    headers = {"Authorization": f"Bearer {target.token}"}
+    headers: dict[str, Any] = {"Authorization": f"Bearer {target.token}"}
     assert target.call("POST", "/api/v1/nada", **headers).status == 404
     assert target.call("GET", "/health/nada/", **headers).status == 404

@@ -91,7 +91,7 @@ def test_every_editable_page_loses_no_update() -> None:
     pages = editable_admins()
     assert len(pages) >= 10
     for page in pages:
-        assert not page.list_editable, page  # a list compares nothing
+        assert not getattr(page, "list_editable", ()), page  # a list compares nothing
         assert isinstance(page, NoLostUpdates), page
 
 

@@ -1,5 +1,7 @@
 """Forms behind a proxy on another port, and the true reason when a form is refused."""
 
+from typing import Any
+
 import pytest
 from django.test import Client, RequestFactory
 from pytest_django import Settings
@@ -22,7 +24,7 @@ def behind_a_proxy(settings: Settings) -> None:
     settings.CSRF_TRUSTED_ORIGINS = ["https://gremio.cl:8443"]
 
 
-def log_in(client: Client, **headers: str) -> tuple[int, str]:
+def log_in(client: Client, **headers: Any) -> tuple[int, str]:
     """Post the admin's login form as a browser does; return status and page."""
     client.get("/admin/login/", secure=True, **headers)
     fields = {"username": "x", "password": "y", "csrfmiddlewaretoken": client.cookies["csrftoken"].value}
