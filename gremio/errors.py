@@ -1,14 +1,16 @@
-"""Errors of the API: the engine's exception handler, and malformed JSON explained in Spanish."""
+"""Errors of the API: the engine's exception handler, with explanations in Spanish."""
 
 from typing import Any, Final
 
 from rest_framework import status
-from rest_framework.exceptions import APIException, ParseError
+from rest_framework.exceptions import APIException, ParseError, PermissionDenied
 from rest_framework.response import Response
 
+from gremio import csrf
 from kafka_bridge.publishing import rest
 from kafka_bridge.publishing.claims import Content
 
+CSRF_FAILED: Final = "CSRF Failed: "  # how DRF begins what Django says
 CUERPO_ILEGIBLE: Final = "El cuerpo no se puede leer: revisa que sea JSON válido, en UTF-8."
 OTROS_DATOS: Final = (
     "Con este id (o Idempotency-Key) ya llegó un envío con otros datos, y ese es el que vale. "
@@ -44,7 +46,9 @@ def _dicho(valor: Any) -> str:
 
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
-    """Handle errors as the engine does, with a Spanish text for a body that cannot be parsed."""
+    """Handle errors as the engine does, and explain malformed JSON and CSRF failures in Spanish."""
     if isinstance(error, ParseError):  # DRF's text is the parser's own, in English
         error = ParseError(CUERPO_ILEGIBLE)
+    elif isinstance(error, PermissionDenied) and str(error.detail).startswith(CSRF_FAILED):
+        error = PermissionDenied(csrf.explain(str(error.detail).removeprefix(CSRF_FAILED), context["request"]))
     return rest.exception_handler(error, context)

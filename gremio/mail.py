@@ -40,6 +40,14 @@ def message_id(*parts: object) -> str:
     return f"<{'.'.join(map(str, parts))}@{domain}>"
 
 
+def request(resent: int) -> tuple[str, ...]:
+    """Return the part of a Message-ID for the mail that a person asked for the `resent`-th time.
+
+    Mailboxes show messages with equal ids once, so the id must differ. Our first mail has no part.
+    """
+    return (f"r{resent}",) if resent else ()
+
+
 def codes(error: Exception) -> set[int]:
     """Return the SMTP codes of an error; empty if the server did not answer."""
     return {code for code, _ in _answers(error)}

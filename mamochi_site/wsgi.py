@@ -4,9 +4,13 @@ import os
 
 from django.core.wsgi import get_wsgi_application
 
-from mamochi_site.db_timeout import install_statement_timeout
+from kafka_bridge.waits import limit_silence
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mamochi_site.settings")
 
+# Seconds per statement. With the 3 s that a new connection may take, this is less than clients
+# wait.
+STATEMENT_SECONDS = 5.0
+
 application = get_wsgi_application()
-install_statement_timeout()
+limit_silence(STATEMENT_SECONDS)

@@ -8,6 +8,7 @@ foreign key, so that topics can be replayed in any order.
 from collections.abc import Iterable
 from datetime import date, datetime
 from decimal import ROUND_HALF_UP, Decimal
+from typing import ClassVar
 
 from django.core.validators import MinValueValidator, RegexValidator
 from django.db import models
@@ -272,12 +273,19 @@ class ReporteSemanal(models.Model):
     There is only ever one report per maestro and week. Totals include the adjustments (`ajuste_*`):
     sales and voids of weeks that had already closed. Days and products are read from the ledger,
     whose entries of a closed week never change (`semanas/reports.py`).
+
+    `proximo_intento` (UTC) is when the e-mail is due (at once, if empty) and, while a worker sends
+    it, when that worker's claim lapses. `reenvios` counts how often a person asked for it again.
     """
 
     class EstadoCorreo(models.TextChoices):
         PENDIENTE = "pendiente", "por enviar"
+        ENVIANDO = "enviando", "enviándose"
         ENVIADO = "enviado", "enviado"
         FALLIDO = "fallido", "no se pudo enviar"
+
+    # The e-mails that are still to arrive.
+    POR_ENVIAR: ClassVar = (EstadoCorreo.PENDIENTE, EstadoCorreo.ENVIANDO)
 
     semana = models.ForeignKey(Semana, models.PROTECT, related_name="reportes", verbose_name="semana")
     maestro_id = models.UUIDField("id de maestro")
@@ -295,6 +303,7 @@ class ReporteSemanal(models.Model):
     proximo_intento = models.DateTimeField("próximo intento", null=True, blank=True)
     respuesta = models.TextField("respuesta del servidor", blank=True)
     enviado_en = models.DateTimeField("enviado", null=True, blank=True)
+    reenvios = models.PositiveIntegerField("reenvíos", db_default=0, default=0)
 
     class Meta:
         verbose_name = "reporte semanal"
@@ -302,7 +311,9 @@ class ReporteSemanal(models.Model):
         ordering = ["-semana_id", "-ingresos"]
         permissions = [("reenviar_reporte", "Puede reenviar reportes")]
         constraints = [models.UniqueConstraint(fields=["semana", "maestro_id"], name="one_report_per_maestro_and_week")]
-        indexes = [models.Index(fields=["id"], name="reports_to_send", condition=Q(envio="pendiente"))]
+        indexes = [
+            models.Index(fields=["id"], name="reports_to_send", condition=Q(envio__in=["pendiente", "enviando"]))
+        ]
 
     def __str__(self) -> str:
         return f"{calendario.codigo(self.semana_id)}: {self.cantidad_ventas} ventas"

@@ -19,7 +19,7 @@ from kafka_bridge.events.codec import Message
 from kafka_bridge.models import OutboxMessage
 from kafka_bridge.publishing import claims
 from kafka_bridge.publishing.outbox import CHANNEL, SHARDS
-from kafka_bridge.publishing.producer import process_producer
+from kafka_bridge.publishing.producer import DEADLINE_MS, process_producer
 from kafka_bridge.telemetry import metrics
 from kafka_bridge.telemetry.pulse import Pulse
 
@@ -27,6 +27,9 @@ logger = logging.getLogger(__name__)
 
 LOCK_CLASS: Final = 0x6B62726C  # "kbrl", for kafka_bridge's relay: its own space of advisory locks
 MESSAGES_PER_ROUND: Final = 500
+LOCK: Final = """
+    SELECT pg_try_advisory_xact_lock(%s, %s), set_config('idle_in_transaction_session_timeout', %s, true)"""
+EXTRA_MS: Final = 20_000  # beyond the deadline of a message, which a waiting one begins to count late
 POLL_SECONDS: Final = 1.0
 OUTAGE_SECONDS: Final = 2.0
 # The shards that have messages, the one with the first priority or oldest message first. The
@@ -87,8 +90,13 @@ def relay_shard(shard: int) -> bool:
 
 
 def _lock(shard: int) -> bool:
+    """Lock the shard until the transaction ends, if it is free.
+
+    The transaction is idle while Kafka acknowledges. It must outlast that wait also where the
+    server ends idle transactions sooner: otherwise each round would send the same messages again.
+    """
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_xact_lock(%s, %s)", [LOCK_CLASS, shard])
+        cursor.execute(LOCK, [LOCK_CLASS, shard, f"{DEADLINE_MS + EXTRA_MS}"])
         return bool(cursor.fetchone()[0])
 
 

@@ -44,7 +44,7 @@ class ReporteSemanalAdmin(ExportActionModelAdmin, MaestroRowsAdmin):  # type: ig
 
     @admin.action(description="Enviar de nuevo el correo", permissions=["reenviar"])
     def reenviar(self, request: HttpRequest, elegidos: QuerySet[ReporteSemanal]) -> None:
-        """Send the e-mails again, sent ones too: they keep their Message-IDs."""
+        """Send the e-mails again, sent ones too, as new messages."""
         cuantos = envios.reenviar(ReporteSemanal.objects.filter(pk__in=list(elegidos.values_list("pk", flat=True))))
         for reporte in elegidos[:1_000]:
             self.log_change(request, reporte, "Correo por enviar de nuevo")
@@ -66,7 +66,7 @@ class ReporteSemanalAdmin(ExportActionModelAdmin, MaestroRowsAdmin):  # type: ig
     @display(
         description="correo",
         ordering="envio",
-        label={"por enviar": "info", "enviado": "success", "no se pudo enviar": "danger"},
+        label={"por enviar": "info", "enviándose": "info", "enviado": "success", "no se pudo enviar": "danger"},
     )
     def envio_(self, reporte: ReporteSemanal) -> str:
         return reporte.get_envio_display()

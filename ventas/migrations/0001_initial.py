@@ -278,7 +278,12 @@ class Migration(migrations.Migration):
                 (
                     "envio",
                     models.CharField(
-                        choices=[("pendiente", "por enviar"), ("enviado", "enviado"), ("fallido", "no se pudo enviar")],
+                        choices=[
+                            ("pendiente", "por enviar"),
+                            ("enviando", "enviándose"),
+                            ("enviado", "enviado"),
+                            ("fallido", "no se pudo enviar"),
+                        ],
                         default="pendiente",
                         max_length=10,
                         verbose_name="correo",
@@ -288,6 +293,7 @@ class Migration(migrations.Migration):
                 ("proximo_intento", models.DateTimeField(blank=True, null=True, verbose_name="próximo intento")),
                 ("respuesta", models.TextField(blank=True, verbose_name="respuesta del servidor")),
                 ("enviado_en", models.DateTimeField(blank=True, null=True, verbose_name="enviado")),
+                ("reenvios", models.PositiveIntegerField(db_default=0, default=0, verbose_name="reenvíos")),
                 (
                     "semana",
                     models.ForeignKey(
@@ -304,7 +310,11 @@ class Migration(migrations.Migration):
                 "ordering": ["-semana_id", "-ingresos"],
                 "permissions": [("reenviar_reporte", "Puede reenviar reportes")],
                 "indexes": [
-                    models.Index(condition=models.Q(("envio", "pendiente")), fields=["id"], name="reports_to_send")
+                    models.Index(
+                        condition=models.Q(("envio__in", ["pendiente", "enviando"])),
+                        fields=["id"],
+                        name="reports_to_send",
+                    )
                 ],
                 "constraints": [
                     models.UniqueConstraint(fields=("semana", "maestro_id"), name="one_report_per_maestro_and_week")
