@@ -33,7 +33,7 @@ def published(kafka: str, monkeypatch: pytest.MonkeyPatch) -> set[UUID]:
     """Return the ids of the events that the site publishes; a repeated one is the same event."""
     sales.prepare_topics()
     ids: set[UUID] = set()
-    encode = producer.encode
+    encode = producer.encode  # type: ignore[attr-defined]  # not exported
 
     def noting(event: Any) -> Any:
         ids.add(event.id)

@@ -27,7 +27,7 @@ HOUR = timedelta(hours=1)
 def accepted(monkeypatch: pytest.MonkeyPatch) -> Accepted:
     """Return the events that the API publishes, as they are published; the list grows."""
     events: Accepted = []
-    encode = producer.encode
+    encode = producer.encode  # type: ignore[attr-defined]  # not exported
 
     def noting(event: Any) -> Any:
         events.append(event)
