@@ -22,7 +22,7 @@ class Entry(ModelEntry):
     def is_due(self) -> Any:
         """Return whether the task is due; a last run in the future counts as a run of now."""
         now = datetime.now(UTC)
-        if self.last_run_at > now + TOLERANCE:
+        if self.last_run_at and self.last_run_at > now + TOLERANCE:
             logger.warning("the last run of %s lies in the future (%s): count from now", self.name, self.last_run_at)
             self.last_run_at = self.model.last_run_at = now
             # Saved at once: Beat reads its rows again every five minutes.
