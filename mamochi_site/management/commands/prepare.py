@@ -1,11 +1,12 @@
 """`manage.py prepare`: create what the processes need before they start."""
 
-import os
 from typing import Any
 
 from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.core.management.base import BaseCommand
+
+from mamochi_site.settings import env
 
 
 class Command(BaseCommand):
@@ -17,8 +18,9 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         call_command("migrate", interactive=False, stdout=self.stdout)
         call_command("create_topics", stdout=self.stdout)
-        if username := os.environ.get("DJANGO_SUPERUSER_USERNAME"):
-            create_admin(username, os.environ["DJANGO_SUPERUSER_PASSWORD"])
+        # Like every variable, each of the two may be a file (DJANGO_SUPERUSER_PASSWORD_FILE).
+        if username := env.str("DJANGO_SUPERUSER_USERNAME", default=""):
+            create_admin(username, env.str("DJANGO_SUPERUSER_PASSWORD"))
 
 
 def create_admin(username: str, password: str) -> None:
