@@ -49,7 +49,8 @@ def folder_of(checkout: Path) -> Path:
 
     A unix socket's path has at most 107 characters, so it cannot be in the checkout.
     """
-    return Path("/tmp") / f"mamochi-engine-{hashlib.sha256(str(checkout).encode()).hexdigest()[:8]}"
+    name = f"mamochi-engine-{hashlib.sha256(str(checkout).encode()).hexdigest()[:8]}"
+    return Path("/tmp") / name  # nosec B108 - made with mode 700, and refused if it exists
 
 
 def _client(
@@ -153,7 +154,7 @@ class OwnEngine:
         end(self._processes())
         mounts = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
         for mount in sorted((mount for mount in mounts if mount.startswith(f"{self.folder}/")), reverse=True):
-            subprocess.run(["umount", "--lazy", mount], check=False, capture_output=True)
+            subprocess.run(["/bin/umount", "--lazy", mount], check=False, capture_output=True)
         shutil.rmtree(self.folder, ignore_errors=True)
         if self.folder.exists():
             self.say(f"{self.folder} could not be removed whole")
@@ -173,7 +174,7 @@ class OwnEngine:
         """Return folders that dockerd and runc create outside, innermost first."""
         cgroups = sorted(Path("/sys/fs/cgroup").glob("*/")) if Path("/sys/fs/cgroup").exists() else []
         groups = [folder / "docker" for folder in [*cgroups, Path("/sys/fs/cgroup")]]
-        return [*groups, Path("/etc/docker"), Path("/var/run/docker"), Path("/run/docker")]
+        return [*groups, Path("/etc/docker"), Path("/run/docker/plugins"), Path("/run/docker")]
 
 
 def _require_debian_root() -> None:

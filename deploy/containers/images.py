@@ -86,7 +86,7 @@ def build_application(docker: Docker, tag: str, base: str) -> None:
 
 def _revision() -> str:
     done = subprocess.run(
-        ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
+        [shutil.which("git") or "git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"],
         cwd=CHECKOUT,
         capture_output=True,
         text=True,

@@ -1,8 +1,8 @@
 """What must be true of a running system beside the demo's audit."""
 
+import http.client
 import json
 import signal
-import urllib.request
 from typing import Any
 
 from confluent_kafka import KafkaException
@@ -53,12 +53,15 @@ def check_prometheus(system: ComposeSystem) -> None:
 def _is_scraped(system: ComposeSystem) -> bool:
     try:
         targets = _ask(system, "targets?state=active")["activeTargets"]
-    except OSError:
+    except (OSError, http.client.HTTPException, ValueError):
         return False
     return len(targets) >= PROCESSES and all(target["health"] == "up" for target in targets)
 
 
 def _ask(system: ComposeSystem, path: str) -> Any:
-    address = f"http://{HOST}:{system.files.prometheus_port}/api/v1/{path}"
-    with urllib.request.urlopen(address, timeout=5) as response:
-        return json.load(response)["data"]
+    connection = http.client.HTTPConnection(HOST, system.files.prometheus_port, timeout=5)
+    try:
+        connection.request("GET", f"/api/v1/{path}")
+        return json.load(connection.getresponse())["data"]
+    finally:
+        connection.close()
