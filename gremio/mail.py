@@ -9,6 +9,8 @@ from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
 from django.template.loader import render_to_string
 
+from gremio.correo import con_dominio_ascii
+
 # What sending can raise: SMTP refuses, the server is not reachable, or an address fits into no
 # header.
 DELIVERY_ERRORS: Final = (SMTPException, OSError, ValueError)
@@ -23,7 +25,7 @@ def message(
     mail = EmailMultiAlternatives(
         subject,
         render_to_string(f"{template}.txt", context),
-        to=[to],
+        to=[con_dominio_ascii(to)],
         headers={"Message-ID": message_id, "Auto-Submitted": "auto-generated"},
     )
     mail.attach_alternative(render_to_string(f"{template}.html", context), "text/html")
@@ -38,6 +40,14 @@ def message_id(*parts: object) -> str:
     """
     domain = parseaddr(settings.DEFAULT_FROM_EMAIL)[1].rpartition("@")[2]
     return f"<{'.'.join(map(str, parts))}@{domain}>"
+
+
+def request(resent: int) -> tuple[str, ...]:
+    """Return the part of a Message-ID for the mail that a person asked for the `resent`-th time.
+
+    Mailboxes show messages with equal ids once, so the id must differ. Our first mail has no part.
+    """
+    return (f"r{resent}",) if resent else ()
 
 
 def codes(error: Exception) -> set[int]:

@@ -114,9 +114,9 @@ def reenviar_credenciales(inscripcion_id: UUID, *, ahora: datetime) -> bool:
 
 
 def reintentar(ids: list[UUID], *, ahora: datetime) -> int:
-    """Make unsent e-mails due now, stopped ones too; return how many."""
+    """Make unsent e-mails due now as new messages, stopped ones too; return how many."""
     unsent = Envio.objects.filter(pk__in=ids).exclude(estado__in=[Envio.Estado.ENVIADO, Envio.Estado.ENVIANDO])
-    count = unsent.update(estado=Envio.Estado.PENDIENTE, proximo_intento=ahora)
+    count = unsent.update(estado=Envio.Estado.PENDIENTE, proximo_intento=ahora, reenvios=F("reenvios") + 1)
     send_soon(ids)
     return count
 

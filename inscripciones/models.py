@@ -178,7 +178,7 @@ class Envio(models.Model):
     `id` is derived from the mail's cause, so that the same cause leads to one mail.
     `proximo_intento` (UTC) is when the mail is due and, while a worker sends it, when that
     worker's claim lapses. `ultimo_error` is SMTP's code without SMTP's text, which may quote an
-    address.
+    address. `reenvios` counts how often a person asked for the mail again.
     """
 
     class Tipo(models.TextChoices):
@@ -207,6 +207,7 @@ class Envio(models.Model):
     message_id = models.CharField("Message-ID", max_length=200, blank=True)
     creado_en = models.DateTimeField("creado", db_default=Now())
     enviado_en = models.DateTimeField("enviado", null=True, blank=True)
+    reenvios = models.PositiveIntegerField("reenvíos", default=0)
 
     class Meta:
         verbose_name = "correo por enviar"

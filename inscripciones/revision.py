@@ -9,6 +9,7 @@ from uuid import UUID
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.db import transaction
 from django.db.models import Q
+from django.utils import timezone
 
 from gremio.transactions import transaction_required
 from inscripciones import admision, correspondencia, locks
@@ -52,7 +53,8 @@ def resolver(ids: Collection[UUID], estado: Estado, *, por: Usuario | None, moti
     in a deadlock, and of two reviewers the second finds the rows resolved.
     """
     locks.acquire(key for fila in Inscripcion.objects.filter(pk__in=ids) for key in locks.identity_keys(fila))
-    filas = list(Inscripcion.objects.select_for_update().filter(pk__in=ids).order_by("pk"))
+    chosen = Inscripcion.objects.select_for_update(of=("self",)).select_related("resuelta_por").filter(pk__in=ids)
+    filas = list(chosen.order_by("pk"))
     resolucion = _split(filas, estado)
     resueltas = resolucion.resueltas
     for fila in resueltas:
@@ -78,7 +80,7 @@ def _split(filas: list[Inscripcion], estado: Estado) -> Resolucion:
     for fila in filas:
         identity = {fila.rut, fila.email}
         if fila.estado not in Inscripcion.PENDIENTES:
-            resolucion.omitidas.append((fila, f"ya está {fila.get_estado_display()}"))
+            resolucion.omitidas.append((fila, _decided(fila)))
         elif fila.estado == Estado.REPETIDA and identity & taken:
             resolucion.omitidas.append((fila, "su RUT o su correo es de otra inscripción, pendiente o aprobada"))
         else:
@@ -86,6 +88,13 @@ def _split(filas: list[Inscripcion], estado: Estado) -> Resolucion:
             if estado == Estado.APROBADA:
                 taken |= identity
     return resolucion
+
+
+def _decided(fila: Inscripcion) -> str:
+    """Return what the enrolment is already, and who decided it and when, if a person did."""
+    by = f" por {fila.resuelta_por.get_username()}" if fila.resuelta_por else ""
+    when = f" el {timezone.localtime(fila.resuelta_en):%d-%m-%Y %H:%M}" if fila.resuelta_en else ""
+    return f"ya está {fila.get_estado_display()}{by}{when}"
 
 
 def _taken_identities(filas: list[Inscripcion]) -> set[str]:

@@ -1,30 +1,65 @@
-"""Celery Beat's scheduler with a pulse: `/health/live` on METRICS_PORT is 503 when it hangs."""
+"""Celery Beat's scheduler, with a pulse, which also works after its clock was ahead and set right.
 
-import os
-from typing import Any
+Beat compares times of the wall clock, in UTC (settings.CELERY_TIMEZONE). A row whose last run lies
+in the future would not run until the clock has reached that time, perhaps in days.
+"""
+
+import logging
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
 
 from celery.signals import beat_init
-from django_celery_beat.schedulers import DatabaseScheduler
+from django_celery_beat.schedulers import DatabaseScheduler, ModelEntry
 
 from kafka_bridge.telemetry import probe
 from kafka_bridge.telemetry.pulse import Pulse
+from mamochi_site.environment import text
+
+logger = logging.getLogger(__name__)
+# A clock that is adjusted by less is no problem: a task is late by this much at most.
+TOLERANCE: Final = timedelta(seconds=1)
 
 
-class PulsingScheduler(DatabaseScheduler):
-    """The schedule in the database; it beats a pulse each time it looks for due tasks."""
+class Entry(ModelEntry):  # type: ignore[misc]  # django-celery-beat has no types
+    """A row of the schedule, whose last run is never in the future."""
+
+    def is_due(self) -> Any:
+        """Return whether the task is due; a last run in the future counts as a run of now."""
+        now = self._default_now()
+        if self.last_run_at > now + TOLERANCE:
+            logger.warning("the last run of %s lies in the future (%s): count from now", self.name, self.last_run_at)
+            self.last_run_at = self.model.last_run_at = now
+        return super().is_due()
+
+
+class Scheduler(DatabaseScheduler):  # type: ignore[misc]  # django-celery-beat has no types
+    """The schedule of the database; it starts from the rows if the clock was set back."""
+
+    Entry = Entry
+    _seen = datetime.min.replace(tzinfo=UTC)
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.pulse = Pulse("beat")
-        super().__init__(*args, **kwargs)  # type: ignore[no-untyped-call]
+        super().__init__(*args, **kwargs)
 
     def tick(self, *args: Any, **kwargs: Any) -> Any:
-        """Send what is due; return the seconds until the next look."""
+        """Send the next task that is due.
+
+        The queue of next runs is dropped if the clock was set back: its times are wrong.
+        """
         self.pulse.beat(working=True)
+        now = datetime.now(UTC)
+        if now < self._seen - TOLERANCE:
+            logger.warning("the clock was set back from %s to %s: plan all tasks again", self._seen, now)
+            self._heap = None
+            # The library compares it with the local time, which also goes back each April.
+            self._last_full_sync = datetime.min
+        self._seen = now
         return super().tick(*args, **kwargs)
 
 
 @beat_init.connect
 def serve_probe(**_: Any) -> None:
     """Serve /metrics and /health on METRICS_PORT (`[HOST:]PORT`), where that variable is set."""
-    if where := os.environ.get("METRICS_PORT"):
+    if where := text("METRICS_PORT").strip():
         probe.serve(probe.address(where))

@@ -52,7 +52,17 @@ def require_replay_finished() -> None:
         if (lacking := _lacking(name, topic.name))
     ]
     if waiting:
-        raise ReplayUnfinished("; ".join(waiting))
+        raise ReplayUnfinished("; ".join(waiting) + _open_transactions())
+
+
+def _open_transactions() -> str:
+    """Name the open transactions of other programs: consumers are handed nothing behind them."""
+    names = {topic.name for consumer in consumers.values() for topic in consumer.topics}
+    held_up = progress.open_transactions(
+        (name, number) for name in sorted(names) for number in progress.end_offsets(name)
+    )
+    places = [f"{topic}[{partition}] from offset {at} on" for (topic, partition), at in held_up.items()]
+    return f". Another program has an open transaction in {', '.join(places)}" if places else ""
 
 
 def _lacking(consumer: str, topic: str) -> dict[int, int]:
@@ -68,7 +78,7 @@ def _hold_mails() -> int:
     """
     cierre.retener_correos(ahora=timezone.now())
     letters = Envio.objects.filter(estado__in=Envio.ABIERTOS).update(estado=Envio.Estado.DETENIDO)
-    reports = ReporteSemanal.objects.filter(envio=ReporteSemanal.EstadoCorreo.PENDIENTE)
+    reports = ReporteSemanal.objects.filter(envio__in=ReporteSemanal.POR_ENVIAR)
     return letters + reports.update(envio=ReporteSemanal.EstadoCorreo.FALLIDO, respuesta=RETENIDO)
 
 

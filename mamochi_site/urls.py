@@ -11,7 +11,7 @@ handler400 = "mamochi_site.views.bad_request"
 handler404 = "mamochi_site.views.not_found"
 handler500 = "mamochi_site.views.server_error"
 urlpatterns = [
-    path("", RedirectView.as_view(pattern_name="inscripciones:raiz")),
+    path("", RedirectView.as_view(pattern_name="inscripciones:raiz", http_method_names=["get", "head", "options"])),
     # Before the admin's own URLs, because this view wraps the admin's login.
     path("admin/login/", admin_login),
     path("admin/", admin.site.urls),

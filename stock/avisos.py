@@ -13,10 +13,11 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Exists, OuterRef
 
+from gremio.errors import DatosDistintos, otros_datos
 from gremio.transactions import transaction_required
 from kafka_bridge.consuming import progress
 from kafka_bridge.exceptions import KafkaUnavailable
-from kafka_bridge.publishing import outbox, publish
+from kafka_bridge.publishing import claims, outbox, publish
 from stock import libro, notice_rows, reposicion
 from stock.events import StockAgotado
 from stock.libro import StockKey, Totals
@@ -25,6 +26,19 @@ from stock.names import TOPICO_DE_VENTAS
 from stock.reposicion import MAX_NOTICES
 
 KAFKA_SECONDS: Final = 1.0  # how long a request waits for Kafka to say where the sales end
+
+
+def reservar(aviso_id: UUID, insumos: Iterable[str], *, ahora: datetime) -> None:
+    """Keep what a maestro's notice says, for a notice whose id comes from the client's key.
+
+    Raises DatosDistintos if the key came before with other ingredients, and
+    kafka_bridge.exceptions.Unavailable if the database does not write.
+    """
+    event_id = StockAgotado.derive_id(aviso_id)
+    content = {"insumos": sorted(set(insumos))}
+    claim = claims.claim({event_id: content}, at=ahora)[event_id]
+    if claim.first != content:
+        raise DatosDistintos(otros_datos(claim.first, content))
 
 
 def avisar(aviso_id: UUID, maestro_id: UUID, insumos: Iterable[str]) -> None:

@@ -153,24 +153,33 @@ def _first_open_week() -> date:
 
 
 def abrir_cuentas(cuentas: Iterable[Cuenta]) -> None:
-    """Add the accounts of maestros that do not have one yet."""
-    Cuenta.objects.bulk_create(cuentas, ignore_conflicts=True)
+    """Add the accounts of maestros that do not have one yet.
+
+    An account that a correction of the address opened before keeps that address.
+    """
+    por_maestro = {cuenta.maestro_id: cuenta for cuenta in cuentas}
+    Cuenta.objects.bulk_create(
+        [por_maestro[maestro_id] for maestro_id in sorted(por_maestro)],
+        update_conflicts=True,
+        unique_fields=["maestro_id"],
+        update_fields=["nombre", "abierta_en"],
+    )
 
 
 _CORRECT_ADDRESSES: Final = """
-    UPDATE ventas_cuenta SET email = nueva.email, correo_desde = nueva.desde
-    FROM (
-        SELECT DISTINCT ON (maestro_id) * FROM unnest(%s::uuid[], %s::text[], %s::timestamptz[])
-            dada (maestro_id, email, desde) ORDER BY maestro_id, desde DESC
-    ) nueva
-    WHERE ventas_cuenta.maestro_id = nueva.maestro_id
-        AND (ventas_cuenta.correo_desde IS NULL OR ventas_cuenta.correo_desde < nueva.desde)"""
+    INSERT INTO ventas_cuenta (maestro_id, nombre, email, abierta_en, correo_desde)
+    SELECT DISTINCT ON (maestro_id) maestro_id, '', email, desde, desde
+        FROM unnest(%s::uuid[], %s::text[], %s::timestamptz[]) dada (maestro_id, email, desde)
+        ORDER BY maestro_id, desde DESC
+    ON CONFLICT (maestro_id) DO UPDATE SET email = excluded.email, correo_desde = excluded.correo_desde
+        WHERE ventas_cuenta.correo_desde IS NULL OR ventas_cuenta.correo_desde < excluded.correo_desde"""
 
 
 def corregir_correos(correcciones: Iterable[tuple[UUID, str, datetime]]) -> None:
     """Store corrected addresses, given as (maestro, address, time of the correction).
 
-    The newest correction of each maestro wins, in whatever order the corrections arrive.
+    The newest correction of each maestro wins, in whatever order the corrections arrive. One that
+    arrives before the approval opens the account, without a name until then.
     """
     columnas = [list(columna) for columna in zip(*correcciones, strict=True)]
     with connection.cursor() as cursor:

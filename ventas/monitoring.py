@@ -38,7 +38,7 @@ def cierre(now: datetime) -> DueWork:
 @due_work
 def reportes(now: datetime) -> DueWork:
     """Return since when the oldest weekly e-mail is due, and how many failed or are held."""
-    pending = Q(envio=ReporteSemanal.EstadoCorreo.PENDIENTE)
+    pending = Q(envio__in=ReporteSemanal.POR_ENVIAR)
     failed = Q(envio=ReporteSemanal.EstadoCorreo.FALLIDO, semana_id__gte=(now - FAILED_REPORTS_SHOWN).date())
     found = (
         ReporteSemanal.objects.filter(pending | failed)

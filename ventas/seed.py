@@ -11,6 +11,7 @@ from typing import Any, Final
 from django.apps import apps as installed_apps
 
 from gremio.permissions import make_group
+from ventas import historia
 
 INSUMOS: Final = {
     # code: (name, unit, CLP per unit)
@@ -38,7 +39,15 @@ SCHEDULES: Final = {
 GRUPO: Final = "Contadores"
 PERMISOS: Final = (
     *("view_venta", "view_anulacion", "view_cuenta", "view_semana", "view_reportesemanal", "reenviar_reporte"),
-    *("view_producto", "view_insumo", "view_receta", "change_producto", "change_insumo", "change_receta"),
+    *(
+        "view_producto",
+        "view_insumo",
+        "view_receta",
+        "view_cambiodecatalogo",
+        "change_producto",
+        "change_insumo",
+        "change_receta",
+    ),
 )
 
 
@@ -50,7 +59,16 @@ def sembrar(apps: Any = installed_apps) -> None:
 
 
 def sembrar_catalogo(apps: Any = installed_apps) -> None:
-    """Add the ingredients and products that are missing, products with their recipes."""
+    """Add the ingredients and products that are missing, products with their recipes.
+
+    A product that this adds counts as always sold, at this price.
+    """
+    with historia.en_pausa():
+        _sembrar_productos(apps)
+    historia.sembrar(apps)
+
+
+def _sembrar_productos(apps: Any) -> None:
     insumos, productos = apps.get_model("ventas", "Insumo").objects, apps.get_model("ventas", "Producto").objects
     receta = apps.get_model("ventas", "Receta")
     for codigo, (nombre, unidad, costo) in INSUMOS.items():

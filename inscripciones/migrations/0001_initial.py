@@ -303,6 +303,7 @@ class Migration(migrations.Migration):
                     models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name="creado"),
                 ),
                 ("enviado_en", models.DateTimeField(blank=True, null=True, verbose_name="enviado")),
+                ("reenvios", models.PositiveIntegerField(default=0, verbose_name="reenvíos")),
                 (
                     "inscripcion",
                     models.ForeignKey(

@@ -41,6 +41,7 @@ class Report(NamedTuple):
 
     pulse_age: float  # seconds
     working: bool
+    hindrances: list[str]
     metrics: list[Metric]
 
 
@@ -131,6 +132,7 @@ class _LaneProcess:
         self.reported_at = time.monotonic()
         self.pulse.at = self.reported_at - message.pulse_age
         self.pulse.working = message.working
+        self.pulse.hindrances = message.hindrances
         registry.lane_metrics[self.name] = message.metrics
 
     def end(self) -> None:
@@ -189,7 +191,7 @@ def _send_reports(channel: ChildChannel, sending: threading.Lock, stop: threadin
         while not channel.poll(REPORT_SECONDS):
             with sending:
                 for pulse in list(pulses.values()):  # one, as soon as the runner exists
-                    channel.send(Report(pulse.age, pulse.working, _own_metrics()))
+                    channel.send(Report(pulse.age, pulse.working, pulse.hindrances, _own_metrics()))
     stop.set()
     time.sleep(GRACE_SECONDS)
     os._exit(1)

@@ -43,12 +43,12 @@ class LaneObserver:
         for reason in DeadLetter.Reason.values:
             metrics.DEAD_LETTERS.labels(self.consumer, reason)
 
-    def round_finished(self, kafka: KafkaConsumer, held: Mapping[Partition, int], *, positioned: bool) -> None:
-        """Note one round of the loop and show the lag.
+    def round_finished(self, kafka: KafkaConsumer, held: Mapping[Partition, int], hindrances: Sequence[str]) -> None:
+        """Note one round of the loop, what hinders it, and show the lag.
 
         The partitions' ends are those that the last fetch brought, so no broker is asked.
         """
-        self.pulse.beat(working=positioned)
+        self.pulse.beat(working=not hindrances, hindrances=hindrances)
         for topic, partition in self._with_lag - held.keys():
             metrics.LAG.remove(self.consumer, topic, str(partition))
         shown = {at for at, offset in held.items() if self._show_lag(kafka, at, offset)}
@@ -83,7 +83,9 @@ class LaneObserver:
             yield
 
     def committed(self, batch: Batch) -> None:
-        """Count and log a batch that is in the database."""
+        """Count and log a batch that is in the database; one without records moved offsets only."""
+        if not batch.records:
+            return
         seconds, records = time.perf_counter() - self._began, batch.records
         oldest = min(records[0].message.timestamp()[1], records[-1].message.timestamp()[1]) / 1_000
         delay = max(0.0, time.time() - oldest)
@@ -107,10 +109,10 @@ class LaneObserver:
         """Count a batch that was rolled back because another member had moved the offset."""
         metrics.FENCED.labels(self.consumer, self.lane).inc()
 
-    def waiting(self) -> None:
+    def waiting(self, why: str) -> None:
         """Note that the loop waits out an outage: it is alive, and not ready."""
         metrics.OUTAGES.labels(self.consumer, self.lane).inc()
-        self.pulse.beat(working=False)
+        self.pulse.beat(working=False, hindrances=[why])
 
 
 def _first_and_last_id(records: Sequence[Record]) -> list[UUID]:

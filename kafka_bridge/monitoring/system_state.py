@@ -40,6 +40,10 @@ class GroupState(msgspec.Struct, frozen=True):
     open_dead_letters: int
     recent_dead_letters: int  # created in the last hour, resolved or not
     still_s: float = 0.0
+    # Observed causes for a lag, as texts for people: where an open transaction holds the group up,
+    # and topics that were recreated and not begun again.
+    open_transactions: list[str] = []
+    recreated: list[str] = []
 
     @property
     def lag(self) -> int | None:
@@ -83,3 +87,4 @@ class Outbox(msgspec.Struct, frozen=True):
 
     messages: int
     oldest_s: float
+    missing: dict[str, int] = {}  # messages for partitions that Kafka does not have, by name

@@ -109,12 +109,15 @@ class Sandbox:
         rows = ConsumerOffset.objects.filter(consumer=self.consumer.name, topic=self.topic.name)
         return dict(rows.values_list("partition", "next_offset"))
 
-    def recreate_topic(self) -> None:
-        """Delete the topic with its messages, and create it again."""
+    def delete_topic(self) -> None:
         admin: AdminClient = client.admin()
-        before = topic_admin.topic_uuids([self.topic.name])
         admin.delete_topics([self.topic.name])[self.topic.name].result()
         wait_until(lambda: self.topic.name not in admin.list_topics(timeout=5).topics, SECONDS)
+
+    def recreate_topic(self) -> None:
+        """Delete the topic with its messages, and create it again."""
+        before = topic_admin.topic_uuids([self.topic.name])
+        self.delete_topic()
         topic_admin.create_topics([self.topic])
         wait_until(lambda: is_there(self.topic) and topic_admin.topic_uuids([self.topic.name]) != before, SECONDS)
 

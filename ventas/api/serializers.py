@@ -9,6 +9,7 @@ from typing import Any, Final
 from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
+from gremio.serializer_fields import EnteroField, TextoField
 from ventas import calendario
 from ventas.events import MAX_UNIDADES
 from ventas.models import Producto, Receta, Venta
@@ -28,15 +29,20 @@ class IdField(serializers.UUIDField):
 class VentaEntradaSerializer(serializers.Serializer[Any]):
     """Una venta, como la envía el maestro."""
 
-    producto = serializers.CharField(max_length=30, help_text="Código del catálogo: chico, mediano, grande.")
-    cantidad = serializers.IntegerField(min_value=1, max_value=MAX_UNIDADES, help_text="Unidades vendidas.")
+    producto = TextoField(max_length=30, help_text="Código del catálogo: chico, mediano, grande.")
+    cantidad = EnteroField(
+        min_value=1, max_value=MAX_UNIDADES, help_text="Unidades vendidas: un entero, sin decimales ni exponente."
+    )
     vendida_en = serializers.DateTimeField(
         required=False,
         allow_null=True,
-        help_text="Cuándo se vendió (ISO 8601; sin zona horaria, es hora de Chile). Si falta, ahora.",
+        help_text="Cuándo se vendió (ISO 8601; sin zona horaria, es hora de Chile), hasta 60 días atrás. "
+        "Si falta, ahora. Vale el precio de ese momento.",
     )
     id = IdField(
-        required=False, allow_null=True, help_text="UUID tuyo: si repites el envío, la venta se cuenta una sola vez."
+        required=False,
+        allow_null=True,
+        help_text="UUID tuyo: si repites el envío, la venta se cuenta una sola vez. Con otros datos es un 422.",
     )
 
     def to_internal_value(self, data: Any) -> Any:
@@ -52,17 +58,31 @@ class VentaAceptadaSerializer(serializers.Serializer[Any]):
     id = serializers.UUIDField(help_text="Con él se consulta: ventas/{id}/")
 
 
+class VentaConErroresSerializer(serializers.Serializer[Any]):
+    """Una venta que no se aceptó: además del índice trae, por campo, los motivos."""
+
+    indice = serializers.IntegerField(help_text="Su posición en la lista enviada, desde 0.")
+    detail = serializers.ListField(child=serializers.CharField(), required=False)
+    producto = serializers.ListField(child=serializers.CharField(), required=False)
+    cantidad = serializers.ListField(child=serializers.CharField(), required=False)
+    vendida_en = serializers.ListField(child=serializers.CharField(), required=False)
+    id = serializers.ListField(child=serializers.CharField(), required=False)
+
+
 class VentasAceptadasSerializer(serializers.Serializer[Any]):
     """La respuesta a una lista de ventas."""
 
     aceptadas = serializers.IntegerField()
-    ids = serializers.ListField(child=serializers.UUIDField(), help_text="En el orden de la lista.")
+    ids = serializers.ListField(
+        child=serializers.UUIDField(), help_text="Los de las aceptadas, en el orden de la lista."
+    )
+    errores = VentaConErroresSerializer(many=True, required=False, help_text="Solo con `?parcial=true`.")
 
 
 class AnularSerializer(serializers.Serializer[Any]):
     """Por qué se anula una venta."""
 
-    motivo = serializers.CharField(max_length=300, required=False, allow_blank=True, default="")
+    motivo = TextoField(max_length=300, required=False, allow_blank=True, default="")
 
 
 class VentaSerializer(serializers.ModelSerializer[Venta]):

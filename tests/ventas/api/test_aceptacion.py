@@ -13,6 +13,7 @@ from kafka_bridge.models import OutboxMessage
 from tests.support.consumers import consumer, running
 from tests.ventas.api.requests import RESUMEN, VALID, VENTAS, post
 from ventas import calendario
+from ventas.api import catalogo, entrada
 from ventas.models import Venta
 
 SECONDS = 30.0
@@ -37,6 +38,20 @@ def test_an_accepted_sale_reaches_the_accounts(topics: None, api: APIClient) -> 
     accounts = api.get(RESUMEN).json()
     assert (accounts["cantidad_ventas"], accounts["unidades"], accounts["ingresos"]) == (1, 2, 4_000)
     assert [one["id"] for one in api.get(VENTAS).json()["results"]] == [id_]
+
+
+@pytest.mark.parametrize("cantidad", ["1.0", "1.00", "1,5", "1,000", "1e1", 1.0, 1e1, 1.5, True, "3 un", "1.001"])
+def test_a_doubtful_amount_is_an_error(api: APIClient, catalogue: None, cantidad: Any) -> None:
+    one = {"producto": "mediano", "cantidad": cantidad}
+    assert list(post(api, one).json()) == ["cantidad"]
+    assert list(post(api, [one]).json()["errores"][0]) == ["indice", "cantidad"]
+
+
+def test_an_amount_in_thousands_is_a_thousand(catalogue: None) -> None:
+    for cantidad in ("1.000", "1 000", "1000", 1000):
+        datos = {"producto": "mediano", "cantidad": cantidad}
+        venta = entrada.leer_una(datos, catalogo=catalogo.vigente(), ahora=timezone.now())
+        assert venta.cantidad == 1_000
 
 
 @pytest.mark.django_db(transaction=True)
