@@ -49,7 +49,7 @@ class Scheduler(DatabaseScheduler):  # type: ignore[misc]  # django-celery-beat 
         """
         self.pulse.beat(working=True)
         now = datetime.now(UTC)
-        if now < self._seen - TOLERANCE:
+        if now + TOLERANCE < self._seen:
             logger.warning("the clock was set back from %s to %s: plan all tasks again", self._seen, now)
             self._heap = None
             # The library compares it with the local time, which also goes back each April.
