@@ -84,6 +84,16 @@ class Running:
         block = block.replace("mamochi_", f"{project}_").replace(" .env", f" {self.folder}/settings.env")
         block = block.replace("mamochi.dump", f"{self.folder}/mamochi.dump")
         block = re.sub(r"docker build .*--tag (\S+) .*", r"docker tag mamochi:dev \1", block)
+        return self.run_again(block)
+
+    def run_again(self, block: str) -> str:
+        """Run a block; again if Docker 20.10 was still removing a container: no error of ours."""
+        for _ in range(3):
+            try:
+                return self.run(block)
+            except AssertionError as error:
+                if "is already in progress" not in str(error):
+                    raise
         return self.run(block)
 
     def sales(self) -> str:
