@@ -15,7 +15,7 @@ from deploy.containers.engine import folder_of
 from deploy.containers.images import CHECKOUT
 
 pytestmark = [
-    pytest.mark.chaos,
+    pytest.mark.engine,
     pytest.mark.slow,
     pytest.mark.skipif(
         os.geteuid() != 0 or not shutil.which("apt-get"),
