@@ -1,5 +1,6 @@
-"""The meaning of an error for a batch: an outage, a transient failure, or a faulty message.
+"""What an error of the database or of Kafka means: an outage, a passing one, or a bad message.
 
+The engine's own exceptions are in exceptions.py.
 Errors are told apart by SQLSTATE, not by exception class: a transaction timeout and a read-only
 server are `InternalError`, a NUL byte is `DataError` (PostgreSQL, appendix A: error codes).
 """

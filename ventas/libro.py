@@ -66,7 +66,7 @@ def row_of(venta: VentaRegistrada, dia: date, semana_contable: date) -> Row:
 
 
 def insert(filas: list[Row]) -> None:
-    """Insert the sales that the ledger lacks; with COPY, the fastest way, if all are new."""
+    """Insert the sales that the ledger does not have yet; with COPY if all are new."""
     if not copy_unless_duplicated("ventas_venta", COLUMNS, filas):
         ventas = (Venta(**dict(zip(COLUMNS, fila, strict=True))) for fila in filas)
         Venta.objects.bulk_create(ventas, ignore_conflicts=True)
@@ -97,9 +97,10 @@ _WAITING_VOIDS: Final = (
 
 @transaction_required
 def aplicar_anulaciones(ventas: list[UUID]) -> None:
-    """Take back those of the given sales (event ids) for which a void is waiting.
+    """Take back those of the given sales (ids of events) for which a void is waiting.
 
-    A sale is subtracted in its own accounting week, or in the first open week if that has closed.
+    A sale is subtracted in its own accounting week or, if that week has closed, in the first open
+    one.
     """
     # PostgreSQL's text form of an array: passing it takes half the time of a Python list.
     ids = f"{{{','.join([venta.hex for venta in ventas])}}}"
@@ -121,7 +122,7 @@ def aplicar_anulaciones(ventas: list[UUID]) -> None:
 def semanas_contables(de_venta: Iterable[date]) -> dict[date, date]:
     """Return, for each week of sales, the week that counts them. Weeks are Mondays.
 
-    That is the week itself, or the first open week if it has closed. The returned weeks are locked
+    That is the week itself or, if it has closed, the first open week. The returned weeks are locked
     FOR SHARE: they cannot close before the caller's transaction ends.
     """
     contables = {lunes: lunes for lunes in de_venta}

@@ -16,6 +16,7 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from unfold.decorators import action, display
 
+from gremio.admin_forms import CleanSearch
 from inscripciones import reports, revision
 from inscripciones.admin.confirmation import FOR_THE_HISTORY, MAX_AT_ONCE, MotivoForm
 from inscripciones.admin.search import search_people
@@ -213,7 +214,7 @@ class InscripcionAdmin(ReadOnlyAdmin):
 
 
 @admin.register(Comprobante)
-class ComprobanteAdmin(ReadOnlyAdmin):
+class ComprobanteAdmin(CleanSearch, ReadOnlyAdmin):
     """Payment receipts, each with the enrolment that used it."""
 
     list_display = ["codigo", "inscripcion"]

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Final
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models.functions import Now
 
 from kafka_bridge.consuming.attempt import Failure, attempt
@@ -14,14 +14,13 @@ from kafka_bridge.consuming.culprit import CulpritSearch
 from kafka_bridge.consuming.handlers import Consumer
 from kafka_bridge.consuming.limits import FailureLimit, GroupSize
 from kafka_bridge.consuming.record import Record, next_offsets, printable, text_of
+from kafka_bridge.consuming.time_limit import limited_transaction
 from kafka_bridge.errors import connection_is_lost, describe
 from kafka_bridge.events.topics import Partition
 from kafka_bridge.exceptions import Fenced
 from kafka_bridge.models import ConsumerOffset, DeadLetter
 
-# Less than max.poll.interval.ms: a member that is stuck in a transaction frees its partitions' rows
-# before Kafka gives the partitions to another member.
-TRANSACTION_TIMEOUT_MS: Final = 30_000
+TRANSACTION_TIMEOUT_MS: Final = 30_000  # less than max.poll.interval.ms (time_limit.py)
 
 
 @dataclass(kw_only=True)
@@ -50,10 +49,10 @@ class Batch:
         offsets = self._offsets()
         with transaction.atomic(durable=True):
             try:
-                _limit_transaction()
-                self.advance(held, offsets)
-                self.handle()
-                self.set_aside(topic_uuids, before)
+                with limited_transaction(TRANSACTION_TIMEOUT_MS):
+                    self.advance(held, offsets)
+                    self.handle()
+                    self.set_aside(topic_uuids, before)
             finally:
                 # Inside the transaction: after it, Django may have opened a new connection.
                 self.lost_connection = connection_is_lost()
@@ -135,9 +134,3 @@ class Batch:
                 attempts=attempts,
             )
         )
-
-
-def _limit_transaction() -> None:
-    """Let PostgreSQL end this transaction, and its connection, after TRANSACTION_TIMEOUT_MS."""
-    with connection.cursor() as cursor:
-        cursor.execute(f"SET LOCAL transaction_timeout = {TRANSACTION_TIMEOUT_MS}")

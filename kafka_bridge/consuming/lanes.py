@@ -1,8 +1,10 @@
-"""The processes of a consumer: one per priority lane, forked by the one of the main lane (ADR 3).
+"""Run each priority lane of a consumer in a process of its own (ADR 14).
+
+The process of the main lane is the parent: it forks the others.
 
 If one process ends, for whatever reason (SIGTERM, an error, kill -9), the others are stopped. The
-main process serves /metrics and /health for all: each second a lane's process sends a report of its
-pulse and its metrics through a pipe.
+main process serves /metrics and /health for all of them: each second, a lane's process sends a
+report of its pulse and its metrics through a pipe.
 """
 
 import logging
@@ -30,7 +32,7 @@ from kafka_bridge.telemetry.pulse import Pulse, pulses
 logger = logging.getLogger(__name__)
 
 REPORT_SECONDS: Final = 1.0  # the time between two reports of a lane
-STOP_CHECK_SECONDS: Final = 0.2  # how soon the other lanes end after the main one
+STOP_CHECK_SECONDS: Final = 0.2  # how often a watcher looks if the main lane has stopped
 SILENT_SECONDS: Final = 3.0  # a lane without a report for so long is not ready
 GRACE_SECONDS: Final = 20.0  # how long a lane may take to end; Kubernetes gives a whole pod 30 s
 FORK: Final = multiprocessing.get_context("fork")
@@ -54,9 +56,9 @@ ChildChannel: TypeAlias = "Connection[Report | CommandError, None]"  # the lane'
 def priority_lanes(consumer: Consumer, run_lane: RunLane, stop: threading.Event) -> Iterator[None]:
     """Run each priority lane in a process of its own while the block runs the main lane.
 
-    Enter it when the handlers of signals are set and no thread, no connection and no metric of the
-    process exists yet: all of them would be forked. Raises CommandError if a lane did not end well,
-    with that lane's own explanation if it gave one.
+    Enter this block after the signal handlers are set, and before the process has any thread,
+    connection or metric of its own: a fork would copy them. Raises CommandError if a lane did not
+    end well, with that lane's own explanation if it gave one.
     """
     if consumer.lanes:
         connections.close_all()  # Django's checks may have opened one, and two processes must not share it

@@ -36,7 +36,7 @@ class LaneObserver:
     def _start_counters(self) -> None:
         """Show each counter at zero.
 
-        In a counter that appears with its first count, Prometheus sees no increase.
+        If a counter appeared with its first count, Prometheus would not see that as an increase.
         """
         for counter in (metrics.MESSAGES, metrics.BATCHES, metrics.FENCED, metrics.OUTAGES):
             counter.labels(self.consumer, self.lane)

@@ -10,7 +10,7 @@ GROUP = ""  # the place of an error that names no topic
 
 
 class Obstacles:
-    """What Kafka refuses this lane, from the refusal until a proof of the contrary.
+    """What Kafka refuses this lane: each refusal is kept until the topic can be read again.
 
     The client reports a refusal once, so it is kept until the topic is read (a message, or an end
     without one).

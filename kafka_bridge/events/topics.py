@@ -20,7 +20,7 @@ class Topic:
     later (ADR 20): keys then change partition, so no handler may need order across that moment.
     With a `priority_lane` (a name), partition 0 is reserved for events with `priority`: no key is
     ever hashed into it, and a lane of its own consumes it (consuming/lanes.py).
-    `retention_ms` (negative: for ever) must exceed the age of the oldest usable backup, because
+    `retention_ms` (negative: without end) must exceed the age of the oldest usable backup, because
     after a restore the consumers read the events since that backup again.
     """
 

@@ -23,7 +23,10 @@ class DeadLetterCount:
 
 @dataclass(frozen=True, kw_only=True)
 class Observation:
-    """What was read for one overview. `cluster` is None if Kafka does not answer."""
+    """What one overview has read from the database and from Kafka.
+
+    `cluster` is None if Kafka does not answer.
+    """
 
     offsets: list[ConsumerOffset]
     cluster: ClusterState | None

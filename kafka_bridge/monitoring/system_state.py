@@ -11,7 +11,7 @@ PAUSED_SECONDS: Final = 30.0  # longer than any batch: see consuming.batch.TRANS
 class Progress(msgspec.Struct, frozen=True):
     """A consumer's position in one partition.
 
-    `lag` is in messages, `waiting_s` is for how long the next message has waited, in seconds. Both
+    `lag` is in messages. `waiting_s` is the time that the next message has waited, in seconds. Both
     are None if Kafka did not answer.
     """
 
@@ -25,9 +25,9 @@ class Progress(msgspec.Struct, frozen=True):
 class GroupState(msgspec.Struct, frozen=True):
     """One lane of a consumer, which is a consumer group of Kafka.
 
-    Values are None if Kafka did not answer. `last_batch` is an ISO 8601 time, UTC. `still_s` is for
-    how many seconds none of its offsets has moved. How often a process waits for a server or rolls
-    a batch back is in its own counters (metrics.OUTAGES, metrics.FENCED).
+    Values are None if Kafka did not answer. `last_batch` is an ISO 8601 time, UTC. `still_s` is the
+    time since one of its offsets last moved, in seconds. How often a process waits for a server or
+    rolls a batch back is in its own counters (metrics.OUTAGES, metrics.FENCED).
     """
 
     group: str

@@ -33,8 +33,8 @@ SECONDS = 60.0
 class Sandbox:
     """An event `Happened` with a number, its topic, and a consumer that writes numbers to a table.
 
-    The handler fails for the numbers in `poison`. For those in `orphans` a foreign key fails at
-    COMMIT, and each of those in `slow` keeps the transaction busy for a second.
+    The handler fails for the numbers in `poison`. A number in `orphans` breaks a foreign key, which
+    is checked at COMMIT. A number in `slow` keeps the transaction busy for a second.
     """
 
     topic: Topic
