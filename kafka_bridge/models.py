@@ -81,15 +81,18 @@ class Claim(models.Model):
 
 
 class DeadLetter(models.Model):
-    """A message that a consumer could not apply, stored whole, with the reason.
+    """A message that a consumer could not apply, with the reason.
 
-    `error` never holds personal data; the payload may.
+    `error` never holds personal data; the payload may. The payload is stored whole, except if it
+    is too large (`value_bytes` is then its size), or if the client could not unpack its batch: one
+    row without content stands for the messages from `offset` to `last_offset`.
     """
 
     class Reason(models.TextChoices):
         UNDECODABLE = "undecodable", _("unreadable")
         UNKNOWN_TYPE = "unknown_type", _("unknown type or version")
         SCHEMA = "schema", _("does not match its schema")
+        TOO_LARGE = "too_large", _("too large")
         HANDLER = "handler", _("the consumer failed")
 
     class State(models.TextChoices):
@@ -101,12 +104,20 @@ class DeadLetter(models.Model):
     topic = models.CharField(_("topic"), max_length=249)
     partition = models.PositiveIntegerField(_("partition"))
     offset = models.PositiveBigIntegerField(_("offset"))
+    last_offset = models.PositiveBigIntegerField(
+        _("last offset"), null=True, help_text=_("if the row stands for messages that could not be unpacked")
+    )
     topic_uuid = models.CharField(_("topic id"), max_length=40)
     event_type = models.CharField(_("event type"), max_length=200, blank=True)
     key = models.BinaryField(_("key"), null=True)
     headers = models.JSONField(_("headers"))
     value = models.BinaryField(_("value"), null=True)
-    message_at = models.DateTimeField(_("received by Kafka"), help_text=_("by the broker's clock"))
+    value_bytes = models.PositiveBigIntegerField(
+        _("size of the content"), null=True, help_text=_("in bytes, if only the beginning is kept")
+    )
+    message_at = models.DateTimeField(
+        _("received by Kafka"), null=True, help_text=_("by the broker's clock; empty if its time cannot be true")
+    )
     reason = models.CharField(_("reason"), max_length=20, choices=Reason.choices)
     error = models.TextField(_("error"))
     traceback = models.TextField(_("traceback"), blank=True)
@@ -144,7 +155,18 @@ class DeadLetter(models.Model):
         indexes = [models.Index(fields=["state", "consumer", "created_at"], name="dead_letters_by_state")]
 
     def __str__(self) -> str:
-        return f"{self.consumer}: {self.topic}[{self.partition}] @ {self.offset} ({self.get_reason_display()})"
+        return f"{self.consumer}: {self.place} ({self.get_reason_display()})"
+
+    @property
+    def place(self) -> str:
+        """Topic, partition and offset, or the range of offsets."""
+        many = self.last_offset is not None and self.last_offset > self.offset
+        return f"{self.topic}[{self.partition}] @ {self.offset}" + (f"–{self.last_offset}" if many else "")
+
+    @property
+    def is_whole(self) -> bool:
+        """False if the content was too large to keep, or could not be unpacked."""
+        return self.value_bytes is None and self.last_offset is None
 
 
 class Restore(models.Model):

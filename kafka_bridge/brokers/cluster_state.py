@@ -18,6 +18,7 @@ from django.conf import settings
 from django.utils.translation import gettext, ngettext
 
 from kafka_bridge.brokers import client, reader, topic_admin
+from kafka_bridge.brokers.messages import stored_at
 from kafka_bridge.brokers.reader import Place
 from kafka_bridge.errors import NO_RIGHTS
 from kafka_bridge.events.topics import Partition, Topic
@@ -102,7 +103,7 @@ def fetch(groups: list[str], places: list[Place]) -> ClusterState | None:
         return None
     waiting = [place for place in places if bounds.get(place[:2], (0, 0))[1] > place[2]]
     first = reader.at_offsets(waiting, seconds=max(0.05, deadline - time.monotonic()))
-    since = {place: message.timestamp()[1] / 1_000 for place, message in first.items()}
+    since = {place: at.timestamp() for place, message in first.items() if (at := stored_at(message))}
     return msgspec.structs.replace(state, first_waiting=since)
 
 

@@ -1,11 +1,14 @@
 """Safe access to the fields of a message that confluent-kafka delivered."""
 
+from datetime import UTC, datetime, timedelta
 from operator import methodcaller
 from typing import Final, cast
 
+from confluent_kafka import TIMESTAMP_NOT_AVAILABLE
 from confluent_kafka import Message as KafkaMessage
 
 from kafka_bridge.events.codec import Headers
+from kafka_bridge.events.event import EARLIEST
 from kafka_bridge.events.topics import Partition
 from kafka_bridge.exceptions import Undecodable
 from kafka_bridge.models import DeadLetter
@@ -15,6 +18,9 @@ from kafka_bridge.models import DeadLetter
 # C looks at the error.
 _call_headers: Final = methodcaller("headers")
 
+# A timestamp that lies further in the future is no moment at which the message was stored.
+CLOCK_DIFFERENCE: Final = timedelta(days=1)
+
 
 def partition_of(message: KafkaMessage) -> Partition:
     """Return the topic and partition of a message.
@@ -22,6 +28,28 @@ def partition_of(message: KafkaMessage) -> Partition:
     The client's types allow None, which only a message has that was never sent.
     """
     return cast(str, message.topic()), cast(int, message.partition())
+
+
+def size_of(message: KafkaMessage) -> int:
+    """Return the bytes of value and key; nothing is copied."""
+    return len(message) + len(cast(bytes | None, message.key()) or b"")
+
+
+def stored_at(message: KafkaMessage) -> datetime | None:
+    """Return when Kafka stored the message, UTC; None if its timestamp cannot be true.
+
+    In a topic with CreateTime the timestamp is a claim of the sender: it may be missing, negative,
+    or lie in the year 58851. It says nothing about the event, so the message is not refused.
+    """
+    kind, milliseconds = message.timestamp()
+    latest = datetime.now(UTC) + CLOCK_DIFFERENCE
+    if kind == TIMESTAMP_NOT_AVAILABLE or not _ms(EARLIEST) <= milliseconds <= _ms(latest):
+        return None
+    return datetime.fromtimestamp(milliseconds / 1_000, UTC)
+
+
+def _ms(moment: datetime) -> float:
+    return moment.timestamp() * 1_000
 
 
 def headers_of(message: KafkaMessage) -> Headers:

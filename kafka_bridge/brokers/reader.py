@@ -6,7 +6,7 @@ from contextlib import contextmanager
 from typing import Final
 
 from confluent_kafka import Consumer as KafkaConsumer
-from confluent_kafka import KafkaException, TopicPartition
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka import Message as KafkaMessage
 from django.conf import settings
 
@@ -16,6 +16,7 @@ from kafka_bridge.brokers.messages import partition_of
 from kafka_bridge.events.topics import Partition
 
 Place = tuple[str, int, int]  # topic, partition, offset
+ANSWER_BYTES: Final = 131_072  # of one answer of a broker, as stored; a larger batch is still sent, alone
 
 CONFIG: Final[dict[str, str | int | bool]] = {
     "group.id": f"{conf.PREFIX}-reader",  # required by the client, never joined: partitions are assigned by hand
@@ -23,7 +24,10 @@ CONFIG: Final[dict[str, str | int | bool]] = {
     "auto.offset.reset": "earliest",
     "enable.partition.eof": True,
     "fetch.wait.max.ms": 50,
+    "fetch.error.backoff.ms": 20,
     "queued.max.messages.kbytes": 4_096,
+    "fetch.max.bytes": ANSWER_BYTES,
+    "message.max.bytes": ANSWER_BYTES,  # of a producer; librdkafka wants no more than fetch.max.bytes
     "socket.connection.setup.timeout.ms": 1_000,
 }
 
@@ -55,6 +59,50 @@ def at_offsets(places: Iterable[Place], *, seconds: float) -> dict[Place, KafkaM
             if message is not None and message.error() is None:
                 _take(consumer, message, waiting[partition_of(message)], found)
     return found
+
+
+def end_of_unreadable(at: Partition, base: int, first: int, *, seconds: float) -> int:
+    """Return the offset behind a batch that the client cannot read; `first` lies in the batch.
+
+    Only the first offset of such a batch is known, `base`. From any offset inside of it the client
+    reports `base` again, and from the first one behind it something else. So the end is found by
+    doubling the step, then by halving it. When the time is up, the end of the part that is known to
+    be inside is returned: the rest of the batch is met again, and passed in the same way.
+    """
+    deadline = time.monotonic() + seconds
+    inside = first  # the last offset known to be inside
+    with reading({}, fetch_bytes=ANSWER_BYTES) as consumer:
+        try:
+            _, outside = consumer.get_watermark_offsets(TopicPartition(*at), timeout=seconds)
+        except KafkaException:
+            return first + 1
+        step = 1
+        while outside - inside > 1:
+            probe = min(inside + step, (inside + outside) // 2)
+            answer = _at_offset(consumer, at, probe, deadline)
+            if answer is None:
+                break
+            if _is_error_of(answer, base):
+                inside, step = probe, 2 * step
+            else:
+                outside, step = probe, outside  # from here on by halves
+    return inside + 1
+
+
+def _at_offset(consumer: KafkaConsumer, at: Partition, offset: int, deadline: float) -> KafkaMessage | None:
+    """Return the message, error or end of partition at an offset; None when the time is up."""
+    consumer.assign([TopicPartition(*at, offset)])
+    while (left := deadline - time.monotonic()) > 0:
+        answer = _polled(consumer, left)
+        if answer is not None and answer.topic() == at[0]:
+            return answer
+    return None
+
+
+def _is_error_of(answer: KafkaMessage, base: int) -> bool:
+    """Return True if the client reports again that it cannot read the batch at `base`."""
+    error = answer.error()
+    return error is not None and error.code() != KafkaError._PARTITION_EOF and answer.offset() == base
 
 
 def _polled(consumer: KafkaConsumer, seconds: float) -> KafkaMessage | None:

@@ -3,7 +3,6 @@
 import traceback
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, datetime
 from typing import Final
 
 from django.db import transaction
@@ -13,7 +12,7 @@ from kafka_bridge.consuming.attempt import Failure, attempt
 from kafka_bridge.consuming.culprit import CulpritSearch
 from kafka_bridge.consuming.handlers import Consumer
 from kafka_bridge.consuming.limits import FailureLimit, GroupSize
-from kafka_bridge.consuming.record import Record, next_offsets, printable, text_of
+from kafka_bridge.consuming.record import Record, next_offsets, printable
 from kafka_bridge.consuming.time_limit import limited_transaction
 from kafka_bridge.errors import connection_is_lost, describe
 from kafka_bridge.events.topics import Partition
@@ -124,10 +123,12 @@ class Batch:
                 partition=partition,
                 offset=record.offset,
                 event_type=record.event_type,
-                key=record.message.key(),
-                headers=[[printable(name), text_of(value)] for name, value in record.headers.items()],
-                value=record.message.value(),
-                message_at=datetime.fromtimestamp(record.message.timestamp()[1] / 1_000, UTC),
+                last_offset=None if record.unread_to is None else record.unread_to - 1,
+                key=record.key,
+                headers=record.kept_headers(),
+                value=record.value,
+                value_bytes=record.cut_from,
+                message_at=record.stored_at,
                 reason=reason,
                 error=printable(describe(error)),
                 traceback=printable("".join(traceback.format_tb(error.__traceback__))),

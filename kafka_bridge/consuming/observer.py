@@ -87,17 +87,16 @@ class LaneObserver:
         if not batch.records:
             return
         seconds, records = time.perf_counter() - self._began, batch.records
-        oldest = min(records[0].message.timestamp()[1], records[-1].message.timestamp()[1]) / 1_000
-        delay = max(0.0, time.time() - oldest)
+        delay = _delay(records)
         metrics.MESSAGES.labels(self.consumer, self.lane).inc(len(records))
         metrics.BATCHES.labels(self.consumer, self.lane).inc()
         metrics.BATCH_SECONDS.labels(self.consumer, self.lane).observe(seconds)
-        metrics.DELAY.labels(self.consumer, self.lane).observe(delay)
+        if delay is not None:
+            metrics.DELAY.labels(self.consumer, self.lane).observe(delay)
         for letter in batch.dead:
             metrics.DEAD_LETTERS.labels(self.consumer, letter.reason).inc()
-        logger.info(
-            "batch", **self._line(records, len(batch.dead)), ms=round(seconds * 1_000, 1), delay_s=round(delay, 3)
-        )
+        waited = {} if delay is None else {"delay_s": round(delay, 3)}
+        logger.info("batch", **self._line(records, len(batch.dead)), ms=round(seconds * 1_000, 1), **waited)
 
     def _line(self, records: Sequence[Record], dead: int) -> dict[str, Any]:
         line: dict[str, Any] = {"consumer": self.consumer, "lane": self.lane, "messages": len(records)}
@@ -113,6 +112,12 @@ class LaneObserver:
         """Note that the loop waits out an outage: it is alive, and not ready."""
         metrics.OUTAGES.labels(self.consumer, self.lane).inc()
         self.pulse.beat(working=False, hindrances=[why])
+
+
+def _delay(records: Sequence[Record]) -> float | None:
+    """Return the wait of the older of first and last record, in seconds; None if unknown."""
+    stored = [at.timestamp() for record in (records[0], records[-1]) if (at := record.stored_at)]
+    return max(0.0, time.time() - min(stored)) if stored else None
 
 
 def _first_and_last_id(records: Sequence[Record]) -> list[UUID]:

@@ -1,12 +1,13 @@
 """A Kafka message together with its event, or with the reason why it has none."""
 
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Final, NamedTuple, cast
 
 from confluent_kafka import Message as KafkaMessage
 
 from kafka_bridge import conf
-from kafka_bridge.brokers.messages import headers_of, partition_of
+from kafka_bridge.brokers.messages import headers_of, partition_of, stored_at
 from kafka_bridge.consuming.handlers import consumers
 from kafka_bridge.events.codec import Headers, decode
 from kafka_bridge.events.event import Event, registered
@@ -18,11 +19,17 @@ from kafka_bridge.telemetry import traceparent
 # Names the one consumer that a dead letter is published again for. Other consumers skip it.
 REPLAY_HEADER: Final = f"{conf.PREFIX}_replay_for"
 
+LARGEST_VALUE: Final = 2_000_000  # bytes; Kafka's own limit is about 1 MB, except for compressed messages
+KEPT_BYTES: Final = 65_536  # of a value that is larger, of a key, and of all headers together
+KEPT_OF_A_HEADER: Final = 4_096  # bytes
+
 
 class Record(NamedTuple):
     """A message and its event.
 
-    If the message cannot be decoded, `event` is None and `rejected` says why.
+    If the message cannot be decoded, `event` is None and `rejected` says why. If it stands for a
+    whole batch that cannot be unpacked (poison.py), `message` is the client's error and `unread_to`
+    is the offset behind the batch.
     """
 
     message: KafkaMessage
@@ -33,6 +40,40 @@ class Record(NamedTuple):
     rejected: Undecodable | None
     replayed_for: str  # the value of REPLAY_HEADER; empty for a message to all consumers
     trace: bytes | str | None  # the header `traceparent` as received
+    unread_to: int | None = None
+    cut_from: int | None = None  # the size of a value of which only the beginning is left
+
+    @property
+    def next_offset(self) -> int:
+        """The offset behind the record."""
+        return self.offset + 1 if self.unread_to is None else self.unread_to
+
+    @property
+    def stored_at(self) -> datetime | None:
+        """When Kafka stored the message; None if that is unknown."""
+        return None if self.unread_to is not None else stored_at(self.message)
+
+    @property
+    def key(self) -> bytes | None:
+        """The beginning of the message's key."""
+        key = None if self.unread_to is not None else cast(bytes | None, self.message.key())
+        return key and key[:KEPT_BYTES]
+
+    @property
+    def value(self) -> bytes | None:
+        """The message's value, or the beginning of a value that is too large."""
+        return None if self.unread_to is not None else self.message.value()
+
+    def kept_headers(self) -> list[list[str]]:
+        """Return the headers to store, each cut to KEPT_OF_A_HEADER and all to KEPT_BYTES."""
+        kept, left = [], KEPT_BYTES
+        for name, value in self.headers.items():
+            text = text_of((value or b"")[: min(left, KEPT_OF_A_HEADER)])
+            kept.append([printable(name[:KEPT_OF_A_HEADER]), text])
+            left -= len(kept[-1][0]) + len(text)
+            if left <= 0:
+                break
+        return kept
 
     @property
     def event_type(self) -> str:
@@ -42,18 +83,40 @@ class Record(NamedTuple):
 
 
 def read(message: KafkaMessage) -> Record:
-    """Decode a message. A message that cannot be decoded gives a rejected record."""
+    """Decode a message. A message that cannot be decoded gives a rejected record.
+
+    A value larger than LARGEST_VALUE is not decoded, and is cut at once to free its memory.
+    """
     headers: Headers = {}
     event, rejected, replayed_for = None, None, ""
+    cut_from = _cut(message)
     try:
         headers = headers_of(message)
         replayed_for = _replayed_for(headers)
+        _check_size(cut_from)
         event = decode(headers, message.value())
     except Undecodable as error:
         rejected = error
     trace = headers.get(traceparent.HEADER)
     at = partition_of(message)
-    return Record(message, headers, at, cast(int, message.offset()), event, rejected, replayed_for, trace)
+    offset = cast(int, message.offset())
+    return Record(message, headers, at, offset, event, rejected, replayed_for, trace, cut_from=cut_from)
+
+
+def _cut(message: KafkaMessage) -> int | None:
+    """Cut a value that is too large, and return its size; None for any other value."""
+    size = len(message)
+    if size <= LARGEST_VALUE:
+        return None
+    message.set_value((message.value() or b"")[:KEPT_BYTES])
+    return size
+
+
+def _check_size(cut_from: int | None) -> None:
+    """Raise Undecodable for a value that was cut."""
+    if cut_from is not None:
+        detail = f"the content has {cut_from} bytes, more than {LARGEST_VALUE}; the first {KEPT_BYTES} are kept"
+        raise Undecodable(DeadLetter.Reason.TOO_LARGE, detail)
 
 
 def _replayed_for(headers: Headers) -> str:
@@ -72,7 +135,7 @@ def next_offsets(records: Iterable[Record]) -> dict[Partition, int]:
     """Return the offset after the last record of each partition, sorted by topic and partition."""
     last: dict[Partition, int] = {}
     for record in records:
-        last[record.partition] = record.offset + 1
+        last[record.partition] = record.next_offset
     return dict(sorted(last.items()))
 
 

@@ -25,8 +25,8 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 
 from kafka_bridge.brokers import client
-from kafka_bridge.brokers.messages import partition_of
-from kafka_bridge.consuming import positions
+from kafka_bridge.brokers.messages import partition_of, size_of
+from kafka_bridge.consuming import poison, positions
 from kafka_bridge.consuming.attempt import may_pass
 from kafka_bridge.consuming.batch import Batch
 from kafka_bridge.consuming.handlers import Consumer
@@ -43,6 +43,7 @@ logger = logging.getLogger(__name__)
 POLL_SECONDS: Final = 0.5  # how long a round waits for a first message
 CHUNK: Final = 100  # messages that are taken from the client at once
 BATCH_BYTES: Final = 8_000_000  # of values; the chunk that reaches it is the last of a batch
+FETCH_BYTES: Final = 131_072  # of one answer of a broker, as stored; a larger batch is still sent, alone
 PATIENT_ATTEMPTS: Final = 5  # how often a batch is tried as a whole when the error may pass
 SERVERS_SECONDS: Final = 2.0  # how long Kafka may take to answer
 LONGEST_BACKOFF: Final = 10.0  # seconds
@@ -63,6 +64,10 @@ KAFKA_CONFIG: Final[dict[str, str | int | bool]] = {
     "queued.max.messages.kbytes": 16_384,  # limits memory, however long the backlog is
     "fetch.queue.backoff.ms": 10,
     "topic.metadata.refresh.interval.ms": 10_000,  # how soon new partitions and topics are found
+    # Limits what one answer may unpack to: gzip makes up to 1,032 bytes of one.
+    "fetch.message.max.bytes": FETCH_BYTES,
+    "fetch.max.bytes": FETCH_BYTES,
+    "message.max.bytes": FETCH_BYTES,  # of a producer; librdkafka wants it to be no more than fetch.max.bytes
 }
 
 
@@ -92,6 +97,7 @@ class Runner:
         self.max_batch = consumer.max_batch
         self.group_size = GroupSize(consumer.max_batch)
         self.limit = FailureLimit()
+        self.unreadable = poison.UnreadableBatches()
         self.outcomes: deque[bool] = deque(maxlen=self.limit.window)  # of the last messages, True for a failure
         self.observer = LaneObserver(consumer.name, lane)
         group_id = ".".join(filter(None, [group or consumer.name, lane]))
@@ -151,21 +157,32 @@ class Runner:
         first = self.kafka.poll(POLL_SECONDS)
         if first is None:
             return []
-        records = [read(message) for message in self._with_queued(first) if self._is_good(message)]
+        records = self._with_queued(first)
         self.obstacles.is_read({record.partition[0] for record in records})
         # Leave out messages fetched before a seek, and those of partitions no longer held.
         return [record for record in records if record.offset >= self.held.get(record.partition, record.offset + 1)]
 
-    def _with_queued(self, first: KafkaMessage) -> list[KafkaMessage]:
+    def _with_queued(self, first: KafkaMessage) -> list[Record]:
         """Return the first message and the queued ones, up to a batch's count or bytes."""
-        messages, size = [first], len(first)
-        while len(messages) < self.max_batch and size < BATCH_BYTES:
-            chunk = self.kafka.consume(min(CHUNK, self.max_batch - len(messages)), 0)
-            if not chunk:
+        self.unreadable.found.clear()
+        records: list[Record] = []
+        chunk, taken, size = [first], 0, 0
+        while chunk:
+            taken += len(chunk)
+            size += sum(map(size_of, chunk))
+            records += filter(None, map(self._record_of, chunk))
+            if taken >= self.max_batch or size >= BATCH_BYTES or self.unreadable.found:
                 break
-            messages += chunk
-            size += sum(map(len, chunk))
-        return messages
+            fitting = (BATCH_BYTES - size) * taken // (size + 1) + 1  # if the next ones are as large as these
+            chunk = self.kafka.consume(min(CHUNK, self.max_batch - taken, fitting), 0)
+        return records
+
+    def _record_of(self, message: KafkaMessage) -> Record | None:
+        """Return the record of a message or of an unreadable batch; None for any other error."""
+        if self._is_good(message):
+            return read(message)
+        error = message.error()
+        return self.unreadable.record_of(message, self.held) if error and error.code() in poison.OF_THE_BATCH else None
 
     def _is_good(self, message: KafkaMessage) -> bool:
         """Return False for a message that stands for an event of the client.
@@ -238,6 +255,8 @@ class Runner:
                 verdict = error if lost and failures >= PATIENT_ATTEMPTS else None
             else:
                 self.committed(batch, offsets)
+                # The client still stands before a batch that it cannot read.
+                self._reposition({record.partition for record in records if record.unread_to is not None})
                 return True
         self._reposition({record.partition for record in records} | reached.keys())
         return False

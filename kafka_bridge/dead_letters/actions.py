@@ -21,7 +21,7 @@ from django.utils.translation import gettext as _
 from kafka_bridge.consuming.handlers import consumers
 from kafka_bridge.consuming.record import REPLAY_HEADER
 from kafka_bridge.dead_letters.explain import explain
-from kafka_bridge.dead_letters.reading import changed_fields, declared_type, event_id
+from kafka_bridge.dead_letters.reading import changed_fields, declared_type, event_id, what_is_missing
 from kafka_bridge.events.codec import Message, decode, encode
 from kafka_bridge.events.event import Event, registered
 from kafka_bridge.exceptions import AlreadyResolved, NotReplayable, Undecodable
@@ -89,6 +89,8 @@ def replay_message(letter: DeadLetter, value: bytes, event_type: str) -> Message
 
     Raises NotReplayable.
     """
+    if missing := what_is_missing(letter):
+        raise NotReplayable(missing)
     event = _decode(value, event_type)
     _check_consumer(letter, event)
     original = event_id(letter)

@@ -4,7 +4,7 @@ from typing import Any, Final, cast
 
 from django.contrib import admin, messages
 from django.contrib.auth.models import AbstractBaseUser
-from django.db.models import Count, QuerySet
+from django.db.models import Count, Q, QuerySet
 from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from django.shortcuts import get_object_or_404, redirect
 from django.utils import timezone
@@ -81,7 +81,8 @@ class DeadLetterAdmin(ReadOnlyAdmin):
         if not term:
             return queryset, False
         if term.isdecimal() and len(term) <= LONGEST_OFFSET:
-            return queryset.filter(offset=int(term)), False
+            inside = Q(offset__lte=int(term), last_offset__gte=int(term))
+            return queryset.filter(Q(offset=int(term)) | inside), False
         return queryset.filter(headers__contains=[["ce_id", term.lower()]]), False
 
     # Columns of the list
@@ -101,13 +102,16 @@ class DeadLetterAdmin(ReadOnlyAdmin):
 
     @admin.display(description=_("topic and offset"))
     def coordinates(self, letter: DeadLetter) -> str:
-        return f"{letter.topic}[{letter.partition}] @ {letter.offset}"
+        return letter.place
 
     # Fields of the page of one dead letter
 
     @admin.display(description=_("content"))
     def payload(self, letter: DeadLetter) -> SafeString:
-        return _preformatted(reading.as_text(letter.value))
+        """Return the content, or what is kept of it, below a line that says what is missing."""
+        missing = reading.what_is_missing(letter)
+        shown = _preformatted(reading.as_text(letter.value)) if letter.value is not None or not missing else ""
+        return format_html("<p>{}</p>{}", missing, shown) if missing else shown
 
     @admin.display(description=_("corrected content"))
     def corrected_payload(self, letter: DeadLetter) -> SafeString | str:
@@ -132,6 +136,9 @@ class DeadLetterAdmin(ReadOnlyAdmin):
         letter = get_object_or_404(DeadLetter, pk=object_id)
         if letter.state != DeadLetter.State.OPEN:
             return self._redirect_resolved(request, letter)
+        if missing := reading.what_is_missing(letter):
+            self.message_user(request, missing, messages.ERROR)
+            return _redirect_to(letter)
         form = CorrectionForm(letter, request.POST or None)
         if form.is_valid():
             try:

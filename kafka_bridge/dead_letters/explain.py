@@ -39,6 +39,18 @@ MESSAGE_PROBLEMS: Final = (
         _("The name of a header is not UTF-8."),
     ),
     Explanation(
+        r"the content has (?P<size>\d+) bytes, more than (?P<limit>\d+)",
+        _("The content has %(size)s bytes. More than %(limit)s are not read."),
+    ),
+    Explanation(
+        r"the client cannot read (?P<count>\d+) messages from offset (?P<first>\d+) to (?P<last>\d+): "
+        r"_?(?P<error>\w+)",
+        _(
+            "Kafka's client cannot unpack the batch with the offsets %(first)s to %(last)s (%(error)s): it is damaged, "
+            "unpacks to too many bytes, or is compressed in an unknown way."
+        ),
+    ),
+    Explanation(
         r"the header (?P<header>\w+) names no consumer",
         _("The header %(header)s does not name a consumer."),
     ),

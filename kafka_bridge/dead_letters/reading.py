@@ -3,6 +3,7 @@
 from uuid import UUID
 
 import msgspec
+from django.utils.translation import gettext, ngettext
 
 from kafka_bridge.consuming.handlers import consumers
 from kafka_bridge.events.codec import NOT_JSON
@@ -23,6 +24,27 @@ def as_text(value: Bytes) -> str:
     except NOT_JSON:
         text = raw.decode(errors="backslashreplace")
         return "".join(c if c.isprintable() or c in "\n\t" else f"\\u{ord(c):04x}" for c in text)
+
+
+def what_is_missing(letter: DeadLetter) -> str:
+    """Return why the content is not whole, and what to do; empty if it is whole."""
+    if letter.value_bytes is not None:
+        return gettext(
+            "Only the first %(kept)d of %(size)d bytes are kept, so the message cannot be replayed. If it matters, its "
+            "sender must send it again, smaller; then discard it here."
+        ) % {"kept": len(bytes(letter.value or b"")), "size": letter.value_bytes}
+    if letter.last_offset is not None:
+        count = letter.last_offset - letter.offset + 1
+        return ngettext(
+            "The content of %(count)d message could not be unpacked and is not kept, so it cannot be replayed. While "
+            "Kafka keeps the topic, another tool may read it at its offset. If it matters, its sender must send it "
+            "again; then discard it here.",
+            "The content of %(count)d messages could not be unpacked and is not kept, so they cannot be replayed. "
+            "While Kafka keeps the topic, another tool may read them at their offsets. If they matter, their sender "
+            "must send them again; then discard them here.",
+            count,
+        ) % {"count": count}
+    return ""
 
 
 def declared_type(letter: DeadLetter) -> str:

@@ -96,14 +96,34 @@ class Migration(migrations.Migration):
                 ("topic", models.CharField(max_length=249, verbose_name="topic")),
                 ("partition", models.PositiveIntegerField(verbose_name="partition")),
                 ("offset", models.PositiveBigIntegerField(verbose_name="offset")),
+                (
+                    "last_offset",
+                    models.PositiveBigIntegerField(
+                        help_text="if the row stands for messages that could not be unpacked",
+                        null=True,
+                        verbose_name="last offset",
+                    ),
+                ),
                 ("topic_uuid", models.CharField(max_length=40, verbose_name="topic id")),
                 ("event_type", models.CharField(blank=True, max_length=200, verbose_name="event type")),
                 ("key", models.BinaryField(null=True, verbose_name="key")),
                 ("headers", models.JSONField(verbose_name="headers")),
                 ("value", models.BinaryField(null=True, verbose_name="value")),
                 (
+                    "value_bytes",
+                    models.PositiveBigIntegerField(
+                        help_text="in bytes, if only the beginning is kept",
+                        null=True,
+                        verbose_name="size of the content",
+                    ),
+                ),
+                (
                     "message_at",
-                    models.DateTimeField(help_text="by the broker's clock", verbose_name="received by Kafka"),
+                    models.DateTimeField(
+                        help_text="by the broker's clock; empty if its time cannot be true",
+                        null=True,
+                        verbose_name="received by Kafka",
+                    ),
                 ),
                 (
                     "reason",
@@ -112,6 +132,7 @@ class Migration(migrations.Migration):
                             ("undecodable", "unreadable"),
                             ("unknown_type", "unknown type or version"),
                             ("schema", "does not match its schema"),
+                            ("too_large", "too large"),
                             ("handler", "the consumer failed"),
                         ],
                         max_length=20,

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
+from django.core.checks import Tags
 from django.core.management.base import BaseCommand, CommandError
 
 from kafka_bridge.consuming.handlers import Consumer, consumers
@@ -18,6 +19,8 @@ from kafka_bridge.waits import limit_silence
 
 
 class Command(BaseCommand):
+    # Those of URLs, templates and the admin load 20 MB that a consumer does not need.
+    requires_system_checks = ["events", Tags.models, Tags.database]
     help = (
         "Run a consumer: apply the messages of its topics to the database. Several processes of one consumer share its "
         "partitions."

@@ -6,13 +6,14 @@ from dataclasses import dataclass, field
 from typing import Final, cast
 from uuid import UUID
 
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka import Message as KafkaMessage
 from django.utils.translation import gettext
 
 from kafka_bridge.brokers import client, reader, topic_admin, watermarks
 from kafka_bridge.brokers.messages import headers_of, partition_of
 from kafka_bridge.consuming.handlers import consumers
+from kafka_bridge.consuming.record import LARGEST_VALUE
 from kafka_bridge.events.codec import Headers
 from kafka_bridge.events.topics import Partition
 from kafka_bridge.exceptions import Undecodable
@@ -22,6 +23,8 @@ from kafka_bridge.monitoring.lookup.registry import ExpectedEvent, Limitation
 QUESTION_SECONDS: Final = 0.7  # for each question about topics and offsets
 SCAN_SECONDS: Final = 1.5
 MAX_MESSAGES: Final = 20_000
+FETCH_BYTES: Final = 131_072  # with CHUNK, bounds what hostile messages unpack to
+CHUNK: Final = 100
 NEAR_SECONDS: Final = 30.0  # the clocks of a row and of the broker may differ by so much
 
 
@@ -29,7 +32,8 @@ NEAR_SECONDS: Final = 30.0  # the clocks of a row and of the broker may differ b
 class KafkaScan:
     """The messages with one of the ids, and the ids of the topics.
 
-    `unread`: the limit SCAN_SECONDS or MAX_MESSAGES ended the scan before all was read.
+    `unread`: SCAN_SECONDS or MAX_MESSAGES were reached before the end, or the client
+    cannot read on.
     """
 
     messages: list[KafkaMessage] = field(default_factory=list)
@@ -121,23 +125,32 @@ def _read(ranges: dict[Partition, tuple[int, int]], needles: list[bytes]) -> tup
     found: list[KafkaMessage] = []
     if not ranges:
         return found, False
-    left, deadline = MAX_MESSAGES, time.monotonic() + SCAN_SECONDS
+    left, deadline, unreadable = MAX_MESSAGES, time.monotonic() + SCAN_SECONDS, False
     ends = {at: end for at, (_, end) in ranges.items()}
-    with reader.reading({at: start for at, (start, _) in ranges.items()}, fetch_bytes=262_144) as consumer:
+    with reader.reading({at: start for at, (start, _) in ranges.items()}, fetch_bytes=FETCH_BYTES) as consumer:
         while ends and left > 0 and time.monotonic() < deadline:
-            messages = consumer.consume(500, 0.1)
+            messages = consumer.consume(CHUNK, 0.1)
             left -= len(messages)
             for message in messages:
                 if message.error() is None and _contains(message, needles):
+                    message.set_value(None)  # only its headers are shown, and it may be large
                     found.append(message)
+                unreadable |= _is_unreadable(message)
                 if _is_last(message, ends):
                     del ends[partition_of(message)]
-    return found, bool(ends)
+    return found, unreadable or bool(ends)
 
 
 def _contains(message: KafkaMessage, needles: list[bytes]) -> bool:
-    value, event_id = message.value() or b"", readable_headers(message).get("ce_id")
+    event_id = readable_headers(message).get("ce_id")
+    value = (message.value() or b"") if len(message) <= LARGEST_VALUE else b""  # no consumer reads a larger one
     return any(needle == event_id or needle in value for needle in needles)
+
+
+def _is_unreadable(message: KafkaMessage) -> bool:
+    """Return True for an error that hides the rest of the partition from this search."""
+    error = message.error()
+    return error is not None and error.code() != KafkaError._PARTITION_EOF
 
 
 def _is_last(message: KafkaMessage, ends: dict[Partition, int]) -> bool:

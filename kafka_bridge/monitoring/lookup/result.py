@@ -37,7 +37,7 @@ class FoundEvent:
     topic: str
     partition: int
     offset: int | None  # None while the event waits in the outbox
-    stored_at: datetime
+    stored_at: datetime | None  # None if the timestamp in Kafka cannot be true
     topic_uuid: str = ""  # empty if unknown
     replay_for: str = ""
     deliveries: list[Delivery] = field(default_factory=list)

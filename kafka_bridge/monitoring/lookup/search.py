@@ -12,7 +12,7 @@ from uuid import UUID
 
 from django.utils.translation import gettext
 
-from kafka_bridge.brokers.messages import partition_of
+from kafka_bridge.brokers.messages import partition_of, stored_at
 from kafka_bridge.consuming.handlers import consumers
 from kafka_bridge.consuming.record import REPLAY_HEADER
 from kafka_bridge.events.event import registered as event_types
@@ -106,8 +106,7 @@ def _in_kafka(scan: KafkaScan) -> Iterator[FoundEvent]:
     for message in scan.messages:
         headers = {name: _text(value) for name, value in kafka.readable_headers(message).items()}
         at = partition_of(message)
-        stored_at = datetime.fromtimestamp(message.timestamp()[1] / 1_000, UTC)
-        yield _found(headers, at, message.offset(), stored_at, scan.topic_uuids[at[0]])
+        yield _found(headers, at, message.offset(), stored_at(message), scan.topic_uuids[at[0]])
 
 
 def _only_dead_letters(letters: list[DeadLetter], scan: KafkaScan) -> Iterator[FoundEvent]:
@@ -123,7 +122,7 @@ def _only_dead_letters(letters: list[DeadLetter], scan: KafkaScan) -> Iterator[F
 
 
 def _found(
-    headers: dict[str, Any], at: Partition, offset: int | None, stored_at: datetime, topic_uuid: str = ""
+    headers: dict[str, Any], at: Partition, offset: int | None, stored: datetime | None, topic_uuid: str = ""
 ) -> FoundEvent:
     return FoundEvent(
         id=headers.get("ce_id", ""),
@@ -133,7 +132,7 @@ def _found(
         topic=at[0],
         partition=at[1],
         offset=offset,
-        stored_at=stored_at,
+        stored_at=stored,
         topic_uuid=topic_uuid,
         replay_for=headers.get(REPLAY_HEADER, ""),
     )

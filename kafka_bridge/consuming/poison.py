@@ -1,0 +1,71 @@
+"""Messages that must not be unpacked or decoded: a batch that the client cannot read, a huge value.
+
+Kafka stores messages in batches, compressed as one. If a batch cannot be unpacked, the client
+reports an error with the offset of the batch's first message, again and again, and the partition
+does not move. After ATTEMPTS reports of the same error the whole batch becomes one dead letter,
+with the range of its offsets and without content. The consumer goes on behind it.
+
+A value larger than LARGEST_VALUE is not decoded. Its dead letter keeps the first KEPT_BYTES.
+"""
+
+from collections import Counter
+from collections.abc import Mapping
+from typing import Final, cast
+
+from confluent_kafka import KafkaError
+from confluent_kafka import Message as KafkaMessage
+
+from kafka_bridge.brokers import reader
+from kafka_bridge.brokers.messages import partition_of
+from kafka_bridge.consuming.record import Record
+from kafka_bridge.events.topics import Partition
+from kafka_bridge.exceptions import Undecodable
+from kafka_bridge.models import DeadLetter
+
+ATTEMPTS: Final = 3  # a checksum may also be wrong because of a bad transfer; librdkafka waits 0.5 s between two
+END_SECONDS: Final = 20.0  # how long the search for the end of a batch may take
+
+# Errors about the bytes at an offset. They name a partition, and no later attempt reads past them.
+OF_THE_BATCH: Final = frozenset(
+    {
+        KafkaError._BAD_COMPRESSION,
+        KafkaError._BAD_MSG,
+        KafkaError._UNDERFLOW,
+        KafkaError._NOT_IMPLEMENTED,
+        KafkaError.INVALID_MSG,
+        KafkaError.INVALID_MSG_SIZE,
+        KafkaError.MSG_SIZE_TOO_LARGE,
+        KafkaError.INVALID_RECORD,
+        KafkaError.INVALID_TIMESTAMP,
+        KafkaError.UNSUPPORTED_COMPRESSION_TYPE,
+        KafkaError.UNSUPPORTED_FOR_MESSAGE_FORMAT,
+    }
+)
+
+
+class UnreadableBatches:
+    """Counts the client's errors about batches, and turns a lasting one into a record."""
+
+    def __init__(self) -> None:
+        self._reports: Counter[tuple[Partition, int]] = Counter()
+        self.found: set[Partition] = set()  # with a record in the poll of this moment
+
+    def record_of(self, message: KafkaMessage, held: Mapping[Partition, int]) -> Record | None:
+        """Return the rejected record that stands for the batch; None before the last attempt.
+
+        The error names the first offset of the batch, also if the consumer is already behind it.
+        """
+        at, base = partition_of(message), cast(int, message.offset())
+        error = message.error()
+        if error is None or at not in held or at in self.found:
+            return None
+        self._reports[at, base] += 1
+        if self._reports[at, base] < ATTEMPTS:
+            return None
+        first = max(base, held[at])
+        end = reader.end_of_unreadable(at, base, first, seconds=END_SECONDS)
+        self.found.add(at)  # the client reports on while the end is looked for
+        self._reports = Counter({place: n for place, n in self._reports.items() if place[0] != at})
+        detail = f"the client cannot read {end - first} messages from offset {first} to {end - 1}: {error.name()}"
+        rejected = Undecodable(DeadLetter.Reason.UNDECODABLE, detail)
+        return Record(message, {}, at, first, None, rejected, "", None, end)
