@@ -55,8 +55,8 @@ class Record(NamedTuple):
 
     @property
     def key(self) -> bytes | None:
-        """The beginning of the message's key."""
-        key = None if self.unread_to is not None else cast(bytes | None, self.message.key())
+        """Return the beginning of the message's key."""
+        key = None if self.unread_to is not None else self.message.key()
         return key and key[:KEPT_BYTES]
 
     @property

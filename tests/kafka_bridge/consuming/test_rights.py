@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -64,8 +65,9 @@ def set_rules(*rules: AclBinding) -> None:
 
 def drop_rules(kind: ResourceType, name: str) -> None:
     admin: AdminClient = client.admin()
+    any_one: Any = None  # the stubs want a text
     everything = AclBindingFilter(
-        kind, name, ResourcePatternType.LITERAL, None, None, AclOperation.ANY, AclPermissionType.ANY
+        kind, name, ResourcePatternType.LITERAL, any_one, any_one, AclOperation.ANY, AclPermissionType.ANY
     )
     for future in admin.delete_acls([everything]).values():
         future.result()
