@@ -311,6 +311,8 @@ WHITENOISE_AUTOREFRESH = DEBUG
 # HTTPS: on in production unless HTTPS_ONLY=false (the embedded stack uses plain HTTP on loopback)
 HTTPS_ONLY = flag("HTTPS_ONLY", default=not DEBUG)
 SECURE_SSL_REDIRECT = HTTPS_ONLY
+# The check looks for SecurityMiddleware by name; mamochi_site.middleware.Security extends it.
+SILENCED_SYSTEM_CHECKS = ["security.W001"]
 SECURE_REDIRECT_EXEMPT = [r"^health/", r"^metrics"]
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS_ONLY else None
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS_ONLY else 0
