@@ -1,4 +1,4 @@
-"""Settings, the same module everywhere; differences come from environment variables (see README).
+"""Settings, the same module everywhere; differences come from environment variables (docs/deployment.md).
 
 In production (DEBUG off) each variable without a safe default must be set. Otherwise the process
 refuses to start and names the variable.
