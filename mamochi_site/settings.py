@@ -1,4 +1,4 @@
-"""Settings, the same module everywhere; differences come from environment variables (docs/deployment.md).
+"""Settings, the same module everywhere; the environment makes the difference (docs/deployment.md).
 
 In production (DEBUG off) each variable without a safe default must be set. Otherwise the process
 refuses to start and names the variable.
@@ -138,8 +138,9 @@ DATABASES["default"]["OPTIONS"] = {
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-# Kafka. The product's values for the event engine (kafka_bridge/README.md). A change of SOURCE or
-# NAMESPACE changes the ids of events, so retries and replays would no longer be recognised.
+# Kafka. The product's values for the event engine (kafka_bridge/README.md). A change of NAMESPACE
+# changes the ids of events, so that retries and replays are no longer recognised; a change of
+# SOURCE changes the header of replays.
 KAFKA_BRIDGE = {
     "SOURCE": "mamochi",
     "NAMESPACE": "https://mamochi.cl/events",
