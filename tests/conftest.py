@@ -9,12 +9,34 @@ import pytest
 from deploy.embedded import Stack
 
 if TYPE_CHECKING:
+    from pytest_django.plugin import DjangoDbBlocker
+
     from tests.support.log_lines import Lines
 
 
 @pytest.fixture(scope="session")
 def django_db_modify_db_settings(stack: Stack) -> None:
     """Start the servers before pytest-django creates the test database."""
+
+
+@pytest.fixture(scope="session")
+def django_db_setup(django_db_setup: None, django_db_blocker: "DjangoDbBlocker") -> Iterator[None]:
+    """Create the test database, whose first rows are restored after each test that commits."""
+    from tests.support.database import restore_after_each_test
+
+    with pytest.MonkeyPatch.context() as patch:
+        with django_db_blocker.unblock():
+            restore_after_each_test(patch)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def fast_passwords() -> Iterator[None]:
+    """Hash passwords with MD5: the product's hasher takes 0.3 s per user, on purpose."""
+    from django.test import override_settings
+
+    with override_settings(PASSWORD_HASHERS=["django.contrib.auth.hashers.MD5PasswordHasher"]):
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

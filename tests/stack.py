@@ -25,10 +25,16 @@ from deploy.embedded.waiting import wait_until
 
 __all__ = ["kafka", "mailbox", "stack", "wait_until"]
 
+# With `--numprocesses 2`, pytest-xdist starts two processes, which inherit the environment of the
+# first. Each of them starts its own servers.
+if "PYTEST_XDIST_WORKER" in os.environ:
+    for variable in os.environ.pop("TEST_SERVERS", "").split():
+        del os.environ[variable]
 FOLDER = Path(tempfile.mkdtemp(prefix="mamochi-tests-"))
 STACK = Stack(FOLDER, durable=False)
 # At exit, so that the folder is deleted even if pytest fails before its first hook.
 atexit.register(shutil.rmtree, FOLDER, ignore_errors=True)
+os.environ["TEST_SERVERS"] = " ".join(part.variable for part in STACK.parts)
 os.environ.update(STACK.environment())
 os.environ.setdefault("SECRET_KEY", "only-for-tests-" + "t" * 50)
 os.environ.setdefault("DEBUG", "true")

@@ -10,31 +10,19 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
-from django.apps import apps
 from django.db import connection, transaction
 from django.test import Client
 from pytest_django.plugin import DjangoDbBlocker
 
 from deploy.embedded.ports import HOST, next_free_port
 from inscripciones import credenciales
-from inscripciones import seed as inscripciones_seed
 from inscripciones.models import Usuario
 from kafka_bridge.brokers import topic_admin
-from stock import seed as stock_seed
 from tests.attack.wire import Answer, request_bytes, send
 from tests.stack import wait_until
-from ventas import seed as ventas_seed
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 SECONDS = 60.0
-
-
-def seed_all() -> None:
-    """Write the rows of the migrations again: transactional tests may have emptied the tables."""
-    inscripciones_seed.sembrar(apps)
-    stock_seed.sembrar(apps)
-    ventas_seed.sembrar_catalogo()
-    ventas_seed.sembrar_grupo(apps)
 
 
 @dataclass(frozen=True)
@@ -70,7 +58,6 @@ def target(
     topic_admin.create_topics(topic_admin.declared_topics())
     log = tmp_path_factory.mktemp("web") / "gunicorn.log"
     with django_db_blocker.unblock():
-        seed_all()
         maestro = Usuario.objects.create_user(username=str(uuid4()), maestro_id=uuid4())
         with transaction.atomic():
             token = credenciales.emitir(maestro)

@@ -12,7 +12,7 @@ import pytest
 from tests.attack.conftest import Target
 from tests.attack.wire import HOST, Answer, request_bytes
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 NOTICES = "/api/v1/stock/avisos/"
 SALES = "/api/v1/ventas/"
 BAD = b'{"insumos": ["no-existe"]}'

@@ -25,7 +25,7 @@ from tests.attack.conftest import Target
 from tests.attack.test_hostile_http import check
 from tests.attack.wire import HOST, Answer
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 MODES = (schemathesis.GenerationMode.POSITIVE, schemathesis.GenerationMode.NEGATIVE)
 
 

@@ -14,7 +14,7 @@ from django.contrib import admin
 from tests.attack.conftest import Target
 from tests.attack.wire import Answer, request_bytes
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 FORM = {
     "nombre": "Rosa Ñáñez Peña",
     "rut": "12.345.678-5",

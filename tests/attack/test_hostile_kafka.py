@@ -33,7 +33,6 @@ from kafka_bridge.events.event import Event, registered
 from kafka_bridge.models import ConsumerOffset, DeadLetter
 from stock import avisos as stock_avisos
 from stock.models import Aviso, Carro
-from tests.attack.conftest import seed_all
 from tests.stack import wait_until
 from tests.support.people import make_event, make_form, make_paid_form
 from ventas import calendario
@@ -41,7 +40,7 @@ from ventas.events import VentaRegistrada
 from ventas.models import Cuenta, Semana, Venta
 from ventas.semanas import reports
 
-pytestmark = pytest.mark.django_db(transaction=True)
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 SECONDS = 200.0
 MAESTROS = 300  # so many that good messages reach each partition: a partition of only bad ones stops its consumer
 Headers = list[tuple[str, str | bytes | None]]
@@ -274,7 +273,6 @@ def attack(count: int, seed: int) -> tuple[Good, list[Raw]]:
 @pytest.mark.parametrize("count", [150, pytest.param(5_000, marks=pytest.mark.chaos)])
 def test_consumers_survive_hostile_messages(settings: Settings, client: Client, count: int) -> None:
     settings.REVISION_AUTOMATICA = True
-    seed_all()
     good, bad = attack(count, seed=20261123)
     with all_consumers() as stop:
         wait_until_all_is_read(stop)

@@ -27,7 +27,6 @@ from inscripciones.seed import GRUPO as REVISORES
 from kafka_bridge.brokers import topic_admin
 from mamochi_site.middleware import NOT_A_PAGE_POLICY
 from stock.seed import GRUPO as DISTRIBUIDORES
-from tests.attack.conftest import seed_all
 from tests.attack.routes import all_views, methods_of
 from tests.support.people import make_form
 from ventas import calendario
@@ -36,7 +35,7 @@ from ventas.events import VentaRegistrada
 from ventas.models import Venta
 from ventas.seed import GRUPO as CONTADORES
 
-pytestmark = pytest.mark.django_db
+pytestmark = [pytest.mark.django_db, pytest.mark.slow]
 OUTSIDE = ("anonymous", "maestro", "other", "revoked", "session")
 STAFF = ("reviewer", "distributor", "accountant", "staff", "root")
 ROLES = (*OUTSIDE, *STAFF)
@@ -224,7 +223,6 @@ def a_sale_of(maestro_id: UUID) -> UUID:
 def world(kafka: str, settings: Settings) -> World:
     settings.LIMITE_INSCRIPCIONES = settings.LIMITE_ENTRADAS = ""
     topic_admin.create_topics(topic_admin.declared_topics())
-    seed_all()
     catalogo.olvidar()
     maestro = a_maestro()
     assert maestro.maestro_id is not None

@@ -11,7 +11,7 @@ from mamochi_site.local.system import System
 from tests.support.browser import BROWSER_TEST, chromium
 from tests.support.system import Client, wait_for_sales
 
-pytestmark = BROWSER_TEST
+pytestmark = [*BROWSER_TEST, pytest.mark.slow]
 PUBLIC = ("/api/v1/", "/api/v1/inscripciones/", "/api/v1/entrar/", "/api/eventos/", "/admin/login/", "/nada/")
 OF_A_MAESTRO = ("ventas/", "ventas/resumen/", "stock/", "stock/movimientos/", "stock/avisos/", "productos/", "tokens/")
 MAIN = [

@@ -16,7 +16,7 @@ from tests.support.browser import BROWSER_TEST, chromium
 from tests.support.system import SECONDS, Client, query, wait_for_sales
 from ventas.events import VENTAS, VentaRegistrada
 
-pytestmark = BROWSER_TEST
+pytestmark = [*BROWSER_TEST, pytest.mark.slow]
 expect.set_options(timeout=30_000)
 PLOTTED = """Math.max(...Chart.getChart(document.querySelector("#overview-plot canvas")).data.datasets
     .find((one) => one.label === "contabilidad").data)"""

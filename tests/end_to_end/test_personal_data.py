@@ -25,6 +25,7 @@ from mamochi_site.local.system import System
 from tests.stack import wait_until
 from tests.support.system import SECONDS, Client, enrol, query, wait_for_sales
 
+pytestmark = pytest.mark.slow
 Texts = dict[str, str]  # by the place where they were found
 
 

@@ -5,7 +5,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from django.apps import apps
 from django.contrib.auth.models import Group
 from django.db import connections
 from django.utils import timezone
@@ -16,7 +15,7 @@ from pytest_django.live_server_helper import LiveServer
 from deploy.embedded.mailbox import Mailbox
 from inscripciones import envios
 from inscripciones.models import Envio, Usuario
-from inscripciones.seed import GRUPO, sembrar
+from inscripciones.seed import GRUPO
 from tests.support.browser import BROWSER_TEST, chromium
 from tests.support.people import make_form, make_paid_form, register
 
@@ -41,7 +40,6 @@ def page(monkeypatch: pytest.MonkeyPatch) -> Iterator[Page]:
 
 @pytest.fixture
 def site(live_server: LiveServer, settings: Settings) -> str:
-    sembrar(apps)
     settings.SITE_URL = live_server.url
     settings.STORAGES = {
         **settings.STORAGES,

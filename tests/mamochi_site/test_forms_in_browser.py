@@ -5,7 +5,6 @@ from typing import Any, Final
 from uuid import UUID, uuid4
 
 import pytest
-from django.apps import apps
 from django.contrib.auth import get_user_model
 from django.db import connections
 from django.test import Client
@@ -15,12 +14,10 @@ from pytest_django.live_server_helper import LiveServer
 
 from kafka_bridge.models import Claim
 from kafka_bridge.publishing import producer
-from stock import seed as stock_seed
 from tests.support import sales
 from tests.support.browser import BROWSER_TEST, chromium
 from tests.support.people import make_form
 from tests.support.sales import enter, sale
-from ventas import seed
 from ventas.api import catalogo
 
 pytestmark = [*BROWSER_TEST, pytest.mark.slow, pytest.mark.django_db(transaction=True)]
@@ -45,8 +42,6 @@ def published(kafka: str, monkeypatch: pytest.MonkeyPatch) -> set[UUID]:
 
 @pytest.fixture
 def site(live_server: LiveServer, settings: Settings, published: set[UUID]) -> str:
-    stock_seed.sembrar(apps)
-    seed.sembrar_catalogo()
     catalogo.olvidar()
     storage = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
     settings.STORAGES = {**settings.STORAGES, "staticfiles": storage}

@@ -3,15 +3,12 @@
 from uuid import uuid4
 
 import pytest
-from django.apps import apps
 from django.test import Client, RequestFactory
 from django.urls import reverse
 
 from inscripciones.api.views import RaizView
 from inscripciones.models import Usuario
 from mamochi_site import views
-from stock import seed as stock_seed
-from ventas import seed as ventas_seed
 
 PAGE = {"accept": "text/html"}
 pytestmark = pytest.mark.django_db
@@ -21,8 +18,6 @@ pages = pytest.mark.parametrize("route", sorted(set(RaizView.RUTAS.values()) - {
 @pytest.fixture
 def maestro(client: Client) -> Client:
     """Return a browser in which a maestro is logged in."""
-    ventas_seed.sembrar_catalogo()
-    stock_seed.sembrar(apps)
     client.force_login(Usuario.objects.create_user(username=str(uuid4()), maestro_id=uuid4()))
     return client
 

@@ -4,24 +4,17 @@ from functools import partial
 from uuid import UUID, uuid4
 
 import pytest
-from django.apps import apps
 
 from kafka_bridge.brokers import topic_admin
 from kafka_bridge.consuming import progress
 from kafka_bridge.exceptions import KafkaUnavailable
-from stock import consumers, seed
+from stock import consumers
 from tests.stack import wait_until
 from tests.stock.carts import approval
 
 
 @pytest.fixture
-def catalogue(db: None) -> None:
-    """Add the ingredients: a transactional test before this one emptied the tables."""
-    seed.sembrar(apps)
-
-
-@pytest.fixture
-def rosa(catalogue: None) -> UUID:
+def rosa(db: None) -> UUID:
     """Return a maestro whose cart is open and full."""
     maestro_id = uuid4()
     consumers.abrir_carros([approval(maestro_id)])

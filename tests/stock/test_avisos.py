@@ -40,7 +40,7 @@ def test_a_sale_that_empties_raises_one_notice(rosa: UUID) -> None:
     assert len(automatic_notices()) == 1
 
 
-def test_a_cart_that_opens_empty_is_noticed(catalogue: None) -> None:
+def test_a_cart_that_opens_empty_is_noticed(db: None) -> None:
     maestro_id = uuid4()
     consumers.descontar_ventas(medianos(maestro_id, 12))
     consumers.abrir_carros([approval(maestro_id)])
@@ -112,7 +112,7 @@ def test_a_repeated_notice_never_shortens_the_wait(rosa: UUID) -> None:
     assert Aviso.objects.get(estado="abierto").ventas_hasta is None  # the sweep asks where the sales end
 
 
-def test_a_notice_waits_for_its_cart_to_open(catalogue: None) -> None:
+def test_a_notice_waits_for_its_cart_to_open(db: None) -> None:
     maestro_id = uuid4()
     consumers.reponer_carros([notice(maestro_id, ventas_hasta={0: 0})])
     assert states_of(maestro_id) == [("", "abierto")]

@@ -8,14 +8,13 @@ from unittest.mock import patch
 from uuid import UUID, uuid4
 
 import pytest
-from django.apps import apps
 from django.db import connection, transaction
 from django.utils import timezone
 
 from kafka_bridge.consuming import progress
 from kafka_bridge.events.event import Event
 from kafka_bridge.publishing import publish, relay
-from stock import avisos, consumers, seed
+from stock import avisos, consumers
 from stock.models import Aviso, Movimiento
 from stock.names import DISTRIBUIDORES, INVENTARIO
 from tests.stack import wait_until
@@ -39,7 +38,6 @@ SECONDS = 30.0
 @pytest.fixture
 def maestros(transactional_db: None) -> list[UUID]:
     """Return three maestros whose open carts are visible to other connections."""
-    seed.sembrar(apps)
     ids = [uuid4() for _ in range(3)]
     with transaction.atomic():
         consumers.abrir_carros([approval(maestro_id) for maestro_id in ids])

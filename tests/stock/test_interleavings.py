@@ -198,7 +198,7 @@ steps = st.one_of(
         (Guild.distribute, 1, True),
     ]
 )
-def test_carts_are_right_in_any_order(catalogue: None, script: list[tuple[Any, ...]]) -> None:
+def test_carts_are_right_in_any_order(db: None, script: list[tuple[Any, ...]]) -> None:
     with transaction.atomic():
         guild = Guild()
         # The other carts open when the script says so, or at the end.

@@ -46,7 +46,7 @@ def test_a_repeated_sale_takes_nothing(rosa: UUID) -> None:
     assert stock_of(rosa) == ledger_of(rosa) == FULL | {"mote": 1_400, "vaso": 9}
 
 
-def test_a_sale_may_precede_its_cart(catalogue: None) -> None:
+def test_a_sale_may_precede_its_cart(db: None) -> None:
     maestro_id = uuid4()
     consumers.descontar_ventas(medianos(maestro_id, 1))
     assert stock_of(maestro_id)["mote"] == -150
@@ -104,7 +104,7 @@ def _totals_written() -> int:
         return int(cursor.fetchone()[0])
 
 
-def test_queries_do_not_grow_with_the_carts(catalogue: None) -> None:
+def test_queries_do_not_grow_with_the_carts(db: None) -> None:
     counts = []
     for carts in (1, 20):
         maestros = [uuid4() for _ in range(carts)]

@@ -12,7 +12,7 @@ from stock.tasks import revisar_avisos
 from tests.stock.carts import inventario_has_counted, notice, states_of
 
 
-def test_the_sweep_is_in_beats_schedule_once(catalogue: None) -> None:
+def test_the_sweep_is_in_beats_schedule_once(db: None) -> None:
     seed.sembrar(apps)
     row = PeriodicTask.objects.get(task=revisar_avisos.name)
     assert row.enabled

@@ -8,7 +8,6 @@ from rest_framework.test import APIClient
 
 from inscripciones.models import Usuario
 from tests.support import sales
-from ventas import seed
 from ventas.api import catalogo
 
 
@@ -19,8 +18,7 @@ def topics(kafka: str) -> None:
 
 @pytest.fixture
 def catalogue(db: None) -> Iterator[None]:
-    """Seed the catalogue; no test sees prices that another test has edited."""
-    seed.sembrar_catalogo()
+    """Read the catalogue again; no test sees prices that another test has edited."""
     catalogo.olvidar()
     yield
     catalogo.olvidar()

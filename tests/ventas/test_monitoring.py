@@ -22,7 +22,6 @@ from tests.support.consumers import consumer, running
 from tests.support.sales import sale, void_of
 from ventas.events import VentaRegistrada
 from ventas.models import Anulacion, Cuenta, ReporteSemanal, Semana, Venta
-from ventas.seed import sembrar_catalogo
 
 PAGE = "/admin/kafka_bridge/lookuppage/"
 SECONDS = 60.0
@@ -30,9 +29,8 @@ SECONDS = 60.0
 
 @pytest.fixture
 def maestro(transactional_db: None, kafka: str) -> UUID:
-    """Create a catalogue, and a maestro with an account."""
+    """Create a maestro with an account."""
     call_command("create_topics", verbosity=0)
-    sembrar_catalogo()
     maestro = uuid4()
     Cuenta.objects.create(maestro_id=maestro, nombre="Rosa", email="rosa@example.cl", abierta_en=datetime.now(UTC))
     return maestro

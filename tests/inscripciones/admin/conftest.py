@@ -1,18 +1,16 @@
 """The admin as the people of the group Revisores use it."""
 
 import pytest
-from django.apps import apps
 from django.test import Client
 from pytest_django import Settings
 
 from inscripciones.models import Usuario
-from inscripciones.seed import GRUPO, sembrar
+from inscripciones.seed import GRUPO
 from tests.support.staff import make_staff
 
 
 @pytest.fixture(autouse=True)
-def _seeded(settings: Settings) -> None:
-    sembrar(apps)
+def _plain_static_files(settings: Settings) -> None:
     settings.STORAGES = {
         **settings.STORAGES,
         "staticfiles": {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"},

@@ -13,7 +13,7 @@ def _static_files_need_no_manifest(settings: Settings) -> None:
 
 
 @pytest.fixture
-def staff(client: Client, catalogue: None) -> Client:
+def staff(client: Client, db: None) -> Client:
     """Return a client that is logged in as a superuser."""
     client.force_login(get_user_model().objects.create_superuser("admin"))
     return client

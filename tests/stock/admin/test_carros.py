@@ -108,7 +108,7 @@ def test_an_incomplete_correction_is_asked_again(staff: Client, fields: dict[str
     assert stock_of(maestro_id) == FULL
 
 
-def test_correcting_needs_its_permission(client: Client, catalogue: None) -> None:
+def test_correcting_needs_its_permission(client: Client, db: None) -> None:
     maestro_id = open_cart("Ana", 0)
     user = get_user_model().objects.create_user("lectora", is_staff=True)
     user.user_permissions.set(Permission.objects.filter(codename="view_carro"))

@@ -186,7 +186,7 @@ def test_a_maestro_follows_a_notice(rosa: UUID, api: APIClient) -> None:
 
 
 @pytest.mark.parametrize("path", ["stock/", "stock/movimientos/", "stock/avisos/"])
-def test_a_token_is_required(catalogue: None, path: str) -> None:
+def test_a_token_is_required(db: None, path: str) -> None:
     assert APIClient().get(f"/api/v1/{path}").status_code == 401
 
 

@@ -8,7 +8,6 @@ from django.conf import settings
 
 from deploy.embedded.mailbox import Mailbox
 from tests.support.sales import NOW, W46, W47, account, close, enter, sale, void_of
-from ventas import seed
 from ventas.models import ReporteSemanal
 from ventas.semanas import emails, envios
 
@@ -17,7 +16,6 @@ pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("smtp")]
 
 
 def test_a_mail_has_the_weeks_figures(mailbox: Mailbox, maestro_id: UUID) -> None:
-    seed.sembrar_catalogo()
     own = account(maestro_id=maestro_id)
     mistake = sale(maestro_id, vendida_en=NOW - WEEK)
     enter(mistake, sale(maestro_id, vendida_en=NOW - WEEK))

@@ -26,7 +26,6 @@ from mamochi_site.local.demo.audit import (
 from mamochi_site.local.demo.scene import Puesto, Sold
 from tests.mamochi_site.local.demo.test_people import five_people
 from ventas.models import Venta
-from ventas.seed import sembrar_catalogo
 
 
 def keep_mail(folder: Path, to: str, subject: str, text: str) -> None:
@@ -87,7 +86,6 @@ WEEK_MAIL = "Ganancias: {}\nVentas:    {}\n"
 )
 def test_sales_mismatch_fails(tmp_path: Path, rosa: Puesto, lost_rows: int, mails: list[str], wrong: list[str]) -> None:
     assert EARNED == 2_510
-    sembrar_catalogo()
     maestro_id = uuid4()
     write_sales(rosa, maestro_id)
     for row in Venta.objects.all()[:lost_rows]:
@@ -103,7 +101,6 @@ def test_sales_mismatch_fails(tmp_path: Path, rosa: Puesto, lost_rows: int, mail
 @pytest.mark.django_db
 @pytest.mark.parametrize(("off", "green"), [(0, True), (1, False), (-1, False)])
 def test_stock_mismatch_fails(rosa: Puesto, off: int, green: bool) -> None:
-    sembrar_catalogo()
     rosa.stock[0]["cantidad"] += off
     assert check_stock(rosa, read_catalogue()).ok is green
 
