@@ -24,7 +24,7 @@ def test_web_is_ready_at_once_without_kafka(client: Client, db: None, monkeypatc
     monkeypatch.setattr(broker_client, "admin", lambda: lonely)
     began = time.monotonic()
     answer = client.get("/health/ready")
-    assert time.monotonic() - began < 0.6
+    assert time.monotonic() - began < 1
     assert (answer.status_code, answer.json()["kafka"]) == (200, False)
 
 

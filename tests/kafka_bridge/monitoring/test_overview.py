@@ -132,7 +132,7 @@ def test_unanswered_values_are_unknown(known: Sandbox, monkeypatch: pytest.Monke
     monkeypatch.setattr(cluster_state._admin_clients, "find_answering", lambda: True)
     began = time.monotonic()
     seen = overview.take()
-    assert time.monotonic() - began < 1.2
+    assert time.monotonic() - began < 3
     assert seen.brokers
     assert {(group.members, group.lag, group.waiting_s) for group in seen.groups} == {(None, None, None)}
     assert "Kafka responde a medias: no dijo hasta dónde llegan" in problems_of(seen)

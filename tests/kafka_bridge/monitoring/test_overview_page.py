@@ -31,7 +31,7 @@ def test_without_kafka_the_page_shows_the_database(known: Sandbox, without_kafka
     admin_client.get("/admin/")
     began = time.monotonic()
     page = admin_client.get(PAGE)
-    assert time.monotonic() - began < 1.3  # the second, and rendering on a busy machine
+    assert time.monotonic() - began < 3  # a second, and rendering on a busy machine
     assert page.status_code == 200
     text = page.text
     assert text.index("Kafka no responde.") < text.index("mensajes no procesados.")
