@@ -8,8 +8,9 @@ with the range of its offsets and without content. The consumer goes on behind i
 A value larger than LARGEST_VALUE is not decoded. Its dead letter keeps the first KEPT_BYTES.
 """
 
+import ctypes
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Final, cast
 
 from confluent_kafka import KafkaError
@@ -41,6 +42,14 @@ OF_THE_BATCH: Final = frozenset(
         KafkaError.UNSUPPORTED_FOR_MESSAGE_FORMAT,
     }
 )
+
+
+def return_memory(records: Iterable[Record]) -> None:
+    """Give what hostile messages unpacked to back to the system; malloc would keep a part of it."""
+    if any(record.unread_to is not None or record.cut_from for record in records):
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # only glibc has it
+        if trim:
+            trim(0)
 
 
 class UnreadableBatches:

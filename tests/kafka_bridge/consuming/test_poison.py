@@ -1,5 +1,10 @@
 """Unreadable batches, huge values and absurd timestamps stop no consumer."""
 
+import os
+import re
+import subprocess
+import sys
+from functools import partial
 from pathlib import Path
 from typing import Final
 
@@ -7,6 +12,7 @@ import pytest
 from confluent_kafka import Producer
 from confluent_kafka.admin import ConfigResource, ResourceType
 from django.conf import settings
+from django.db import connection
 
 from deploy.embedded.waiting import wait_until
 from kafka_bridge.brokers import client
@@ -129,3 +135,62 @@ def use_create_time(topic: str) -> None:
     }.items():
         resource.set_config(name, value)
     client.admin().alter_configs([resource])[resource].result()
+
+
+@pytest.mark.chaos
+def test_a_consumer_stays_below_300_mb(sandbox: Sandbox) -> None:
+    """The peak of a process of its own, as the kernel counts it, with the site's apps loaded."""
+    messages = [
+        ([b"\0" * 150_000_000], "zstd"),
+        ([b"\0" * 90_000_000], "gzip"),
+        *[([b"\0" * 5_000_000], "gzip")] * 20,
+        ([b"\0" * 5_000_000] * 10, "gzip"),
+        ([b"\0" * 80_000_000], "lz4"),
+    ]
+    process = subprocess.Popen(
+        [sys.executable, "-c", RUN, sandbox.topic.name, sandbox.consumer.name],
+        cwd=CHECKOUT,
+        env={**os.environ, "DATABASE_URL": database_url(), "DJANGO_SETTINGS_MODULE": "mamochi_site.settings"},
+    )
+    dead = 0
+    try:
+        for values, codec in messages:
+            send_compressed(sandbox.topic.name, values, codec)
+            dead += len(values)
+            wait_until(partial(has_dead_letters, dead), SECONDS)
+        peak = memory_peak(process.pid)
+    finally:
+        process.terminate()
+        process.wait(SECONDS)
+    assert peak < 300
+
+
+def has_dead_letters(count: int) -> bool:
+    return DeadLetter.objects.count() == count
+
+
+def memory_peak(pid: int) -> float:
+    """Return the most memory that the process ever had resident, in MB."""
+    status = Path(f"/proc/{pid}/status").read_text()
+    return int(re.findall(r"VmHWM:\s+(\d+)", status)[0]) / 1_024
+
+
+# A consumer of the sandbox's topic, with what `manage.py run_consumer` loads.
+RUN: Final = """
+import sys, threading
+import django
+django.setup()
+from kafka_bridge.consuming.handlers import Consumer
+from kafka_bridge.consuming.runner import Runner
+from kafka_bridge.events.topics import Topic
+from tests.support.sandbox import happened_on
+topic = Topic(name=sys.argv[1], partitions=2)
+consumer = Consumer(sys.argv[2], 500, {happened_on(topic, "sandbox.v1"): lambda events: None})
+Runner(consumer, stop=threading.Event()).run()
+"""
+
+
+def database_url() -> str:
+    """Return the URL of the test database, for another process."""
+    of = connection.settings_dict
+    return f"postgresql://{of['USER']}:{of['PASSWORD']}@{of['HOST']}:{of['PORT']}/{of['NAME']}"
