@@ -13,7 +13,8 @@ from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Final, cast
 
-from confluent_kafka import KafkaError
+from confluent_kafka import Consumer as KafkaConsumer
+from confluent_kafka import KafkaError, TopicPartition
 from confluent_kafka import Message as KafkaMessage
 
 from kafka_bridge.brokers import reader
@@ -24,6 +25,8 @@ from kafka_bridge.exceptions import Undecodable
 from kafka_bridge.models import DeadLetter
 
 ATTEMPTS: Final = 3  # a checksum may also be wrong because of a bad transfer; librdkafka waits 0.5 s between two
+M_ARENA_MAX: Final = -8  # of malloc.h
+M_MMAP_THRESHOLD: Final = -3
 END_SECONDS: Final = 20.0  # how long the search for the end of a batch may take
 
 # Errors about the bytes at an offset. They name a partition, and no later attempt reads past them.
@@ -44,6 +47,17 @@ OF_THE_BATCH: Final = frozenset(
 )
 
 
+def limit_arenas() -> None:
+    """Let malloc return large blocks when they are freed, and keep its arenas few.
+
+    By default glibc keeps blocks of up to 32 MB, in an arena per thread. Call it when a process
+    begins. With another C library it does nothing.
+    """
+    if mallopt := getattr(ctypes.CDLL(None), "mallopt", None):
+        mallopt(M_ARENA_MAX, 2)
+        mallopt(M_MMAP_THRESHOLD, 1_048_576)
+
+
 def return_memory(records: Iterable[Record]) -> None:
     """Give what hostile messages unpacked to back to the system; malloc would keep a part of it."""
     if any(record.unread_to is not None or record.cut_from for record in records):
@@ -59,10 +73,11 @@ class UnreadableBatches:
         self._reports: Counter[tuple[Partition, int]] = Counter()
         self.found: set[Partition] = set()  # with a record in the poll of this moment
 
-    def record_of(self, message: KafkaMessage, held: Mapping[Partition, int]) -> Record | None:
+    def record_of(self, message: KafkaMessage, held: Mapping[Partition, int], kafka: KafkaConsumer) -> Record | None:
         """Return the rejected record that stands for the batch; None before the last attempt.
 
         The error names the first offset of the batch, also if the consumer is already behind it.
+        The partition is then paused: until the caller seeks, the client would unpack it again.
         """
         at, base = partition_of(message), cast(int, message.offset())
         error = message.error()
@@ -71,6 +86,7 @@ class UnreadableBatches:
         self._reports[at, base] += 1
         if self._reports[at, base] < ATTEMPTS:
             return None
+        kafka.pause([TopicPartition(*at)])
         first = max(base, held[at])
         end = reader.end_of_unreadable(at, base, first, seconds=END_SECONDS)
         self.found.add(at)  # the client reports on while the end is looked for

@@ -151,7 +151,9 @@ class Runner:
         if self._is_good(message):
             return read(message)
         error = message.error()
-        return self.unreadable.record_of(message, self.held) if error and error.code() in poison.OF_THE_BATCH else None
+        if error is None or error.code() not in poison.OF_THE_BATCH:
+            return None
+        return self.unreadable.record_of(message, self.held, self.kafka)
 
     def _is_good(self, message: KafkaMessage) -> bool:
         """Return False for a message that stands for an error of the client.

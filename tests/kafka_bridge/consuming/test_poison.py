@@ -175,18 +175,20 @@ def memory_peak(pid: int) -> float:
     return int(re.findall(r"VmHWM:\s+(\d+)", status)[0]) / 1_024
 
 
-# A consumer of the sandbox's topic, with what `manage.py run_consumer` loads.
+# `manage.py run_consumer` with a consumer of the sandbox's topic.
 RUN: Final = """
-import sys, threading
+import sys
 import django
 django.setup()
-from kafka_bridge.consuming.handlers import Consumer
-from kafka_bridge.consuming.runner import Runner
+from django.core.management import call_command
+from kafka_bridge.consuming.handlers import handles
+from kafka_bridge.events.event import Event
 from kafka_bridge.events.topics import Topic
-from tests.support.sandbox import happened_on
-topic = Topic(name=sys.argv[1], partitions=2)
-consumer = Consumer(sys.argv[2], 500, {happened_on(topic, "sandbox.v1"): lambda events: None})
-Runner(consumer, stop=threading.Event()).run()
+class Happened(Event, frozen=True):
+    type = "sandbox.v1"
+    topic = Topic(name=sys.argv[1], partitions=2)
+handles(Happened, consumer=sys.argv[2])(print)
+call_command("run_consumer", sys.argv[2])
 """
 
 
