@@ -13,6 +13,13 @@ class Undecodable(ValueError):
         self.reason = reason
 
 
+class MessageTooLarge(ValueError):
+    """An event is too large for Kafka; nothing of it was accepted.
+
+    The text is translated and names the limit. Answer 413: the same event would be refused again.
+    """
+
+
 class Unavailable(Exception):
     """Neither Kafka nor the database took the events; they are not accepted.
 

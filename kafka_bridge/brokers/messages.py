@@ -32,7 +32,7 @@ def partition_of(message: KafkaMessage) -> Partition:
 
 def size_of(message: KafkaMessage) -> int:
     """Return the bytes of value and key; nothing is copied."""
-    return len(message) + len(cast(bytes | None, message.key()) or b"")
+    return len(message) + len(message.key() or b"")
 
 
 def stored_at(message: KafkaMessage) -> datetime | None:

@@ -56,7 +56,7 @@ class Record(NamedTuple):
     @property
     def key(self) -> bytes | None:
         """The beginning of the message's key."""
-        key = None if self.unread_to is not None else cast(bytes | None, self.message.key())
+        key = None if self.unread_to is not None else self.message.key()
         return key and key[:KEPT_BYTES]
 
     @property

@@ -110,7 +110,9 @@ class DeadLetterAdmin(ReadOnlyAdmin):
     def payload(self, letter: DeadLetter) -> SafeString:
         """Return the content, or what is kept of it, below a line that says what is missing."""
         missing = reading.what_is_missing(letter)
-        shown = _preformatted(reading.as_text(letter.value)) if letter.value is not None or not missing else ""
+        if missing and letter.value is None:
+            return format_html("<p>{}</p>", missing)
+        shown = _preformatted(reading.as_text(letter.value))
         return format_html("<p>{}</p>{}", missing, shown) if missing else shown
 
     @admin.display(description=_("corrected content"))

@@ -101,6 +101,9 @@ def _dead_letters(now: datetime) -> dict[str, DeadLetterCount]:
 
 
 def _outbox(now: datetime) -> Outbox:
-    found = OutboxMessage.objects.aggregate(count=Count("pk"), oldest=Min("created_at"))
+    waits = Q(refused_at=None)
+    found = OutboxMessage.objects.aggregate(
+        count=Count("pk", filter=waits), oldest=Min("created_at", filter=waits), refused=Count("pk", filter=~waits)
+    )
     oldest = found["oldest"]
-    return Outbox(found["count"], max(0.0, (now - oldest).total_seconds()) if oldest else 0.0)
+    return Outbox(found["count"], max(0.0, (now - oldest).total_seconds()) if oldest else 0.0, found["refused"])

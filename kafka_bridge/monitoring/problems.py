@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 import msgspec
-from django.utils.translation import gettext
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from kafka_bridge.brokers.cluster_state import ClusterState, TopicState
@@ -100,7 +100,21 @@ def _partitions(numbers: list[int]) -> str:
 
 
 def of_outbox(outbox: Outbox, *, kafka_answers: bool) -> Iterator[Problem]:
-    """Report an outbox that is not emptied although Kafka answers."""
+    """Report an outbox that is not emptied although Kafka answers, and refused messages."""
+    if outbox.refused:
+        yield Problem(
+            ngettext(
+                "Kafka refuses %(count)d accepted message for good.",
+                "Kafka refuses %(count)d accepted messages for good.",
+                outbox.refused,
+            )
+            % {"count": outbox.refused},
+            gettext(
+                "See “messages to publish” in the admin, filtered by “refused”: its error says why. Raise the limit of "
+                "the topic (max.message.bytes) and send it again, or discard it. Messages behind it are not held up."
+            ),
+            grave=False,
+        )
     if kafka_answers and outbox.messages and outbox.oldest_s > SLOW_SECONDS:
         yield Problem(
             gettext("Messages in the outbox: %(count)d; the oldest has waited for %(duration)s.")

@@ -79,7 +79,11 @@ class GroupState(msgspec.Struct, frozen=True):
 
 
 class Outbox(msgspec.Struct, frozen=True):
-    """The messages in the database that wait for Kafka; `oldest_s` is 0 if there are none."""
+    """The messages in the database that wait for Kafka; `oldest_s` is 0 if there are none.
+
+    `refused`: how many more Kafka has refused for good.
+    """
 
     messages: int
     oldest_s: float
+    refused: int = 0

@@ -8,6 +8,7 @@ from confluent_kafka import KafkaError
 
 from kafka_bridge.events.codec import Message
 from kafka_bridge.events.topics import Partition
+from kafka_bridge.publishing.refusals import is_of_the_message
 
 logger = logging.getLogger(__name__)
 
@@ -79,8 +80,3 @@ class Breaker:
             logger.info("Kafka acknowledges again")
         for at in well:
             self._retry_at.pop(at, None)
-
-
-def is_of_the_message(error: KafkaError | None) -> bool:
-    """Return True if Kafka refuses the message itself, so that the next one may pass."""
-    return error is not None and error.code() == KafkaError.MSG_SIZE_TOO_LARGE

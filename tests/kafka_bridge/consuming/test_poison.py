@@ -10,12 +10,10 @@ from typing import Final
 
 import pytest
 from confluent_kafka import Producer
-from confluent_kafka.admin import ConfigResource, ResourceType
 from django.conf import settings
 from django.db import connection
 
 from deploy.embedded.waiting import wait_until
-from kafka_bridge.brokers import client
 from kafka_bridge.consuming.handlers import consumers
 from kafka_bridge.consuming.record import KEPT_BYTES, LARGEST_VALUE
 from kafka_bridge.dead_letters import actions, explain
@@ -26,6 +24,7 @@ from kafka_bridge.monitoring import overview
 from kafka_bridge.monitoring.lookup import search
 from tests.support.letters import STAFF, client_with, url_of
 from tests.support.sandbox import SECONDS, Sandbox
+from tests.support.topics import configure
 
 CHECKOUT: Final = Path(__file__).resolve().parents[3]
 
@@ -113,7 +112,8 @@ def test_an_absurd_timestamp_breaks_nothing(
     event = sandbox.happened(1)
     at_zero = Producer({**settings.KAFKA_CLIENT_CONFIG})
     for message in (encode(event), None):
-        value, headers = (message.value, list(message.headers)) if message else (b"no", [])
+        headers: list[tuple[str, str | bytes | None]] = [*message.headers] if message else []
+        value = message.value if message else b"no"
         at_zero.produce(sandbox.topic.name, value, partition=0, headers=headers, timestamp=milliseconds)
     assert at_zero.flush(SECONDS) == 0
     overview.take()
@@ -127,14 +127,8 @@ def test_an_absurd_timestamp_breaks_nothing(
 
 def use_create_time(topic: str) -> None:
     """Let the topic keep the timestamps of its senders, however far from the broker's clock."""
-    resource = ConfigResource(ResourceType.TOPIC, topic)
-    for name, value in {
-        "message.timestamp.type": "CreateTime",
-        "message.timestamp.before.max.ms": str(2**63 - 1),
-        "message.timestamp.after.max.ms": str(2**63 - 1),
-    }.items():
-        resource.set_config(name, value)
-    client.admin().alter_configs([resource])[resource].result()
+    limits = ("message.timestamp.before.max.ms", "message.timestamp.after.max.ms")
+    configure(topic, {"message.timestamp.type": "CreateTime", **dict.fromkeys(limits, str(2**63 - 1))})
 
 
 @pytest.mark.chaos

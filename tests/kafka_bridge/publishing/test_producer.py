@@ -9,9 +9,9 @@ from django.db import connection, connections
 
 from kafka_bridge import exceptions
 from kafka_bridge.models import OutboxMessage
-from kafka_bridge.publishing import producer
+from kafka_bridge.publishing import outbox, producer, rest
 from tests.support.sandbox import SECONDS, Sandbox
-from tests.support.topics import topic_numbers
+from tests.support.topics import configure, topic_numbers
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -97,3 +97,23 @@ def test_a_broken_producer_is_replaced(sandbox: Sandbox) -> None:
     sandbox.publish(2, key="one")
     assert producer.process_producer() is not first
     assert topic_numbers(sandbox) == [1, 2]
+
+
+def test_an_event_that_kafka_refuses_is_not_accepted(sandbox: Sandbox) -> None:
+    """By the usual limit, before anything is sent, and by a smaller one of the topic."""
+    too_large = sandbox.happened(1, key="k" * 500_000)
+    for accept in (producer.publish, outbox.add):
+        with pytest.raises(exceptions.MessageTooLarge, match="990000"):
+            accept(sandbox.happened(2), too_large)
+    configure(sandbox.topic.name, {"max.message.bytes": "5000"})
+    with pytest.raises(exceptions.MessageTooLarge, match="4900"):
+        producer.publish(sandbox.happened(3, key="k" * 5_000))
+    sandbox.publish(4)
+    assert topic_numbers(sandbox) == [4]
+    assert not OutboxMessage.objects.exists()
+
+
+def test_an_event_that_is_too_large_is_413() -> None:
+    answer = rest.exception_handler(exceptions.MessageTooLarge("muy largo"), {})
+    assert answer is not None
+    assert (answer.status_code, str(answer.data["detail"])) == (413, "muy largo")

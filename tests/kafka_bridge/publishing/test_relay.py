@@ -3,16 +3,21 @@
 import threading
 from dataclasses import replace
 
+import msgspec
 import pytest
-from django.db import connection, transaction
+from django.contrib.admin.models import LogEntry
+from django.db import connection
+from django.utils import timezone, translation
 
 from deploy.embedded.waiting import wait_until
 from kafka_bridge.events.codec import Message, encode
 from kafka_bridge.models import OutboxMessage
-from kafka_bridge.publishing import outbox, publish, relay
+from kafka_bridge.monitoring import overview
+from kafka_bridge.publishing import outbox, relay
 from tests.support.consumers import running
+from tests.support.letters import client_with
 from tests.support.sandbox import SECONDS, Sandbox
-from tests.support.topics import topic_numbers
+from tests.support.topics import configure, relay_everything, topic_numbers
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -31,15 +36,47 @@ def to_a_missing_partition(sandbox: Sandbox, n: int) -> Message:
     return replace(encode(sandbox.happened(n)), partition=7)
 
 
-def test_a_refused_message_stays_and_stops_nothing(sandbox: Sandbox) -> None:
-    too_large = sandbox.happened(1, key="k" * 1_100_000)
-    with transaction.atomic():
-        outbox.add(too_large, sandbox.happened(2))
+def test_a_refused_message_is_set_aside(sandbox: Sandbox) -> None:
+    """What follows under its key is sent once, and innocent messages of its batch too."""
+    configure(sandbox.topic.name, {"max.message.bytes": "2000"})
+    events = [sandbox.happened(n, key="one") for n in range(30)]
+    too_large = msgspec.structs.replace(events[3], name="one" + " " * 2_000)
+    messages = [encode(event) for event in [*events[:3], too_large, *events[4:]]]
+    outbox.add_messages([replace(message, partition=0, key=b"one") for message in messages])
+    for _ in range(3):
+        relay.step()
+    assert sorted(topic_numbers(sandbox)) == [n for n in range(30) if n != 3]
+    row = OutboxMessage.objects.get()
+    assert (row.event_id, row.refusal) == (too_large.id, "MSG_SIZE_TOO_LARGE")
+    assert row.refused_at is not None
+    assert outbox.older_than(timezone.now(), [sandbox.topic.name]) == {}
+    assert outbox.refused([sandbox.topic.name]) == {sandbox.topic.name: 1}
+    assert not outbox.waiting(sandbox.topic.name)
+    seen = overview.take()
+    assert (seen.outbox.messages, seen.outbox.refused) == (0, 1)
+    with translation.override("es"):
+        assert any("rechaza" in problem.summary for problem in overview.take().problems)
+
+
+def test_staff_decide_about_refused_messages(sandbox: Sandbox) -> None:
+    url = "/admin/kafka_bridge/outboxmessage/"
+    staff = client_with("view_outboxmessage", "resolve_outboxmessage")
+    configure(sandbox.topic.name, {"max.message.bytes": "1000"})
+    outbox.add(sandbox.happened(1, key="k" * 1_000), sandbox.happened(2, key="j" * 1_000))
     relay.step()
+    first, second = OutboxMessage.objects.filter(refused_at__isnull=False)
+    form = {"action": "discard", "_selected_action": [first.pk]}
+    assert b"MSG_SIZE_TOO_LARGE" in staff.get(url).content
+    client_with("view_outboxmessage", username="otra").post(url, {**form, "confirmed": "1", "reason": "no"})
+    assert OutboxMessage.objects.count() == 2
+    assert "Motivo" in staff.post(url, form).content.decode()
+    staff.post(url, {**form, "confirmed": "1", "reason": "prueba"})
+    assert list(OutboxMessage.objects.all()) == [second]
+    assert LogEntry.objects.get().change_message == "Descartado: prueba"
+    configure(sandbox.topic.name, {"max.message.bytes": "100000"})
+    staff.post(url, {"action": "send_again", "_selected_action": [second.pk]})
+    relay_everything()
     assert topic_numbers(sandbox) == [2]
-    assert [row.event_id for row in OutboxMessage.objects.all()] == [too_large.id]
-    publish(sandbox.happened(3))
-    assert sorted(topic_numbers(sandbox)) == [2, 3]
 
 
 def test_several_relays_keep_the_order_per_key(sandbox: Sandbox) -> None:
