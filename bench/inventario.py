@@ -1,4 +1,4 @@
-"""The same sales through two consumers: into the accounts, and out of the carts' stock."""
+"""Apply the same sales with two consumers: `contabilidad` (accounts) and `inventario` (stock)."""
 
 import gc
 from statistics import median

@@ -1,6 +1,6 @@
-"""Paid enrolments at a steady rate: the time from POST to decision.
+"""The time from POST to decision of Paid enrolments, which arrive at a steady rate.
 
-Measured with an empty queue and with 20,000 normal enrolments waiting.
+It is measured with an empty queue, and with 20,000 normal enrolments waiting.
 """
 
 import threading

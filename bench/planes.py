@@ -1,6 +1,6 @@
-"""The plans of the queries of maestros, staff and the closing, over ten million sales.
+"""Query plans over ten million sales: the queries of maestros, of staff, and of closing a week.
 
-The queries are those of the real code.
+The queries are recorded while the real code runs.
 """
 
 import logging
@@ -36,7 +36,7 @@ BUSIEST: Final = UUID(int=0)
 # How many sales a reader has paged through.
 DEPTH: Final = 40_000
 
-# Something that lets the product query the ledger.
+# A call of the real code that makes queries over the ledger.
 Question = Callable[[], object]
 
 ACCOUNTS = """

@@ -1,6 +1,7 @@
-"""Sales with one poison message in a thousand.
+"""Sales with one poison message in a thousand, of three kinds.
 
-Poison messages are malformed, or make the handler fail after it has written its rows.
+The message is malformed; or the handler fails at it, in its loop over the events ("late"); or the
+handler fails after the loop, so that no event is suspected ("unseen").
 """
 
 import gc
@@ -110,8 +111,8 @@ def messages_per_second(start: dict[tuple[str, int], int]) -> float:
 def registrar(ventas: list[VentaRegistrada]) -> None:
     """Record the sales as production does, then fail for a poisoned one, so all is rolled back.
 
-    FAILS_AT_SALE fails while that event is handled, as code that handles one event after the other.
-    FAILS_AT_END fails after all events, as a constraint does at COMMIT, so no event can be blamed.
+    FAILS_AT_SALE makes the loop fail at that event. FAILS_AT_END fails after all events, as a
+    constraint does at COMMIT, so that no event is suspected.
     """
     libro.registrar(ventas)
     for venta in ventas:

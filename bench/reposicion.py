@@ -47,7 +47,8 @@ Maestro = tuple[UUID, str]
 def run(say: Say) -> Result:
     """Measure both in alternating rounds.
 
-    The ratio is the round trip's p99 over the restock's, of the medians: 0.1 is ten times as long.
+    The ratio is the round trip's p99 over the restock's (medians of the rounds): 0.1 means that the
+    restock takes ten times as long.
     """
     trips, bare, noticed, silent = RoundTrips(), list[list[float]](), list[list[float]](), list[list[float]]()
     with running("web", "consumer-inventario", "consumer-distribuidores", "outbox-relay") as web:

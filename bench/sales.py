@@ -68,7 +68,7 @@ def fill_topic(count: int) -> None:
 
 
 def insert_week(monday: date, maestros: Sequence[UUID], count: int) -> None:
-    """Insert a week with `count` sales into the ledger; the maestros sell in turn, in a cycle."""
+    """Insert a week with `count` sales into the ledger; the maestros take turns to sell."""
     parameters: dict[str, Any] = {
         "maestros": list(maestros),
         "cycle": len(maestros),

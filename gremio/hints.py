@@ -41,8 +41,8 @@ breaker: Final = Breaker()
 def hint(task_name: str, *args: object) -> None:
     """Send a Celery task by its full name, as `ventas.tasks.enviar_reportes`, with JSON arguments.
 
-    Does not raise when Celery's broker is down: it logs a warning and lets later calls return at
-    once for BREAK_SECONDS, so that no request or consumer waits for a connection.
+    When Celery's broker is down, the call logs a warning and raises nothing. For BREAK_SECONDS all
+    later calls then return at once, so that no request or consumer waits for a connection.
     """
     if breaker.is_open:
         return

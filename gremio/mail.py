@@ -9,6 +9,8 @@ from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
 from django.template.loader import render_to_string
 
+from gremio.correo import con_dominio_ascii
+
 # What sending can raise: SMTP refuses, the server is not reachable, or an address fits into no
 # header.
 DELIVERY_ERRORS: Final = (SMTPException, OSError, ValueError)
@@ -23,7 +25,7 @@ def message(
     mail = EmailMultiAlternatives(
         subject,
         render_to_string(f"{template}.txt", context),
-        to=[to],
+        to=[con_dominio_ascii(to)],
         headers={"Message-ID": message_id, "Auto-Submitted": "auto-generated"},
     )
     mail.attach_alternative(render_to_string(f"{template}.html", context), "text/html")
@@ -33,11 +35,19 @@ def message(
 def message_id(*parts: object) -> str:
     """Return the Message-ID `<part.part@domain>`, in the domain of DEFAULT_FROM_EMAIL.
 
-    Derived from the mail's cause, it stays the same when the mail is sent twice, and mailboxes show
-    such a mail once.
+    Give it the mail's cause: then a mail that is sent twice has the same Message-ID, and mailboxes
+    show it once.
     """
     domain = parseaddr(settings.DEFAULT_FROM_EMAIL)[1].rpartition("@")[2]
     return f"<{'.'.join(map(str, parts))}@{domain}>"
+
+
+def request(resent: int) -> tuple[str, ...]:
+    """Return the part of a Message-ID for the mail that a person asked for the `resent`-th time.
+
+    Mailboxes show messages with equal ids once, so the id must differ. Our first mail has no part.
+    """
+    return (f"r{resent}",) if resent else ()
 
 
 def codes(error: Exception) -> set[int]:
@@ -46,9 +56,10 @@ def codes(error: Exception) -> set[int]:
 
 
 def recipient_is_refused_for_good(error: Exception) -> bool:
-    """Return whether the mailbox will never accept: 5xx for it, or an address no header can hold.
+    """Return whether the recipient's address will never work.
 
-    A refused sender and a failed login do not count: they are ours to repair.
+    SMTP answers 5xx to such a recipient, or the address cannot stand in a header (ValueError). A
+    refused sender or a failed login does not count: these are our own mistakes to repair.
     """
     if isinstance(error, SMTPRecipientsRefused):
         return all(code >= 500 for code in codes(error))
@@ -72,7 +83,7 @@ def summary(error: Exception) -> str:
 
 
 def answer(error: Exception) -> str:
-    """Return what the server answered, as `550 5.1.1 no such user`; without an answer, the error.
+    """Return the server's answer, as `550 5.1.1 no such user`; if there is none, the error.
 
     For rows that staff read, never for logs: the server's text may quote the recipient's address.
     """

@@ -1,4 +1,4 @@
-"""Groups of staff: each app makes its own in a migration, with permissions on its own models."""
+"""Groups of staff: each app creates one in a migration, with permissions on its own models."""
 
 from collections.abc import Collection
 from typing import Any

@@ -2,22 +2,43 @@
 
 from typing import Any
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
+from django.conf import settings
+from django.contrib import messages
+from django.http import HttpResponse, HttpResponseRedirect
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiParameter
 from rest_framework import status
 from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+CLAVE = OpenApiParameter(
+    "Idempotency-Key",
+    OpenApiTypes.STR,
+    OpenApiParameter.HEADER,
+    description="Un texto tuyo, de hasta 200 caracteres y distinto para cada envío (un UUID). El mismo envío con la "
+    "misma clave cuenta una sola vez, aunque lo repitas horas después; otros datos con la misma clave son un 422. "
+    "En una lista vale para las ventas sin `id`, por su posición. Se recuerda 90 días.",
+)
+
 
 def maestro_id(request: Request) -> UUID:
     """Return the id of the maestro who sent the request.
 
-    Raises PermissionDenied for other users, whom the default permission `EsMaestro` refuses before.
+    Raises PermissionDenied for other users. Usually the default permission `EsMaestro` has refused
+    them before the view runs.
     """
     own_id = getattr(request.user, "maestro_id", None)
     if not isinstance(own_id, UUID):
         raise PermissionDenied
     return own_id
+
+
+def zona(request: Request) -> ZoneInfo:
+    """Return the zone of the maestro who sent the request: of times that are sent without one."""
+    return ZoneInfo(getattr(request.user, "zona", None) or settings.TIME_ZONE)
 
 
 def accepted(data: dict[str, Any], *, location: str = "") -> Response:
@@ -26,3 +47,15 @@ def accepted(data: dict[str, Any], *, location: str = "") -> Response:
     `location` is the URL where the client can follow them.
     """
     return Response(data, status.HTTP_202_ACCEPTED, headers={"Location": location} if location else None)
+
+
+def received(request: Request, data: dict[str, Any], *, page: str, message: str, location: str = "") -> HttpResponse:
+    """Answer a request whose events are accepted: 202 to programs, a redirect to people.
+
+    A browser's form is answered with 303 to `page`, where `message` is shown: reloading that page
+    sends nothing again.
+    """
+    if getattr(request.accepted_renderer, "format", "") != "api":
+        return accepted(data, location=location)
+    messages.success(request._request, message)
+    return HttpResponseRedirect(page, status=status.HTTP_303_SEE_OTHER)

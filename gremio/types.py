@@ -1,4 +1,4 @@
-"""Types of the fields that events of more than one app carry."""
+"""Types of fields that the events of several apps share."""
 
 from typing import Annotated
 

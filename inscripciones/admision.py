@@ -1,4 +1,4 @@
-"""What a decision leads to: a maestro with a user, a used receipt, events, e-mails.
+"""What follows from a decision: a maestro with a user, a used receipt, events, e-mails.
 
 Rows and events (in the outbox) are written in the caller's transaction, so that both happen or
 neither.
@@ -16,13 +16,14 @@ from inscripciones import correspondencia
 from inscripciones.events import InscripcionAprobada, InscripcionRechazada
 from inscripciones.models import Comprobante, Inscripcion, Maestro, Usuario
 from inscripciones.normalizacion import clave_de_comprobante
+from inscripciones.zonas import zona_de
 from kafka_bridge import conf
 from kafka_bridge.publishing import outbox
 
 
 @transaction_required
 def admitir(aprobadas: list[Inscripcion]) -> None:
-    """Make a maestro with a user of each enrolment, publish the approvals, send credentials."""
+    """Create a maestro and a user for each enrolment; publish approvals; queue credentials."""
     if not aprobadas:
         return
     usuarios = Usuario.objects.bulk_create([_user_of(aprobada) for aprobada in aprobadas])
@@ -41,7 +42,7 @@ def publicar_rechazos(rechazadas: list[Inscripcion]) -> None:
 
 @transaction_required
 def usar_comprobantes(inscripciones: Iterable[Inscripcion]) -> None:
-    """Mark the receipts of paid enrolments as used; a receipt keeps the first that used it."""
+    """Mark the receipts of paid enrolments as used; a receipt keeps the first one that used it."""
     comprobantes = [
         Comprobante(codigo=clave_de_comprobante(una.comprobante_pago), inscripcion=una.unida_a or una)
         for una in inscripciones
@@ -57,7 +58,13 @@ def maestro_id(inscripcion_id: UUID) -> UUID:
 
 def _user_of(inscripcion: Inscripcion) -> Usuario:
     id_ = maestro_id(inscripcion.pk)
-    return Usuario(username=str(id_), first_name=inscripcion.nombre[:150], maestro_id=id_, password=make_password(None))
+    return Usuario(
+        username=str(id_),
+        first_name=inscripcion.nombre[:150],
+        maestro_id=id_,
+        zona=zona_de(inscripcion.comuna),
+        password=make_password(None),
+    )
 
 
 def _maestro_of(inscripcion: Inscripcion, usuario: Usuario) -> Maestro:

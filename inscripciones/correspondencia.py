@@ -1,4 +1,7 @@
-"""The e-mails that decisions lead to: credentials, rejections, notices of repeated data."""
+"""Which e-mails follow from a decision: credentials, rejections, notices of repeated data.
+
+This module makes their rows. `envios` sends them, and `emails` writes their texts.
+"""
 
 from collections.abc import Iterable
 from datetime import datetime
@@ -17,9 +20,9 @@ from kafka_bridge import conf
 
 @transaction_required
 def encargar(nuevos: list[Envio]) -> None:
-    """Write down e-mails to send, and hint at them once this is committed.
+    """Store e-mails to send; after the commit, ask a worker to send them now (a hint).
 
-    A mail whose cause has led to one already (the same id) is skipped.
+    A mail that is stored already (the same cause, so the same id) is skipped.
     """
     if nuevos:
         Envio.objects.bulk_create(nuevos, ignore_conflicts=True)
@@ -37,7 +40,10 @@ def rechazo(inscripcion: Inscripcion) -> Envio:
 
 
 def avisos(repetidas: Iterable[Inscripcion], conocido: Conocido) -> list[Envio]:
-    """Return the notices to the holders of repeated data, at the holders' own address."""
+    """Return a notice to each holder of a RUT or address that one of these forms repeats.
+
+    It goes to the holder's address, not to the one in the repeated form.
+    """
     notices = {}
     for repetida in repetidas:
         for holder in (conocido.por_rut.get(repetida.rut), conocido.por_email.get(repetida.email)):
@@ -48,9 +54,10 @@ def avisos(repetidas: Iterable[Inscripcion], conocido: Conocido) -> list[Envio]:
 
 
 def _daily(inscripcion: Inscripcion, tipo: Envio.Tipo, momento: datetime | None) -> Envio:
-    """Return an e-mail of which a mailbox, whatever its aliases, gets at most one per Chilean day.
+    """Return an e-mail of a type that a mailbox gets at most once per Chilean day.
 
-    Anyone may have typed that address into a form, as often as they like.
+    Aliases of a mailbox count as one. The limit is needed because anyone can type another person's
+    address into a form, many times.
     """
     mailbox = salted_hmac("inscripciones.buzon", inscripcion.buzon, algorithm="sha256").hexdigest()
     return _envio(inscripcion, tipo, mailbox, timezone.localdate(momento))

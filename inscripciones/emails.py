@@ -1,4 +1,4 @@
-"""The e-mails about an enrolment. Their texts are templates, as text and as HTML."""
+"""The texts of the e-mails about an enrolment, from templates as text and as HTML."""
 
 from typing import Final
 
@@ -34,10 +34,11 @@ def componer(envio: Envio, *, token: str = "") -> EmailMultiAlternatives:
 
 
 def message_id(envio: Envio) -> str:
-    """Return the Message-ID of the row's mail, so that a mailbox shows a repeated mail once.
+    """Return the Message-ID: our retry keeps it, so that a mailbox shows a repeated mail once.
 
-    Credentials get another one per attempt, because each attempt brings another token.
+    What a person asks for is a new message. Credentials are one per attempt, because each attempt
+    brings another token and voids the one before.
     """
     if envio.tipo == Envio.Tipo.CREDENCIALES:
         return mail.message_id(envio.tipo, envio.pk, envio.intentos)
-    return mail.message_id(envio.tipo, envio.pk)
+    return mail.message_id(envio.tipo, envio.pk, *mail.request(envio.reenvios))

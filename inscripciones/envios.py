@@ -12,7 +12,7 @@ from typing import Final
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import F, QuerySet
+from django.db.models import F, Q, QuerySet
 from django.utils import timezone
 
 from gremio import mail
@@ -27,6 +27,8 @@ logger = logging.getLogger(__name__)
 CLAIM: Final = timedelta(minutes=3)
 FIRST_RETRY: Final = timedelta(seconds=15)
 LONGEST_RETRY: Final = timedelta(minutes=15)
+# A mail that is due later than this was dated by a clock that was ahead and has been set right.
+LATEST: Final = 2 * LONGEST_RETRY
 SWEEP_LIMIT: Final = 500
 
 
@@ -35,8 +37,12 @@ def vencidos(*, ahora: datetime) -> list[UUID]:
 
     They were never tried, are to be tried again, or were claimed by a worker that died.
     """
-    abiertos = Envio.objects.filter(estado__in=Envio.ABIERTOS, proximo_intento__lte=ahora)
+    abiertos = Envio.objects.filter(_due(ahora), estado__in=Envio.ABIERTOS)
     return list(abiertos.order_by("proximo_intento").values_list("pk", flat=True)[:SWEEP_LIMIT])
+
+
+def _due(ahora: datetime) -> Q:
+    return Q(proximo_intento__lte=ahora) | Q(proximo_intento__gt=ahora + LATEST)
 
 
 def enviar(envio_id: UUID, *, ahora: datetime) -> bool:
@@ -71,7 +77,7 @@ def enviar(envio_id: UUID, *, ahora: datetime) -> bool:
 @transaction_required
 def claim(envio_id: UUID, ahora: datetime) -> Envio | None:
     """Reserve the e-mail for CLAIM if it is due; return its row, or None if it is not due."""
-    due = Envio.objects.filter(pk=envio_id, estado__in=Envio.ABIERTOS, proximo_intento__lte=ahora)
+    due = Envio.objects.filter(_due(ahora), pk=envio_id, estado__in=Envio.ABIERTOS)
     claimed = due.update(estado=Envio.Estado.ENVIANDO, intentos=F("intentos") + 1, proximo_intento=ahora + CLAIM)
     if not claimed:
         return None
@@ -114,9 +120,9 @@ def reenviar_credenciales(inscripcion_id: UUID, *, ahora: datetime) -> bool:
 
 
 def reintentar(ids: list[UUID], *, ahora: datetime) -> int:
-    """Make unsent e-mails due now, stopped ones too; return how many."""
+    """Make unsent e-mails due now as new messages, stopped ones too; return how many."""
     unsent = Envio.objects.filter(pk__in=ids).exclude(estado__in=[Envio.Estado.ENVIADO, Envio.Estado.ENVIANDO])
-    count = unsent.update(estado=Envio.Estado.PENDIENTE, proximo_intento=ahora)
+    count = unsent.update(estado=Envio.Estado.PENDIENTE, proximo_intento=ahora, reenvios=F("reenvios") + 1)
     send_soon(ids)
     return count
 

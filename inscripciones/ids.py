@@ -2,11 +2,10 @@
 
     custom_a, custom_b   60 bits: 59 of HMAC(the normalised form, the day in Chile), then 1 for the
                          lane (1 is paid)
-                         (1 is paid)
     custom_c             62 bits: HMAC of those 60
 
 The same form on the same day has the same id, hence the same event, hence one enrolment. Both
-HMACs use SECRET_KEY: nobody can compute the id from the form's data, and an id that was never
+HMACs use SECRET_KEY: the id cannot be computed from the form's data, and an id that was never
 issued is recognised without a query. Two different forms of one day share an id with a probability
 of 2^-59.
 """
@@ -46,9 +45,9 @@ def lane_of(inscripcion_id: UUID) -> Via | None:
 
 
 def _is_issued(content: int, tag: int) -> bool:
-    """Return whether the tag fits, by today's key or by a replaced one (SECRET_KEY_FALLBACKS).
+    """Return whether SECRET_KEY, or one of SECRET_KEY_FALLBACKS, gives this tag.
 
-    Links that were sent before a change of key stay valid.
+    So links that were sent before a change of the key stay valid.
     """
     keys = [settings.SECRET_KEY, *settings.SECRET_KEY_FALLBACKS]
     return any(hmac.compare_digest(tag.to_bytes(8), _tag(content, key).to_bytes(8)) for key in keys)

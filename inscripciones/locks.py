@@ -1,7 +1,7 @@
 """Locks on identities: forms that share a RUT, mailbox or receipt are decided one by one.
 
-They are PostgreSQL's advisory locks, held until the transaction ends. They also cover rows that do
-not exist yet, whichever consumer, lane or reviewer is about to write them.
+They are PostgreSQL's advisory locks on texts (keys), held until the transaction ends. Unlike a lock
+on a row, they also work before the row exists, between consumers, lanes and reviewers.
 """
 
 from collections.abc import Iterable

@@ -20,6 +20,8 @@ class Usuario(AbstractUser):
     """
 
     maestro_id = models.UUIDField("id de maestro", null=True, blank=True, unique=True, editable=False)
+    # Of the maestro's comuna. It stands here because authentication reads this row anyway.
+    zona = models.CharField("zona horaria", max_length=40, default="America/Santiago", editable=False)
 
     class Meta(AbstractUser.Meta):
         verbose_name = "usuario"
@@ -34,7 +36,7 @@ class Inscripcion(models.Model):
 
     class Estado(models.TextChoices):
         EN_REVISION = "en_revision", "en revisión"
-        # Its RUT or e-mail address belongs to another enrolment; the API answers `en_revision`.
+        # Another living enrolment has its RUT or e-mail address; the API answers `en_revision`.
         REPETIDA = "repetida", "repetida"
         # The same person sent the same form again, or paid; the API answers the state of `unida_a`.
         UNIDA = "unida", "unida a otra"
@@ -42,7 +44,7 @@ class Inscripcion(models.Model):
         RECHAZADA = "rechazada", "rechazada"
 
     PENDIENTES: ClassVar = (Estado.EN_REVISION, Estado.REPETIDA)
-    VIVAS: ClassVar = (Estado.EN_REVISION, Estado.APROBADA)
+    VIVAS: ClassVar = (Estado.EN_REVISION, Estado.APROBADA)  # they hold their RUT and address
     RESUELTAS: ClassVar = (Estado.APROBADA, Estado.RECHAZADA)
 
     id = models.UUIDField("id", primary_key=True, editable=False)
@@ -123,10 +125,11 @@ class Decision(models.Model):
 
 
 class Comprobante(models.Model):
-    """A payment receipt and the enrolment that used it up, living at that time.
+    """A payment receipt that is used up, and the enrolment that used it.
 
-    `codigo` is the key that `normalizacion.clave_de_comprobante` returns. No later enrolment can
-    use the receipt again.
+    If the paid form was joined to an earlier enrolment (`unida_a`), it is the earlier one. `codigo`
+    is the key that `normalizacion.clave_de_comprobante` returns. No later enrolment can use the
+    receipt again.
     """
 
     codigo = models.CharField("código", max_length=64, primary_key=True)
@@ -173,12 +176,13 @@ class Maestro(models.Model):
 
 
 class Envio(models.Model):
-    """An e-mail to send: claimed by a conditional update, then sent. The row never has its text.
+    """An e-mail to send. A worker claims it by a conditional update, then sends it.
 
+    The text is not stored: it is made when the mail is sent, and may bring a token.
     `id` is derived from the mail's cause, so that the same cause leads to one mail.
     `proximo_intento` (UTC) is when the mail is due and, while a worker sends it, when that
     worker's claim lapses. `ultimo_error` is SMTP's code without SMTP's text, which may quote an
-    address.
+    address. `reenvios` counts how often a person asked for the mail again.
     """
 
     class Tipo(models.TextChoices):
@@ -190,7 +194,8 @@ class Envio(models.Model):
         PENDIENTE = "pendiente", "pendiente"
         ENVIANDO = "enviando", "enviándose"
         ENVIADO = "enviado", "enviado"
-        # The mailbox refused it for good: a person must look.
+        # A person must look: the mailbox refused it for good, the maestro left, or a backup was
+        # restored.
         DETENIDO = "detenido", "detenido"
 
     ABIERTOS: ClassVar = (Estado.PENDIENTE, Estado.ENVIANDO)
@@ -207,6 +212,7 @@ class Envio(models.Model):
     message_id = models.CharField("Message-ID", max_length=200, blank=True)
     creado_en = models.DateTimeField("creado", db_default=Now())
     enviado_en = models.DateTimeField("enviado", null=True, blank=True)
+    reenvios = models.PositiveIntegerField("reenvíos", default=0)
 
     class Meta:
         verbose_name = "correo por enviar"

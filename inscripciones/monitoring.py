@@ -1,4 +1,7 @@
-"""This app in the monitoring: its e-mails that are due, and its rows and events behind an id."""
+"""What this app reports to the monitoring: e-mails that are due, and what it knows of an id.
+
+Sentences for staff are in Spanish.
+"""
 
 from collections.abc import Iterator
 from datetime import datetime, timedelta
@@ -16,7 +19,7 @@ from kafka_bridge.events import Event
 from kafka_bridge.monitoring.due_work import DueWork, due_work, overdue
 from kafka_bridge.monitoring.lookup.registry import ExpectedEvent, Ids, Limitation, Row, lookup
 
-# A sweep looks for due mails once per minute.
+# How late a mail may be before that is a problem; a sweep looks for due mails once per minute.
 PATIENCE_SECONDS: Final = 180.0
 # A mail that failed so often needs a look, although it is still being tried.
 MANY_ATTEMPTS: Final = 3

@@ -14,6 +14,9 @@ from typing import Final
 from stdnum.cl import rut as stdnum_rut
 from stdnum.exceptions import InvalidChecksum, ValidationError
 
+from gremio.correo import con_dominio_ascii
+from gremio.textos import limpiar
+
 # Domains whose addresses are the same with and without dots.
 GMAIL: Final = ("gmail.com", "googlemail.com")
 # The 346 comunas, as they are since Ñuble became a region (2018).
@@ -22,7 +25,7 @@ COMUNAS_CSV: Final = Path(__file__).with_name("comunas.csv")
 
 def rut(texto: str) -> str:
     """Return a RUT as `12345678-5`, also for `12.345.678-5`, `12345678 5` or `12,345,678-5`."""
-    compacto = "".join(filter(str.isalnum, texto)).upper().removeprefix("CL").lstrip("0")
+    compacto = "".join(filter(str.isalnum, limpiar(texto))).upper().removeprefix("CL").lstrip("0")
     try:
         compacto = stdnum_rut.validate(compacto)
     except InvalidChecksum:
@@ -34,6 +37,7 @@ def rut(texto: str) -> str:
 
 def telefono(texto: str) -> str:
     """Return a Chilean number as `+56987654321`: nine digits, before which +56 may be missing."""
+    texto = limpiar(texto)
     if re.search(r"[^\d\s()+.\-]", texto):
         raise ValueError("Un teléfono lleva solo números: escríbelo como +56 9 8765 4321.")
     digitos = re.sub(r"\D", "", texto).lstrip("0")
@@ -45,7 +49,7 @@ def telefono(texto: str) -> str:
 
 def nombre(texto: str) -> str:
     """Return a name with one space between words and composed accents (NFC)."""
-    limpio = " ".join(unicodedata.normalize("NFC", texto).split())
+    limpio = " ".join(limpiar(texto).replace("`", "'").split())
     if len(re.findall(r"[^\W\d_]", limpio)) < 2:
         raise ValueError("Escribe tu nombre y apellidos.")
     if otro := re.search(r"[^\w\s'’.\-·]|_", limpio):
@@ -57,8 +61,11 @@ def nombre(texto: str) -> str:
 
 
 def email(texto: str) -> str:
-    """Return an address in lower case: no two people have addresses that differ by case only."""
-    return texto.strip().lower()
+    """Return an address in lower case, its domain in ASCII (`rosa@xn--andu-fqa.cl` for `ñandu.cl`).
+
+    No two people have addresses that differ by case only, or by the spelling of their domain.
+    """
+    return con_dominio_ascii(limpiar(texto).strip().lower())
 
 
 def buzon(correo: str) -> str:
@@ -73,7 +80,7 @@ def buzon(correo: str) -> str:
 
 def comprobante(texto: str) -> str:
     """Return a receipt's code in upper case without spaces: `TRX000123`. Empty stays empty."""
-    limpio = re.sub(r"\s+", "", texto).upper()
+    limpio = re.sub(r"\s+", "", limpiar(texto)).upper()
     if limpio and not re.fullmatch(r"[A-Z0-9][A-Z0-9._/#-]{2,63}", limpio):
         raise ValueError("Copia el código del comprobante: de 3 a 64 letras, números o guiones.")
     return limpio
@@ -95,7 +102,7 @@ def mismo_nombre(uno: str, otro: str) -> bool:
 def comuna(texto: str) -> str:
     """Return the official spelling whatever the case, accents or hyphens: `nunoa` is `Ñuñoa`."""
     try:
-        return _comunas_by_plain_name()[_plain(texto)]
+        return _comunas_by_plain_name()[_plain(limpiar(texto))]
     except KeyError:
         raise ValueError("No es una comuna de Chile: escribe su nombre, como Ñuñoa o Viña del Mar.") from None
 

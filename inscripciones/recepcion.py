@@ -1,4 +1,8 @@
-"""Receiving forms: publish each one as an event; write and decide it when the event arrives."""
+"""Receiving forms, in two steps.
+
+`recibir` runs in the web: it publishes a form as an event. `registrar` runs in the consumer
+`aprobacion`: it writes the form as a row and decides it by the rules.
+"""
 
 from collections.abc import Collection, Iterable
 from datetime import date, datetime
@@ -34,8 +38,8 @@ def recibir(formulario: dict[str, Any], *, dia: date) -> UUID:
 def registrar(formularios: Iterable[InscripcionRecibida], *, ahora: datetime) -> list[Inscripcion]:
     """Write and decide the forms that are not registered yet; return their rows.
 
-    Forms that share a RUT, a mailbox or a receipt wait for each other, in whichever consumer or
-    lane they are. A form that is repeated within the batch counts once, as it came first.
+    Forms that share a RUT, a mailbox or a receipt wait for each other, also across processes and
+    lanes. If a form is in the batch twice, the first one counts.
     """
     by_id: dict[UUID, InscripcionRecibida] = {}
     for form in formularios:
@@ -54,9 +58,9 @@ def registrar(formularios: Iterable[InscripcionRecibida], *, ahora: datetime) ->
 
 
 def _known_of(forms: Collection[InscripcionRecibida]) -> Conocido:
-    """Return what the database has of these people and receipts, in three queries.
+    """Return what the rules must know about these people and receipts, in three queries.
 
-    Living enrolments are locked, because a payment in this batch may change them.
+    The rows of living enrolments are locked, because a payment in this batch may change them.
     """
     ruts = {form.rut for form in forms}
     buzones = {normalizacion.buzon(form.email) for form in forms}
@@ -76,7 +80,7 @@ def _known_of(forms: Collection[InscripcionRecibida]) -> Conocido:
 def _decide(form: InscripcionRecibida, conocido: Conocido, earlier: Decision | None, ahora: datetime) -> Inscripcion:
     """Return the form as a decided row; add to `conocido` what the next forms must respect.
 
-    `earlier`: the decision that a person had made before the database was restored.
+    `earlier`: the decision from before the database was restored, if there was one.
     """
     veredictos = reglas.evaluar(form, conocido)
     estado, motivo = reglas.decidir(veredictos, automatica=settings.REVISION_AUTOMATICA)
@@ -112,7 +116,8 @@ def _decide(form: InscripcionRecibida, conocido: Conocido, earlier: Decision | N
 def _same_enrolment(form: InscripcionRecibida, conocido: Conocido) -> Inscripcion | None:
     """Return the living enrolment that this form repeats, or pays for while it is pending.
 
-    It must be the same person's: the same RUT, e-mail address and name. Then nobody needs a notice.
+    RUT, e-mail address and name must be the same: then the form is by the same person, who needs no
+    notice that somebody used their data.
     """
     viva = conocido.por_rut.get(form.rut)
     if viva is None or viva != conocido.por_email.get(form.email):

@@ -53,7 +53,7 @@ def por_dia(*, hasta: date, dias: int) -> list[Dia]:
 
 
 def esperas(*, desde: datetime) -> list[Espera]:
-    """Return the times from reception to decision of what was decided since `desde`.
+    """Return how long the enrolments decided since `desde` had waited for their decision.
 
     They are grouped by lane and by who decided: the rules or a person.
     """
@@ -78,7 +78,7 @@ def esperas(*, desde: datetime) -> list[Espera]:
 
 
 def en_espera() -> dict[str, object]:
-    """Return what waits for a person: per lane, with repeated identities, and since when."""
+    """Return how many enrolments wait for a person: by lane, and repeated ones; and since when."""
     pendientes = Inscripcion.objects.filter(estado__in=Inscripcion.PENDIENTES).order_by()
     rows = pendientes.values_list("estado", "paid").annotate(Count("pk"))
     counts = Counter({(estado, paid): count for estado, paid, count in rows})

@@ -18,8 +18,8 @@ Estado = Inscripcion.Estado
 def recordar(decisiones: Iterable[InscripcionAprobada | InscripcionRechazada]) -> None:
     """Apply the decisions that the database lacks.
 
-    The decision on a pending enrolment is applied at once (without a reviewer, whom the event does
-    not name). The decision on a form that was not replayed yet is kept until that form arrives.
+    The decision on a pending enrolment is applied at once; it has no reviewer, because the event
+    names none. The decision on a form that was not replayed yet is kept until that form arrives.
     """
     by_id = {decision.inscripcion_id: decision for decision in map(_decision, decisiones)}
     locks.acquire(locks.enrolment_key(pk) for pk in by_id)

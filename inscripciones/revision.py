@@ -1,4 +1,4 @@
-"""The review: a person approves or rejects what is pending."""
+"""The review: a person approves or rejects pending enrolments."""
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
@@ -9,6 +9,7 @@ from uuid import UUID
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.db import transaction
 from django.db.models import Q
+from django.utils import timezone
 
 from gremio.transactions import transaction_required
 from inscripciones import admision, correspondencia, locks
@@ -28,7 +29,7 @@ class Resolucion:
 
 @transaction.atomic
 def aprobar(ids: Collection[UUID], *, por: Usuario, motivo: str = "", ahora: datetime) -> Resolucion:
-    """Approve what is pending and whose RUT and e-mail address no other enrolment holds.
+    """Approve the pending enrolments whose RUT and e-mail address no other enrolment holds.
 
     `motivo` is for the history only.
     """
@@ -37,7 +38,10 @@ def aprobar(ids: Collection[UUID], *, por: Usuario, motivo: str = "", ahora: dat
 
 @transaction.atomic
 def rechazar(ids: Collection[UUID], *, por: Usuario, motivo: str, ahora: datetime) -> Resolucion:
-    """Reject what is pending; the applicant reads `motivo`. Raises ValueError if it is empty."""
+    """Reject the pending enrolments. The applicants read `motivo`.
+
+    Raises ValueError if `motivo` is empty.
+    """
     if not motivo.strip():
         raise ValueError("Un rechazo lleva su motivo: es lo que lee quien postula.")
     return resolver(ids, Estado.RECHAZADA, por=por, motivo=motivo.strip(), ahora=ahora)
@@ -48,11 +52,12 @@ def resolver(ids: Collection[UUID], estado: Estado, *, por: Usuario | None, moti
     """Move the pending enrolments among `ids` to `estado` and write what follows from it.
 
     `por` is None for a decision that comes back from Kafka. Identities are locked before rows, as
-    in `recepcion.registrar`, and rows in the order of their ids: no two calls wait for each other
-    in a deadlock, and of two reviewers the second finds the rows resolved.
+    in `recepcion.registrar`, and rows are locked in the order of their ids, so that two calls never
+    deadlock. If two reviewers decide the same rows, the second finds them resolved.
     """
     locks.acquire(key for fila in Inscripcion.objects.filter(pk__in=ids) for key in locks.identity_keys(fila))
-    filas = list(Inscripcion.objects.select_for_update().filter(pk__in=ids).order_by("pk"))
+    chosen = Inscripcion.objects.select_for_update(of=("self",)).select_related("resuelta_por").filter(pk__in=ids)
+    filas = list(chosen.order_by("pk"))
     resolucion = _split(filas, estado)
     resueltas = resolucion.resueltas
     for fila in resueltas:
@@ -78,7 +83,7 @@ def _split(filas: list[Inscripcion], estado: Estado) -> Resolucion:
     for fila in filas:
         identity = {fila.rut, fila.email}
         if fila.estado not in Inscripcion.PENDIENTES:
-            resolucion.omitidas.append((fila, f"ya está {fila.get_estado_display()}"))
+            resolucion.omitidas.append((fila, _decided(fila)))
         elif fila.estado == Estado.REPETIDA and identity & taken:
             resolucion.omitidas.append((fila, "su RUT o su correo es de otra inscripción, pendiente o aprobada"))
         else:
@@ -86,6 +91,13 @@ def _split(filas: list[Inscripcion], estado: Estado) -> Resolucion:
             if estado == Estado.APROBADA:
                 taken |= identity
     return resolucion
+
+
+def _decided(fila: Inscripcion) -> str:
+    """Return what the enrolment is already, and who decided it and when, if a person did."""
+    by = f" por {fila.resuelta_por.get_username()}" if fila.resuelta_por else ""
+    when = f" el {timezone.localtime(fila.resuelta_en):%d-%m-%Y %H:%M}" if fila.resuelta_en else ""
+    return f"ya está {fila.get_estado_display()}{by}{when}"
 
 
 def _taken_identities(filas: list[Inscripcion]) -> set[str]:

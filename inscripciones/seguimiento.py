@@ -1,4 +1,4 @@
-"""Following an enrolment: what the API tells anyone who holds its id."""
+"""The public state of an enrolment: what the API answers to anyone who has its id."""
 
 from typing import Any
 from uuid import UUID

@@ -1,4 +1,4 @@
-"""Celery's tasks for the e-mails. They carry ids only; a sweep finds mails whose hint was lost."""
+"""Celery tasks for the e-mails. They carry ids only; a sweep finds mails whose hint was lost."""
 
 from typing import Final
 from uuid import UUID
@@ -19,9 +19,9 @@ def enviar_correos(ids: list[str]) -> int:
 
 @shared_task
 def barrer_envios() -> int:
-    """Hint at every e-mail that is due; return how many. Beat calls it once per minute.
+    """Queue a task for every e-mail that is due; return how many. Beat calls it once per minute.
 
-    The hints expire after a minute, because the next sweep repeats them.
+    The tasks expire after a minute, because the next sweep repeats them.
     """
     ids = [str(envio_id) for envio_id in envios.vencidos(ahora=timezone.now())]
     for envio_id in ids:

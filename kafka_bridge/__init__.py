@@ -1,0 +1,1 @@
+"""An event engine for Django and Kafka, for any project (see README.md)."""

@@ -5,6 +5,7 @@
         "SOURCE": "bookshop",                            # required
         "NAMESPACE": "https://bookshop.example/events",  # required
         "CONTRACTS": BASE_DIR / "contracts",             # for `manage.py check_event_schemas`
+        "PARTITIONS": {"bookshop.orders": 12},           # instead of the declared numbers
         "TITLE": "The bookshop",                         # in the documentation of events
         "DESCRIPTION": "Orders and deliveries.",         # in the documentation of events
     }
@@ -36,6 +37,7 @@ _DEFAULTS: Final[dict[str, Any]] = {
     "PREFIX": "",
     "CONTRACTS": None,
     "SHORTEST_RETENTION_DAYS": 7,
+    "PARTITIONS": {},
     "TITLE": "",
     "DESCRIPTION": "",
 }
@@ -55,7 +57,17 @@ def _read() -> dict[str, Any]:
         raise ImproperlyConfigured(f"Set {' and '.join(missing)} in KAFKA_BRIDGE (see kafka_bridge/conf.py).")
     if not getattr(settings, "KAFKA_CLIENT_CONFIG", {}).get("bootstrap.servers"):
         raise ImproperlyConfigured('Set KAFKA_CLIENT_CONFIG = {"bootstrap.servers": "host:port,..."}.')
+    _check_partitions(given.get("PARTITIONS", {}))
     return {**_DEFAULTS, **given}
+
+
+def _check_partitions(given: dict[str, Any]) -> None:
+    """Raise ImproperlyConfigured for a number of partitions that is none."""
+    for topic, number in given.items():
+        if type(number) is not int or number < 1:
+            raise ImproperlyConfigured(
+                f'KAFKA_BRIDGE["PARTITIONS"]: {topic} needs a whole number from 1 on: {number!r}.'
+            )
 
 
 _values: Final = _read()
@@ -77,6 +89,10 @@ CONTRACTS: Final[Path | None] = Path(_values["CONTRACTS"]) if _values["CONTRACTS
 # `check --deploy` warns of topics that keep events for fewer days. Set it to more than the age of
 # the oldest backup that would be restored.
 SHORTEST_RETENTION_DAYS: Final[float] = _values["SHORTEST_RETENTION_DAYS"]
+
+# How many partitions a topic has in this deployment, by its name; without an entry, as many as its
+# app declares. Raised with `manage.py add_partitions`; Kafka cannot take partitions away.
+PARTITIONS: Final[dict[str, int]] = dict(_values["PARTITIONS"])
 
 # The product's name (SOURCE by default) and a sentence about its events, in their documentation.
 TITLE: Final[str] = _values["TITLE"] or SOURCE

@@ -1,5 +1,6 @@
-"""The meaning of an error for a batch: an outage, a transient failure, or a faulty message.
+"""What an error of the database or of Kafka means: an outage, a passing one, or a bad message.
 
+The engine's own exceptions are in exceptions.py.
 Errors are told apart by SQLSTATE, not by exception class: a transaction timeout and a read-only
 server are `InternalError`, a NUL byte is `DataError` (PostgreSQL, appendix A: error codes).
 """
@@ -8,7 +9,7 @@ import traceback
 from pathlib import Path
 from typing import Final
 
-from confluent_kafka import KafkaException
+from confluent_kafka import KafkaError, KafkaException
 from django.db import DatabaseError, DataError, InterfaceError, ProgrammingError, connection
 
 from kafka_bridge.exceptions import Undecodable
@@ -18,6 +19,23 @@ from kafka_bridge.exceptions import Undecodable
 OUTAGE_STATES: Final = ("08", "53", "57P", "58", "25006")
 # Rollback (serialization, deadlock); lock not available; transaction timeout; statement cancelled.
 TRANSIENT_STATES: Final = ("40", "55P03", "25P04", "57014")
+
+# Kafka answers that a topic or a partition is not there, or that this client has no rights to it.
+MISSING: Final = (
+    KafkaError.UNKNOWN_TOPIC_OR_PART,
+    KafkaError._UNKNOWN_TOPIC,
+    KafkaError._UNKNOWN_PARTITION,
+)
+NO_RIGHTS: Final = (
+    KafkaError.TOPIC_AUTHORIZATION_FAILED,
+    KafkaError.GROUP_AUTHORIZATION_FAILED,
+    KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+)
+
+
+def concerns_topic(error: KafkaError) -> bool:
+    """Return True if Kafka refuses one topic or partition, so that the others may be well."""
+    return error.code() in (*MISSING, *NO_RIGHTS)
 
 
 def is_outage(error: BaseException) -> bool:

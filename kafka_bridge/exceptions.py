@@ -1,4 +1,7 @@
-"""The engine's outcomes that callers tell apart, each with what happened and how to mend it."""
+"""The engine's exceptions. Each docstring says what happened and what to do about it.
+
+What an error of the database or of Kafka means is in errors.py.
+"""
 
 
 class Undecodable(ValueError):

@@ -1,4 +1,4 @@
-"""The engine's own tables: consumers' offsets, the outbox, dead letters and restores."""
+"""The engine's own tables: consumers' offsets, the outbox, claims, dead letters and restores."""
 
 from django.db import models
 from django.db.models.functions import Now
@@ -63,6 +63,26 @@ class OutboxMessage(models.Model):
 
     def __str__(self) -> str:
         return f"{self.event_id} → {self.topic}[{self.partition}]"
+
+
+class Claim(models.Model):
+    """The content that a client sent under an id of its own (see publishing/claims.py).
+
+    Written before the event is published, kept for `claims.KEPT`.
+    """
+
+    event_id = models.UUIDField(_("event id"), primary_key=True, editable=False)
+    content = models.JSONField(_("content"))
+    created_at = models.DateTimeField(_("created"))
+
+    class Meta:
+        verbose_name = _("claimed id")
+        verbose_name_plural = _("claimed ids")
+        default_permissions = ["view"]
+        indexes = [models.Index(fields=["created_at"], name="claims_by_age")]
+
+    def __str__(self) -> str:
+        return str(self.event_id)
 
 
 class DeadLetter(models.Model):

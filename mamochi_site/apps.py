@@ -1,4 +1,4 @@
-"""The Django app of the project itself, and django-axes under a Spanish name."""
+"""Two Django apps: the project itself, and django-axes under a Spanish name."""
 
 from axes.apps import AppConfig as AxesConfig
 from django.apps import AppConfig
@@ -11,9 +11,10 @@ class MamochiSiteConfig(AppConfig):
     name = "mamochi_site"
 
     def ready(self) -> None:
-        from mamochi_site.checks import check_mail
+        from mamochi_site.checks import check_addresses, check_mail
 
         checks.register(check_mail, "mail", deploy=True)
+        checks.register(check_addresses, "mail", deploy=True)
 
 
 class AccesosConfig(AxesConfig):

@@ -1,7 +1,7 @@
 """The Celery application.
 
-A task is only a hint that there is work: a periodic sweep over the rows finds whatever a lost hint
-would have started (see each app's tasks.py).
+Most tasks are only hints that there is work. If one is lost, a periodic task (a sweep) finds that
+work in the rows (see each app's tasks.py).
 """
 
 import os

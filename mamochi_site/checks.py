@@ -2,10 +2,14 @@
 
 from collections.abc import Iterator
 from typing import Any, Final
+from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error
 
+from mamochi_site.environment import text
+
+LOOPBACK: Final = {"localhost", "127.0.0.1", "::1"}
 NOT_SENDING: Final = ("console", "dummy", "locmem", "filebased")
 
 
@@ -24,4 +28,31 @@ def mail_leaves(backend: str) -> Iterator[CheckMessage]:
             f"EMAIL_BACKEND is {backend}: credentials would count as sent, and their maestro would never get them.",
             hint="Set EMAIL_URL to an SMTP server.",
             id="mamochi_site.E001",
+        )
+
+
+def check_addresses(**_options: Any) -> list[CheckMessage]:
+    """Check links and sender of e-mails; `manage.py check --deploy` runs this."""
+    return [*links_lead_here(settings.SITE_URL), *sender_is_chosen()]
+
+
+def links_lead_here(site_url: str) -> Iterator[CheckMessage]:
+    """Check that SITE_URL is set, is not this machine, and has the scheme that the site serves."""
+    hint = "Set SITE_URL to the address at which maestros reach the site, like https://gremio.cl."
+    parts = urlsplit(site_url)
+    if not text("SITE_URL"):
+        yield Error(f"SITE_URL is not set: links in e-mails lead to {site_url}.", hint=hint, id="mamochi_site.E002")
+    elif parts.hostname in LOOPBACK:
+        yield Error(f"SITE_URL is {site_url}: links in e-mails lead nowhere.", hint=hint, id="mamochi_site.E002")
+    elif settings.HTTPS_ONLY and parts.scheme != "https":
+        yield Error(f"SITE_URL is {site_url}, and the site serves HTTPS only.", hint=hint, id="mamochi_site.E002")
+
+
+def sender_is_chosen() -> Iterator[CheckMessage]:
+    """Check that DEFAULT_FROM_EMAIL is set: receivers check that its domain allows this server."""
+    if not text("DEFAULT_FROM_EMAIL"):
+        yield Error(
+            f"DEFAULT_FROM_EMAIL is not set: e-mails come from {settings.DEFAULT_FROM_EMAIL}.",
+            hint="Set DEFAULT_FROM_EMAIL to an address of a domain that allows your SMTP server to send.",
+            id="mamochi_site.E003",
         )

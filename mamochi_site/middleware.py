@@ -1,4 +1,4 @@
-"""Middleware: limits on requests, checked before a view runs, and headers of responses."""
+"""Middleware: checks of requests before a view runs, and headers of responses."""
 
 import logging
 from collections.abc import Callable
@@ -9,7 +9,15 @@ from csp.middleware import CSPMiddleware, PolicyParts
 from django.conf import settings
 from django.core.exceptions import ValidationError
 from django.db import DataError
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, JsonResponse
+from django.http import (
+    HttpRequest,
+    HttpResponse,
+    HttpResponseBase,
+    HttpResponsePermanentRedirect,
+    JsonResponse,
+)
+from django.middleware.security import SecurityMiddleware
+from django.urls import is_valid_path
 
 from mamochi_site.views import bad_request
 
@@ -17,29 +25,84 @@ logger = logging.getLogger(__name__)
 
 NOT_A_PAGE_POLICY: Final = "default-src 'none'; frame-ancestors 'none'"
 
+# Addresses of operators, which end without a slash
+WITHOUT_SLASH: Final = ("/health/", "/metrics/")
+
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 
 
 def limit_body(get_response: GetResponse) -> GetResponse:
     """Answer 413 to a body over `MAX_BODY_BYTES`, without reading the body.
 
-    A chunked body has no Content-Length, and Django reads it as empty.
+    `chunked.py` gives a chunked body its length, if the server supports that; otherwise the answer
+    is 411, because Django would read the body as empty.
     """
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
         length = request.META.get("CONTENT_LENGTH") or "0"
         if length.isdecimal() and int(length) > settings.MAX_BODY_BYTES:
             return _refusal(413, f"El cuerpo supera los {settings.MAX_BODY_BYTES} bytes: envíalo en partes.")
+        if "HTTP_TRANSFER_ENCODING" in request.META and not request.META.get("CONTENT_LENGTH"):
+            return _refusal(411, "Falta el largo del cuerpo: envíalo entero, con Content-Length.")
         return get_response(request)
 
     return middleware
 
 
+def refuse_compressed_body(get_response: GetResponse) -> GetResponse:
+    """Answer 415 to a compressed body: no view unpacks one, so its fields would look missing."""
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        coding = request.headers.get("Content-Encoding", "").strip().lower()
+        if coding not in ("", "identity"):
+            return _refusal(415, "No se leen cuerpos comprimidos: envíalo sin comprimir y sin Content-Encoding.")
+        return get_response(request)
+
+    return middleware
+
+
+def accept_either_slash(get_response: GetResponse) -> GetResponse:
+    """Serve `/api/v1/ventas` as `/api/v1/ventas/`, and `/metrics/` as `/metrics`.
+
+    Django would redirect, and clients follow a redirect of a POST with a GET: nothing is done, and
+    the answer is 200. In the admin a GET is still redirected, because links in its pages are
+    relative.
+    """
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        path = request.path_info
+        if path.startswith(WITHOUT_SLASH) and path.endswith("/"):
+            request.path_info, request.path = path[:-1], request.path[:-1]
+        elif _lacks_slash(request) and is_valid_path(f"{path}/"):
+            request.path_info, request.path = f"{path}/", f"{request.path}/"
+        return get_response(request)
+
+    return middleware
+
+
+def _lacks_slash(request: HttpRequest) -> bool:
+    path = request.path_info
+    if path.endswith("/"):
+        return False
+    reads = request.method in ("GET", "HEAD")
+    return path.startswith("/api/") or (path.startswith("/admin") and not reads)
+
+
+class Security(SecurityMiddleware):
+    """Redirect to HTTPS with 308 instead of 301, so that a POST stays a POST."""
+
+    def process_request(self, request: HttpRequest) -> HttpResponsePermanentRedirect | None:
+        redirect = super().process_request(request)
+        if redirect is not None:
+            redirect.status_code = 308
+        return redirect
+
+
 def require_utf8(get_response: GetResponse) -> GetResponse:
     """Answer 415 to a request that names a charset other than UTF-8.
 
-    Django would decode body and query with any codec of Python's that the request names, zlib
-    included.
+    Otherwise Django decodes body and query with any codec that the request names, even with zlib,
+    which Python has among its codecs.
     """
 
     def middleware(request: HttpRequest) -> HttpResponseBase:

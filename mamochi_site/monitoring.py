@@ -1,4 +1,4 @@
-"""Due work of Celery Beat: it must start each periodic task when the task's interval is over."""
+"""What the project reports to the monitoring: whether Celery Beat starts the periodic tasks."""
 
 from datetime import datetime
 from typing import Final
@@ -14,7 +14,7 @@ PATIENCE: Final = 180.0
 
 @due_work
 def beat(now: datetime) -> DueWork:
-    """Return how late Beat is with the periodic task that is most overdue.
+    """Report how late Beat is with the periodic task that is most overdue.
 
     Beat writes each start of a task to the database (CELERY_BEAT_SYNC_EVERY). Tasks on a calendar
     are ignored: their starts are days apart, so they cannot show whether Beat runs now.

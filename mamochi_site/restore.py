@@ -16,7 +16,7 @@ from ventas.semanas.reports import RETENIDO
 
 
 class ReplayUnfinished(Exception):
-    """Consumers have yet to replay messages; the text names them. Let them run, then try again."""
+    """Consumers have not replayed all messages; the text names them. Let them run and try again."""
 
 
 @dataclass(frozen=True)
@@ -44,7 +44,7 @@ def finish_restore(*, send_credentials: bool) -> Restored:
 
 
 def require_replay_finished() -> None:
-    """Raise ReplayUnfinished while a consumer has yet to apply messages that Kafka has."""
+    """Raise ReplayUnfinished while Kafka has messages that a consumer has not applied."""
     waiting = [
         f"{name} lacks {sum(lacking.values())} messages of {topic.name}"
         for name, consumer in sorted(consumers.items())
@@ -52,11 +52,21 @@ def require_replay_finished() -> None:
         if (lacking := _lacking(name, topic.name))
     ]
     if waiting:
-        raise ReplayUnfinished("; ".join(waiting))
+        raise ReplayUnfinished("; ".join(waiting) + _open_transactions())
+
+
+def _open_transactions() -> str:
+    """Name the open transactions of other programs: consumers are handed nothing behind them."""
+    names = {topic.name for consumer in consumers.values() for topic in consumer.topics}
+    held_up = progress.open_transactions(
+        (name, number) for name in sorted(names) for number in progress.end_offsets(name)
+    )
+    places = [f"{topic}[{partition}] from offset {at} on" for (topic, partition), at in held_up.items()]
+    return f". Another program has an open transaction in {', '.join(places)}" if places else ""
 
 
 def _lacking(consumer: str, topic: str) -> dict[int, int]:
-    """Return, per partition, how many messages of the topic the consumer has yet to apply."""
+    """Return how many messages of the topic the consumer has not applied, by partition."""
     return progress.remaining(consumer, topic, progress.topic_ends(topic))
 
 
@@ -68,7 +78,7 @@ def _hold_mails() -> int:
     """
     cierre.retener_correos(ahora=timezone.now())
     letters = Envio.objects.filter(estado__in=Envio.ABIERTOS).update(estado=Envio.Estado.DETENIDO)
-    reports = ReporteSemanal.objects.filter(envio=ReporteSemanal.EstadoCorreo.PENDIENTE)
+    reports = ReporteSemanal.objects.filter(envio__in=ReporteSemanal.POR_ENVIAR)
     return letters + reports.update(envio=ReporteSemanal.EstadoCorreo.FALLIDO, respuesta=RETENIDO)
 
 

@@ -4,9 +4,9 @@ In production (DEBUG off) each variable without a safe default must be set. Othe
 refuses to start and names the variable.
 """
 
-import re
 from datetime import timedelta
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import environ
 from csp.constants import NONE, SELF
@@ -14,9 +14,12 @@ from django.core.exceptions import ImproperlyConfigured
 from django.urls import reverse_lazy
 
 from kafka_bridge.telemetry import logs
+from mamochi_site import environment
+from mamochi_site.environment import flag, items, number, partitions, rate_limit, text
 
 BASE_DIR = Path(__file__).resolve().parent.parent
-env = environ.FileAwareEnv()
+# It parses URLs; variables are read by environment.py.
+env = environ.Env()
 
 
 def required(name: str, development: str) -> str:
@@ -24,26 +27,27 @@ def required(name: str, development: str) -> str:
 
     Raises ImproperlyConfigured if it is missing in production.
     """
-    value = env.str(name, default="")
+    value = text(name)
     if value or DEBUG:
-        return str(value or development)
+        return value or development
     raise ImproperlyConfigured(f"Set {name} in the environment: it has no safe default in production (DEBUG off).")
 
 
-def rate_limit(name: str, default: str) -> str:
-    """Return the variable's value: `number/period` or empty.
-
-    Raises ImproperlyConfigured for any other value.
-    """
-    value = str(env.str(name, default=default))
-    if value and not re.fullmatch(r"[1-9][0-9]*/(s|sec|second|m|min|minute|h|hour|d|day)", value):
-        raise ImproperlyConfigured(f"{name} must be a number, a slash and a period, like 60/min, or empty: {value!r}.")
-    return value
-
-
-DEBUG: bool = env.bool("DEBUG", default=False)
+DEBUG = flag("DEBUG", default=False)
 SECRET_KEY = required("SECRET_KEY", "development-only-" + "x" * 50)
-ALLOWED_HOSTS = required("ALLOWED_HOSTS", "127.0.0.1,localhost").split(",")
+ALLOWED_HOSTS = environment.hosts(required("ALLOWED_HOSTS", "127.0.0.1,localhost"))
+
+# The site's address, with which links in e-mails begin. Without SITE_URL it is the first allowed
+# host over HTTPS, and `check --deploy` asks for it.
+if text("SITE_URL"):
+    SITE_URL = environment.site_url(text("SITE_URL"))
+elif DEBUG:
+    SITE_URL = "http://127.0.0.1:8000"
+else:
+    SITE_URL = environment.site_of_host(ALLOWED_HOSTS)
+# Behind a proxy on another port, the port is in the browser's Origin and not in the Host header.
+CSRF_TRUSTED_ORIGINS = [environment.origin_of(SITE_URL)]
+CSRF_FAILURE_VIEW = "mamochi_site.views.csrf_failure"
 
 INSTALLED_APPS = [
     "mamochi_site.apps.MamochiSiteConfig",
@@ -71,9 +75,10 @@ INSTALLED_APPS = [
     "ventas",
 ]
 MIDDLEWARE = [
+    "mamochi_site.middleware.accept_either_slash",
     "kafka_bridge.telemetry.middleware.log_requests",
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
-    "django.middleware.security.SecurityMiddleware",
+    "mamochi_site.middleware.Security",
     "mamochi_site.middleware.ContentSecurityPolicy",
     "django_permissions_policy.PermissionsPolicyMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -82,6 +87,7 @@ MIDDLEWARE = [
     "mamochi_site.middleware.no_store_for_users",
     "mamochi_site.middleware.limit_body",
     "mamochi_site.middleware.require_utf8",
+    "mamochi_site.middleware.refuse_compressed_body",
     "mamochi_site.middleware.RejectInvalidValues",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
@@ -109,11 +115,24 @@ ROOT_URLCONF = "mamochi_site.urls"
 WSGI_APPLICATION = "mamochi_site.wsgi.application"
 
 # Database: psycopg 3. A connection is kept for 60 s and checked before a request uses it again.
-DATABASES = {"default": env.db_url_config(required("DATABASE_URL", "postgresql://mamochi@127.0.0.1:5432/mamochi"))}
-DATABASES["default"].update(CONN_MAX_AGE=60, CONN_HEALTH_CHECKS=True)
+DATABASES = {
+    "default": environment.url_config(
+        "DATABASE_URL", required("DATABASE_URL", "postgresql://mamochi@127.0.0.1:5432/mamochi"), env.db_url_config
+    )
+}
+# A pool may give each transaction another session (pgbouncer, pool_mode=transaction), so nothing
+# depends on a session: no cursors of the server's, no prepared statements (Django's default).
+DATABASES["default"].update(CONN_MAX_AGE=60, CONN_HEALTH_CHECKS=True, DISABLE_SERVER_SIDE_CURSORS=True)
 DATABASES["default"]["OPTIONS"] = {
     "connect_timeout": 3,
     "application_name": "mamochi",
+    # A connection whose other end is gone is noticed after 10 + 3 * 5 s if it is idle, and after
+    # 25 s if it has sent something. A frozen server still answers on this level: see
+    # kafka_bridge/waits.py.
+    "keepalives_idle": 10,
+    "keepalives_interval": 5,
+    "keepalives_count": 3,
+    "tcp_user_timeout": 25_000,
     # Options in the URL, such as sslmode, win:
     **DATABASES["default"].get("OPTIONS", {}),
 }
@@ -125,11 +144,12 @@ KAFKA_BRIDGE = {
     "SOURCE": "mamochi",
     "NAMESPACE": "https://mamochi.cl/events",
     "CONTRACTS": BASE_DIR / "tests" / "contracts",
+    "PARTITIONS": partitions("KAFKA_PARTITIONS"),
     "SHORTEST_RETENTION_DAYS": 14,  # a week, its closing and a backup of the week before
     "TITLE": "MAMOCHI",
     "DESCRIPTION": "Los eventos del gremio de los maestros motehuesilleros de Chile, en Apache Kafka.",
 }
-KAFKA_BOOTSTRAP_SERVERS = required("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:9092")
+KAFKA_BOOTSTRAP_SERVERS = ",".join(items(required("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:9092")))
 KAFKA_CLIENT_CONFIG: dict[str, str] = {
     "bootstrap.servers": KAFKA_BOOTSTRAP_SERVERS,
     **{
@@ -141,7 +161,7 @@ KAFKA_CLIENT_CONFIG: dict[str, str] = {
             "sasl.password": "KAFKA_SASL_PASSWORD",
             "ssl.ca.location": "KAFKA_SSL_CA_LOCATION",
         }.items()
-        if (value := env.str(variable, default=""))
+        if (value := text(variable))
     },
 }
 
@@ -193,7 +213,7 @@ REST_FRAMEWORK = {
     ],
     "DEFAULT_PARSER_CLASSES": [
         "gremio.json_parser.JSONParser",
-        "rest_framework.parsers.FormParser",
+        "gremio.form_parser.FormParser",
         # The browsable API's forms:
         "rest_framework.parsers.MultiPartParser",
     ],
@@ -201,7 +221,7 @@ REST_FRAMEWORK = {
     "EXCEPTION_HANDLER": "gremio.errors.exception_handler",
     "COERCE_DECIMAL_TO_STRING": False,
     # 0: ignore X-Forwarded-For, because any client can write that header.
-    "NUM_PROXIES": env.int("NUM_PROXIES", default=0),
+    "NUM_PROXIES": number("NUM_PROXIES", int, default=0, least=0),
 }
 REST_KNOX = {
     "TOKEN_TTL": timedelta(days=365),
@@ -215,6 +235,8 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "La API del gremio de los maestros motehuesilleros de Chile.",
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
+    # Programs send JSON; forms are for the browsable pages, and confuse generators of clients.
+    "PARSER_WHITELIST": ["gremio.json_parser.JSONParser"],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
@@ -223,8 +245,8 @@ MAX_BODY_BYTES = 1_000_000
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 
 # Celery. A task is acknowledged when it is done, and never contains a secret.
-CELERY_BROKER_URL = required("CELERY_BROKER_URL", "redis://127.0.0.1:6379/0")
-CELERY_BEAT_SCHEDULER = "django_celery_beat.schedulers:DatabaseScheduler"
+CELERY_BROKER_URL = required("CELERY_BROKER_URL", "redis://127.0.0.1:6379/0").strip()
+CELERY_BEAT_SCHEDULER = "mamochi_site.beat:Scheduler"
 # Seconds until Beat notices an edit of its schedule.
 CELERY_BEAT_MAX_LOOP_INTERVAL = 5
 # Beat writes each start to the database, so that monitoring.py can see whether Beat runs.
@@ -238,21 +260,27 @@ CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_TRANSPORT_OPTIONS = {
     "socket_timeout": 3,
     "socket_connect_timeout": 3,
+    "socket_keepalive": True,
+    # Seconds without the broker's answer to a waiting worker, after which it connects again.
+    "health_check_interval": 10,
     # A hint that cannot be sent is given up at once: a sweep finds its row later.
     "max_retries": 1,
     "interval_start": 0,
     "interval_step": 0.2,
 }
-CELERY_TIMEZONE = "America/Santiago"
+# Beat adds seconds to times of this zone, so it must have no repeated hour. Rows on a calendar name
+# their own zone, which is Chile's (mamochi_site/admin.py).
+CELERY_TIMEZONE = "UTC"
 
 # Mail
-vars().update(env.email_url_config(required("EMAIL_URL", "smtp://127.0.0.1:1025")))
+vars().update(environment.url_config("EMAIL_URL", required("EMAIL_URL", "smtp://127.0.0.1:1025"), env.email_url_config))
 EMAIL_TIMEOUT = 10
-DEFAULT_FROM_EMAIL: str = env.str("DEFAULT_FROM_EMAIL", default="MAMOCHI <no-responder@mamochi.cl>")
+# Without the variable, an address of the site's own host; `check --deploy` asks for it.
+DEFAULT_FROM_EMAIL = environment.mail_address(
+    "DEFAULT_FROM_EMAIL", text("DEFAULT_FROM_EMAIL", f"MAMOCHI <no-responder@{urlsplit(SITE_URL).hostname}>")
+)
 # Rate of the weekly e-mails, which one worker at a time sends; 0: no limit.
-CORREOS_POR_SEGUNDO: float = env.float("CORREOS_POR_SEGUNDO", default=50.0)
-# The beginning of the links in e-mails.
-SITE_URL: str = env.str("SITE_URL", default="http://127.0.0.1:8000")
+CORREOS_POR_SEGUNDO = number("CORREOS_POR_SEGUNDO", float, default=50.0, least=0)
 
 # XLSX allows no control characters, and the answers of SMTP servers, which we export, may contain
 # any.
@@ -260,12 +288,12 @@ IMPORT_EXPORT_ESCAPE_ILLEGAL_CHARS_ON_EXPORT = True
 
 # The guild's choices
 # If True, an enrolment that passes every rule is approved without a person.
-REVISION_AUTOMATICA: bool = env.bool("REVISION_AUTOMATICA", default=False)
+REVISION_AUTOMATICA = flag("REVISION_AUTOMATICA", default=False)
 # Limits per client address, as "number/period" (second, min, hour, day); empty: no limit. Each web
 # process counts separately unless CACHE_URL names a shared cache (inscripciones/api/throttling.py).
 LIMITE_INSCRIPCIONES = rate_limit("LIMITE_INSCRIPCIONES", "60/min")
 LIMITE_ENTRADAS = rate_limit("LIMITE_ENTRADAS", "20/min")
-CACHES = {"default": env.cache_url("CACHE_URL", default="locmemcache://")}
+CACHES = {"default": environment.url_config("CACHE_URL", text("CACHE_URL", "locmemcache://"), env.cache_url_config)}
 
 # Chile
 LANGUAGE_CODE = "es-cl"
@@ -280,7 +308,7 @@ WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = DEBUG
 
 # HTTPS: on in production unless HTTPS_ONLY=false (the embedded stack uses plain HTTP on loopback)
-HTTPS_ONLY: bool = env.bool("HTTPS_ONLY", default=not DEBUG)
+HTTPS_ONLY = flag("HTTPS_ONLY", default=not DEBUG)
 SECURE_SSL_REDIRECT = HTTPS_ONLY
 SECURE_REDIRECT_EXEMPT = [r"^health/", r"^metrics"]
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS_ONLY else None
@@ -314,7 +342,7 @@ PERMISSIONS_POLICY: dict[str, list[str]] = {
 }
 
 # Logs: one JSON line per request, batch and task in production; LOG_FORMAT=text is for people.
-LOG_FORMAT: str = env.str("LOG_FORMAT", default="text" if DEBUG else "json")
+LOG_FORMAT = text("LOG_FORMAT", "text" if DEBUG else "json").strip()
 if LOG_FORMAT not in ("json", "text"):
     raise ImproperlyConfigured("LOG_FORMAT must be json or text.")
 PERSONAL_DATA = [

@@ -11,7 +11,7 @@ handler400 = "mamochi_site.views.bad_request"
 handler404 = "mamochi_site.views.not_found"
 handler500 = "mamochi_site.views.server_error"
 urlpatterns = [
-    path("", RedirectView.as_view(pattern_name="inscripciones:raiz")),
+    path("", RedirectView.as_view(pattern_name="inscripciones:raiz", http_method_names=["get", "head", "options"])),
     # Before the admin's own URLs, because this view wraps the admin's login.
     path("admin/login/", admin_login),
     path("admin/", admin.site.urls),
@@ -20,6 +20,6 @@ urlpatterns = [
     path("api/v1/", include("stock.urls")),
     path("api/schema/", SpectacularAPIView.as_view(), name="schema"),
     path("api/docs/", SpectacularSwaggerSplitView.as_view(url_name="schema"), name="docs"),
-    # /health/live, /health/ready, /metrics
+    # Health and metrics, and the documentation of the events.
     path("", include("kafka_bridge.urls")),
 ]

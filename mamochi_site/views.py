@@ -9,6 +9,7 @@ from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, JsonResponse
 from django.template.loader import render_to_string
 
+from gremio import csrf
 from inscripciones.api.throttling import LimiteEntradas
 from kafka_bridge.publishing.producer import RETRY_AFTER_SECONDS
 
@@ -40,6 +41,11 @@ def locked_out(request: HttpRequest, _response: HttpResponse, _credentials: Any)
     """Answer 429 to a login that django-axes has locked (settings AXES_*)."""
     seconds = int(settings.AXES_COOLOFF_TIME.total_seconds())
     return _error(request, BLOQUEADO.format(seconds // 60), status=429, retry_after=str(seconds))
+
+
+def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
+    """Answer 403 to a form that fails Django's CSRF check, with the true reason."""
+    return _error(request, csrf.explain(reason, request), status=403)
 
 
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:

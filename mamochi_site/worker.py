@@ -1,4 +1,4 @@
-"""Telemetry of Celery's worker: one log line per task, metrics, health, and the caller's trace."""
+"""Telemetry of Celery's worker: a log line per task, metrics, health, and the trace of a task."""
 
 import os
 import time
@@ -7,14 +7,17 @@ from typing import Any, Final
 
 from celery import Task, bootsteps
 from celery.signals import (
+    beat_init,
     before_task_publish,
     setup_logging,
     task_postrun,
     task_prerun,
+    worker_init,
     worker_process_shutdown,
 )
 
 from kafka_bridge.telemetry import traceparent
+from mamochi_site.environment import text
 
 # A header of each task: the traces of the batch of messages that sent the task.
 TRACES_HEADER: Final = "mamochi_traces"
@@ -26,7 +29,16 @@ _running: Final[dict[str, tuple[ExitStack, float]]] = {}
 
 @setup_logging.connect
 def keep_django_logging(**_: Any) -> None:
-    """Keep Celery from configuring the loggers; it does not if this signal has a receiver."""
+    """Do nothing: Celery leaves the loggers as Django set them if this signal has a receiver."""
+
+
+@beat_init.connect
+@worker_init.connect
+def limit_silence(**_: Any) -> None:
+    """Let Beat and the worker's processes, which it forks later, give up a database that hangs."""
+    from kafka_bridge import waits
+
+    waits.limit_silence()
 
 
 class ProbeServer(bootsteps.Step):
@@ -46,15 +58,15 @@ class ProbeServer(bootsteps.Step):
             if not task.startswith("celery."):
                 metrics.TASKS.labels(task, "SUCCESS")
                 metrics.TASKS.labels(task, "FAILURE")
-        if where := os.environ.get("METRICS_PORT"):
+        if where := text("METRICS_PORT").strip():
             probe.serve(probe.address(where))
 
 
 class MainLoopPulse(bootsteps.StartStopStep):
     """Beat a pulse while the loop that hands out tasks runs.
 
-    While the broker is down Celery leaves this loop and retries, so the pulse ends and liveness
-    does not report a hang.
+    While the broker is down, Celery leaves this loop and retries. The pulse then ends, so that
+    /health/live does not report a hang.
     """
 
     requires = ("celery.worker.consumer.connection:Connection",)

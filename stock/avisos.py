@@ -1,7 +1,8 @@
-"""Notices that an ingredient ran out: how they are raised and received, and the sweep.
+"""Notices that an ingredient ran out: they are raised, received, and reviewed by the sweep.
 
 A maestro raises one through the API. The system raises one by itself when a sale empties an
-ingredient, unless a notice of it is open. reposicion.py has the rules by which a notice is decided.
+ingredient, unless a notice of it is open. reposicion.py has the rules by which a notice is decided,
+and notice_rows.py the SQL.
 """
 
 from collections import defaultdict
@@ -13,10 +14,11 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Exists, OuterRef
 
+from gremio.errors import DatosDistintos, otros_datos
 from gremio.transactions import transaction_required
 from kafka_bridge.consuming import progress
 from kafka_bridge.exceptions import KafkaUnavailable
-from kafka_bridge.publishing import outbox, publish
+from kafka_bridge.publishing import claims, outbox, publish
 from stock import libro, notice_rows, reposicion
 from stock.events import StockAgotado
 from stock.libro import StockKey, Totals
@@ -27,16 +29,32 @@ from stock.reposicion import MAX_NOTICES
 KAFKA_SECONDS: Final = 1.0  # how long a request waits for Kafka to say where the sales end
 
 
+def reservar(aviso_id: UUID, insumos: Iterable[str], *, ahora: datetime) -> None:
+    """Keep what a maestro's notice says, for a notice whose id comes from the client's key.
+
+    Raises DatosDistintos if the key came before with other ingredients, and
+    kafka_bridge.exceptions.Unavailable if the database does not write.
+    """
+    event_id = StockAgotado.derive_id(aviso_id)
+    content = {"insumos": sorted(set(insumos))}
+    claim = claims.claim({event_id: content}, at=ahora)[event_id]
+    if claim.first != content:
+        raise DatosDistintos(otros_datos(claim.first, content))
+
+
 def avisar(aviso_id: UUID, maestro_id: UUID, insumos: Iterable[str]) -> None:
     """Publish a maestro's own notice. `insumos`: codes; none means everything that is out.
 
-    Raises kafka_bridge.exceptions.Unavailable if neither Kafka nor the database accepts it.
+    Raises kafka_bridge.exceptions.Unavailable if neither Kafka nor the database accepts the notice.
     """
     publish(aviso_de_maestro(aviso_id, maestro_id, insumos))
 
 
 def aviso_de_maestro(aviso_id: UUID, maestro_id: UUID, insumos: Iterable[str]) -> StockAgotado:
-    """Return the event of a maestro's own notice; it carries where the sales end now, if known."""
+    """Return the event of a maestro's own notice.
+
+    It carries the offsets at which the topic of sales ends now, if they are known.
+    """
     return StockAgotado.now(
         id=StockAgotado.derive_id(aviso_id),
         aviso_id=aviso_id,
@@ -48,10 +66,10 @@ def aviso_de_maestro(aviso_id: UUID, maestro_id: UUID, insumos: Iterable[str]) -
 
 
 def fin_de_ventas() -> dict[int, int] | None:
-    """Return where each partition of the topic of sales ends: all sales accepted so far are below.
+    """Return the end offset of each partition of the topic of sales.
 
-    None if that is not known within KAFKA_SECONDS: Kafka does not answer, or accepted sales are
-    still in the outbox.
+    All sales accepted so far are below these offsets. Returns None if the offsets would not tell
+    that: Kafka does not answer within KAFKA_SECONDS, or accepted sales are still in the outbox.
     """
     if outbox.waiting(TOPICO_DE_VENTAS):
         return None
@@ -63,9 +81,10 @@ def fin_de_ventas() -> dict[int, int] | None:
 
 @transaction_required
 def avisar_agotados(totals: Totals, abiertos: Collection[UUID], causas: dict[UUID, UUID], *, ahora: datetime) -> None:
-    """React to the ingredients that are out in open carts.
+    """See to the ingredients that are out in open carts.
 
-    If a maestro's notice of it is open, decide that notice. If no notice is open, raise one.
+    If a maestro's notice of the ingredient is open, that notice is decided. If no notice of it is
+    open, an automatic one is raised.
 
     `totals`: the stock after a write. `abiertos`: the maestros whose cart is open. `causas`: by
     maestro, the id of the event from which the id of the notice is derived. The caller holds the
@@ -129,10 +148,10 @@ def recibir_avisos(eventos: list[StockAgotado], *, ahora: datetime, before_resto
 
 
 def revisar(*, ahora: datetime) -> None:
-    """Decide the open notices, and raise a notice of what is out if none was raised: the sweep.
+    """Decide the open notices, and raise the automatic ones that are missing: the sweep.
 
-    Kafka is asked outside of the transaction, and after the notices without `ventas_hasta` were
-    read: an end that is later than the notice is safe.
+    Notices without `ventas_hasta` get it here. Kafka is asked outside of the transaction, and after
+    these notices were read: an end that is later than the notice is safe.
     """
     sin_fin = notice_rows.open_notices().filter(ventas_hasta__isnull=True).values_list("pk", flat=True)
     por_completar = list(sin_fin[:MAX_NOTICES])
@@ -155,9 +174,10 @@ def _revisar_carros(ahora: datetime) -> None:
 
 
 def _por_revisar() -> set[UUID]:
-    """Return up to MAX_NOTICES maestros with an open notice, the oldest notice first.
+    """Return the maestros whose cart the sweep looks at.
 
-    Also as many maestros with something out that no open notice names.
+    These are up to MAX_NOTICES with an open notice (the oldest notices first), and up to
+    MAX_NOTICES with something out that no open notice names.
     """
     avisado = Aviso.objects.filter(carro=OuterRef("carro"), insumo=OuterRef("insumo"), estado=Aviso.Estado.ABIERTO)
     callados = Existencia.objects.filter(

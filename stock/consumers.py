@@ -77,8 +77,8 @@ def recordar_reposiciones(repuestos: list[StockRepuesto]) -> None:
 
 
 def _are_before_restore(eventos: Sequence[Event]) -> bool:
-    """Return whether these events are replayed after a restore.
+    """Return whether all of these events are replayed after a restore.
 
-    What they led to at that time is in Kafka already and comes back as events of its own.
+    The notices and restocks that followed from them are in Kafka and come back as their own events.
     """
     return bool(eventos) and restore.is_before_restore(max(evento.time for evento in eventos))

@@ -1,4 +1,7 @@
-"""What moves stock besides restocks: opening loads, sales and their voids, corrections."""
+"""All that moves stock except restocks: opening loads, sales and their voids, corrections.
+
+Restocks are in reposicion.py. Every movement is written by libro.py.
+"""
 
 from datetime import datetime
 from typing import NamedTuple
@@ -24,8 +27,9 @@ class Apertura(NamedTuple):
 
 @transaction_required
 def abrir_carros(aperturas: list[Apertura], *, ahora: datetime, before_restore: bool = False) -> None:
-    """Open carts, and add the capacity of each ingredient to what early sales already took.
+    """Open carts, and load each ingredient to the capacity of a cart.
 
+    Sales that arrived before the approval stay subtracted.
     With `before_restore` no notice is raised: those of that time come back as events of their own.
     """
     libro.tomar(apertura.maestro_id for apertura in aperturas)
@@ -52,10 +56,11 @@ def abrir_carros(aperturas: list[Apertura], *, ahora: datetime, before_restore: 
 
 @transaction_required
 def descontar(asientos: list[Asiento], *, ahora: datetime, before_restore: bool = False) -> None:
-    """Take sales out of the carts, open or not, and give back those that are voided already.
+    """Take the ingredients of sales out of the carts, open or not.
 
-    Then notices are raised and decided. With `before_restore` they are not: the notices and
-    restocks of that time come back as events of their own.
+    A sale whose void has arrived already is given back at once. Then notices are raised and
+    decided. With `before_restore` they are not: the notices and restocks of that time come back as
+    events of their own.
     """
     abiertos = libro.tomar(asiento.maestro_id for asiento in asientos)
     totals = libro.asentar(asientos)
@@ -81,9 +86,9 @@ def anular(anulaciones: list[Anulacion], *, ahora: datetime, before_restore: boo
 
 
 def estrenar(insumo: str) -> None:
-    """Add a new ingredient to every open cart, with none of it: the sweep then has it brought.
+    """Add a new ingredient to every open cart, with an amount of zero.
 
-    Carts that open later are filled with it when they open.
+    The sweep then finds it out and restocks it. Carts that open later are loaded with it.
     """
     with connection.cursor() as cursor:
         cursor.execute(

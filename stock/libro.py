@@ -1,8 +1,8 @@
 """The ledger: every change of a cart's stock goes through this module.
 
-Lines and totals are written in one transaction, and a total moves only by the lines that were
-really inserted. The total therefore equals the sum of the ledger, even if an event is delivered
-twice.
+A line (`Movimiento`) is one change; a total (`Existencia`) is what a cart holds of an ingredient.
+Both are written in one transaction, and a total moves only by the lines that were really inserted.
+The total therefore equals the sum of the ledger, even if an event is delivered twice.
 
 A writer first locks the carts (`tomar`), always in the order of their ids. `inventario` and
 `distribuidores` are two processes that write the same rows: because of that order one waits for the
@@ -26,7 +26,7 @@ Totals = dict[StockKey, int]  # the stock after a write, in the ingredient's uni
 
 
 class Asiento(NamedTuple):
-    """A line to write.
+    """A line to write into the ledger.
 
     `insumos`: what comes in or (negative) goes out, by ingredient code, in its unit. `ocurrido_en`:
     UTC.
@@ -76,7 +76,7 @@ def tomar(maestros: Iterable[UUID]) -> set[UUID]:
 
 @transaction_required
 def asentar(asientos: Iterable[Asiento]) -> Totals:
-    """Write the lines that the ledger lacks; return the totals that moved, each moved once.
+    """Write the lines that the ledger does not have yet; return the totals that changed.
 
     The caller holds the carts (`tomar`). COPY straight into the table is three times as fast as the
     statement that skips existing lines, which is used only if one of them exists (a replay).
@@ -163,7 +163,7 @@ _GIVE_BACK_VOIDED: Final = """
 
 @transaction_required
 def asentar_anulaciones(ventas: Iterable[UUID]) -> Totals:
-    """Give back what voided sales took; return the totals that moved.
+    """Give back what voided sales took; return the totals that changed.
 
     `ventas`: the ids of the sales' events. A sale is given back once both the sale and its void
     have arrived, in either order. The caller holds the carts (`tomar`).

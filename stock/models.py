@@ -5,11 +5,17 @@ no other code writes them. Rows name an ingredient by its code, without a foreig
 database: a sale may use an ingredient that staff add here later.
 """
 
+from typing import Final
+
 from django.contrib.postgres.indexes import BrinIndex
-from django.core.validators import MinValueValidator, RegexValidator
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
+
+from gremio.formats import miles
+
+CAPACIDAD_MAXIMA: Final = 1_000_000  # g, ml or pieces: a ton does not fit into a cart
 
 
 class Insumo(models.Model):
@@ -25,15 +31,27 @@ class Insumo(models.Model):
     unidad = models.CharField("unidad", max_length=10, help_text="g, ml, un")
     capacidad = models.PositiveIntegerField(
         "capacidad del carro",
-        validators=[MinValueValidator(1)],
-        help_text="Lo que cabe en un carro, en su unidad. Vale para todos los carros desde la próxima reposición.",
+        validators=[
+            MinValueValidator(1, "En un carro cabe al menos 1."),
+            MaxValueValidator(CAPACIDAD_MAXIMA, f"En un carro caben a lo más {miles(CAPACIDAD_MAXIMA)}."),
+        ],
+        help_text=(
+            "Lo que cabe en un carro, en su unidad: 3000 o 3.000. "
+            "Vale para todos los carros desde la próxima reposición."
+        ),
     )
 
     class Meta:
         verbose_name = "insumo"
         verbose_name_plural = "insumos"
         ordering = ["codigo"]
-        constraints = [models.CheckConstraint(condition=Q(capacidad__gte=1), name="a_cart_holds_something")]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(capacidad__gte=1, capacidad__lte=CAPACIDAD_MAXIMA),
+                name="a_cart_holds_something",
+                violation_error_message=f"En un carro cabe de 1 a {miles(CAPACIDAD_MAXIMA)}.",
+            )
+        ]
 
     def __str__(self) -> str:
         return self.nombre

@@ -1,4 +1,4 @@
-"""This app in the lookup of an id: the movement of an event, the notice after it, and its restock.
+"""What this app knows of an id: the movement of an event, the notice that followed, its restock.
 
 Sentences for staff are in Spanish.
 """

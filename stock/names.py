@@ -5,5 +5,6 @@ from typing import Final
 INVENTARIO: Final = "inventario"  # takes sales out of the carts and loads new carts
 DISTRIBUIDORES: Final = "distribuidores"  # decides notices and restocks the carts
 
-# The topic of `ventas.events`, which only stock/consumers.py may import. A test compares the two.
+# The name of the topic in `ventas.events`. Only stock/consumers.py may import that module; a test
+# checks that the two names are equal.
 TOPICO_DE_VENTAS: Final = "mamochi.ventas"

@@ -119,7 +119,7 @@ def close_served(keys: Iterable[StockKey], ahora: datetime) -> None:
 
 
 def close_unfounded(avisos: Iterable[Aviso], ahora: datetime) -> None:
-    """Close the notices of these that are still open: nothing was missing."""
+    """Close those of these notices that are still open as unfounded: nothing was missing."""
     abiertos = Aviso.objects.filter(pk__in=[aviso.pk for aviso in avisos], estado=Aviso.Estado.ABIERTO)
     abiertos.update(estado=Aviso.Estado.INFUNDADO, cerrado_en=ahora)
 

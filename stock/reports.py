@@ -120,7 +120,7 @@ def _linea(insumo: Insumo, cantidad: int, ritmo: Ritmo | None, ahora: datetime) 
 
 
 def renglones(movimientos: Iterable[Movimiento]) -> list[Renglon]:
-    """Return the movements with one line per ingredient, by code."""
+    """Return one line per movement and ingredient: the movements in their order, then by code."""
     return [
         Renglon(insumo, m.tipo, cantidad, m.ocurrido_en, m.referencia, m.motivo)
         for m in movimientos
@@ -129,7 +129,7 @@ def renglones(movimientos: Iterable[Movimiento]) -> list[Renglon]:
 
 
 def proximos_en_agotarse(limite: int, *, ahora: datetime) -> list[Proximo]:
-    """Return the open carts that run out next, the soonest first, each with its first ingredient.
+    """Return the open carts that run out next, each with the ingredient that runs out first.
 
     Only carts with sales in WINDOW count. Makes two queries.
     """
@@ -146,9 +146,9 @@ def proximos_en_agotarse(limite: int, *, ahora: datetime) -> list[Proximo]:
 
 
 def _ritmos(maestro_id: UUID | None, ahora: datetime) -> dict[StockKey, Ritmo]:
-    """Return the paces in the last WINDOW, by maestro and ingredient.
+    """Return the pace of each ingredient in the last WINDOW, by maestro and ingredient.
 
-    Of one maestro, or of all maestros if `maestro_id` is None.
+    `maestro_id` limits them to one maestro; None means all maestros.
     """
     with connection.cursor() as cursor:
         cursor.execute(

@@ -2,12 +2,12 @@
 
 A notice is looked at when it arrives, when a sale empties an ingredient that it names, when the
 last sale accepted before it has been counted, and by a periodic sweep (tasks.py) until it is
-closed.
+closed. This is how it is decided:
 
-- If an ingredient that it names is out, that ingredient is filled to capacity at once.
-- Otherwise it waits until `inventario` has counted all the sales that were accepted before it.
-  (Sales are in another topic, so the notice may have overtaken them.) Whether they are counted is
-  looked at after each batch of either consumer.
+- If an ingredient that the notice names is out, that ingredient is filled to capacity at once.
+- Otherwise the notice waits until `inventario` has counted all the sales that were accepted before
+  it. (Sales are in another topic, so the notice may have overtaken them.) After each batch, both
+  consumers look whether these sales are counted.
 - Once they are counted, the maestro is believed: a named ingredient below capacity is filled. If
   nothing is missing, the notice is closed as unfounded.
 
@@ -68,7 +68,7 @@ def por_reponer(nombrado: str, carro: dict[str, Nivel], *, ventas_contadas: bool
 
 @transaction_required
 def decidir(avisos: Collection[Aviso], contadas: dict[int, int], *, ahora: datetime) -> set[StockKey]:
-    """Restock what these open notices of open carts ask for; return what was filled.
+    """Decide these open notices of open carts: fill what they ask for; return what was filled.
 
     Unfounded notices are closed, and notices that must wait stay open. The caller holds the carts
     (`libro.tomar`). `contadas`: the result of `ventas_contadas`, read before this call reads the
@@ -159,9 +159,9 @@ def ventas_contadas() -> dict[int, int]:
 def decidir_al_confirmar(ahora: datetime) -> None:
     """Decide the waiting notices after the current transaction has committed.
 
-    Only then are its offsets and its notices visible. Sales and a notice are applied by different
-    consumers: the one that commits second sees both and decides. An error there is logged, because
-    the batch itself is done, and the sweep decides those notices later.
+    Sales and a notice are applied by different consumers. Before its commit, neither sees what the
+    other has written; the one that commits second then sees both and decides. An error at that
+    point is only logged: the batch itself is done, and the sweep decides those notices later.
     """
     # A lambda and not `functools.partial`: Django logs the name of the function, and a partial has
     # none.

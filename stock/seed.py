@@ -1,4 +1,4 @@
-"""The rows of a new installation: ingredients, Beat's sweep and the distributors' group."""
+"""The rows of a new installation: ingredients, the sweep in Beat's schedule, and a group."""
 
 from typing import Any, Final
 

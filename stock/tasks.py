@@ -1,4 +1,4 @@
-"""Celery's tasks, which Beat starts (schedule: seed.py; staff edit it in the admin)."""
+"""The Celery task of the sweep. Beat starts it; seed.py has the first schedule."""
 
 from celery import shared_task
 from django.utils import timezone
@@ -8,7 +8,7 @@ from stock import avisos
 
 @shared_task
 def revisar_avisos() -> None:
-    """Decide the notices that waited for sales to be counted, and raise those that are missing.
+    """Decide the notices that waited for sales to be counted, and raise the ones that are missing.
 
     It looks at rows, so a run that is skipped loses nothing: the next run does its work.
     """

@@ -64,6 +64,10 @@ def lunes_de_codigo(texto: str) -> date:
     return date.fromisocalendar(int(found[1]), int(found[2]), 1)
 
 
-def con_zona(momento: datetime) -> datetime:
-    """Return an aware moment: a moment without a UTC offset is read as Chilean time."""
-    return momento if momento.tzinfo else momento.replace(tzinfo=CHILE)
+def con_zona(momento: datetime, zona: ZoneInfo = CHILE) -> datetime:
+    """Return an aware moment: a moment without a UTC offset is read as a clock of `zona` shows it.
+
+    Of an hour that the clock repeats (April) it is the first one; in the hour that the clock skips
+    (September) it is counted on from before the change, as a clock that was not changed shows it.
+    """
+    return momento if momento.tzinfo else momento.replace(tzinfo=zona)

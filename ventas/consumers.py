@@ -1,4 +1,4 @@
-"""The consumer `contabilidad`: sales, voids and new maestros enter the accounts."""
+"""The handlers of the consumer `contabilidad`: sales, voids and maestros enter the accounts."""
 
 from inscripciones.events import CorreoCorregido, InscripcionAprobada
 from kafka_bridge.consuming.handlers import handles

@@ -66,7 +66,7 @@ def row_of(venta: VentaRegistrada, dia: date, semana_contable: date) -> Row:
 
 
 def insert(filas: list[Row]) -> None:
-    """Insert the sales that the ledger lacks; with COPY, the fastest way, if all are new."""
+    """Insert the sales that the ledger does not have yet; with COPY if all are new."""
     if not copy_unless_duplicated("ventas_venta", COLUMNS, filas):
         ventas = (Venta(**dict(zip(COLUMNS, fila, strict=True))) for fila in filas)
         Venta.objects.bulk_create(ventas, ignore_conflicts=True)
@@ -97,9 +97,10 @@ _WAITING_VOIDS: Final = (
 
 @transaction_required
 def aplicar_anulaciones(ventas: list[UUID]) -> None:
-    """Take back those of the given sales (event ids) for which a void is waiting.
+    """Take back those of the given sales (ids of events) for which a void is waiting.
 
-    A sale is subtracted in its own accounting week, or in the first open week if that has closed.
+    A sale is subtracted in its own accounting week or, if that week has closed, in the first open
+    one.
     """
     # PostgreSQL's text form of an array: passing it takes half the time of a Python list.
     ids = f"{{{','.join([venta.hex for venta in ventas])}}}"
@@ -121,7 +122,7 @@ def aplicar_anulaciones(ventas: list[UUID]) -> None:
 def semanas_contables(de_venta: Iterable[date]) -> dict[date, date]:
     """Return, for each week of sales, the week that counts them. Weeks are Mondays.
 
-    That is the week itself, or the first open week if it has closed. The returned weeks are locked
+    That is the week itself or, if it has closed, the first open week. The returned weeks are locked
     FOR SHARE: they cannot close before the caller's transaction ends.
     """
     contables = {lunes: lunes for lunes in de_venta}
@@ -153,24 +154,33 @@ def _first_open_week() -> date:
 
 
 def abrir_cuentas(cuentas: Iterable[Cuenta]) -> None:
-    """Add the accounts of maestros that do not have one yet."""
-    Cuenta.objects.bulk_create(cuentas, ignore_conflicts=True)
+    """Add the accounts of maestros that do not have one yet.
+
+    An account that a correction of the address opened before keeps that address.
+    """
+    por_maestro = {cuenta.maestro_id: cuenta for cuenta in cuentas}
+    Cuenta.objects.bulk_create(
+        [por_maestro[maestro_id] for maestro_id in sorted(por_maestro)],
+        update_conflicts=True,
+        unique_fields=["maestro_id"],
+        update_fields=["nombre", "abierta_en"],
+    )
 
 
 _CORRECT_ADDRESSES: Final = """
-    UPDATE ventas_cuenta SET email = nueva.email, correo_desde = nueva.desde
-    FROM (
-        SELECT DISTINCT ON (maestro_id) * FROM unnest(%s::uuid[], %s::text[], %s::timestamptz[])
-            dada (maestro_id, email, desde) ORDER BY maestro_id, desde DESC
-    ) nueva
-    WHERE ventas_cuenta.maestro_id = nueva.maestro_id
-        AND (ventas_cuenta.correo_desde IS NULL OR ventas_cuenta.correo_desde < nueva.desde)"""
+    INSERT INTO ventas_cuenta (maestro_id, nombre, email, abierta_en, correo_desde)
+    SELECT DISTINCT ON (maestro_id) maestro_id, '', email, desde, desde
+        FROM unnest(%s::uuid[], %s::text[], %s::timestamptz[]) dada (maestro_id, email, desde)
+        ORDER BY maestro_id, desde DESC
+    ON CONFLICT (maestro_id) DO UPDATE SET email = excluded.email, correo_desde = excluded.correo_desde
+        WHERE ventas_cuenta.correo_desde IS NULL OR ventas_cuenta.correo_desde < excluded.correo_desde"""
 
 
 def corregir_correos(correcciones: Iterable[tuple[UUID, str, datetime]]) -> None:
     """Store corrected addresses, given as (maestro, address, time of the correction).
 
-    The newest correction of each maestro wins, in whatever order the corrections arrive.
+    The newest correction of each maestro wins, in whatever order the corrections arrive. One that
+    arrives before the approval opens the account, without a name until then.
     """
     columnas = [list(columna) for columna in zip(*correcciones, strict=True)]
     with connection.cursor() as cursor:

@@ -8,14 +8,21 @@ foreign key, so that topics can be replayed in any order.
 from collections.abc import Iterable
 from datetime import date, datetime
 from decimal import ROUND_HALF_UP, Decimal
+from typing import ClassVar, Final
 
-from django.core.validators import MinValueValidator, RegexValidator
+from django.core.validators import MaxValueValidator, MinValueValidator, RegexValidator
 from django.db import models
 from django.db.models import Q
 from django.db.models.functions import Now
 
+from gremio.formats import miles, pesos
 from ventas import calendario
 
+# What a price, a recipe and a cost can plausibly be: outside of it, a zero or a dot was mistyped.
+PRECIO_MINIMO: Final = 100  # CLP
+PRECIO_MAXIMO: Final = 1_000_000  # CLP
+RECETA_MAXIMA: Final = 10_000  # g, ml or pieces in one unit of a product
+COSTO_MAXIMO: Final = 100_000  # CLP per g, ml or piece
 CODIGO_VALIDO = RegexValidator(r"^[a-z0-9_-]+$", "Solo minúsculas, números y guiones.")
 
 
@@ -26,14 +33,27 @@ class Insumo(models.Model):
     nombre = models.CharField("nombre", max_length=60)
     unidad = models.CharField("unidad", max_length=10, help_text="g, ml o un (unidades)")
     costo = models.DecimalField(
-        "costo por unidad", max_digits=10, decimal_places=2, validators=[MinValueValidator(0)], help_text="CLP"
+        "costo por unidad",
+        max_digits=10,
+        decimal_places=2,
+        validators=[
+            MinValueValidator(0, "El costo no puede ser negativo."),
+            MaxValueValidator(COSTO_MAXIMO, f"El costo de una unidad es de a lo más {pesos(COSTO_MAXIMO)}."),
+        ],
+        help_text="CLP, con coma antes de los decimales: 1,20",
     )
 
     class Meta:
         verbose_name = "insumo"
         verbose_name_plural = "insumos"
         ordering = ["codigo"]
-        constraints = [models.CheckConstraint(condition=Q(costo__gte=0), name="ingredient_cost_not_negative")]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(costo__gte=0, costo__lte=COSTO_MAXIMO),
+                name="ingredient_cost_is_plausible",
+                violation_error_message=f"El costo de una unidad va de $0 a {pesos(COSTO_MAXIMO)}.",
+            )
+        ]
 
     def __str__(self) -> str:
         return self.nombre
@@ -42,18 +62,32 @@ class Insumo(models.Model):
 class Producto(models.Model):
     """A product that maestros sell; `precio` is in whole CLP.
 
-    An edit applies to sales accepted a few seconds later (`api/catalogo.py`), never to past sales.
+    An edit applies to what is sold from then on: `CambioDeCatalogo` keeps what was valid before.
     """
 
     codigo = models.CharField("código", max_length=30, primary_key=True, validators=[CODIGO_VALIDO])
     nombre = models.CharField("nombre", max_length=60)
-    precio = models.PositiveIntegerField("precio", help_text="CLP, sin decimales")
+    precio = models.PositiveIntegerField(
+        "precio",
+        validators=[
+            MinValueValidator(PRECIO_MINIMO, f"El precio mínimo del gremio es {pesos(PRECIO_MINIMO)}."),
+            MaxValueValidator(PRECIO_MAXIMO, f"El precio máximo del gremio es {pesos(PRECIO_MAXIMO)}."),
+        ],
+        help_text="CLP, sin decimales: 3000 o 3.000",
+    )
     activo = models.BooleanField("activo", default=True, help_text="Los inactivos no se pueden vender.")
 
     class Meta:
         verbose_name = "producto"
         verbose_name_plural = "productos"
         ordering = ["precio", "codigo"]
+        constraints = [
+            models.CheckConstraint(
+                condition=Q(precio__gte=PRECIO_MINIMO, precio__lte=PRECIO_MAXIMO),
+                name="price_is_plausible",
+                violation_error_message=f"El precio va de {pesos(PRECIO_MINIMO)} a {pesos(PRECIO_MAXIMO)}.",
+            )
+        ]
 
     def __str__(self) -> str:
         return self.nombre
@@ -64,13 +98,27 @@ class Receta(models.Model):
 
     producto = models.ForeignKey(Producto, models.CASCADE, related_name="receta", verbose_name="producto")
     insumo = models.ForeignKey(Insumo, models.PROTECT, related_name="recetas", verbose_name="insumo")
-    cantidad = models.PositiveIntegerField("cantidad", validators=[MinValueValidator(1)])
+    cantidad = models.PositiveIntegerField(
+        "cantidad",
+        validators=[
+            MinValueValidator(1, "Una receta lleva al menos 1."),
+            MaxValueValidator(RECETA_MAXIMA, f"Una unidad lleva a lo más {miles(RECETA_MAXIMA)}."),
+        ],
+        help_text="En la unidad del ingrediente",
+    )
 
     class Meta:
         verbose_name = "ingrediente de la receta"
         verbose_name_plural = "receta"
         ordering = ["insumo"]
-        constraints = [models.UniqueConstraint(fields=["producto", "insumo"], name="ingredient_once_per_recipe")]
+        constraints = [
+            models.UniqueConstraint(fields=["producto", "insumo"], name="ingredient_once_per_recipe"),
+            models.CheckConstraint(
+                condition=Q(cantidad__gte=1, cantidad__lte=RECETA_MAXIMA),
+                name="recipe_amount_is_plausible",
+                violation_error_message=f"Una unidad lleva de 1 a {miles(RECETA_MAXIMA)}.",
+            ),
+        ]
 
     def __str__(self) -> str:
         return f"{self.cantidad} {self.insumo.unidad} de {self.insumo}"
@@ -83,6 +131,33 @@ def costo_de(receta: Iterable[Receta]) -> int:
     """
     exacto = sum((linea.cantidad * linea.insumo.costo for linea in receta), Decimal(0))
     return int(exacto.quantize(Decimal(1), ROUND_HALF_UP))
+
+
+class CambioDeCatalogo(models.Model):
+    """A product as it was sold from `desde` on, until the product's next row (ADR 24).
+
+    A sale takes price, cost and recipe of the moment in which it was sold. `insumos`: what one unit
+    takes, by ingredient code. Rows are added by `historia.py`, never changed, and name the product
+    without a foreign key: they outlive it.
+    """
+
+    producto = models.CharField("producto", max_length=30)
+    nombre = models.CharField("nombre", max_length=60)
+    precio = models.PositiveIntegerField("precio")
+    costo = models.PositiveIntegerField("costo")
+    insumos = models.JSONField("receta")
+    activo = models.BooleanField("a la venta")
+    desde = models.DateTimeField("desde")
+
+    class Meta:
+        verbose_name = "cambio del catálogo"
+        verbose_name_plural = "cambios del catálogo"
+        ordering = ["-desde", "-id"]
+        default_permissions = ["view"]
+        indexes = [models.Index(fields=["producto", "-desde"], name="changes_of_a_product")]
+
+    def __str__(self) -> str:
+        return f"{self.producto} desde {self.desde:%Y-%m-%d %H:%M}"
 
 
 class Cuenta(models.Model):
@@ -242,15 +317,22 @@ class Anulacion(models.Model):
 class ReporteSemanal(models.Model):
     """The totals of one maestro in one accounting week, and the state of the e-mail about them.
 
-    There is only ever one report per maestro and week. Totals include the adjustments (`ajuste_*`):
-    sales and voids of weeks that had already closed. Days and products are read from the ledger,
-    whose entries of a closed week never change (`semanas/reports.py`).
+    A maestro has one report per week, and it is never replaced. Totals include the adjustments
+    (`ajuste_*`): sales and voids of weeks that had already closed. Days and products are read from
+    the ledger, whose entries of a closed week never change (`semanas/reports.py`).
+
+    `proximo_intento` (UTC) is when the e-mail is due (at once, if empty) and, while a worker sends
+    it, when that worker's claim lapses. `reenvios` counts how often a person asked for it again.
     """
 
     class EstadoCorreo(models.TextChoices):
         PENDIENTE = "pendiente", "por enviar"
+        ENVIANDO = "enviando", "enviándose"
         ENVIADO = "enviado", "enviado"
         FALLIDO = "fallido", "no se pudo enviar"
+
+    # The e-mails that are still to arrive.
+    POR_ENVIAR: ClassVar = (EstadoCorreo.PENDIENTE, EstadoCorreo.ENVIANDO)
 
     semana = models.ForeignKey(Semana, models.PROTECT, related_name="reportes", verbose_name="semana")
     maestro_id = models.UUIDField("id de maestro")
@@ -268,6 +350,7 @@ class ReporteSemanal(models.Model):
     proximo_intento = models.DateTimeField("próximo intento", null=True, blank=True)
     respuesta = models.TextField("respuesta del servidor", blank=True)
     enviado_en = models.DateTimeField("enviado", null=True, blank=True)
+    reenvios = models.PositiveIntegerField("reenvíos", db_default=0, default=0)
 
     class Meta:
         verbose_name = "reporte semanal"
@@ -275,7 +358,9 @@ class ReporteSemanal(models.Model):
         ordering = ["-semana_id", "-ingresos"]
         permissions = [("reenviar_reporte", "Puede reenviar reportes")]
         constraints = [models.UniqueConstraint(fields=["semana", "maestro_id"], name="one_report_per_maestro_and_week")]
-        indexes = [models.Index(fields=["id"], name="reports_to_send", condition=Q(envio="pendiente"))]
+        indexes = [
+            models.Index(fields=["id"], name="reports_to_send", condition=Q(envio__in=["pendiente", "enviando"]))
+        ]
 
     def __str__(self) -> str:
         return f"{calendario.codigo(self.semana_id)}: {self.cantidad_ventas} ventas"

@@ -1,4 +1,4 @@
-"""Overdue work of the accounts, and the search of sales and voids by id.
+"""What this app reports to the monitoring: overdue work, and what it knows of an id.
 
 Sentences for staff are in Spanish.
 """
@@ -20,11 +20,12 @@ from ventas.models import Anulacion, Cuenta, ReporteSemanal, Semana, Venta
 CLOSING_PATIENCE_S: Final = 7_200.0  # Beat closes a week some minutes after midnight, and tries again
 SENDING_PATIENCE_S: Final = 1_800.0  # thousands of e-mails go out at CORREOS_POR_SEGUNDO
 FAILED_REPORTS_SHOWN: Final = timedelta(days=15)  # older unsent reports are not worth a person's time
+MAESTROS: Final = 10_000  # of so many maestros, a sale is found by the id that the client gave it
 
 
 @due_work
 def cierre(now: datetime) -> DueWork:
-    """Return since when the oldest week that has ended is still open."""
+    """Report for how long the oldest week that has ended is still open."""
     ended = Semana.objects.exclude(estado=Semana.Estado.CERRADA).filter(hasta__lte=now)
     return DueWork(
         work="cierre",
@@ -37,8 +38,8 @@ def cierre(now: datetime) -> DueWork:
 
 @due_work
 def reportes(now: datetime) -> DueWork:
-    """Return since when the oldest weekly e-mail is due, and how many failed or are held."""
-    pending = Q(envio=ReporteSemanal.EstadoCorreo.PENDIENTE)
+    """Report for how long the oldest weekly e-mail is due, and how many failed or are held."""
+    pending = Q(envio__in=ReporteSemanal.POR_ENVIAR)
     failed = Q(envio=ReporteSemanal.EstadoCorreo.FALLIDO, semana_id__gte=(now - FAILED_REPORTS_SHOWN).date())
     found = (
         ReporteSemanal.objects.filter(pending | failed)
@@ -55,9 +56,6 @@ def reportes(now: datetime) -> DueWork:
         failure="correos de la semana no salieron",
         failure_advice="En «reportes semanales» está lo que dijo el servidor: corrige la dirección, y reenvía.",
     )
-
-
-MAESTROS: Final = 10_000  # the event's id is derived from the sale's id for this many maestros
 
 
 @lookup

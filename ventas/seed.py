@@ -1,4 +1,4 @@
-"""The rows of a new installation: the first catalogue, Beat's schedule, the accountants' group.
+"""The rows of a new installation: the first catalogue, Beat's schedule, and a group.
 
 A migration calls these functions, and so do tests, because transactional tests empty the tables.
 They add missing rows only: edits by staff stay. `apps` is a migration's registry of models, or
@@ -11,6 +11,7 @@ from typing import Any, Final
 from django.apps import apps as installed_apps
 
 from gremio.permissions import make_group
+from ventas import historia
 
 INSUMOS: Final = {
     # code: (name, unit, CLP per unit)
@@ -28,7 +29,7 @@ PRODUCTOS: Final = {
 CERRAR_LUNES: Final = "Contabilidad: cerrar la semana (lunes 00:10)"
 CERRAR_PENDIENTES: Final = "Contabilidad: cerrar semanas pendientes"
 ENVIAR_REPORTES: Final = "Contabilidad: enviar reportes semanales"
-HINT_EXPIRES_SECONDS: Final = 60  # a worker that was off finds the last hints, not those of a weekend
+HINT_EXPIRES_SECONDS: Final = 60  # a worker that was off for a weekend does not find all its tasks
 SCHEDULES: Final = {
     # name: (task, minute, hour, day of the week), Chilean time
     CERRAR_LUNES: ("ventas.tasks.cerrar_semanas", "10", "0", "1"),
@@ -38,7 +39,15 @@ SCHEDULES: Final = {
 GRUPO: Final = "Contadores"
 PERMISOS: Final = (
     *("view_venta", "view_anulacion", "view_cuenta", "view_semana", "view_reportesemanal", "reenviar_reporte"),
-    *("view_producto", "view_insumo", "view_receta", "change_producto", "change_insumo", "change_receta"),
+    *(
+        "view_producto",
+        "view_insumo",
+        "view_receta",
+        "view_cambiodecatalogo",
+        "change_producto",
+        "change_insumo",
+        "change_receta",
+    ),
 )
 
 
@@ -50,7 +59,16 @@ def sembrar(apps: Any = installed_apps) -> None:
 
 
 def sembrar_catalogo(apps: Any = installed_apps) -> None:
-    """Add the ingredients and products that are missing, products with their recipes."""
+    """Add the ingredients and products that are missing, products with their recipes.
+
+    A product that this adds counts as always sold, at this price.
+    """
+    with historia.en_pausa():
+        _sembrar_productos(apps)
+    historia.sembrar(apps)
+
+
+def _sembrar_productos(apps: Any) -> None:
     insumos, productos = apps.get_model("ventas", "Insumo").objects, apps.get_model("ventas", "Producto").objects
     receta = apps.get_model("ventas", "Receta")
     for codigo, (nombre, unidad, costo) in INSUMOS.items():

@@ -1,6 +1,6 @@
 """Celery tasks of the accounts.
 
-A task is only a hint: what is due is found in the rows, so tasks may be lost or run at any time.
+The tasks find in the rows what is due. So a task may be lost, or run at any time or twice.
 """
 
 from typing import Final
@@ -32,9 +32,9 @@ def cerrar_semanas(self: "Task[..., int]", semana: str = "", hasta: str = "") ->
 
 @shared_task
 def enviar_reportes() -> int:
-    """Send the weekly e-mails that are due, for one turn; return how many were sent.
+    """Send the weekly e-mails that are due, for some seconds; return how many were sent.
 
-    If more are due, another task takes the next turn, behind the tasks that wait already.
+    If more are due, another task continues, behind the tasks that wait already.
     """
     sweep = envios.enviar_pendientes()
     if sweep.unfinished:

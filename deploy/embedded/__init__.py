@@ -3,6 +3,9 @@
 The package is independent of Django and of the applications. It starts real servers from wheels and
 from Maven Central, provides their URLs, and leaves no process behind. `Stack` is the entry point;
 `StackError` is the only error that is raised on purpose.
+
+`kafka.py`, `postgres.py`, `valkey.py` and `mail.py` are the servers. `smtp.py` is the program that
+`mail.py` runs, and `mailbox.py` reads what it received. `jars.py` downloads Kafka.
 """
 
 from deploy.embedded.errors import StackError

@@ -117,7 +117,7 @@ class Postgres(Server):
         return [argument for key, value in settings.items() for argument in ("-c", f"{key}={value}")]
 
     def _wait_for_old_sessions(self) -> None:
-        """Wait until the sessions of a killed server have ended: a new one does not start before.
+        """Wait until the sessions of a killed server have ended: a new server cannot start earlier.
 
         Raises StackError if some still run after 15 s.
         """

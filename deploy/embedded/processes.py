@@ -20,7 +20,8 @@ from deploy.embedded.errors import StackError
 
 # In every child's environment, so that the next run can find the children of this one.
 RUN_ID_VARIABLE = "MAMOCHI_STACK"
-# Start times are computed from the boot time, which changes when the clock is set.
+# Two readings of one start time may differ: it is computed from the boot time, which changes when
+# the clock is set.
 START_TIME_TOLERANCE_S = 2.0
 PR_SET_PDEATHSIG = 1
 
@@ -76,7 +77,7 @@ class Process:
     _popen: subprocess.Popen[bytes] | None = field(default=None, repr=False)
 
     def spawn(self) -> None:
-        """Start the process, also again. Raises StackError if the program cannot be run."""
+        """Start the process, or start it again. Raises StackError if the program cannot be run."""
         try:
             self._popen = _spawner.submit(self._fork).result()
         except OSError as error:
@@ -204,7 +205,7 @@ def _signal_all(processes: Iterable[psutil.Process], sig: signal.Signals) -> Non
 
 
 class Supervisor:
-    """All children of one run; once closed, it starts no process, from no thread."""
+    """The children of one run. Once closed, it refuses to start a process, in every thread."""
 
     def __init__(self, run_id: str, logs: Path, on_change: Callable[[], None]) -> None:
         self.run_id = run_id
@@ -235,7 +236,7 @@ class Supervisor:
         return process
 
     def start(self, process: Process) -> None:
-        """Start a child, also again. Raises StackError when the stack is stopping."""
+        """Start a child, or start it again. Raises StackError when the stack is stopping."""
         with self._lock:
             if self.closed:
                 raise StackError(f"{process.name} is not started: the stack is stopping.")

@@ -1,4 +1,4 @@
-"""Signals that end a program: they stop a stack cleanly, and cannot interrupt that stop."""
+"""Let signals that end a program stop the stack cleanly, and keep them from interrupting that."""
 
 import signal
 import threading

@@ -1,4 +1,4 @@
-"""The stack: one folder, four servers, and the application's processes."""
+"""The stack: four servers and the application's processes, with their data in one folder."""
 
 import base64
 import fcntl
@@ -69,8 +69,8 @@ class Stack:
     known as soon as the object exists. Use the stack as a context manager, or call `stop()`; both
     end every process.
 
-    The object holds the folder from its creation until `stop()`. Raises StackError when a stack
-    already runs there, or when its data belong to another number of brokers.
+    The object locks the folder from its creation until `stop()`. Raises StackError when a stack
+    already runs there, or when the data there belong to another number of brokers.
     """
 
     def __init__(  # noqa: PLR0913 - each argument is an independent option with a default

@@ -5,6 +5,7 @@ from django.db.models import F, QuerySet
 from django.http import HttpRequest
 from django.utils import timezone
 
+from gremio.admin_forms import CleanSearch
 from inscripciones import envios
 from inscripciones.admin.confirmation import MAX_AT_ONCE
 from inscripciones.models import Envio
@@ -12,7 +13,7 @@ from kafka_bridge.admin_base import ReadOnlyAdmin
 
 
 @admin.register(Envio)
-class EnvioAdmin(ReadOnlyAdmin):
+class EnvioAdmin(CleanSearch, ReadOnlyAdmin):
     """E-mails: unsent ones first, with the reason why the last attempt failed."""
 
     list_display = ["inscripcion", "tipo", "estado", "intentos", "proximo_intento", "ultimo_error", "enviado_en"]

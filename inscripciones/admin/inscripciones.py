@@ -16,8 +16,9 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from unfold.decorators import action, display
 
+from gremio.admin_forms import CleanSearch
 from inscripciones import reports, revision
-from inscripciones.admin.confirmation import FOR_THE_HISTORY, MAX_AT_ONCE, MotivoForm, page
+from inscripciones.admin.confirmation import FOR_THE_HISTORY, MAX_AT_ONCE, MotivoForm
 from inscripciones.admin.search import search_people
 from inscripciones.models import Comprobante, Decision, Inscripcion
 from inscripciones.reglas import REGLAS
@@ -153,10 +154,9 @@ class InscripcionAdmin(ReadOnlyAdmin):
     def ver_numeros(self, request: HttpRequest) -> HttpResponse:
         dias = reports.por_dia(hasta=timezone.localdate(), dias=DAYS_OF_FIGURES)
         esperas = reports.esperas(desde=timezone.now() - timedelta(days=DAYS_OF_FIGURES))
-        return page(
-            self,
+        return self.render_page(
             request,
-            "numeros.html",
+            "inscripciones/admin/numeros.html",
             "Números de inscripciones",
             cola=reports.en_espera(),
             grafico=reports.grafico(dias),
@@ -197,8 +197,9 @@ class InscripcionAdmin(ReadOnlyAdmin):
     ) -> HttpResponse:
         pendientes = queryset.filter(estado__in=Inscripcion.PENDIENTES).order_by("-paid", "recibida_en")
         title = "Aprobar" if accion == "aprobar_elegidas" else "Rechazar"
-        return page(
-            self, request, "resolver.html", title, accion=accion, form=form, filas=list(pendientes[:MAX_AT_ONCE])
+        filas = list(pendientes[:MAX_AT_ONCE])
+        return self.render_page(
+            request, "inscripciones/admin/resolver.html", title, accion=accion, form=form, filas=filas
         )
 
     def _report(self, request: HttpRequest, resolucion: revision.Resolucion, done: str) -> None:
@@ -213,7 +214,7 @@ class InscripcionAdmin(ReadOnlyAdmin):
 
 
 @admin.register(Comprobante)
-class ComprobanteAdmin(ReadOnlyAdmin):
+class ComprobanteAdmin(CleanSearch, ReadOnlyAdmin):
     """Payment receipts, each with the enrolment that used it."""
 
     list_display = ["codigo", "inscripcion"]

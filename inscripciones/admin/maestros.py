@@ -3,7 +3,6 @@
 from collections.abc import Callable
 from typing import Any
 
-from django import forms
 from django.contrib import admin, messages
 from django.db import transaction
 from django.db.models import QuerySet
@@ -14,8 +13,9 @@ from knox.models import AuthToken
 from unfold.decorators import action
 from unfold.widgets import UnfoldAdminTextInputWidget
 
+from gremio.form_fields import CorreoField
 from inscripciones import credenciales, envios, maestros
-from inscripciones.admin.confirmation import MAX_AT_ONCE, MotivoForm, page
+from inscripciones.admin.confirmation import MAX_AT_ONCE, MotivoForm
 from inscripciones.admin.search import search_people
 from inscripciones.models import Maestro, Usuario
 from kafka_bridge.admin_base import ReadOnlyAdmin
@@ -24,7 +24,7 @@ from kafka_bridge.admin_base import ReadOnlyAdmin
 class CorreoForm(MotivoForm):
     """The right e-mail address, and how staff learned it."""
 
-    email = forms.EmailField(label="Correo correcto", max_length=254, widget=UnfoldAdminTextInputWidget)
+    email = CorreoField(label="Correo correcto", max_length=254, widget=UnfoldAdminTextInputWidget)
     field_order = ["email", "motivo"]
 
 
@@ -112,17 +112,25 @@ class MaestroAdmin(ReadOnlyAdmin):
     )
     def corregir_correo(self, request: HttpRequest, object_id: str) -> HttpResponse:
         maestro = get_object_or_404(Maestro, pk=object_id)
-        form = CorreoForm(request.POST or None, required=True)
+        form = CorreoForm(request.POST or None, required=True, obj=maestro)
         if form.is_valid() and self._correct(request, maestro, form):
             return redirect("admin:inscripciones_maestro_change", object_id)
         return self._ask(request, "Corregir correo y reenviar credenciales", [maestro], form)
 
     def _correct(self, request: HttpRequest, maestro: Maestro, form: CorreoForm) -> bool:
-        """Correct the address; if it is another's, put the error into the form and return False."""
-        note = f"Correo corregido: era {maestro.email}. {form.cleaned_data['motivo']}"
+        """Correct the address.
+
+        If it is another's, or the maestro was changed since the page was opened, put the error into
+        the form and return False.
+        """
         try:
             with transaction.atomic():
+                before = Maestro.objects.select_for_update(of=("self",)).get(pk=maestro.pk).email
+                if not form.check_seen(maestro):
+                    return False
                 maestros.corregir_correo(maestro.pk, form.cleaned_data["email"], ahora=timezone.now())
+                after = Maestro.objects.get(pk=maestro.pk).email
+                note = f"Correo corregido: era {before}, ahora es {after}. {form.cleaned_data['motivo']}"
                 self.log_change(request, maestro, note)
         except ValueError as error:
             form.add_error("email", str(error))
@@ -133,7 +141,9 @@ class MaestroAdmin(ReadOnlyAdmin):
     def _ask(
         self, request: HttpRequest, title: str, elegidos: list[Maestro], form: MotivoForm, accion: str = ""
     ) -> HttpResponse:
-        return page(self, request, "maestros.html", title, maestros=elegidos, form=form, accion=accion)
+        return self.render_page(
+            request, "inscripciones/admin/maestros.html", title, maestros=elegidos, form=form, accion=accion
+        )
 
     def _change_each(
         self, request: HttpRequest, queryset: QuerySet[Maestro], change: Callable[[Usuario], None], note: str

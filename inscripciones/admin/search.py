@@ -4,9 +4,10 @@ from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
-from django.db.models import Func, QuerySet, Value
+from django.db.models import Func, Q, QuerySet, Value
 from django.db.models.functions import Lower
 
+from gremio.textos import limpiar
 from inscripciones import normalizacion
 
 ACCENTED, PLAIN = "áéíóúüñ", "aeiouun"
@@ -17,7 +18,7 @@ def search_people(queryset: QuerySet[Any], text: str) -> QuerySet[Any]:
 
     Case and accents of names do not matter.
     """
-    text = text.strip()
+    text = limpiar(text).strip()
     if not text:
         return queryset
     if (rut := _value_or_none(normalizacion.rut, text)) is not None:
@@ -25,7 +26,8 @@ def search_people(queryset: QuerySet[Any], text: str) -> QuerySet[Any]:
     if (uuid := _value_or_none(UUID, text)) is not None:
         return queryset.filter(pk=uuid)
     if "@" in text:
-        return queryset.filter(email__startswith=normalizacion.email(text))
+        # The address as it is stored, or the beginning of one, whose domain is not complete.
+        return queryset.filter(Q(email__startswith=normalizacion.email(text)) | Q(email__startswith=text.lower()))
     plain_name = Func(Lower("nombre"), Value(ACCENTED), Value(PLAIN), function="translate")
     queryset = queryset.annotate(plain_name=plain_name)
     for word in text.lower().translate(str.maketrans(ACCENTED, PLAIN)).split():

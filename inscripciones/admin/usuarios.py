@@ -10,6 +10,7 @@ from knox.models import AuthToken
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
+from gremio.admin_forms import CleanSearch, GremioAdmin
 from inscripciones.models import Usuario
 from kafka_bridge.admin_base import ReadOnlyAdmin
 
@@ -19,7 +20,7 @@ admin.site.unregister(Group)
 
 
 @admin.register(Usuario)
-class UsuarioAdmin(UserAdmin, ModelAdmin):  # type: ignore[type-arg]  # not subscriptable when it runs
+class UsuarioAdmin(GremioAdmin, UserAdmin, ModelAdmin):  # type: ignore[type-arg]  # not subscriptable when it runs
     """Staff and maestros; a maestro's user has no password."""
 
     form = UserChangeForm
@@ -27,15 +28,17 @@ class UsuarioAdmin(UserAdmin, ModelAdmin):  # type: ignore[type-arg]  # not subs
     change_password_form = AdminPasswordChangeForm
     list_display = ["username", "first_name", "is_staff", "is_active", "last_login"]
     list_filter = ["is_staff", "is_superuser", "is_active", "groups"]
+    # Written by logging in; an open page would write an old one back.
+    readonly_fields = ["last_login", "date_joined"]
 
 
 @admin.register(Group)
-class GrupoAdmin(GroupAdmin, ModelAdmin):
+class GrupoAdmin(GremioAdmin, GroupAdmin, ModelAdmin):
     """Groups of permissions, such as Revisores."""
 
 
 @admin.register(AccessAttempt)
-class IntentoAdmin(ReadOnlyAdmin):
+class IntentoAdmin(CleanSearch, ReadOnlyAdmin):
     """Recent logins with a wrong password. Deleting a row unlocks that login at once."""
 
     list_display = ["attempt_time", "username", "ip_address", "failures_since_start"]

@@ -1,0 +1,1 @@
+"""The HTTP API of enrolment, and the login of maestros."""

@@ -30,7 +30,7 @@ class EntrarForm(forms.Form):
         self.usuario: Usuario | None = None
 
     def clean_token(self) -> str:
-        """Check the token and return an empty text: nothing behind this form needs the token."""
+        """Check the token, keep its user; return an empty text: no later code needs the token."""
         try:
             self.usuario, _token = TokenDeMaestro().authenticate_credentials(self.cleaned_data["token"].encode())
         except AuthenticationFailed:

@@ -4,15 +4,15 @@ from typing import TYPE_CHECKING
 
 from rest_framework.permissions import BasePermission
 
-# rest_framework.views imports the default permissions, this module, while it is being imported
-# itself.
+# At run time this import would be a circle: rest_framework.views imports the default permissions,
+# which are in this module.
 if TYPE_CHECKING:
     from rest_framework.request import Request
     from rest_framework.views import APIView
 
 
 class EsMaestro(BasePermission):
-    """Admits maestros only: their data hangs on `request.user.maestro_id`, which staff lack."""
+    """Admit maestros only: the views read `request.user.maestro_id`, which staff do not have."""
 
     message = "Esto es para maestros: entra con el token de tu correo de credenciales."
 

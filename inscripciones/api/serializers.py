@@ -1,14 +1,18 @@
-"""The API's bodies. Each field of a form is normalised, or refused with a reason in Spanish."""
+"""The API's bodies. Each field of a form is normalised, or refused with a reason in Spanish.
+
+The serializers' docstrings are part of the API's documentation, which is in Spanish.
+"""
 
 from collections.abc import Callable
 from typing import Any
 
 from rest_framework import serializers
 
+from gremio.serializer_fields import CorreoField, TextoField
 from inscripciones import normalizacion
 
 
-class NormalisedField(serializers.CharField):
+class NormalisedField(TextoField):
     """A text in the normal form that a function of `normalizacion` returns."""
 
     def __init__(self, normalise: Callable[[str], str], **kwargs: Any) -> None:
@@ -24,8 +28,8 @@ class NormalisedField(serializers.CharField):
         return _check_length(self, normal)
 
 
-class NormalisedEmailField(serializers.EmailField):
-    """An e-mail address in lower case."""
+class NormalisedEmailField(CorreoField):
+    """An e-mail address in lower case, its domain in ASCII."""
 
     def to_internal_value(self, data: Any) -> str:
         return _check_length(self, normalizacion.email(super().to_internal_value(data)))
@@ -39,7 +43,7 @@ def _check_length(field: serializers.CharField, normal: str) -> str:
 
 
 class FormularioSerializer(serializers.Serializer[dict[str, Any]]):
-    """The form of an enrolment, as it arrives."""
+    """El formulario de inscripción."""
 
     nombre = NormalisedField(normalizacion.nombre, max_length=120, help_text="Nombre y apellidos.")
     rut = NormalisedField(
@@ -70,7 +74,7 @@ class FormularioSerializer(serializers.Serializer[dict[str, Any]]):
 
 
 class RecibidaSerializer(serializers.Serializer[dict[str, Any]]):
-    """The answer to a form that was accepted."""
+    """La respuesta a un formulario aceptado."""
 
     id = serializers.UUIDField()
     estado = serializers.ChoiceField(["recibida"])
@@ -79,7 +83,7 @@ class RecibidaSerializer(serializers.Serializer[dict[str, Any]]):
 
 
 class SeguimientoSerializer(serializers.Serializer[dict[str, Any]]):
-    """The state of an enrolment. `motivo` is the reason of a rejection."""
+    """El estado de una inscripción. `motivo` dice por qué se rechazó."""
 
     id = serializers.UUIDField()
     estado = serializers.ChoiceField(["recibida", "en_revision", "aprobada", "rechazada"])
@@ -90,7 +94,7 @@ class SeguimientoSerializer(serializers.Serializer[dict[str, Any]]):
 
 
 class TokenSerializer(serializers.Serializer[Any]):
-    """A token as the API shows it: its beginning only."""
+    """Un token, como lo muestra la API: solo su comienzo."""
 
     clave = serializers.CharField(source="token_key", help_text="Sus primeros caracteres.")
     creado_en = serializers.DateTimeField(source="created")
@@ -98,7 +102,7 @@ class TokenSerializer(serializers.Serializer[Any]):
 
 
 class TokenNuevoSerializer(serializers.Serializer[dict[str, Any]]):
-    """A new token; no later answer shows it again."""
+    """Un token nuevo: ninguna otra respuesta vuelve a mostrarlo."""
 
     token = serializers.CharField()
     vence_en = serializers.DateTimeField()

@@ -1,8 +1,8 @@
 """Limits per client address on calls that need no login.
 
 Counts live in Django's cache, which is by default the memory of each web process: N processes let
-N times the limit through. `CACHE_URL=redis://...` makes one shared count. The database is not
-used, because a form is accepted while it is down.
+N times the limit through. `CACHE_URL=redis://...` makes one shared count. The counts are not in
+the database, because forms are accepted while it is down.
 """
 
 import logging
@@ -21,7 +21,7 @@ logger = logging.getLogger(__name__)
 def client_address(request: HttpRequest | Request) -> str | None:
     """Return the client's address behind NUM_PROXIES proxies; None if there is no valid address.
 
-    Of an IPv6 address it is the network of 64 bits, all of which belongs to one client.
+    For an IPv6 address it is the network of the first 64 bits, because one client has all of it.
     """
     try:
         # DRF's method reads `META` only, which both kinds of request have.

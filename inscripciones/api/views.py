@@ -18,7 +18,7 @@ from rest_framework.response import Response
 from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView
 
-from gremio.requests import accepted
+from gremio.requests import received
 from inscripciones import credenciales, recepcion, seguimiento
 from inscripciones.api.forms import EntrarForm
 from inscripciones.api.serializers import (
@@ -31,6 +31,8 @@ from inscripciones.api.serializers import (
 from inscripciones.api.throttling import LimiteEntradas, LimiteInscripciones
 from inscripciones.ids import lane_of
 from inscripciones.models import Inscripcion, Usuario
+
+RECIBIDA = "Inscripción recibida. Guarda la dirección de esta página: aquí sigues tu inscripción."
 
 
 class InscripcionViewSet(viewsets.GenericViewSet[Any]):
@@ -55,13 +57,14 @@ class InscripcionViewSet(viewsets.GenericViewSet[Any]):
         return Response({"detail": "Completa el formulario y envíalo con POST."})
 
     @extend_schema(responses={202: RecibidaSerializer})
-    def create(self, request: Request) -> Response:
+    def create(self, request: Request) -> HttpResponse:
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         inscripcion_id = recepcion.recibir(serializer.validated_data, dia=timezone.localdate())
         url = request.build_absolute_uri(reverse("inscripciones:inscripcion-detail", args=[inscripcion_id]))
         data = {"id": inscripcion_id, "estado": "recibida", "via": lane_of(inscripcion_id), "url": url}
-        return accepted(data, location=url)
+        page = reverse("inscripciones:inscripcion-detail", args=[inscripcion_id])
+        return received(request, data, location=url, page=page, message=RECIBIDA)
 
     @extend_schema(responses=SeguimientoSerializer)
     def retrieve(self, _request: Request, pk: UUID) -> Response:
@@ -90,7 +93,7 @@ class TokenViewSet(viewsets.GenericViewSet[AuthToken]):
         tokens = AuthToken.objects.filter(user=_user(request)).order_by("-created")
         return Response(TokenSerializer(tokens, many=True).data)
 
-    @extend_schema(responses={204: None})
+    @extend_schema(responses={204: OpenApiResponse(description="El token quedó anulado.")})
     def delete(self, request: Request) -> Response:
         credenciales.revocar(_user(request))
         return Response(status=status.HTTP_204_NO_CONTENT)

@@ -67,6 +67,12 @@ class Migration(migrations.Migration):
                     models.UUIDField(blank=True, editable=False, null=True, unique=True, verbose_name="id de maestro"),
                 ),
                 (
+                    "zona",
+                    models.CharField(
+                        default="America/Santiago", editable=False, max_length=40, verbose_name="zona horaria"
+                    ),
+                ),
+                (
                     "groups",
                     models.ManyToManyField(
                         blank=True,
@@ -303,6 +309,7 @@ class Migration(migrations.Migration):
                     models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name="creado"),
                 ),
                 ("enviado_en", models.DateTimeField(blank=True, null=True, verbose_name="enviado")),
+                ("reenvios", models.PositiveIntegerField(default=0, verbose_name="reenvíos")),
                 (
                     "inscripcion",
                     models.ForeignKey(

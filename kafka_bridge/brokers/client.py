@@ -3,7 +3,7 @@
 import logging
 import os
 from functools import cache
-from typing import Final
+from typing import Final, Literal
 
 from confluent_kafka import Consumer, KafkaException
 from confluent_kafka.admin import AdminClient
@@ -14,6 +14,7 @@ from kafka_bridge import conf
 client_logger = logging.getLogger("kafka_bridge.librdkafka")  # the C library's messages on its connections
 
 TIMEOUT_SECONDS: Final = 10.0
+Isolation = Literal["read_committed", "read_uncommitted"]
 
 
 def admin() -> AdminClient:
@@ -21,9 +22,12 @@ def admin() -> AdminClient:
     return _admin_of(os.getpid())
 
 
-def offsets_consumer() -> Consumer:
-    """Return this process's consumer for requests about offsets; it never joins a group."""
-    return _offsets_consumer_of(os.getpid())
+def offsets_consumer(isolation: Isolation = "read_uncommitted") -> Consumer:
+    """Return this process's consumer for requests about offsets; it never joins a group.
+
+    With `read_committed`, a partition ends where its first open transaction begins.
+    """
+    return _offsets_consumer_of(os.getpid(), isolation)
 
 
 def answers(timeout: float) -> bool:
@@ -47,8 +51,9 @@ def _admin_of(_pid: int) -> AdminClient:
 
 
 @cache
-def _offsets_consumer_of(_pid: int) -> Consumer:
-    return Consumer({**_config(), "group.id": f"{conf.PREFIX}-watermarks"}, logger=client_logger)
+def _offsets_consumer_of(_pid: int, isolation: Isolation) -> Consumer:
+    config = {**_config(), "group.id": f"{conf.PREFIX}-watermarks", "isolation.level": isolation}
+    return Consumer(config, logger=client_logger)
 
 
 def _config() -> dict[str, str | int | float | bool]:

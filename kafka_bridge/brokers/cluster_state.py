@@ -1,6 +1,6 @@
 """The state of the cluster, by requests that run at the same time and are never waited for long.
 
-At most six kinds of requests are sent, whatever the number of topics and events, and they take at
+At most seven kinds of requests are sent, whatever the number of topics and events, and they take at
 most ANSWER_SECONDS + READ_SECONDS. A broker that hangs is told apart from one that is gone; neither
 makes a page wait. What has no answer in time stays None or missing.
 """
@@ -12,7 +12,7 @@ from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait
 from typing import Any, Final
 
 import msgspec
-from confluent_kafka import KafkaError, KafkaException, TopicCollection, TopicPartition
+from confluent_kafka import IsolationLevel, KafkaError, KafkaException, TopicCollection, TopicPartition
 from confluent_kafka.admin import AdminClient, ConfigResource, OffsetSpec
 from django.conf import settings
 from django.utils.translation import gettext, ngettext
@@ -20,6 +20,7 @@ from django.utils.translation import gettext, ngettext
 from kafka_bridge.brokers import client, reader, topic_admin
 from kafka_bridge.brokers.messages import stored_at
 from kafka_bridge.brokers.reader import Place
+from kafka_bridge.errors import NO_RIGHTS
 from kafka_bridge.events.topics import Partition, Topic
 
 ANSWER_SECONDS: Final = 0.55
@@ -44,7 +45,8 @@ class PartitionState(msgspec.Struct, frozen=True):
 class TopicState(msgspec.Struct, frozen=True):
     """A declared topic on the brokers.
 
-    Without partitions, the topic is `missing` (not created yet) or no broker described it.
+    Without partitions, the topic is `missing` (not created yet), there are `no_rights` to it, or no
+    broker described it. `declared` is how many partitions it should have.
     `retention_ms` is the brokers' value: -1 for ever, None if no broker answered.
     """
 
@@ -52,6 +54,8 @@ class TopicState(msgspec.Struct, frozen=True):
     partitions: list[PartitionState]
     retention_ms: int | None
     missing: bool = False
+    no_rights: bool = False
+    declared: int = 0
 
     @property
     def messages(self) -> int | None:
@@ -77,6 +81,7 @@ class ClusterState(msgspec.Struct, frozen=True):
     topics: list[TopicState]
     uuids: dict[str, str]  # topic id, by topic: a deleted and recreated topic has another
     bounds: dict[Partition, tuple[int, int]]  # the oldest offset and the next one
+    stable: dict[Partition, int]  # the end for consumers: where the first open transaction begins
     members: dict[str, list[str]]  # hosts, by group
     first_waiting: dict[Place, float]  # Unix seconds of the next message, where one waits
     unanswered: list[str]  # translated phrases that follow "Kafka did not say ..."
@@ -124,13 +129,16 @@ class _Requests:
         self.described = admin.describe_topics(TopicCollection(names), **limit)
         self.lows = admin.list_offsets(dict.fromkeys(places, earliest), **limit)
         self.ends = admin.list_offsets(dict.fromkeys(places, latest), **limit)
+        self.stable = admin.list_offsets(
+            dict.fromkeys(places, latest), isolation_level=IsolationLevel.READ_COMMITTED, **limit
+        )
         # Not describe_consumer_groups: with it, librdkafka 2.16 aborts the process if a coordinator
         # hangs (ADR 12).
         self.members = _group_threads.submit(_list_groups, admin)
         self.retention = _retention.request(admin, names)
 
     def all(self) -> "list[Future[Any]]":
-        by_name = (self.described, self.lows, self.ends, self.retention)
+        by_name = (self.described, self.lows, self.ends, self.stable, self.retention)
         return [self.cluster, self.members, *(future for futures in by_name for future in futures.values())]
 
     def bounds(self) -> dict[Partition, tuple[int, int]]:
@@ -142,9 +150,12 @@ class _Requests:
         retention = _retention.store(self.retention)
         return ClusterState(
             brokers=self._brokers(described.values()),
-            topics=[self._topic(topic.name, described, bounds, retention) for topic in self.topics],
+            topics=[self._topic(topic, described, bounds, retention) for topic in self.topics],
             uuids={name: str(found.topic_id) for name, found in described.items()},
             bounds=bounds,
+            stable={
+                (at.topic, at.partition): one.offset for at, future in self.stable.items() if (one := _answer(future))
+            },
             members=self._hosts(),
             first_waiting={},
             unanswered=list(self._unanswered(bounds)),
@@ -160,8 +171,13 @@ class _Requests:
         return found
 
     def _topic(
-        self, name: str, described: dict[str, Any], bounds: dict[Partition, tuple[int, int]], retention: dict[str, int]
+        self,
+        topic: Topic,
+        described: dict[str, Any],
+        bounds: dict[Partition, tuple[int, int]],
+        retention: dict[str, int],
     ) -> TopicState:
+        name = topic.name
         partitions = [
             PartitionState(
                 one.id,
@@ -172,7 +188,14 @@ class _Requests:
             )
             for one in (described[name].partitions if name in described else ())
         ]
-        return TopicState(name, partitions, retention.get(name), missing=_is_missing(self.described[name]))
+        return TopicState(
+            name,
+            partitions,
+            retention.get(name),
+            missing=_is_missing(self.described[name]),
+            no_rights=_has_no_rights(self.described[name]),
+            declared=topic.partitions,
+        )
 
     def _hosts(self) -> dict[str, list[str]]:
         """Return the hosts of each group's members; a group that no broker lists has none."""
@@ -183,9 +206,13 @@ class _Requests:
         return {group: hosts.get(group, []) for group in self.groups}
 
     def _unanswered(self, bounds: dict[Partition, tuple[int, int]]) -> Iterator[str]:
-        missing = {name for name, future in self.described.items() if _is_missing(future)}
+        missing = {name for name, one in self.described.items() if _is_missing(one) or _has_no_rights(one)}
         topics = [name for name, future in self.described.items() if not _has_answer(future) and name not in missing]
-        unbounded = [at for at in self.lows if at.topic not in missing and (at.topic, at.partition) not in bounds]
+        unbounded = [
+            at
+            for at, low in self.lows.items()
+            if at.topic not in missing and not _is_missing(low) and (at.topic, at.partition) not in bounds
+        ]
         if topics:
             count = len(topics)
             yield ngettext("how %(count)d topic is", "how %(count)d topics are", count) % {"count": count}
@@ -283,6 +310,11 @@ def _has_answer(future: "Future[Any]") -> bool:
 def _is_silence(error: BaseException | None) -> bool:
     silent = (KafkaError._TIMED_OUT, KafkaError._TRANSPORT, KafkaError._ALL_BROKERS_DOWN, KafkaError._TIMED_OUT_QUEUE)
     return not isinstance(error, KafkaException) or error.args[0].code() in silent
+
+
+def _has_no_rights(future: "Future[Any]") -> bool:
+    error = future.exception() if future.done() else None
+    return isinstance(error, KafkaException) and error.args[0].code() in NO_RIGHTS
 
 
 def _is_missing(future: "Future[Any]") -> bool:

@@ -4,11 +4,12 @@ import socket
 import time
 from collections.abc import Iterable
 from concurrent.futures import Future
-from typing import Final
+from typing import Final, NamedTuple
 
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
-from confluent_kafka.admin import NewTopic
+from confluent_kafka.admin import NewPartitions, NewTopic
 
+from kafka_bridge import errors
 from kafka_bridge.brokers import client
 from kafka_bridge.brokers.watermarks import end_offsets
 from kafka_bridge.events.event import registered
@@ -35,6 +36,43 @@ def create_topics(topics: Iterable[Topic]) -> list[str]:
     created = [name for name, future in futures.items() if _was_created(future)]
     _wait_for_leaders([(topic.name, at) for topic in wanted if topic.name in created for at in range(topic.partitions)])
     return created
+
+
+class TooManyPartitions(ValueError):
+    """A topic has more partitions than it would get; Kafka cannot take partitions away."""
+
+
+def partition_counts(topics: Iterable[Topic]) -> dict[str, int]:
+    """Return how many partitions each topic has on the brokers; a missing topic is left out.
+
+    Raises KafkaException.
+    """
+    found = client.admin().list_topics(timeout=client.TIMEOUT_SECONDS).topics
+    return {topic.name: len(found[topic.name].partitions) for topic in topics if topic.name in found}
+
+
+def add_partitions(topics: Iterable[Topic], *, dry_run: bool = False) -> dict[str, int]:
+    """Raise each existing topic to its declared number of partitions, while everything runs.
+
+    Returns how many partitions each raised topic had before. Raises TooManyPartitions, before
+    anything is changed, and KafkaException.
+    """
+    by_name = {topic.name: topic for topic in topics}
+    before = partition_counts(by_name.values())
+    larger = [
+        f"{name} has {count} and gets {by_name[name].partitions}"
+        for name, count in before.items()
+        if count > by_name[name].partitions
+    ]
+    if larger:
+        raise TooManyPartitions("; ".join(larger))
+    raised = {name: count for name, count in before.items() if count < by_name[name].partitions}
+    if raised and not dry_run:
+        wanted = [NewPartitions(name, by_name[name].partitions) for name in raised]
+        for future in client.admin().create_partitions(wanted).values():
+            future.result()
+        _wait_for_leaders([(name, at) for name in raised for at in range(by_name[name].partitions)])
+    return raised
 
 
 def _new_topic(topic: Topic, replicas: int) -> NewTopic:
@@ -68,14 +106,41 @@ def _wait_for_leaders(partitions: list[Partition]) -> None:
         time.sleep(0.2)
 
 
+class Described(NamedTuple):
+    """What Kafka said about topics: the id of each one, or the reason why it did not tell."""
+
+    uuids: dict[str, str]
+    refused: dict[str, KafkaError]
+
+
 def topic_uuids(names: Iterable[str], timeout: float = UUIDS_SECONDS) -> dict[str, str]:
     """Return the broker's id of each topic; a deleted and recreated topic has another.
 
     Raises KafkaException.
     """
+    seen = describe(names, timeout)
+    for error in seen.refused.values():
+        raise KafkaException(error)
+    return seen.uuids
+
+
+def describe(names: Iterable[str], timeout: float = UUIDS_SECONDS) -> Described:
+    """Return the broker's id of each topic; a topic that Kafka refuses holds up no other.
+
+    A topic is refused if it is missing, or if this client has no rights to it. Raises
+    KafkaException if Kafka does not answer.
+    """
     _find_controller(timeout)
     futures = client.admin().describe_topics(TopicCollection(list(names)), request_timeout=timeout)
-    return {name: str(future.result().topic_id) for name, future in futures.items()}
+    seen = Described({}, {})
+    for name, future in futures.items():
+        try:
+            seen.uuids[name] = str(future.result().topic_id)
+        except KafkaException as error:
+            if not errors.concerns_topic(error.args[0]):
+                raise
+            seen.refused[name] = error.args[0]
+    return seen
 
 
 def _find_controller(timeout: float) -> None:

@@ -1,14 +1,18 @@
-"""Offsets of partitions: the oldest, the next, and the one of a moment."""
+"""Offsets of partitions: the oldest, the next, and the one of a moment.
+
+The end is the real one (the high watermark): messages of open transactions lie below it.
+"""
 
 import time
 from collections.abc import Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
-from typing import Final
+from typing import Final, cast
 
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from kafka_bridge.brokers import client
+from kafka_bridge.brokers.client import Isolation
 from kafka_bridge.events.topics import Partition
 
 _threads: Final = ThreadPoolExecutor(8, "watermarks")
@@ -24,6 +28,14 @@ def end_offsets(partitions: Iterable[Partition], timeout: float = client.TIMEOUT
     return {at: end for at, (_, end) in _watermarks(partitions, timeout).items()}
 
 
+def stable_offsets(partitions: Iterable[Partition], timeout: float = client.TIMEOUT_SECONDS) -> dict[Partition, int]:
+    """Return the last stable offset by partition: where its first open transaction begins.
+
+    Without an open transaction it is the end. Raises KafkaException.
+    """
+    return {at: end for at, (_, end) in _watermarks(partitions, timeout, "read_committed").items()}
+
+
 def offsets_at(moments: Mapping[Partition, float], timeout: float = client.TIMEOUT_SECONDS) -> dict[Partition, int]:
     """Return the first offset stored at or after a moment (Unix seconds), by partition.
 
@@ -37,21 +49,46 @@ def offsets_at(moments: Mapping[Partition, float], timeout: float = client.TIMEO
     return {(at.topic, at.partition): at.offset for at in found}
 
 
-def _watermarks(partitions: Iterable[Partition], timeout: float) -> dict[Partition, tuple[int, int]]:
-    """Return the low and the high watermark of each partition; the requests run at the same time.
+def bounds(
+    partitions: Iterable[Partition], timeout: float, isolation: Isolation = "read_uncommitted"
+) -> tuple[dict[Partition, tuple[int, int]], dict[Partition, KafkaError]]:
+    """Return the low and the high watermark by partition, and the partitions without an answer.
 
-    They are sent by a consumer. An admin client retries a leader that is gone without a pause and
-    takes a whole core until the timeout (librdkafka 2.16); without a controller it then returns
-    -1001 and no error.
+    A partition that is missing or has no leader does not hold up the others. The requests run at
+    the same time.
     """
     wanted = list(partitions)
-    found = _threads.map(partial(_watermark, deadline=time.monotonic() + timeout), wanted)
-    return dict(zip(wanted, found, strict=True))
+    found: dict[Partition, tuple[int, int]] = {}
+    refused: dict[Partition, KafkaError] = {}
+    answers = _threads.map(partial(_answer, isolation=isolation, deadline=time.monotonic() + timeout), wanted)
+    for at, answer in zip(wanted, answers, strict=True):
+        if isinstance(answer, KafkaError):
+            refused[at] = answer
+        else:
+            found[at] = answer
+    return found, refused
 
 
-def _watermark(at: Partition, deadline: float) -> tuple[int, int]:
-    left = max(0.001, deadline - time.monotonic())
-    found = client.offsets_consumer().get_watermark_offsets(TopicPartition(*at), timeout=left)
-    if found is None:
-        raise KafkaException(KafkaError(KafkaError._TIMED_OUT, f"no answer about the end of {at[0]}[{at[1]}]"))
+def _watermarks(
+    partitions: Iterable[Partition], timeout: float, isolation: Isolation = "read_uncommitted"
+) -> dict[Partition, tuple[int, int]]:
+    """Return the low and the high watermark of each partition. Raises KafkaException."""
+    found, refused = bounds(partitions, timeout, isolation)
+    for error in refused.values():
+        raise KafkaException(error)
     return found
+
+
+def _answer(at: Partition, isolation: Isolation, deadline: float) -> tuple[int, int] | KafkaError:
+    """Ask for the watermarks of one partition.
+
+    The request is sent by a consumer. An admin client retries a leader that is gone without a pause
+    and takes a whole core until the timeout (librdkafka 2.16); without a controller it then returns
+    -1001 and no error.
+    """
+    left = max(0.001, deadline - time.monotonic())
+    try:
+        found = client.offsets_consumer(isolation).get_watermark_offsets(TopicPartition(*at), timeout=left)
+    except KafkaException as error:
+        return cast(KafkaError, error.args[0])
+    return found or KafkaError(KafkaError._TIMED_OUT, f"no answer about the end of {at[0]}[{at[1]}]")

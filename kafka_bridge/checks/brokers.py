@@ -55,12 +55,19 @@ def _replicas(topics: list[Topic]) -> dict[str, int]:
 
 
 def _partitions(topic: Topic, found: int) -> Iterator[CheckMessage]:
-    if found != topic.partitions:
+    if found < topic.partitions:
         yield Error(
-            f"{topic.name} has {found} partitions, {topic.partitions} are declared: keys would change partition.",
-            hint="Declare the number on the brokers. To have more, drain the topic first (order within a key), "
-            "then change both.",
+            f"{topic.name} has {found} partitions, {topic.partitions} are declared: events for the missing ones wait "
+            "in the outbox.",
+            hint="Add them while everything runs: manage.py add_partitions",
             id="kafka_bridge.E203",
+        )
+    if found > topic.partitions:
+        yield Error(
+            f"{topic.name} has {found} partitions, {topic.partitions} are declared: the others get no events.",
+            hint=f'Set KAFKA_BRIDGE["PARTITIONS"] of {topic.name} to {found} and restart the processes. Kafka cannot '
+            "take partitions away.",
+            id="kafka_bridge.E209",
         )
 
 

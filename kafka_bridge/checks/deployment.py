@@ -58,7 +58,7 @@ def client_is_ours(config: Mapping[str, str]) -> Iterator[CheckMessage]:
 
 
 def topics_reach_back(topics: Iterable[Topic]) -> Iterator[CheckMessage]:
-    """Warn of topics that keep events for less than SHORTEST_RETENTION_DAYS, or for ever."""
+    """Warn of topics that keep events for less than SHORTEST_RETENTION_DAYS, or without end."""
     for topic in sorted(topics, key=lambda topic: topic.name):
         if 0 <= topic.retention_ms < conf.SHORTEST_RETENTION_DAYS * DAY_MS:
             yield Caution(
@@ -69,7 +69,7 @@ def topics_reach_back(topics: Iterable[Topic]) -> Iterator[CheckMessage]:
             )
         if topic.retention_ms < 0:
             yield Caution(
-                f"{topic.name} keeps its events for ever.",
+                f"{topic.name} keeps its events without end.",
                 hint="Events may hold personal data: set a retention, longer than the oldest backup that you would "
                 "restore.",
                 id="kafka_bridge.W107",

@@ -16,7 +16,7 @@ TYPE_PATTERN: Final = re.compile(re.escape(conf.PREFIX) + r"\.[a-z][a-z0-9-]*\.[
 
 def check_events(**_options: Any) -> list[CheckMessage]:
     """Check all registered events; `manage.py check` runs this."""
-    return [*events_declared_well(registered.values()), *topics_agree(registered.values())]
+    return [*events_declared_well(registered.values()), *topics_agree(registered.values()), *partitions_are_of_topics()]
 
 
 def events_declared_well(events: Iterable[type[Event]]) -> Iterator[CheckMessage]:
@@ -69,3 +69,14 @@ def topics_agree(events: Iterable[type[Event]]) -> Iterator[CheckMessage]:
                     obj=event,
                     id="kafka_bridge.E006",
                 )
+
+
+def partitions_are_of_topics() -> Iterator[CheckMessage]:
+    """Check that KAFKA_BRIDGE["PARTITIONS"] names declared topics: others have no effect."""
+    declared = {event.topic.name for event in registered.values() if isinstance(getattr(event, "topic", None), Topic)}
+    for name in sorted(conf.PARTITIONS.keys() - declared):
+        yield Error(
+            f'KAFKA_BRIDGE["PARTITIONS"] names {name}, and no event declares that topic.',
+            hint=f"Correct the name. Declared: {', '.join(sorted(declared))}.",
+            id="kafka_bridge.E007",
+        )

@@ -72,8 +72,9 @@ def _by_type(records: list[Record]) -> dict[type[Event], EventBatch]:
 
 @contextmanager
 def _savepoint() -> Iterator[None]:
-    """Undo the block alone if it fails. Raises TransactionManagementError outside of a transaction.
+    """Undo only what the block wrote if it fails, and keep the rest of the transaction.
 
+    Raises TransactionManagementError outside of a transaction.
     Deferred constraints (Django's foreign keys) are checked at the end of the block. At COMMIT,
     where PostgreSQL would check them, the culprit could not be found any more.
     """

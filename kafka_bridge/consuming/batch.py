@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from django.db import connection, transaction
+from django.db import transaction
 from django.db.models.functions import Now
 
 from kafka_bridge.consuming.attempt import Failure, attempt
@@ -13,14 +13,13 @@ from kafka_bridge.consuming.culprit import CulpritSearch
 from kafka_bridge.consuming.handlers import Consumer
 from kafka_bridge.consuming.limits import FailureLimit, GroupSize
 from kafka_bridge.consuming.record import Record, next_offsets, printable
+from kafka_bridge.consuming.time_limit import limited_transaction
 from kafka_bridge.errors import connection_is_lost, describe
 from kafka_bridge.events.topics import Partition
 from kafka_bridge.exceptions import Fenced
 from kafka_bridge.models import ConsumerOffset, DeadLetter
 
-# Less than max.poll.interval.ms: a member that is stuck in a transaction frees its partitions' rows
-# before Kafka gives the partitions to another member.
-TRANSACTION_TIMEOUT_MS: Final = 30_000
+TRANSACTION_TIMEOUT_MS: Final = 30_000  # less than max.poll.interval.ms (time_limit.py)
 
 
 @dataclass(kw_only=True)
@@ -29,6 +28,7 @@ class Batch:
 
     consumer: Consumer
     records: list[Record]
+    reached: dict[Partition, int] = field(default_factory=dict)  # ends with no message for us before them
     limit: FailureLimit
     group_size: GroupSize
     patient: bool  # raise errors that may pass, instead of taking them for a culprit's
@@ -45,17 +45,27 @@ class Batch:
         earlier messages (True for a failure). Raises Fenced, TooManyDeadLetters, any error that
         loses the connection and, if `patient`, errors that may pass.
         """
-        offsets = next_offsets(self.records)
+        offsets = self._offsets()
         with transaction.atomic(durable=True):
             try:
-                _limit_transaction()
-                self.advance(held, offsets)
-                self.handle()
-                self.set_aside(topic_uuids, before)
+                with limited_transaction(TRANSACTION_TIMEOUT_MS):
+                    self.advance(held, offsets)
+                    self.handle()
+                    self.set_aside(topic_uuids, before)
             finally:
                 # Inside the transaction: after it, Django may have opened a new connection.
                 self.lost_connection = connection_is_lost()
         return offsets
+
+    @property
+    def partitions(self) -> set[Partition]:
+        """The partitions whose offsets move."""
+        return {record.partition for record in self.records} | self.reached.keys()
+
+    def _offsets(self) -> dict[Partition, int]:
+        """Return the new offsets, sorted by topic and partition."""
+        after = next_offsets(self.records)
+        return {at: max(after.get(at, 0), self.reached.get(at, 0)) for at in sorted(self.partitions)}
 
     def advance(self, held: dict[Partition, int], offsets: dict[Partition, int]) -> None:
         """Move the offset rows.
@@ -125,9 +135,3 @@ class Batch:
                 attempts=attempts,
             )
         )
-
-
-def _limit_transaction() -> None:
-    """Let PostgreSQL end this transaction, and its connection, after TRANSACTION_TIMEOUT_MS."""
-    with connection.cursor() as cursor:
-        cursor.execute(f"SET LOCAL transaction_timeout = {TRANSACTION_TIMEOUT_MS}")

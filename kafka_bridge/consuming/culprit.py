@@ -72,7 +72,7 @@ class CulpritSearch:
                 self._add(Culprit(group[applied], failure.error, failures))
                 return middle
             end, suspect = middle, None  # the suspect was innocent: from here on by halves
-        return end  # nothing failed the second time
+        return end  # the group failed, but each part of it passed
 
     def _try(self, records: list[Record]) -> Failure | None:
         failure = self.attempt(records)
@@ -83,7 +83,8 @@ class CulpritSearch:
     def _add(self, culprit: Culprit) -> None:
         """Add a culprit. Raises TooManyDeadLetters after too many in a row.
 
-        The limit is checked here too, because a search for 2,000 culprits would take long.
+        The limit is checked here, and not only at the end of the batch, because a search for 2,000
+        culprits would take long.
         """
         self.culprits.append(culprit)
         self._in_a_row += 1
@@ -91,9 +92,10 @@ class CulpritSearch:
 
 
 def _cut(group: list[Record], start: int, end: int, suspect: Event | None) -> int:
-    """Return where to cut group[start:end] in two.
+    """Return the place at which group[start:end] is cut in two.
 
-    That is before the suspect, or after it if it comes first; without a suspect, in the middle.
+    With a suspect, cut before it; if it is the first record, cut after it. Without a suspect, cut
+    in the middle.
     """
     if suspect is not None:
         for place in range(start, end):

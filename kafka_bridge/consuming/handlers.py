@@ -26,8 +26,9 @@ Handler = Callable[[list[E]], None]
 
 @dataclass
 class Consumer:
-    """A named consumer: one Kafka consumer group and one `manage.py run_consumer NAME`.
+    """A named consumer, which `manage.py run_consumer NAME` runs.
 
+    Each of its lanes is a Kafka consumer group: the main lane and one per priority lane.
     `max_batch` is the largest number of messages in one transaction.
     """
 

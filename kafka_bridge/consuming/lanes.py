@@ -1,8 +1,10 @@
-"""The processes of a consumer: one per priority lane, forked by the one of the main lane (ADR 3).
+"""Run each priority lane of a consumer in a process of its own (ADR 14).
+
+The process of the main lane is the parent: it forks the others.
 
 If one process ends, for whatever reason (SIGTERM, an error, kill -9), the others are stopped. The
-main process serves /metrics and /health for all: each second a lane's process sends a report of its
-pulse and its metrics through a pipe.
+main process serves /metrics and /health for all of them: each second, a lane's process sends a
+report of its pulse and its metrics through a pipe.
 """
 
 import logging
@@ -30,7 +32,7 @@ from kafka_bridge.telemetry.pulse import Pulse, pulses
 logger = logging.getLogger(__name__)
 
 REPORT_SECONDS: Final = 1.0  # the time between two reports of a lane
-STOP_CHECK_SECONDS: Final = 0.2  # how soon the other lanes end after the main one
+STOP_CHECK_SECONDS: Final = 0.2  # how often a watcher looks if the main lane has stopped
 SILENT_SECONDS: Final = 3.0  # a lane without a report for so long is not ready
 GRACE_SECONDS: Final = 20.0  # how long a lane may take to end; Kubernetes gives a whole pod 30 s
 FORK: Final = multiprocessing.get_context("fork")
@@ -41,6 +43,7 @@ class Report(NamedTuple):
 
     pulse_age: float  # seconds
     working: bool
+    hindrances: list[str]
     metrics: list[Metric]
 
 
@@ -53,9 +56,9 @@ ChildChannel: TypeAlias = "Connection[Report | CommandError, None]"  # the lane'
 def priority_lanes(consumer: Consumer, run_lane: RunLane, stop: threading.Event) -> Iterator[None]:
     """Run each priority lane in a process of its own while the block runs the main lane.
 
-    Enter it when the handlers of signals are set and no thread, no connection and no metric of the
-    process exists yet: all of them would be forked. Raises CommandError if a lane did not end well,
-    with that lane's own explanation if it gave one.
+    Enter this block after the signal handlers are set, and before the process has any thread,
+    connection or metric of its own: a fork would copy them. Raises CommandError if a lane did not
+    end well, with that lane's own explanation if it gave one.
     """
     if consumer.lanes:
         connections.close_all()  # Django's checks may have opened one, and two processes must not share it
@@ -131,6 +134,7 @@ class _LaneProcess:
         self.reported_at = time.monotonic()
         self.pulse.at = self.reported_at - message.pulse_age
         self.pulse.working = message.working
+        self.pulse.hindrances = message.hindrances
         registry.lane_metrics[self.name] = message.metrics
 
     def end(self) -> None:
@@ -189,7 +193,7 @@ def _send_reports(channel: ChildChannel, sending: threading.Lock, stop: threadin
         while not channel.poll(REPORT_SECONDS):
             with sending:
                 for pulse in list(pulses.values()):  # one, as soon as the runner exists
-                    channel.send(Report(pulse.age, pulse.working, _own_metrics()))
+                    channel.send(Report(pulse.age, pulse.working, pulse.hindrances, _own_metrics()))
     stop.set()
     time.sleep(GRACE_SECONDS)
     os._exit(1)

@@ -41,11 +41,11 @@ class FailureLimit:
 
 @dataclass
 class GroupSize:
-    """How many records are tried at once.
+    """How many records are tried at once (`records`, at most `most`).
 
-    Normally that is a whole batch, and fewer when culprits lie close together. The runner keeps the
-    size from batch to batch. Otherwise regular poison would cost the work of a whole batch each
-    time.
+    Normally that is a whole batch; it is less while culprits lie close together. The runner keeps
+    the size from batch to batch: otherwise each batch with a culprit would first be tried, and
+    fail, as a whole.
     """
 
     most: int
@@ -60,5 +60,5 @@ class GroupSize:
             self.records = min(self.most, self.records + max(1, self.records // 5))
 
     def failed(self) -> None:
-        """Shrink to half: more than a success adds, because a failed attempt is wasted work."""
+        """Shrink to half: a failed attempt is wasted work, so this is more than `passed` adds."""
         self.records = max(1, self.records // 2)

@@ -36,19 +36,19 @@ class LaneObserver:
     def _start_counters(self) -> None:
         """Show each counter at zero.
 
-        In a counter that appears with its first count, Prometheus sees no increase.
+        If a counter appeared with its first count, Prometheus would not see that as an increase.
         """
         for counter in (metrics.MESSAGES, metrics.BATCHES, metrics.FENCED, metrics.OUTAGES):
             counter.labels(self.consumer, self.lane)
         for reason in DeadLetter.Reason.values:
             metrics.DEAD_LETTERS.labels(self.consumer, reason)
 
-    def round_finished(self, kafka: KafkaConsumer, held: Mapping[Partition, int], *, positioned: bool) -> None:
-        """Note one round of the loop and show the lag.
+    def round_finished(self, kafka: KafkaConsumer, held: Mapping[Partition, int], hindrances: Sequence[str]) -> None:
+        """Note one round of the loop, what hinders it, and show the lag.
 
         The partitions' ends are those that the last fetch brought, so no broker is asked.
         """
-        self.pulse.beat(working=positioned)
+        self.pulse.beat(working=not hindrances, hindrances=hindrances)
         for topic, partition in self._with_lag - held.keys():
             metrics.LAG.remove(self.consumer, topic, str(partition))
         shown = {at for at, offset in held.items() if self._show_lag(kafka, at, offset)}
@@ -83,7 +83,9 @@ class LaneObserver:
             yield
 
     def committed(self, batch: Batch) -> None:
-        """Count and log a batch that is in the database."""
+        """Count and log a batch that is in the database; one without records moved offsets only."""
+        if not batch.records:
+            return
         seconds, records = time.perf_counter() - self._began, batch.records
         delay = _delay(records)
         metrics.MESSAGES.labels(self.consumer, self.lane).inc(len(records))
@@ -106,10 +108,10 @@ class LaneObserver:
         """Count a batch that was rolled back because another member had moved the offset."""
         metrics.FENCED.labels(self.consumer, self.lane).inc()
 
-    def waiting(self) -> None:
+    def waiting(self, why: str) -> None:
         """Note that the loop waits out an outage: it is alive, and not ready."""
         metrics.OUTAGES.labels(self.consumer, self.lane).inc()
-        self.pulse.beat(working=False)
+        self.pulse.beat(working=False, hindrances=[why])
 
 
 def _delay(records: Sequence[Record]) -> float | None:

@@ -6,16 +6,18 @@ and Kafka must still have the message.
 
 import logging
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
 from typing import Final
 
+from confluent_kafka import KafkaError
 from django.db.models import Q
 
 from kafka_bridge.brokers import topic_admin, watermarks
+from kafka_bridge.brokers.topic_admin import Described
 from kafka_bridge.events.topics import Partition
 from kafka_bridge.exceptions import OffsetsLost
 from kafka_bridge.models import ConsumerOffset, DeadLetter
@@ -23,16 +25,21 @@ from kafka_bridge.models import ConsumerOffset, DeadLetter
 logger = logging.getLogger(__name__)
 
 WATCH_SECONDS: Final = 10.0  # how long a recreated topic may stay unnoticed
+CLAIM_SECONDS: Final = 3.0  # how long Kafka may take to tell the ends; meanwhile the consumer does nothing else
 
 _background: Final = ThreadPoolExecutor(1, "topic-watch")
 
 
 @dataclass(frozen=True)
 class Positions:
-    """The next offset of each partition, and the broker's id of each topic."""
+    """The next offset of each partition, and the broker's id of each topic.
+
+    `refused`: the partitions whose ends Kafka did not tell, each with the reason.
+    """
 
     offsets: dict[Partition, int]
     topic_uuids: dict[str, str]
+    refused: dict[Partition, KafkaError]
 
 
 def claim(consumer: str, partitions: Iterable[Partition], *, accept_loss: bool) -> Positions:
@@ -44,16 +51,19 @@ def claim(consumer: str, partitions: Iterable[Partition], *, accept_loss: bool) 
     KafkaException and django.db errors in an outage.
     """
     wanted = sorted(partitions)
-    uuids = topic_admin.topic_uuids({topic for topic, _ in wanted})
-    lows = watermarks.low_watermarks(wanted)
-    _create_missing(consumer, lows, uuids)
-    rows = [row for row in ConsumerOffset.objects.filter(consumer=consumer) if (row.topic, row.partition) in lows]
-    ends = watermarks.end_offsets(wanted)  # after the rows, which another member may move at any time
+    seen = topic_admin.describe({topic for topic, _ in wanted})
+    bounds, refused = watermarks.bounds([at for at in wanted if at[0] in seen.uuids], CLAIM_SECONDS)
+    refused |= {at: seen.refused[at[0]] for at in wanted if at[0] in seen.refused}
+    _create_missing(consumer, {at: low for at, (low, _) in bounds.items()}, seen.uuids)
+    rows = [row for row in ConsumerOffset.objects.filter(consumer=consumer) if (row.topic, row.partition) in bounds]
+    # After the rows, which another member may move at any time:
+    ends, no_ends = watermarks.bounds(bounds, CLAIM_SECONDS)
     offsets = {}
     for row in rows:
         at = (row.topic, row.partition)
-        offsets[at] = _valid_offset(row, lows[at], ends[at], uuids[row.topic], accept_loss)
-    return Positions(offsets, uuids)
+        if at in ends:
+            offsets[at] = _valid_offset(row, bounds[at][0], ends[at][1], seen.uuids[row.topic], accept_loss)
+    return Positions(offsets, seen.uuids, refused | no_ends)
 
 
 def _create_missing(consumer: str, lows: dict[Partition, int], uuids: dict[str, str]) -> None:
@@ -114,7 +124,7 @@ def failures_before(consumer: str, claimed: Positions, window: int) -> list[bool
 
 
 class TopicWatch:
-    """Notices topics that are deleted and recreated while they are read.
+    """Notices topics that are recreated while they are read, and those that cannot be read.
 
     A Kafka client continues at the old offset without an error. The messages that it read meanwhile
     are read again from the beginning of the topic, and so are those that it skipped.
@@ -122,19 +132,19 @@ class TopicWatch:
 
     def __init__(self, names: Iterable[str]) -> None:
         self._names = list(names)
-        self._answer: Future[dict[str, str]] | None = None
+        self._answer: Future[Described] | None = None
         self._ask_at = 0.0
 
-    def recreated(self, known: Mapping[str, str]) -> set[str]:
-        """Return the topics whose id differs from the known one.
+    def news(self) -> Described:
+        """Return what Kafka has answered about the topics since the last call; empty if nothing.
 
         Kafka is asked in the background, every WATCH_SECONDS; this function never waits.
         """
         if self._answer and self._answer.done():
             answer, self._answer = self._answer, None
-            uuids = {} if answer.exception() else answer.result()  # after an error, the next round asks again
-            return {name for name, uuid in uuids.items() if uuid != known.get(name, uuid)}
-        if not self._answer and time.monotonic() >= self._ask_at:
+            if not answer.exception():  # after an error, the next round asks again
+                return answer.result()
+        elif not self._answer and time.monotonic() >= self._ask_at:
             self._ask_at = time.monotonic() + WATCH_SECONDS
-            self._answer = _background.submit(topic_admin.topic_uuids, self._names)
-        return set()
+            self._answer = _background.submit(topic_admin.describe, self._names)
+        return Described({}, {})

@@ -9,16 +9,20 @@ KafkaUnavailable.
         ...                                           # `billing` has applied all of it
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Final
 
 from confluent_kafka import KafkaException
 
 from kafka_bridge.brokers import client, topic_admin, watermarks
 from kafka_bridge.consuming.handlers import consumers
+from kafka_bridge.events.topics import Partition
 from kafka_bridge.exceptions import KafkaUnavailable
 from kafka_bridge.models import ConsumerOffset
+
+TRANSACTIONS_SECONDS: Final = 3.0  # for each of two questions about open transactions
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,19 @@ def remaining(consumer: str, topic: str, ends: TopicEnds) -> dict[int, int]:
     applied = dict(rows.values_list("partition", "next_offset"))
     lacking = {partition: end - applied.get(partition, 0) for partition, end in ends.offsets.items()}
     return {partition: messages for partition, messages in lacking.items() if messages > 0}
+
+
+def open_transactions(partitions: Iterable[Partition], timeout: float = TRANSACTIONS_SECONDS) -> dict[Partition, int]:
+    """Return where the first open transaction of each of these partitions begins.
+
+    Consumers are handed nothing from that offset on until the transaction's producer ends it. A
+    partition without an open transaction is left out. Raises KafkaUnavailable.
+    """
+    wanted = list(partitions)
+    with _kafka_asked():
+        ends = watermarks.end_offsets(wanted, timeout)
+        stable = watermarks.stable_offsets(wanted, timeout)  # after the ends, which only grow
+    return {at: stable[at] for at, end in ends.items() if stable[at] < end}
 
 
 @contextmanager

@@ -1,10 +1,10 @@
-"""Events from before a restore (docs/restore.md).
+"""Tell events that are replayed after a restore from new ones (docs/restore.md).
 
 After a backup is restored, consumers read again from Kafka what the backup lacks.
 
-A handler that takes a decision and publishes it asks `is_before_restore` first. The decision taken
-then is in Kafka too and comes back as an event. To decide again, with today's rows and in other
-batches, could give another result.
+A handler that takes a decision and publishes it asks `is_before_restore` first. If the event is
+older than the restore, its decision was taken and published before, and comes back from Kafka as an
+event. The handler must not decide again: with the rows of today, the result could differ.
 """
 
 from datetime import datetime

@@ -1,20 +1,25 @@
 """The loop of a consumer: poll, decode, one database transaction per batch, then Kafka's offset.
 
 Each lane has one process (lanes.py) and one Kafka consumer. If a topic has a priority lane, each
-lane subscribes with a group of its own and leaves the other lane's partitions paused, so that
+lane subscribes with a group of its own and does not fetch the other lane's partitions, so that
 neither lane waits for the other (ADR 3).
+
+A partition that the group gives to this member is `unpositioned` until its offset is read from the
+database. Only then is it assigned to the client, at that offset, and `held`. There is no other way
+to set a position: `seek` fails without end once librdkafka has reported a lost offset.
 """
 
 import logging
 import random
 import threading
+import time
 from collections import deque
 from collections.abc import Iterable
 from itertools import count
-from typing import Final
+from typing import Final, cast
 
-from confluent_kafka import OFFSET_BEGINNING, KafkaError, KafkaException, TopicPartition
 from confluent_kafka import Consumer as KafkaConsumer
+from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from confluent_kafka import Message as KafkaMessage
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
@@ -27,6 +32,7 @@ from kafka_bridge.consuming.batch import Batch
 from kafka_bridge.consuming.handlers import Consumer
 from kafka_bridge.consuming.limits import FailureLimit, GroupSize
 from kafka_bridge.consuming.observer import LaneObserver
+from kafka_bridge.consuming.obstacles import Obstacles
 from kafka_bridge.consuming.record import Record, read
 from kafka_bridge.errors import database_answers, describe
 from kafka_bridge.events.topics import PRIORITY_PARTITION, Partition
@@ -41,21 +47,27 @@ FETCH_BYTES: Final = 65_536  # of one answer of a broker, as stored; a larger ba
 PATIENT_ATTEMPTS: Final = 5  # how often a batch is tried as a whole when the error may pass
 SERVERS_SECONDS: Final = 2.0  # how long Kafka may take to answer
 LONGEST_BACKOFF: Final = 10.0  # seconds
+POSITION_AGAIN_SECONDS: Final = 3.0  # between two looks at partitions that Kafka refused
 
 KAFKA_CONFIG: Final[dict[str, str | int | bool]] = {
     "partition.assignment.strategy": "cooperative-sticky",
     "enable.auto.commit": False,
+    # An end is reported, too: then the position has passed the markers of transactions.
+    "enable.partition.eof": True,
     "auto.offset.reset": "error",  # a message that Kafka no longer has is an error, not skipped (positions.py)
     "session.timeout.ms": 6_000,
     "heartbeat.interval.ms": 2_000,
     "max.poll.interval.ms": 60_000,
     "fetch.wait.max.ms": 100,
+    "socket.timeout.ms": 20_000,  # of a request; then the connection to a silent broker is closed
+    "socket.keepalive.enable": True,
     "queued.max.messages.kbytes": 16_384,  # limits memory, however long the backlog is
     "fetch.queue.backoff.ms": 10,
     # Limits what one answer may unpack to: gzip makes up to 1,032 bytes of one.
     "fetch.message.max.bytes": FETCH_BYTES,
     "fetch.max.bytes": FETCH_BYTES,
     "message.max.bytes": FETCH_BYTES,  # of a producer; librdkafka wants it to be no more than fetch.max.bytes
+    "topic.metadata.refresh.interval.ms": 10_000,  # how soon new partitions and topics are found
 }
 
 
@@ -78,7 +90,10 @@ class Runner:
         self.topic_uuids: dict[str, str] = {}
         self.topic_watch = positions.TopicWatch(self.topics)
         self.held: dict[Partition, int] = {}  # positioned partitions, with the next offset that we apply
-        self.unpositioned: set[Partition] = set()  # assigned partitions, paused until their offset is read
+        self.unpositioned: set[Partition] = set()  # of this member, not fetched until their offset is read
+        self.position_again_at = 0.0  # monotonic seconds: until then, refused partitions are not tried again
+        self.reached: dict[Partition, int] = {}  # ends that the client reported; no message lies before them
+        self.obstacles = Obstacles()
         self.max_batch = consumer.max_batch
         self.group_size = GroupSize(consumer.max_batch)
         self.limit = FailureLimit()
@@ -111,14 +126,29 @@ class Runner:
 
     def step(self) -> bool:
         """Make one round: position, poll, apply. Return whether a batch was applied."""
-        self._reposition_recreated_topics()
+        self._look_at_the_topics()
         self.position()
         records = self.poll()
-        self.observer.round_finished(self.kafka, self.held, positioned=not self.unpositioned)
-        if not records:
-            return False
-        with self.observer.processing(records):
-            return self.apply(records)
+        self.observer.round_finished(self.kafka, self.held, self._hindrances())
+        if records:
+            with self.observer.processing(records):
+                return self.apply(records)
+        if self._passed_markers():
+            self.apply([])
+        return False
+
+    def _hindrances(self) -> list[str]:
+        """Return why this lane cannot do all of its work, for /health/ready; empty if it can."""
+        waiting = [f"the offset of {_names(self.unpositioned)} is not read yet"] if self.unpositioned else []
+        return [*self.obstacles.texts(), *waiting]
+
+    def _passed_markers(self) -> dict[Partition, int]:
+        """Return the reported ends that lie after the next offset of a held partition.
+
+        In between are offsets without a message for us: the markers of transactions, and messages
+        of aborted ones.
+        """
+        return {at: end for at, end in self.reached.items() if end > self.held.get(at, end)}
 
     # Poll: a batch of messages from Kafka
 
@@ -128,6 +158,7 @@ class Runner:
         if first is None:
             return []
         records = self._with_queued(first)
+        self.obstacles.is_read({record.partition[0] for record in records})
         # Leave out messages fetched before a seek, and those of partitions no longer held.
         return [record for record in records if record.offset >= self.held.get(record.partition, record.offset + 1)]
 
@@ -156,36 +187,49 @@ class Runner:
         return self.unreadable.record_of(message, self.held, self.kafka)
 
     def _is_good(self, message: KafkaMessage) -> bool:
-        """Return False for a message that stands for an error of the client.
+        """Return False for a message that stands for an event of the client.
 
-        Raises KafkaException if the error is fatal.
+        Raises KafkaException if it is a fatal error.
         """
         error = message.error()
         if error is None:
             return True
-        if error.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):
+        if error.code() == KafkaError._PARTITION_EOF:
+            self._note_end(partition_of(message), cast(int, message.offset()))
+        elif error.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):
             self._reposition([partition_of(message)])
         elif error.fatal():
             raise KafkaException(error)
         else:
             logger.warning("%s: %s", self.consumer.name, error)
+            self.obstacles.refused(message.topic() or "", error)
         return False
+
+    def _note_end(self, at: Partition, end: int) -> None:
+        self.obstacles.is_read({at[0]})
+        if at in self.held:
+            self.reached[at] = end
 
     # Apply: a batch into the database
 
     def apply(self, records: list[Record]) -> bool:
         """Apply a batch, waiting out outages. Return False if its records must be read again.
 
+        Partitions whose end is reached move past the markers of transactions in the same
+        transaction; without records, that is all.
+
         An error that looks like an outage is waited out and the whole batch is tried again. If that
         happens PATIENT_ATTEMPTS times in a row while all servers answer, a message is to blame (ADR
         9): the next attempt looks for the culprit.
         """
+        reached, self.reached = self._passed_markers(), {}
         failures = 0  # in a row, while all servers answered
         verdict = None
         for attempt in count(1):
             batch = Batch(
                 consumer=self.consumer,
                 records=records,
+                reached=reached,
                 limit=self.limit,
                 group_size=self.group_size,
                 patient=failures < PATIENT_ATTEMPTS,
@@ -206,7 +250,7 @@ class Runner:
                 if lost and failures and len(records) > 1:
                     self._halve_batches(records)
                     break
-                if self.stop.is_set() or not self._holds(records):
+                if self.stop.is_set() or not self._holds(batch.partitions):
                     break
                 # A lost connection takes the savepoints with it, so no search is possible: the one
                 # record that is left becomes a dead letter without another attempt.
@@ -217,7 +261,7 @@ class Runner:
                 self._reposition({record.partition for record in records if record.unread_to is not None})
                 poison.return_memory(records)
                 return True
-        self._reposition({record.partition for record in records})
+        self._reposition({record.partition for record in records} | reached.keys())
         return False
 
     def _halve_batches(self, records: list[Record]) -> None:
@@ -228,8 +272,8 @@ class Runner:
         """
         self.max_batch = len(records) // 2
 
-    def _holds(self, records: list[Record]) -> bool:
-        return all(record.partition in self.held for record in records)
+    def _holds(self, partitions: Iterable[Partition]) -> bool:
+        return all(partition in self.held for partition in partitions)
 
     def wait_out(self, error: BaseException, attempt: int) -> None:
         """Back off with jitter, then use a new database connection.
@@ -239,7 +283,7 @@ class Runner:
         """
         delay = min(LONGEST_BACKOFF, 0.1 * 2**attempt) * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
         logger.warning("%s: %s; again in %.1f s", self.consumer.name, describe(error), delay)
-        self.observer.waiting()
+        self.observer.waiting(describe(error))
         connection.close()
         paused = [TopicPartition(*partition) for partition in self.held]
         self.kafka.pause(paused)
@@ -274,15 +318,15 @@ class Runner:
     # Positions: where each assigned partition continues
 
     def on_assign(self, kafka: KafkaConsumer, assigned: list[TopicPartition]) -> None:
-        """Take the partitions and pause them until `position` has read their offsets.
+        """Take the partitions; `position` assigns them to the client once it has their offsets.
 
         The database is not asked here: while it is down, this callback must not fail.
         """
-        partitions = [(at.topic, at.partition) for at in assigned]
-        kafka.incremental_assign([TopicPartition(*partition, OFFSET_BEGINNING) for partition in partitions])
-        kafka.pause([TopicPartition(*partition) for partition in partitions])
-        ours = [partition for partition in partitions if self._is_of_this_lane(partition)]
+        kafka.incremental_assign([])  # else the client would assign them itself, at Kafka's offsets
+        ours = [at for at in map(_partition, assigned) if self._is_of_this_lane(at)]
         self.unpositioned.update(ours)
+        self.position_again_at = 0.0
+        self.obstacles.joined()
         logger.info("%s: assigned %s", self.consumer.name, _names(ours))
 
     def _is_of_this_lane(self, partition: Partition) -> bool:
@@ -296,16 +340,18 @@ class Runner:
         Kafka calls between batches, or while a batch waits out an outage, so no transaction is
         open. The next owner reads the offsets from the database.
         """
-        partitions = [(at.topic, at.partition) for at in revoked]
-        for partition in partitions:
-            self.held.pop(partition, None)
-            self.unpositioned.discard(partition)
-        kafka.incremental_unassign(revoked)
+        partitions = list(map(_partition, revoked))
+        self._release(partitions)
+        self.unpositioned.difference_update(partitions)
         logger.info("%s: gave back %s", self.consumer.name, _names(partitions))
 
     def position(self) -> None:
-        """Seek each unpositioned partition to the database's offset and resume it."""
-        if not self.unpositioned:
+        """Read the offset of each unpositioned partition and assign it to the client there.
+
+        A partition of which Kafka does not tell the ends (it is missing, it has no leader, or there
+        are no rights to it) is tried again later and holds up no other.
+        """
+        if not self.unpositioned or time.monotonic() < self.position_again_at:
             return
         try:
             claimed = positions.claim(self.consumer.name, self.unpositioned, accept_loss=self.accept_loss)
@@ -318,38 +364,53 @@ class Runner:
             return
         self.topic_uuids.update(claimed.topic_uuids)
         for partition, offset in claimed.offsets.items():
-            if self.seek(partition, offset):
-                self.held[partition] = offset
-                self.unpositioned.discard(partition)
+            self.assign_at(partition, offset)
+        self._try_again_later(claimed.refused)
 
-    def seek(self, partition: Partition, offset: int) -> bool:
-        """Seek and resume a partition.
+    def assign_at(self, partition: Partition, offset: int) -> None:
+        """Fetch a partition that is not assigned to the client from this offset on.
 
-        Returns False if librdkafka has not started the partition yet: the next round tries again.
+        Messages that were fetched before it was released are dropped by the client.
         """
-        try:
-            self.kafka.seek(TopicPartition(*partition, offset))
-        except KafkaException as error:
-            if error.args[0].code() != KafkaError._STATE:
-                raise
-            return False
-        self.kafka.resume([TopicPartition(*partition)])
-        return True
+        self.kafka.incremental_assign([TopicPartition(*partition, offset)])
+        self.held[partition] = offset
+        self.unpositioned.discard(partition)
 
-    def _reposition_recreated_topics(self) -> None:
-        recreated = self.topic_watch.recreated(self.topic_uuids)
+    def _try_again_later(self, refused: dict[Partition, KafkaError]) -> None:
+        for (topic, number), error in refused.items():
+            logger.warning("%s: %s[%d] cannot be read: %s", self.consumer.name, topic, number, error.str())
+            self.obstacles.refused(topic, error, number)
+        self.position_again_at = time.monotonic() + POSITION_AGAIN_SECONDS if refused else 0.0
+
+    def _look_at_the_topics(self) -> None:
+        """Begin again in topics that were recreated, and note those that cannot be read."""
+        seen = self.topic_watch.news()
+        recreated = {name for name, uuid in seen.uuids.items() if uuid != self.topic_uuids.get(name, uuid)}
         self._reposition([partition for partition in self.held if partition[0] in recreated])
+        for name, error in seen.refused.items():
+            self.obstacles.refused(name, error)
+        self.obstacles.is_described(seen.uuids.keys() - {topic for topic, _ in self.held})
 
     def _reposition(self, partitions: Iterable[Partition]) -> None:
-        """Pause the held ones of these partitions until `position` has read their offsets again."""
+        """Fetch the held ones of these partitions no more until their offsets are read again."""
+        self.unpositioned.update(self._release(partitions))
+
+    def _release(self, partitions: Iterable[Partition]) -> list[Partition]:
+        """Take the held ones of these partitions from the client, and return them."""
         ours = [partition for partition in partitions if self.held.pop(partition, None) is not None]
-        self.kafka.pause([TopicPartition(*partition) for partition in ours])
-        self.unpositioned.update(ours)
+        for partition in ours:
+            self.reached.pop(partition, None)
+        self.kafka.incremental_unassign([TopicPartition(*partition) for partition in ours])
+        return ours
 
 
 def _servers_answer() -> bool:
     """Return whether database and Kafka answer now."""
     return database_answers() and client.answers(SERVERS_SECONDS)
+
+
+def _partition(at: TopicPartition) -> Partition:
+    return at.topic, at.partition
 
 
 def _names(partitions: Iterable[Partition]) -> str:

@@ -54,7 +54,7 @@ class Summary:
 
     open: int = 0
     done: int = 0
-    resolved_before: int = 0  # by someone else, between the count and the lock
+    resolved_before: int = 0  # by another person, after they were counted and before they were locked
     refused: Counter[str] = field(default_factory=Counter)  # by explanation, which quotes no data
 
     @property
@@ -138,7 +138,7 @@ def _replayed_note(letter: DeadLetter, corrected: bytes | None, event_type: str)
 def replay_all(
     letters: QuerySet[DeadLetter], *, by: Actor, progress: Progress | None = None, seconds: float | None = None
 ) -> Summary:
-    """Replay the open ones unchanged, in chunks of one transaction each.
+    """Replay the open dead letters among these, unchanged, in chunks of one transaction each.
 
     Rows that do not fit their event's class stay open and are counted in `refused`. The function
     stops after `seconds`, if given; another call continues. Messages that fail again while it runs
@@ -157,9 +157,10 @@ def replay_all(
 
 
 def discard_all(letters: QuerySet[DeadLetter], *, by: Actor, reason: str, seconds: float | None = None) -> Summary:
-    """Discard the open ones, in chunks of one transaction each; stop after `seconds`, if given.
+    """Discard the open dead letters among these, in chunks of one transaction each.
 
-    `reason` is free text of staff. It is kept on the row and not repeated in the audit entry.
+    `reason` is free text that staff wrote. It is stored in the row, and not in the audit entry. The
+    function stops after `seconds`, if given; another call continues.
     """
 
     def discard_rows(rows: list[DeadLetter], summary: Summary) -> None:

@@ -84,7 +84,10 @@ class AgeFilter(admin.SimpleListFilter):
 
 
 class CorrectionForm(forms.Form):
-    """The payload to edit, and the event type to choose if the message names no handled one."""
+    """The payload to edit, and the event type.
+
+    The type can be chosen only if the message names none that its consumer handles.
+    """
 
     event_type = forms.ChoiceField(label=_("Event type"), widget=UnfoldAdminSelectWidget)
     payload = forms.CharField(

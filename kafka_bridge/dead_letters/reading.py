@@ -16,7 +16,7 @@ Bytes = bytes | memoryview | None  # as Django reads a BinaryField
 def as_text(value: Bytes) -> str:
     """Return a payload as text for people.
 
-    JSON is indented. Of anything else, invalid UTF-8 and control characters are escaped.
+    JSON is indented. In any other payload, invalid UTF-8 and control characters are escaped.
     """
     raw = bytes(value or b"")
     try:

@@ -1,0 +1,1 @@
+"""Documentation of the declared events: the AsyncAPI document and a page for people."""

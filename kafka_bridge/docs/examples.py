@@ -14,9 +14,9 @@ EXAMPLE_TIME: Final = "2026-11-23T18:04:05Z"
 
 
 def payload_schema(event: type[Event]) -> Schema:
-    """Return the JSON Schema of an event, with its references replaced by the definitions.
+    """Return the JSON Schema of an event, in which definitions replace the references to them.
 
-    Inside another document the references would not resolve.
+    The schema becomes a part of another document, where the references would lead nowhere.
     """
     schema = _inlined(schema_of(event))
     del schema["$schema"]

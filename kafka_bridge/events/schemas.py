@@ -94,7 +94,7 @@ def read_frozen(event_type: str, folder: Path) -> Schema | None:
 
 
 def freeze(event: type[Event], folder: Path) -> None:
-    """Write the event's schema of today into the folder, which is created if it is missing."""
+    """Write the event's current schema into the folder, which is created if it is missing."""
     folder.mkdir(parents=True, exist_ok=True)
     file_of(event.type, folder).write_text(json.dumps(schema_of(event), indent=2, ensure_ascii=False) + "\n")
 
@@ -106,9 +106,9 @@ def orphans(events: Iterable[type[Event]], folder: Path) -> list[str]:
 
 
 def compare(frozen: Schema, current: Schema) -> list[Difference]:
-    """Return all differences that matter, in both directions.
+    """Return the differences that a reader of events would notice, in both directions.
 
-    Annotations (descriptions, examples) do not matter.
+    Annotations (titles, descriptions, examples) are ignored.
     """
     return [*_topics(frozen, current), *_Comparison(frozen, current).schemas("", frozen, current)]
 
@@ -148,7 +148,7 @@ class _Comparison:
             yield from _constraint(path, keyword, old.get(keyword), new.get(keyword))
 
     def _nested(self, path: str, old: Schema | bool | None, new: Schema | bool | None) -> Iterator[Difference]:
-        """Compare the schemas of elements.
+        """Compare the schemas of a list's elements, or of a dict's values.
 
         A missing schema and `true` accept anything, `false` accepts nothing.
         """
@@ -209,7 +209,8 @@ def _enums(path: str, old: Schema, new: Schema) -> Iterator[Difference]:
 def _constraint(path: str, keyword: str, before: Any, after: Any) -> Iterator[Difference]:
     """Compare one keyword of a schema.
 
-    A tighter one refuses older events; with a looser one, older consumers refuse newer events.
+    If it became tighter, this release refuses older events. If it became looser, older consumers
+    refuse newer events.
     """
     if before == after:
         return

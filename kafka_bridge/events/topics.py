@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from typing import Final
 from zlib import crc32
 
+from kafka_bridge import conf
+
 PRIORITY_PARTITION: Final = 0
 DAY_MS: Final = 86_400_000
 
@@ -14,9 +16,11 @@ Partition = tuple[str, int]  # topic, partition
 class Topic:
     """A topic, as an app declares it in `events.py`; `manage.py create_topics` creates it.
 
+    A deployment may set another number of `partitions` in KAFKA_BRIDGE["PARTITIONS"] and raise it
+    later (ADR 20): keys then change partition, so no handler may need order across that moment.
     With a `priority_lane` (a name), partition 0 is reserved for events with `priority`: no key is
     ever hashed into it, and a lane of its own consumes it (consuming/lanes.py).
-    `retention_ms` (negative: for ever) must exceed the age of the oldest usable backup, because
+    `retention_ms` (negative: without end) must exceed the age of the oldest usable backup, because
     after a restore the consumers read the events since that backup again.
     """
 
@@ -26,6 +30,7 @@ class Topic:
     retention_ms: int = 90 * DAY_MS
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "partitions", conf.PARTITIONS.get(self.name, self.partitions))
         if self.priority_lane and self.partitions < 2:
             raise ValueError(f"{self.name}: a priority lane needs a partition besides {PRIORITY_PARTITION}")
 

@@ -1,4 +1,4 @@
-"""What the long-running commands share: an end on signals, and a port for metrics and health."""
+"""What the long-running commands share: they end on signals, and serve metrics and health."""
 
 import os
 import signal

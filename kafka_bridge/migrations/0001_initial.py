@@ -9,6 +9,23 @@ class Migration(migrations.Migration):
 
     operations = [
         migrations.CreateModel(
+            name="Claim",
+            fields=[
+                (
+                    "event_id",
+                    models.UUIDField(editable=False, primary_key=True, serialize=False, verbose_name="event id"),
+                ),
+                ("content", models.JSONField(verbose_name="content")),
+                ("created_at", models.DateTimeField(verbose_name="created")),
+            ],
+            options={
+                "verbose_name": "claimed id",
+                "verbose_name_plural": "claimed ids",
+                "default_permissions": ["view"],
+                "indexes": [models.Index(fields=["created_at"], name="claims_by_age")],
+            },
+        ),
+        migrations.CreateModel(
             name="Restore",
             fields=[
                 ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),

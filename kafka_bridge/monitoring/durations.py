@@ -1,4 +1,4 @@
-"""Durations in words."""
+"""Durations in words, in the language of the reader."""
 
 from django.utils.translation import gettext
 

@@ -4,6 +4,8 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
+from django.utils.translation import gettext
+
 from kafka_bridge.brokers.cluster_state import ClusterState
 from kafka_bridge.consuming.handlers import Consumer, consumers
 from kafka_bridge.events.topics import PRIORITY_PARTITION, Partition
@@ -21,7 +23,10 @@ class DeadLetterCount:
 
 @dataclass(frozen=True, kw_only=True)
 class Observation:
-    """What was read for one overview. `cluster` is None if Kafka does not answer."""
+    """What one overview has read from the database and from Kafka.
+
+    `cluster` is None if Kafka does not answer.
+    """
 
     offsets: list[ConsumerOffset]
     cluster: ClusterState | None
@@ -55,8 +60,28 @@ class Observation:
             last_batch=moved_at.astimezone(UTC).isoformat() if moved_at else None,
             open_dead_letters=dead_letters.open,
             recent_dead_letters=dead_letters.last_hour,
+            open_transactions=list(self._open_transactions(rows)),
+            recreated=sorted({row.topic for row in rows if self._is_recreated(row)}),
             still_s=max(0.0, (self.now - moved_at).total_seconds()) if moved_at else 0.0,
         )
+
+    def _is_recreated(self, row: ConsumerOffset) -> bool:
+        uuids = self.cluster.uuids if self.cluster else {}
+        return uuids.get(row.topic, row.topic_uuid) != row.topic_uuid
+
+    def _open_transactions(self, rows: list[ConsumerOffset]) -> Iterator[str]:
+        """Yield where these offsets stand at an open transaction: nothing behind is handed out."""
+        if self.cluster is None:
+            return
+        for row in rows:
+            at = row.topic, row.partition
+            stable, (_, end) = self.cluster.stable.get(at), self.cluster.bounds.get(at, (0, 0))
+            if stable is not None and row.next_offset == stable < end and not self._is_recreated(row):
+                yield gettext("%(topic)s[%(partition)d] from offset %(offset)d on") % {
+                    "topic": row.topic,
+                    "partition": row.partition,
+                    "offset": stable,
+                }
 
     def _partitions(self, consumer: Consumer) -> set[Partition]:
         """Return the partitions that the consumer's topics declare, and those that Kafka has."""
@@ -67,7 +92,7 @@ class Observation:
         at = row.topic, row.partition
         if self.cluster is None or at not in self.cluster.bounds:
             return Progress(*at, row.next_offset, lag=None, waiting_s=None)
-        if self.cluster.uuids.get(row.topic, row.topic_uuid) != row.topic_uuid:
+        if self._is_recreated(row):
             return self._unbegun(at)
         lag = max(0, self.cluster.bounds[at][1] - row.next_offset)
         if lag == 0:

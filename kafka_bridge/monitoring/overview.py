@@ -15,7 +15,7 @@ from django.db.models import Count, Min, Q
 from django.utils import timezone
 
 from kafka_bridge.brokers import cluster_state
-from kafka_bridge.brokers.cluster_state import TopicState
+from kafka_bridge.brokers.cluster_state import ClusterState, TopicState
 from kafka_bridge.consuming.handlers import consumers
 from kafka_bridge.models import ConsumerOffset, DeadLetter, OutboxMessage
 from kafka_bridge.monitoring import due_work, groups, problems
@@ -47,7 +47,7 @@ def take(now: datetime | None = None) -> Overview:
     places = [(row.topic, row.partition, row.next_offset) for row in offsets]
     cluster = cluster_state.fetch(groups.group_ids(), places)
     observation = Observation(offsets=offsets, cluster=cluster, dead_letters=_dead_letters(now), now=now)
-    group_states, outbox, due = observation.group_states(), _outbox(now), due_work.all_of(now)
+    group_states, outbox, due = observation.group_states(), _outbox(now, cluster), due_work.all_of(now)
     return Overview(
         at=now.timestamp(),
         brokers=cluster.brokers if cluster else None,
@@ -100,10 +100,24 @@ def _dead_letters(now: datetime) -> dict[str, DeadLetterCount]:
     return {consumer: DeadLetterCount(opened, last_hour) for consumer, opened, last_hour in counted}
 
 
-def _outbox(now: datetime) -> Outbox:
+def _outbox(now: datetime, cluster: ClusterState | None) -> Outbox:
+    """Count what waits for Kafka, what of it is for partitions that Kafka lacks, and what it refused."""
+    found = OutboxMessage.objects.order_by("topic", "partition").values_list("topic", "partition")
     waits = Q(refused_at=None)
-    found = OutboxMessage.objects.aggregate(
-        count=Count("pk", filter=waits), oldest=Min("created_at", filter=waits), refused=Count("pk", filter=~waits)
+    refused = Count("pk", filter=~waits)
+    counted = list(found.annotate(Count("pk", filter=waits), Min("created_at", filter=waits), refused))
+    places = [place[:4] for place in counted if place[2]]
+    there = {topic.name: len(topic.partitions) for topic in cluster.topics if _is_known(topic)} if cluster else {}
+    missing = {f"{topic}[{at}]": count for topic, at, count, _ in places if at >= there.get(topic, at + 1)}
+    oldest = min((since for *_, since in places), default=now)
+    return Outbox(
+        sum(count for _, _, count, _ in places),
+        max(0.0, (now - oldest).total_seconds()),
+        missing,
+        sum(place[4] for place in counted),
     )
-    oldest = found["oldest"]
-    return Outbox(found["count"], max(0.0, (now - oldest).total_seconds()) if oldest else 0.0, found["refused"])
+
+
+def _is_known(topic: TopicState) -> bool:
+    """Return True if Kafka said which partitions the topic has, or that it is missing."""
+    return bool(topic.partitions) or topic.missing

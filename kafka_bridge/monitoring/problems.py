@@ -71,7 +71,37 @@ def of_kafka(cluster: ClusterState | None) -> Iterator[Problem]:
                 gettext("Run manage.py create_topics."),
                 grave=True,
             )
+        if topic.no_rights:
+            yield Problem(
+                gettext("Kafka gives this process no rights to topic %(topic)s.") % {"topic": topic.name},
+                gettext(
+                    "Whether the topic exists is not known. Grant Describe, Read and Write on it to the user of the "
+                    "settings (kafka-acls.sh --add), and Read on the groups of the consumers."
+                ),
+                grave=True,
+            )
+        yield from _of_numbers(topic)
         yield from _of_partitions(topic)
+
+
+def _of_numbers(topic: TopicState) -> Iterator[Problem]:
+    """Compare the number of partitions with the declared one."""
+    numbers = {"topic": topic.name, "found": len(topic.partitions), "declared": topic.declared}
+    if 0 < len(topic.partitions) < topic.declared:
+        yield Problem(
+            gettext("%(topic)s has %(found)d partitions, %(declared)d are declared.") % numbers,
+            gettext("Messages for the missing partitions wait in the outbox. Run manage.py add_partitions."),
+            grave=True,
+        )
+    if len(topic.partitions) > topic.declared > 0:
+        yield Problem(
+            gettext("%(topic)s has %(found)d partitions, %(declared)d are declared.") % numbers,
+            gettext(
+                "Nothing is lost, but the others get no messages. Set KAFKA_BRIDGE['PARTITIONS'] to what is there and "
+                "restart the processes; Kafka cannot take partitions away."
+            ),
+            grave=False,
+        )
 
 
 def _of_partitions(topic: TopicState) -> Iterator[Problem]:
@@ -119,11 +149,22 @@ def of_outbox(outbox: Outbox, *, kafka_answers: bool) -> Iterator[Problem]:
         yield Problem(
             gettext("Messages in the outbox: %(count)d; the oldest has waited for %(duration)s.")
             % {"count": outbox.messages, "duration": duration(outbox.oldest_s)},
-            gettext(
-                "Kafka answers, so the process that sends them is missing: check that manage.py run_outbox_relay runs."
-            ),
+            _advice_on_outbox(outbox),
             grave=True,
         )
+
+
+def _advice_on_outbox(outbox: Outbox) -> str:
+    """Name the partitions that do not exist; else say what the database cannot tell."""
+    if outbox.missing:
+        return gettext(
+            "Of these, %(count)d are for partitions that Kafka does not have: %(places)s. Run manage.py "
+            "add_partitions, or create_topics if the topic is missing."
+        ) % {"count": sum(outbox.missing.values()), "places": ", ".join(outbox.missing)}
+    return gettext(
+        "Kafka answers here. Whether manage.py run_outbox_relay runs is not visible here: check that it does. If it "
+        "does, its log says what Kafka does not accept."
+    )
 
 
 def of_groups(groups: list[GroupState]) -> Iterator[Problem]:
@@ -141,9 +182,10 @@ def of_groups(groups: list[GroupState]) -> Iterator[Problem]:
                 gettext("“%(group)s” is paused: it has processes and has applied nothing for %(duration)s.")
                 % {"group": group.group, "duration": duration(group.still_s)}
                 + _messages_left(group),
-                gettext(
-                    "Usually it waits for the database and continues by itself: do not restart it, its log says what "
-                    "it waits for."
+                _observed_cause(group)
+                or gettext(
+                    "Why is not visible here: its log and its /health/ready say what it waits for. If a server does "
+                    "not answer it, it continues by itself. A restart loses nothing."
                 ),
                 grave=True,
             )
@@ -152,12 +194,29 @@ def of_groups(groups: list[GroupState]) -> Iterator[Problem]:
                 gettext("“%(group)s” is late: the oldest message has waited %(wait)s.")
                 % {"group": group.group, "wait": _wait(group)}
                 + _messages_left(group),
-                gettext(
+                _observed_cause(group)
+                or gettext(
                     "If the lag decreases, wait. If it grows, start another process of the same kind; if it does not "
                     "change, read its log."
                 ),
                 grave=True,
             )
+
+
+def _observed_cause(group: GroupState) -> str:
+    """Return what was observed to hold the group up, with advice; empty if nothing was."""
+    if group.open_transactions:
+        return gettext(
+            "Another program has an open transaction in %(places)s, and Kafka hands out nothing behind it. The "
+            "consumer is well and continues when that program or its timeout ends the transaction. If it stays open, "
+            "find and end it with kafka-transactions.sh (describe-producers, abort)."
+        ) % {"places": ", ".join(group.open_transactions)}
+    if group.recreated:
+        return gettext(
+            "%(topics)s was deleted and created again, and the consumer has not begun it yet. It does so by itself "
+            "within a minute; if it does not, its log says why. A restart loses nothing."
+        ) % {"topics": ", ".join(group.recreated)}
+    return ""
 
 
 def _messages_left(group: GroupState) -> str:

@@ -19,14 +19,14 @@ Sample = tuple[tuple[str, ...], float]
 
 
 def page() -> bytes:
-    """Return Prometheus' text format. While the database is down, it lacks the whole system."""
+    """Return the page. While the database is down, of the whole system it has only DATABASE_UP."""
     whole = CollectorRegistry()
     whole.register(WholeSystem())
     return generate_latest(process_registry()) + generate_latest(whole)
 
 
 class WholeSystem(Collector):
-    """Takes an overview at most every CACHED_SECONDS."""
+    """The gauges of the whole system, from an overview that is at most CACHED_SECONDS old."""
 
     def describe(self) -> Iterable[Metric]:
         return []  # otherwise registering takes an overview

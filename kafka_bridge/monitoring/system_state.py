@@ -11,7 +11,7 @@ PAUSED_SECONDS: Final = 30.0  # longer than any batch: see consuming.batch.TRANS
 class Progress(msgspec.Struct, frozen=True):
     """A consumer's position in one partition.
 
-    `lag` is in messages, `waiting_s` is for how long the next message has waited, in seconds. Both
+    `lag` is in messages. `waiting_s` is the time that the next message has waited, in seconds. Both
     are None if Kafka did not answer.
     """
 
@@ -25,9 +25,9 @@ class Progress(msgspec.Struct, frozen=True):
 class GroupState(msgspec.Struct, frozen=True):
     """One lane of a consumer, which is a consumer group of Kafka.
 
-    Values are None if Kafka did not answer. `last_batch` is an ISO 8601 time, UTC. `still_s` is for
-    how many seconds none of its offsets has moved. How often a process waits for a server or rolls
-    a batch back is in its own counters (metrics.OUTAGES, metrics.FENCED).
+    Values are None if Kafka did not answer. `last_batch` is an ISO 8601 time, UTC. `still_s` is the
+    time since one of its offsets last moved, in seconds. How often a process waits for a server or
+    rolls a batch back is in its own counters (metrics.OUTAGES, metrics.FENCED).
     """
 
     group: str
@@ -40,6 +40,10 @@ class GroupState(msgspec.Struct, frozen=True):
     open_dead_letters: int
     recent_dead_letters: int  # created in the last hour, resolved or not
     still_s: float = 0.0
+    # Observed causes for a lag, as texts for people: where an open transaction holds the group up,
+    # and topics that were recreated and not begun again.
+    open_transactions: list[str] = []
+    recreated: list[str] = []
 
     @property
     def lag(self) -> int | None:
@@ -86,4 +90,5 @@ class Outbox(msgspec.Struct, frozen=True):
 
     messages: int
     oldest_s: float
+    missing: dict[str, int] = {}  # messages for partitions that Kafka does not have, by name
     refused: int = 0

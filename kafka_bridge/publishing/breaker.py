@@ -2,10 +2,12 @@
 
 import logging
 import time
+from dataclasses import dataclass
 from typing import Final
 
 from confluent_kafka import KafkaError
 
+from kafka_bridge.errors import concerns_topic
 from kafka_bridge.events.codec import Message
 from kafka_bridge.events.topics import Partition
 from kafka_bridge.publishing.refusals import is_of_the_message
@@ -18,65 +20,91 @@ BREAKER_SECONDS: Final = 5.0
 PROBE_SECONDS: Final = 3.0  # the longest that a probing call may take: the producer's deadline
 
 
+@dataclass
+class _Bad:
+    """A partition that did not take a message; `silent` if no broker said why."""
+
+    retry_at: float  # monotonic seconds
+    silent: bool
+
+
 class Breaker:
     """The partitions that do not acknowledge, or all of Kafka.
 
     Only one call now and then tries them; the others do not wait. Each partition counts for itself:
-    one without a leader must not delay the messages of the others.
+    one that is missing or has no leader must not delay the messages of the others. Hence all of
+    Kafka counts as out of reach only if a partition is silent that was not known to be bad.
     """
 
     def __init__(self) -> None:
-        self._retry_at: dict[Partition | None, float] = {}  # monotonic seconds; None: all of Kafka
+        self._bad: dict[Partition, _Bad] = {}
+        self._all_retry_at: float | None = None  # monotonic seconds; None: Kafka acknowledges
+        self._next_silent_probe = 0.0  # monotonic seconds: silent partitions cost a wait, so one at a time
         self._last_success = 0.0  # monotonic seconds
 
     def open_partitions(self) -> list[Partition]:
         """Return the partitions that must not be tried now."""
         now = time.monotonic()
-        return [at for at, retry_at in self._retry_at.copy().items() if at is not None and now < retry_at]
+        return [at for at, bad in self._bad.copy().items() if now < bad.retry_at]
 
     def lets_through(self, messages: list[Message]) -> list[Message]:
-        """Return the messages to try now."""
-        if not messages or not self._may_try(None):
+        """Return the messages to try now.
+
+        While all of Kafka is out of reach, one call tries; the calls after it do not wait for its
+        result.
+        """
+        now = time.monotonic()
+        if self._all_retry_at is not None and now < self._all_retry_at:
             return []
-        allowed = {at for at in {message.destination for message in messages} if self._may_try(at)}
+        allowed = {at for at in {message.destination for message in messages} if self._may_try(at, now)}
+        if self._all_retry_at is not None and allowed - self._bad.keys():
+            self._all_retry_at = now + PROBE_SECONDS
         return [message for message in messages if message.destination in allowed]
 
-    def _may_try(self, at: Partition | None) -> bool:
-        """Return True if the breaker is closed, or to the first call after its break.
-
-        The calls after that one do not wait for its result.
-        """
-        now, retry_at = time.monotonic(), self._retry_at.get(at)
-        if retry_at is None:
+    def _may_try(self, at: Partition, now: float) -> bool:
+        """Return True for a good partition, or to the first call after the break of a bad one."""
+        bad = self._bad.get(at)
+        if bad is None:
             return True
-        if now < retry_at:
+        if now < bad.retry_at or (bad.silent and now < self._next_silent_probe):
             return False
-        self._retry_at[at] = now + PROBE_SECONDS
+        bad.retry_at = now + PROBE_SECONDS
+        if bad.silent:
+            self._next_silent_probe = now + PROBE_SECONDS
         return True
 
     def learn(self, sent: list[Message], failures: list[Failure], began: float) -> None:
-        """Open and close the breaker by the result of a call that began at `began`.
-
-        If nothing at all was acknowledged since then, all of Kafka counts as out of reach.
-        """
-        failed = {message.destination for message, error in failures if not is_of_the_message(error)}
+        """Open and close the breaker by the result of a call that began at `began`."""
+        failed = {message.destination: error for message, error in failures if not is_of_the_message(error)}
         well = {message.destination for message in sent} - {message.destination for message, _ in failures}
         if well:
             self._last_success = time.monotonic()
             self._close(well)
-        for at in failed:
-            self._open(at, 2 * BREAKER_SECONDS)
-        if failed and self._last_success < began:
-            self._open(None, BREAKER_SECONDS)
+        silent = {at for at, error in failed.items() if error is None or not concerns_topic(error)}
+        news = silent - self._bad.keys()
+        retry_at = time.monotonic() + 2 * BREAKER_SECONDS
+        self._bad.update({at: _Bad(retry_at, at in silent) for at in failed})
+        if news and self._last_success < began:
+            self._all_retry_at = time.monotonic() + BREAKER_SECONDS
             logger.warning("Kafka does not acknowledge: events go to the outbox, next try in %.0f s", BREAKER_SECONDS)
         elif failed:
-            logger.warning("%s does not acknowledge: its events go to the outbox", sorted(failed))
-
-    def _open(self, at: Partition | None, seconds: float) -> None:
-        self._retry_at[at] = time.monotonic() + seconds
+            logger.warning("events go to the outbox: %s", "; ".join(map(_reason, sorted(failed.items(), key=_place))))
 
     def _close(self, well: set[Partition]) -> None:
-        if self._retry_at.pop(None, None):
+        """Forget the partitions that acknowledged; after an outage of all of Kafka, forget all."""
+        if self._all_retry_at is not None:
+            self._all_retry_at = None
+            self._bad.clear()
             logger.info("Kafka acknowledges again")
         for at in well:
-            self._retry_at.pop(at, None)
+            self._bad.pop(at, None)
+
+
+def _place(failed: tuple[Partition, KafkaError | None]) -> Partition:
+    return failed[0]
+
+
+def _reason(failed: tuple[Partition, KafkaError | None]) -> str:
+    (topic, partition), error = failed
+    why = error.str() if error is not None and concerns_topic(error) else "no acknowledgement"
+    return f"{topic}[{partition}]: {why}"

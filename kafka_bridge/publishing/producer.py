@@ -82,6 +82,9 @@ class _SharedProducer:
                 "socket.connection.setup.timeout.ms": 2_000,
                 "reconnect.backoff.ms": 250,
                 "reconnect.backoff.max.ms": 1_000,
+                # How soon new partitions are found, and a missing topic is told from a slow one.
+                "topic.metadata.refresh.interval.ms": 10_000,
+                "topic.metadata.propagation.max.ms": 1_000,
                 "queue.buffering.max.messages": 100_000,
             },
             logger=client.client_logger,

@@ -20,8 +20,9 @@ from django.db.models.functions import Now
 from kafka_bridge.errors import describe
 from kafka_bridge.events.codec import Message
 from kafka_bridge.models import OutboxMessage
+from kafka_bridge.publishing import claims
 from kafka_bridge.publishing.outbox import CHANNEL, SHARDS
-from kafka_bridge.publishing.producer import process_producer
+from kafka_bridge.publishing.producer import DEADLINE_MS, process_producer
 from kafka_bridge.publishing.refusals import is_of_the_message
 from kafka_bridge.telemetry import metrics
 from kafka_bridge.telemetry.pulse import Pulse
@@ -30,6 +31,9 @@ logger = logging.getLogger(__name__)
 
 LOCK_CLASS: Final = 0x6B62726C  # "kbrl", for kafka_bridge's relay: its own space of advisory locks
 MESSAGES_PER_ROUND: Final = 500
+LOCK: Final = """
+    SELECT pg_try_advisory_xact_lock(%s, %s), set_config('idle_in_transaction_session_timeout', %s, true)"""
+EXTRA_MS: Final = 20_000  # beyond the deadline of a message, which a waiting one begins to count late
 POLL_SECONDS: Final = 1.0
 OUTAGE_SECONDS: Final = 2.0
 # The shards that have messages, the one with the first priority or oldest message first. The
@@ -42,16 +46,17 @@ SHARDS_WAITING: Final = """
 
 
 def run(stop: threading.Event) -> None:
-    """Relay until `stop` is set.
+    """Relay until `stop` is set; once per hour, delete claims that are too old.
 
     The relay waits out an outage of the database; in an outage of Kafka the rows stay.
     """
-    pulse = Pulse("relay")
+    pulse, sweep = Pulse("relay"), claims.Sweep()
     while not stop.is_set():
         try:
             pulse.beat(working=True)
             listen()  # first, so that a commit after the look at the rows wakes the relay
             if not step():
+                sweep.step()
                 wait_for_news()
         except (DatabaseError, InterfaceError) as error:
             logger.warning("outbox relay: %s; again in %.0f s", describe(error), OUTAGE_SECONDS)
@@ -92,8 +97,13 @@ def relay_shard(shard: int) -> bool:
 
 
 def _lock(shard: int) -> bool:
+    """Lock the shard until the transaction ends, if it is free.
+
+    The transaction is idle while Kafka acknowledges. It must outlast that wait also where the
+    server ends idle transactions sooner: otherwise each round would send the same messages again.
+    """
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_xact_lock(%s, %s)", [LOCK_CLASS, shard])
+        cursor.execute(LOCK, [LOCK_CLASS, shard, f"{DEADLINE_MS + EXTRA_MS}"])
         return bool(cursor.fetchone()[0])
 
 

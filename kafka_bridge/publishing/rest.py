@@ -16,6 +16,7 @@ from kafka_bridge import conf
 from kafka_bridge.exceptions import MessageTooLarge, Unavailable
 from kafka_bridge.publishing.producer import RETRY_AFTER_SECONDS
 
+KEY: Final = "Idempotency-Key"
 LONGEST_KEY: Final = 200
 
 
@@ -45,14 +46,24 @@ def exception_handler(error: Exception, context: dict[str, Any]) -> Response | N
     return drf_exception_handler(error, context)
 
 
+def idempotency_key(request: Request) -> str:
+    """Return the request's Idempotency-Key, or an empty text.
+
+    It stands in the header, or in a field of that name in an HTML form, so that a form which is
+    sent twice creates one thing. Raises ValidationError for a key that is longer than LONGEST_KEY
+    characters.
+    """
+    key = request.headers.get(KEY, "") or str(request.POST.get(KEY, ""))
+    if len(key) > LONGEST_KEY:
+        raise serializers.ValidationError({KEY: gettext("Longer than 200 characters: use a UUID.")})
+    return key
+
+
 def idempotent_id(request: Request, owner: object, index: int = 0) -> UUID:
     """Return the id of what a request creates, if the client gave none.
 
     It is derived from `owner`, the request's Idempotency-Key and `index`, so that a retry has the
-    same id; without that header it is random. Raises ValidationError for a key longer than
-    LONGEST_KEY characters.
+    same id; without a key it is random. Raises ValidationError for a key that is too long.
     """
-    key = request.headers.get("Idempotency-Key", "")
-    if len(key) > LONGEST_KEY:
-        raise serializers.ValidationError({"Idempotency-Key": gettext("Longer than 200 characters: use a UUID.")})
+    key = idempotency_key(request)
     return uuid5(conf.NAMESPACE, f"{owner}|{key}|{index}") if key else uuid4()

@@ -86,7 +86,7 @@ def configure(log_format: Format, *, personal_data: Iterable[str] = ()) -> dict[
 
 
 class RateLimitFilter(logging.Filter):
-    """Lets one line of a kind per minute pass.
+    """Let one line of each kind pass per minute.
 
     While a broker is down, librdkafka logs every attempt to connect, several per second.
     """
@@ -207,6 +207,6 @@ def collected_events() -> Iterator[list[UUID]]:
 
 
 def logger(name: str) -> structlog.stdlib.BoundLogger:
-    """Return a logger whose lines have fields."""
+    """Return a logger for lines with fields: `logger.info("batch", messages=12)`."""
     bound: structlog.stdlib.BoundLogger = structlog.get_logger(name)
     return bound

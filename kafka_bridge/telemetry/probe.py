@@ -44,10 +44,11 @@ def live() -> Answer:
 
 
 def ready() -> Answer:
-    """Answer 200 if every loop can do its work, otherwise 503."""
+    """Answer 200 if every loop can do its work, otherwise 503 and, where it is known, why not."""
     loops = {name: pulse.working and pulse.age <= HUNG_SECONDS for name, pulse in list(pulses.items())}
     ok = bool(loops) and all(loops.values())
-    return _json(200 if ok else 503, {"ready": ok, **loops})
+    why = {name: pulse.hindrances for name, pulse in list(pulses.items()) if pulse.hindrances}
+    return _json(200 if ok else 503, {"ready": ok, **loops, **({"why": why} if why else {})})
 
 
 def _json(status: int, body: dict[str, Any]) -> Answer:

@@ -1,6 +1,7 @@
 """When each loop of this process last finished a round; `probe` answers /health from it."""
 
 import time
+from collections.abc import Sequence
 from typing import Final
 
 from kafka_bridge.telemetry import metrics
@@ -16,11 +17,12 @@ class Pulse:
         self.name = name
         self.at = time.monotonic()
         self.working = False
+        self.hindrances: list[str] = []  # why it cannot do its work, in English, without personal data
         pulses[name] = self
 
-    def beat(self, *, working: bool) -> None:
+    def beat(self, *, working: bool, hindrances: Sequence[str] = ()) -> None:
         """Note that the loop has finished a round."""
-        self.at, self.working = time.monotonic(), working
+        self.at, self.working, self.hindrances = time.monotonic(), working, list(hindrances)
         metrics.LAST_STEP.labels(self.name).set_to_current_time()
 
     @property

@@ -1,4 +1,4 @@
-"""The metrics of this process, with those of its lanes or of all processes that share a folder."""
+"""Collect this process's metrics, and those of its lanes or of processes that share a folder."""
 
 import operator
 import os

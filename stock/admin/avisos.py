@@ -4,12 +4,13 @@ from django.contrib import admin
 from django.utils import timezone
 from unfold.decorators import display
 
+from gremio.admin_forms import CleanSearch
 from kafka_bridge.admin_base import ReadOnlyAdmin
 from stock.models import Aviso
 
 
 @admin.register(Aviso)
-class AvisoAdmin(ReadOnlyAdmin):
+class AvisoAdmin(CleanSearch, ReadOnlyAdmin):
     """The notices, with their states and how long each was open."""
 
     list_per_page = 50

@@ -5,6 +5,7 @@ from uuid import uuid4
 
 from django import forms
 from django.contrib import admin, messages
+from django.db import transaction
 from django.db.models import Prefetch, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
@@ -15,10 +16,12 @@ from django.utils.safestring import SafeString
 from unfold.decorators import action
 from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
+from gremio.admin_forms import CleanSearch, SeenForm
+from gremio.form_fields import EnteroField, TextoField
 from gremio.formats import con_unidad, miles
 from kafka_bridge.admin_base import ReadOnlyAdmin
-from stock import inventario, reports
-from stock.models import Aviso, Carro, Existencia, Insumo
+from stock import inventario, libro, reports
+from stock.models import Aviso, Carro, Existencia, Insumo, Movimiento
 
 CARTS_SHOWN: Final = 8  # in the table of carts that run out next
 DAYS_DRAWN: Final = 14  # in the chart of restocks
@@ -47,7 +50,7 @@ class AgotadoFilter(admin.SimpleListFilter):
         return queryset
 
 
-class CorreccionForm(forms.Form):
+class CorreccionForm(SeenForm):
     """What staff counted in a cart.
 
     Because of the hidden id, a form that is sent twice is one correction.
@@ -55,14 +58,14 @@ class CorreccionForm(forms.Form):
 
     evento_id = forms.UUIDField(initial=uuid4, widget=forms.HiddenInput)
     insumo = forms.ModelChoiceField(Insumo.objects, label="Insumo", widget=UnfoldAdminSelectWidget)
-    cantidad = forms.IntegerField(
+    cantidad = EnteroField(
         label="Cantidad",
         min_value=-1_000_000,
         max_value=1_000_000,
         widget=UnfoldAdminIntegerFieldWidget,
         help_text="Lo que se agrega al stock, en la unidad del insumo; negativo si se descuenta.",
     )
-    motivo = forms.CharField(
+    motivo = TextoField(
         label="Motivo",
         max_length=200,
         widget=UnfoldAdminTextInputWidget,
@@ -77,7 +80,7 @@ class CorreccionForm(forms.Form):
 
 
 @admin.register(Carro)
-class CarroAdmin(ReadOnlyAdmin):
+class CarroAdmin(CleanSearch, ReadOnlyAdmin):
     """The list of carts, below the carts that run out next and the chart of restocks."""
 
     list_per_page = 50
@@ -124,19 +127,30 @@ class CarroAdmin(ReadOnlyAdmin):
     def corregir(self, request: HttpRequest, object_id: str) -> HttpResponse:
         """Ask for a correction, and write it once the form is valid."""
         carro = get_object_or_404(self.get_queryset(request), pk=object_id)
-        form = CorreccionForm(request.POST or None)
-        if not form.is_valid():
-            title = f"Corregir el stock de {carro}"
-            context = {"carro": carro, "barras": self.stock(carro), "form": form}
-            return self.render_page(request, "stock/admin/corregir.html", title, **context)
+        form = CorreccionForm(request.POST or None, obj=carro)
+        if form.is_valid() and self._correct(request, carro, form):
+            self.message_user(request, f"Stock de {carro} corregido.", messages.SUCCESS)
+            return redirect("admin:stock_carro_change", object_id)
+        title = f"Corregir el stock de {carro}"
+        context = {"carro": carro, "barras": self.stock(carro), "form": form}
+        return self.render_page(request, "stock/admin/corregir.html", title, **context)
+
+    def _correct(self, request: HttpRequest, carro: Carro, form: CorreccionForm) -> bool:
+        """Write the correction; if the cart was corrected meanwhile, say it in the form instead."""
         datos = form.cleaned_data
         correccion = inventario.Correccion(
             datos["evento_id"], carro.pk, datos["insumo"].pk, datos["cantidad"], datos["motivo"]
         )
-        inventario.corregir(correccion, ahora=timezone.now())
-        self.log_change(request, carro, f"Corrigió {datos['cantidad']:+} de {datos['insumo']}: {datos['motivo']}")
-        self.message_user(request, f"Stock de {carro} corregido.", messages.SUCCESS)
-        return redirect("admin:stock_carro_change", object_id)
+        with transaction.atomic():
+            libro.tomar([carro.pk])
+            is_sent_twice = Movimiento.objects.filter(evento_id=correccion.evento_id).exists()
+            if not is_sent_twice and not form.check_seen(carro):
+                return False
+            inventario.corregir(correccion, ahora=timezone.now())
+            if not is_sent_twice:
+                note = f"Corrigió {datos['cantidad']:+} de {datos['insumo']}: {datos['motivo']}"
+                self.log_change(request, carro, note)
+        return True
 
 
 def stock_bar(existencia: Existencia) -> SafeString:

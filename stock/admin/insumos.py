@@ -7,13 +7,14 @@ from django.db.models import Model
 from django.http import HttpRequest
 from unfold.admin import ModelAdmin
 
+from gremio.admin_forms import GremioAdmin
 from gremio.formats import con_unidad
 from stock import inventario
 from stock.models import Insumo
 
 
 @admin.register(Insumo)
-class InsumoAdmin(ModelAdmin):
+class InsumoAdmin(GremioAdmin, ModelAdmin):
     """The catalogue. A code is chosen once: sales and the ledger name the ingredient by it."""
 
     list_display = ["nombre", "codigo", "capacidad_"]

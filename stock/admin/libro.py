@@ -4,12 +4,13 @@ from django.contrib import admin
 from django.utils import timezone
 from unfold.decorators import display
 
+from gremio.admin_forms import CleanSearch
 from kafka_bridge.admin_base import ReadOnlyAdmin
 from stock.models import Anulacion, Existencia, Movimiento
 
 
 @admin.register(Movimiento)
-class MovimientoAdmin(ReadOnlyAdmin):
+class MovimientoAdmin(CleanSearch, ReadOnlyAdmin):
     """The lines of the ledger."""
 
     list_per_page = 50
@@ -40,7 +41,7 @@ class MovimientoAdmin(ReadOnlyAdmin):
 
 
 @admin.register(Existencia)
-class ExistenciaAdmin(ReadOnlyAdmin):
+class ExistenciaAdmin(CleanSearch, ReadOnlyAdmin):
     """The totals, one per cart and ingredient."""
 
     list_per_page = 50
@@ -53,7 +54,7 @@ class ExistenciaAdmin(ReadOnlyAdmin):
 
 
 @admin.register(Anulacion)
-class AnulacionAdmin(ReadOnlyAdmin):
+class AnulacionAdmin(CleanSearch, ReadOnlyAdmin):
     """The voided sales."""
 
     list_per_page = 50

@@ -3,13 +3,20 @@
 The serializers' docstrings are part of the API's documentation, which is in Spanish.
 """
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
+from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
 from stock.models import Aviso, Insumo, Movimiento
 
+# What the forms of the browsable page send besides their fields
+CSRF_FIELD: Final = "csrfmiddlewaretoken"
 
+
+# The catalogue is rows, and the document must not depend on them: the codes are texts.
+@extend_schema_field({"type": "array", "items": {"type": "string", "maxLength": 30}, "example": ["mote", "vaso"]})
 class InsumosField(serializers.MultipleChoiceField):
     """A list of ingredient codes. DRF's own field accepts an object too, and takes its keys."""
 
@@ -33,6 +40,17 @@ class AvisoNuevoSerializer(serializers.Serializer[Any]):
         error_messages={"invalid_choice": "No hay un insumo «{input}»."},
     )
 
+    def to_internal_value(self, data: Any) -> Any:
+        """Read the notice. Raises ValidationError for a field that a notice does not have.
+
+        A misspelled `insumos` would otherwise be a notice for everything.
+        """
+        unknown = set(data) - {*self.fields, CSRF_FIELD} if isinstance(data, Mapping) else ()
+        if unknown:
+            text = "Un aviso no lleva este campo: los códigos van en una lista, en insumos."
+            raise serializers.ValidationError({str(name)[:60]: [text] for name in sorted(unknown)[:10]})
+        return super().to_internal_value(data)
+
     def get_fields(self) -> dict[str, Any]:
         """Return the fields, with the catalogue of this moment as the choices.
 
@@ -51,7 +69,7 @@ class AceptadoSerializer(serializers.Serializer[Any]):
 
 
 class LineaSerializer(serializers.Serializer[Any]):
-    """Un insumo del carro."""
+    """Un insumo de tu carro."""
 
     insumo = serializers.CharField(help_text="Código.")
     cantidad = serializers.IntegerField(help_text="Lo que queda, en su unidad.")

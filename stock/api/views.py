@@ -3,17 +3,20 @@
 from typing import Any
 
 from django.db.models import QuerySet
+from django.http import HttpResponse
+from django.urls import reverse
 from django.utils import timezone
 from django.utils.dateparse import parse_datetime
-from drf_spectacular.utils import extend_schema
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import mixins, viewsets
 from rest_framework.exceptions import NotFound
 from rest_framework.pagination import Cursor, CursorPagination
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from gremio.requests import accepted, maestro_id
-from kafka_bridge.publishing.rest import idempotent_id
+from gremio.requests import CLAVE, maestro_id, received
+from kafka_bridge.publishing.rest import idempotency_key, idempotent_id
 from stock import avisos, reports
 from stock.api import serializers
 from stock.models import Aviso, Existencia, Movimiento
@@ -25,6 +28,20 @@ class NewestFirst(CursorPagination):
     page_size = 50
     max_page_size = 500
     page_size_query_param = "page_size"
+
+    def get_paginated_response_schema(self, schema: dict[str, Any]) -> dict[str, Any]:
+        """Describe a page in the OpenAPI document; DRF's own examples are not valid addresses."""
+        address = {"type": "string", "format": "uri", "nullable": True}
+        described = {"next": "La página siguiente.", "previous": "La página anterior."}
+        return {
+            "type": "object",
+            "description": "Una página, de lo más nuevo a lo más antiguo.",
+            "required": [*described, "results"],
+            "properties": {
+                **{name: {**address, "description": text} for name, text in described.items()},
+                "results": schema,
+            },
+        }
 
     def decode_cursor(self, request: Request) -> Cursor | None:
         """Return the cursor of the request, if there is one.
@@ -112,11 +129,23 @@ class AvisoViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[Aviso]):
     def get_queryset(self) -> QuerySet[Aviso]:
         return Aviso.objects.filter(carro=maestro_id(self.request))
 
-    @extend_schema(request=serializers.AvisoNuevoSerializer, responses={202: serializers.AceptadoSerializer})
-    def create(self, request: Request) -> Response:
+    @extend_schema(
+        parameters=[CLAVE],
+        request=serializers.AvisoNuevoSerializer,
+        responses={
+            202: serializers.AceptadoSerializer,
+            422: OpenApiResponse(
+                OpenApiTypes.OBJECT, description="La `Idempotency-Key` ya llegó con otros `insumos`: los dice."
+            ),
+        },
+    )
+    def create(self, request: Request) -> HttpResponse:
         cuerpo = self.get_serializer(data=request.data)
         cuerpo.is_valid(raise_exception=True)
         whose = maestro_id(request)
         aviso_id = idempotent_id(request, f"aviso {whose}")
-        avisos.avisar(aviso_id, whose, cuerpo.validated_data.get("insumos", ()))
-        return accepted({"id": aviso_id})
+        insumos = cuerpo.validated_data.get("insumos", ())
+        if idempotency_key(request):
+            avisos.reservar(aviso_id, insumos, ahora=timezone.now())
+        avisos.avisar(aviso_id, whose, insumos)
+        return received(request, {"id": aviso_id}, page=reverse("stock:aviso-list"), message="Aviso recibido.")

@@ -73,8 +73,11 @@ class Migration(migrations.Migration):
                 (
                     "capacidad",
                     models.PositiveIntegerField(
-                        help_text="Lo que cabe en un carro, en su unidad. Vale para todos los carros desde la próxima reposición.",
-                        validators=[django.core.validators.MinValueValidator(1)],
+                        help_text="Lo que cabe en un carro, en su unidad: 3000 o 3.000. Vale para todos los carros desde la próxima reposición.",
+                        validators=[
+                            django.core.validators.MinValueValidator(1, "En un carro cabe al menos 1."),
+                            django.core.validators.MaxValueValidator(1000000, "En un carro caben a lo más 1.000.000."),
+                        ],
                         verbose_name="capacidad del carro",
                     ),
                 ),
@@ -84,7 +87,11 @@ class Migration(migrations.Migration):
                 "verbose_name_plural": "insumos",
                 "ordering": ["codigo"],
                 "constraints": [
-                    models.CheckConstraint(condition=models.Q(("capacidad__gte", 1)), name="a_cart_holds_something")
+                    models.CheckConstraint(
+                        condition=models.Q(("capacidad__gte", 1), ("capacidad__lte", 1000000)),
+                        name="a_cart_holds_something",
+                        violation_error_message="En un carro cabe de 1 a 1.000.000.",
+                    )
                 ],
             },
         ),

@@ -1,5 +1,6 @@
 """Sending: each mail goes out once, with a fresh token, also after SMTP or Celery failed."""
 
+import asyncio
 import re
 import socket
 import time
@@ -48,6 +49,14 @@ class Refuses:
 
     async def handle_RCPT(self, _server: SMTP, _session: Session, _envelope: Envelope, to: str, _options: Any) -> str:  # noqa: N802
         return f"550 5.1.1 <{to}>: no such user"
+
+
+class Slow:
+    """A handler of aiosmtpd that takes its time."""
+
+    async def handle_DATA(self, _server: SMTP, _session: Session, _envelope: Envelope) -> str:  # noqa: N802
+        await asyncio.sleep(0.8)
+        return "250 OK"
 
 
 def test_the_mail_brings_a_valid_token(mailbox: Mailbox, client: Any) -> None:
@@ -216,6 +225,39 @@ def test_resending_voids_the_previous_token(mailbox: Mailbox) -> None:
     assert (is_valid(old), is_valid(new)) == (False, True)
 
 
+def test_a_rejection_asked_for_is_a_new_message(smtp_down: Callable[[], None], mailbox: Mailbox) -> None:
+    """A mailbox drops a message whose Message-ID it has; our own retry is such a message."""
+    fila, ids = register(make_form(rut=make_rut(76_000_321)))[0], list[str]()
+
+    def note() -> None:
+        assert not send(fila, minutes=60 * len(ids))
+        ids.append(mail_of(fila).message_id)
+
+    note()
+    note()
+    assert envios.reintentar([mail_of(fila).pk], ahora=timezone.now()) == 1
+    note()
+    assert ids[0] == ids[1] != ids[2]
+
+
+@pytest.mark.slow
+@pytest.mark.django_db(transaction=True)
+def test_no_transaction_is_open_while_a_mail_is_sent(settings: Settings) -> None:
+    """The mail server takes longer than PostgreSQL lets a transaction be idle."""
+    fila = approved()
+    controller = Controller(Slow(), hostname="127.0.0.1", port=free_port())
+    controller.start()
+    settings.EMAIL_PORT = controller.port
+    with connection.cursor() as cursor:
+        cursor.execute("SET idle_in_transaction_session_timeout = 400")
+    try:
+        assert send(fila)
+    finally:
+        controller.stop()
+        connection.close()
+    assert mail_of(fila).estado == Envio.Estado.ENVIADO
+
+
 def test_an_approval_works_without_celery(
     monkeypatch: pytest.MonkeyPatch,
     django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks,
@@ -229,3 +271,12 @@ def test_an_approval_works_without_celery(
     assert time.monotonic() - began < 2
     assert breaker.is_open
     assert mail_of(fila).pk in envios.vencidos(ahora=timezone.now())
+
+
+def test_mail_dated_by_a_clock_that_was_ahead_is_sent() -> None:
+    """A worker claimed it, its clock a day ahead, and died; then the clock was set right."""
+    mail = mail_of(approved())
+    tomorrow = timezone.now() + timedelta(days=1)
+    Envio.objects.filter(pk=mail.pk).update(estado=Envio.Estado.ENVIANDO, proximo_intento=tomorrow)
+    assert mail.pk in envios.vencidos(ahora=timezone.now())
+    assert envios.enviar(mail.pk, ahora=timezone.now())

@@ -1,6 +1,7 @@
 """Fixtures of the engine's tests."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from uuid import uuid4
 
 import pytest
@@ -33,13 +34,15 @@ def table(transactional_db: None) -> Iterator[None]:
 def make_sandbox(kafka: str) -> Iterator[Callable[..., Sandbox]]:
     made: list[str] = []
 
-    def make(*, partitions: int = 2, lane: str = "", max_batch: int = 500) -> Sandbox:
+    def make(*, partitions: int = 2, lane: str = "", max_batch: int = 500, on_brokers: int | None = None) -> Sandbox:
         name = f"sandbox.{uuid4()}"
         own_topic = Topic(name=name, partitions=partitions, priority_lane=lane)
         event = happened_on(own_topic, f"mamochi.sandbox.happened-{uuid4()}.v1")
         made.append(event.type)
-        topic_admin.create_topics([own_topic])
-        wait_until(lambda: is_there(own_topic), SECONDS)
+        created = replace(own_topic, partitions=partitions if on_brokers is None else on_brokers)
+        if created.partitions:
+            topic_admin.create_topics([created])
+            wait_until(lambda: is_there(created), SECONDS)
         consumer = Consumer(f"sandbox-{uuid4()}", max_batch)
         return Sandbox(own_topic, event, consumer)
 

@@ -67,7 +67,7 @@ def test_malformed_body_is_400_in_spanish(client: Client) -> None:
 
 def test_missing_csrf_token_is_403_in_spanish() -> None:
     answer = Client(enforce_csrf_checks=True).post(reverse("inscripciones:entrar"), {"token": "x"})
-    assert (answer.status_code, "no guarda cookies" in answer.content.decode()) == (403, True)
+    assert (answer.status_code, "no envió la cookie" in answer.content.decode()) == (403, True)
 
 
 def test_no_cache_stores_a_maestros_pages(maestro: Client) -> None:

@@ -17,19 +17,20 @@ Declare = Callable[..., type[Event]]
 def declaring() -> Iterator[Declare]:
     """Provide a function that declares an event class; forget its classes at the end.
 
-    Its arguments: the type's name, msgspec's options, and attributes of the class (None: without).
+    Its arguments are the type's name, msgspec's options, and attributes of the class. An attribute
+    that is None is left out.
     """
     declared: list[str] = []
 
     def declare(event_type: str = "", options: dict[str, Any] | None = None, **body: Any) -> type[Event]:
         name = event_type or f"mamochi.sandbox.something-{uuid4()}.v1"
         declared.append(name)
-        good = {
+        valid = {
             "topic": TOPIC,
             "key": property(lambda event: str(event.id)),
             "__annotations__": {"type": ClassVar[str]},
         }
-        attributes = {name: value for name, value in {**good, **body}.items() if value is not None}
+        attributes = {name: value for name, value in {**valid, **body}.items() if value is not None}
         event: type[Event] = METACLASS(
             "Something", (Event,), {**attributes, "type": name}, frozen=True, **options or {}
         )

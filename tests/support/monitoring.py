@@ -33,9 +33,9 @@ def problems_of(seen: Overview) -> str:
 
 
 class SilentAdmin:
-    """Sends the requests of a real client, except those for offsets, members and retention.
+    """An admin client whose requests for offsets, members and retention get no answer.
 
-    Those never get an answer, as with a broker that hangs.
+    That is how a broker that hangs looks. All other requests go to the real client.
     """
 
     def __init__(self, admin: AdminClient) -> None:

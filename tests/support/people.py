@@ -59,7 +59,7 @@ def register(
     apart: timedelta = timedelta(0),
     decided_after: timedelta = timedelta(seconds=1),
 ) -> list[Inscripcion]:
-    """Register forms as one batch that arrived `days` after NOW, `apart` one after the other."""
+    """Register a batch of forms: the first arrives `days` after NOW, then one every `apart`."""
     first = NOW + timedelta(days=days)
     events = [make_event(form, time=first + apart * n) for n, form in enumerate(forms)]
     with transaction.atomic():

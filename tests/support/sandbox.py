@@ -33,8 +33,8 @@ SECONDS = 60.0
 class Sandbox:
     """An event `Happened` with a number, its topic, and a consumer that writes numbers to a table.
 
-    The handler fails for the numbers in `poison`. For those in `orphans` a foreign key fails at
-    COMMIT, and each of those in `slow` keeps the transaction busy for a second.
+    The handler fails for the numbers in `poison`. A number in `orphans` breaks a foreign key, which
+    is checked at COMMIT. A number in `slow` keeps the transaction busy for a second.
     """
 
     topic: Topic
@@ -109,12 +109,15 @@ class Sandbox:
         rows = ConsumerOffset.objects.filter(consumer=self.consumer.name, topic=self.topic.name)
         return dict(rows.values_list("partition", "next_offset"))
 
-    def recreate_topic(self) -> None:
-        """Delete the topic with its messages, and create it again."""
+    def delete_topic(self) -> None:
         admin: AdminClient = client.admin()
-        before = topic_admin.topic_uuids([self.topic.name])
         admin.delete_topics([self.topic.name])[self.topic.name].result()
         wait_until(lambda: self.topic.name not in admin.list_topics(timeout=5).topics, SECONDS)
+
+    def recreate_topic(self) -> None:
+        """Delete the topic with its messages, and create it again."""
+        before = topic_admin.topic_uuids([self.topic.name])
+        self.delete_topic()
         topic_admin.create_topics([self.topic])
         wait_until(lambda: is_there(self.topic) and topic_admin.topic_uuids([self.topic.name]) != before, SECONDS)
 

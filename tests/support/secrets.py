@@ -1,4 +1,4 @@
-"""Tokens in mails, and whether one works; everything that PostgreSQL stores."""
+"""Find a token in a mail, check whether it works, and read all that PostgreSQL stores."""
 
 import re
 

@@ -1,4 +1,4 @@
-"""Clients of the whole system, which runs in separate processes."""
+"""Clients of the whole system, which runs in separate processes (see mamochi_site/local)."""
 
 import http.client
 import json

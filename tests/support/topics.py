@@ -1,4 +1,4 @@
-"""What is in a topic, and a Kafka that is out of reach."""
+"""Read a topic, make Kafka unreachable for this process, and empty the outbox."""
 
 from typing import Any
 from uuid import uuid4

@@ -141,3 +141,14 @@ def test_the_newest_corrected_address_wins(maestro_id: UUID, django_assert_num_q
         maestro_id: "rosa@gmail.com",
         other: "otra@example.cl",
     }
+
+
+@pytest.mark.django_db
+def test_a_correction_before_the_approval_is_kept(maestro_id: UUID) -> None:
+    """They can arrive in this order when partitions were added in between."""
+    libro.corregir_correos([(maestro_id, "rosa@gmail.com", NOW)])
+    aprobada = Cuenta(maestro_id=maestro_id, nombre="Rosa", email="rosa@gmal.com", abierta_en=NOW - timedelta(days=1))
+    for _ in range(2):
+        libro.abrir_cuentas([aprobada, aprobada])
+    cuenta = Cuenta.objects.get()
+    assert (cuenta.nombre, cuenta.email, cuenta.abierta_en) == ("Rosa", "rosa@gmail.com", NOW - timedelta(days=1))

@@ -10,11 +10,11 @@ pytestmark = pytest.mark.django_db
 
 
 def test_the_seed_keeps_staffs_edits(catalogue: None) -> None:
-    Producto.objects.filter(pk="chico").update(precio=1)
+    Producto.objects.filter(pk="chico").update(precio=101)
     seed.sembrar_catalogo()
     seed.sembrar_horarios()
     seed.sembrar_horarios()
-    assert Producto.objects.get(pk="chico").precio == 1
+    assert Producto.objects.get(pk="chico").precio == 101
     assert [producto.receta.count() for producto in Producto.objects.all()] == [4, 4, 4]
 
 

@@ -1,18 +1,22 @@
 """The catalogue in the admin: products with their recipes, and ingredients."""
 
+from contextlib import nullcontext
 from decimal import Decimal
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from django.contrib import admin
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest
+from django.http import HttpRequest, HttpResponse
 from unfold.admin import ModelAdmin, TabularInline
 
+from gremio.admin_forms import GremioAdmin, TypedAsInChile
 from gremio.formats import pesos
-from ventas.models import Insumo, Producto, Receta, costo_de
+from kafka_bridge.admin_base import ReadOnlyAdmin
+from ventas import historia
+from ventas.models import CambioDeCatalogo, Insumo, Producto, Receta, costo_de
 
 
-class RecetaInline(TabularInline):
+class RecetaInline(TypedAsInChile, TabularInline):
     """The recipe, on the page of its product."""
 
     model = Receta
@@ -20,7 +24,7 @@ class RecetaInline(TabularInline):
     autocomplete_fields = ["insumo"]
 
 
-class CatalogoAdmin(ModelAdmin):
+class CatalogoAdmin(GremioAdmin, ModelAdmin):
     """Past sales contain the codes: codes never change, and nothing is deleted."""
 
     def get_readonly_fields(self, request: HttpRequest, obj: Model | None = None) -> tuple[str, ...]:
@@ -29,10 +33,18 @@ class CatalogoAdmin(ModelAdmin):
     def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:
         return False
 
+    def _changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """Note a product and its recipe as one change, in the transaction of the save."""
+        with historia.como_un_cambio() if request.method == "POST" else nullcontext():
+            response: HttpResponse = super()._changeform_view(  # type: ignore[misc]  # not in the stubs
+                request, *args, **kwargs
+            )
+            return response
+
 
 @admin.register(Producto)
 class ProductoAdmin(CatalogoAdmin):
-    """Prices and recipes; an edit applies to sales accepted a few seconds later."""
+    """Prices and recipes; an edit applies to what is sold from then on, never to earlier sales."""
 
     list_display = ["nombre", "codigo", "precio_", "costo_", "ganancia_", "activo"]
     list_filter = ["activo"]
@@ -66,3 +78,24 @@ class InsumoAdmin(CatalogoAdmin):
     @admin.display(description="costo por unidad", ordering="costo")
     def costo_(self, insumo: Insumo) -> str:
         return f"${insumo.costo.quantize(Decimal('0.01'))}".replace(".", ",")
+
+
+@admin.register(CambioDeCatalogo)
+class CambioDeCatalogoAdmin(ReadOnlyAdmin):
+    """What each product cost since when; earlier sales take the price of their moment."""
+
+    list_display = ["desde", "producto", "precio_", "costo_", "activo", "receta_"]
+    list_filter = ["producto", "activo"]
+    date_hierarchy = "desde"
+
+    @admin.display(description="precio")
+    def precio_(self, cambio: CambioDeCatalogo) -> str:
+        return pesos(cambio.precio)
+
+    @admin.display(description="costo")
+    def costo_(self, cambio: CambioDeCatalogo) -> str:
+        return pesos(cambio.costo)
+
+    @admin.display(description="receta")
+    def receta_(self, cambio: CambioDeCatalogo) -> str:
+        return ", ".join(f"{insumo} {cantidad}" for insumo, cantidad in sorted(cambio.insumos.items()))

@@ -7,6 +7,7 @@ from django.core.paginator import Paginator
 from django.db.models import QuerySet
 from django.utils.functional import cached_property
 
+from gremio.admin_forms import CleanSearch
 from gremio.formats import pesos
 from kafka_bridge.admin_base import ReadOnlyAdmin
 from ventas import calendario
@@ -60,7 +61,7 @@ class AnulacionAdmin(MaestroRowsAdmin):
 
 
 @admin.register(Cuenta)
-class CuentaAdmin(ReadOnlyAdmin):
+class CuentaAdmin(CleanSearch, ReadOnlyAdmin):
     """The maestros to whom weekly e-mails go, and their addresses."""
 
     list_display = ["nombre", "email", "abierta_en"]

@@ -6,6 +6,7 @@ from django.contrib import admin
 from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.http import HttpRequest
 
+from gremio.textos import limpiar
 from kafka_bridge.admin_base import ReadOnlyAdmin
 from ventas.models import Cuenta
 
@@ -26,6 +27,7 @@ class MaestroRowsAdmin(ReadOnlyAdmin):
     def get_search_results(
         self, request: HttpRequest, queryset: QuerySet[Any], search_term: str
     ) -> tuple[QuerySet[Any], bool]:
+        search_term = limpiar(search_term).strip()
         if not search_term:
             return queryset, False
         cuentas = Cuenta.objects.filter(Q(nombre__icontains=search_term) | Q(email__icontains=search_term))

@@ -6,12 +6,12 @@ from django.contrib import admin, messages
 from django.db.models import QuerySet
 from django.http import HttpRequest
 from import_export.admin import ExportActionModelAdmin
-from import_export.formats.base_formats import CSV, XLSX
+from import_export.formats.base_formats import XLSX
 from unfold.contrib.import_export.forms import SelectableFieldsExportForm
 from unfold.decorators import display
 
 from gremio.formats import pesos
-from ventas.admin.export import ReporteResource
+from ventas.admin.export import ChileanCSV, ReporteResource
 from ventas.admin.maestro_rows import MaestroRowsAdmin
 from ventas.models import ReporteSemanal
 from ventas.semanas import envios
@@ -32,7 +32,7 @@ class ReporteSemanalAdmin(ExportActionModelAdmin, MaestroRowsAdmin):  # type: ig
     ordering = ["-semana_id", "-ingresos"]
     actions = ["reenviar"]
     resource_classes = [ReporteResource]
-    formats = [CSV, XLSX]
+    formats = [ChileanCSV, XLSX]
     export_form_class = SelectableFieldsExportForm
 
     def has_reenviar_permission(self, request: HttpRequest, obj: Any = None) -> bool:
@@ -44,7 +44,7 @@ class ReporteSemanalAdmin(ExportActionModelAdmin, MaestroRowsAdmin):  # type: ig
 
     @admin.action(description="Enviar de nuevo el correo", permissions=["reenviar"])
     def reenviar(self, request: HttpRequest, elegidos: QuerySet[ReporteSemanal]) -> None:
-        """Send the e-mails again, sent ones too: they keep their Message-IDs."""
+        """Send the e-mails again, sent ones too, as new messages."""
         cuantos = envios.reenviar(ReporteSemanal.objects.filter(pk__in=list(elegidos.values_list("pk", flat=True))))
         for reporte in elegidos[:1_000]:
             self.log_change(request, reporte, "Correo por enviar de nuevo")
@@ -66,7 +66,7 @@ class ReporteSemanalAdmin(ExportActionModelAdmin, MaestroRowsAdmin):  # type: ig
     @display(
         description="correo",
         ordering="envio",
-        label={"por enviar": "info", "enviado": "success", "no se pudo enviar": "danger"},
+        label={"por enviar": "info", "enviándose": "info", "enviado": "success", "no se pudo enviar": "danger"},
     )
     def envio_(self, reporte: ReporteSemanal) -> str:
         return reporte.get_envio_display()

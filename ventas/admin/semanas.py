@@ -46,7 +46,7 @@ def _totals(weeks: Any) -> Any:
         .values("semana_id")
         .annotate(
             reportes=Count("pk"),
-            por_enviar=Count("pk", filter=Q(envio=ReporteSemanal.EstadoCorreo.PENDIENTE)),
+            por_enviar=Count("pk", filter=Q(envio__in=ReporteSemanal.POR_ENVIAR)),
             fallidos=Count("pk", filter=Q(envio=ReporteSemanal.EstadoCorreo.FALLIDO)),
             cantidad_ventas=Sum(F("cantidad_ventas")),
             ingresos=Sum(F("ingresos")),

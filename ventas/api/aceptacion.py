@@ -1,85 +1,225 @@
 """Accepting sales and voids: they become events, which are in Kafka or the outbox on return."""
 
 from collections.abc import Callable, Sequence
-from datetime import datetime
-from typing import Any
+from contextlib import nullcontext
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any, Final, NamedTuple
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
+from django.db import transaction
+from rest_framework.exceptions import ValidationError
+
+from gremio.errors import DatosDistintos, otros_datos
+from kafka_bridge.publishing import claims
+from kafka_bridge.publishing.claims import Claimed, Content
 from kafka_bridge.publishing.producer import publish
 from ventas.api import catalogo, entrada
 from ventas.api.catalogo import Catalogo
-from ventas.api.entrada import VentaEntrada
+from ventas.api.entrada import Errores, ListaConOtrosDatos, ListaInvalida, VentaEntrada
+from ventas.calendario import CHILE
 from ventas.events import VentaAnulada, VentaRegistrada
-from ventas.models import Venta
+from ventas.models import Anulacion, Venta
 
 IdFor = Callable[[int], UUID]  # the id for the sale at an index that was sent without one
+LEDGER: Final = ("producto", "cantidad", "vendida_en", "registrada_en")
 
 
-def aceptar_una(datos: Any, *, maestro_id: UUID, id_for: IdFor, ahora: datetime) -> UUID:
-    """Accept the sale in a request's body; return its id.
+@dataclass(frozen=True, slots=True)
+class Remitente:
+    """Who sends sales, and the ids of those without an id.
 
-    Raises ValidationError if the sale is invalid, and Unavailable if Kafka and the database are
-    down.
+    `con_clave`: the request has an Idempotency-Key, so that these ids are the same in a retry.
+    `zona`: of times that are sent without one.
     """
-    productos = catalogo.vigente()
-    venta = entrada.leer_una(datos, catalogo=productos, ahora=ahora)
-    [venta_id] = _publish([venta], productos, maestro_id=maestro_id, id_for=id_for, ahora=ahora)
-    return venta_id
+
+    maestro_id: UUID
+    id_for: IdFor
+    con_clave: bool
+    zona: ZoneInfo = CHILE
 
 
-def aceptar_lista(datos: Sequence[Any], *, maestro_id: UUID, id_for: IdFor, ahora: datetime) -> list[UUID]:
-    """Accept all sales of a list or none; return their ids in the same order.
+class Aceptada(NamedTuple):
+    """An accepted sale. `repetida`: it had been accepted before, and counts once."""
 
-    Raises ListaInvalida if a sale is invalid, and Unavailable if Kafka and the database are down.
+    id: UUID
+    repetida: bool
+
+
+@dataclass(slots=True)
+class Resultado:
+    """What became of the sales of a request, by index.
+
+    `distintos`: those of `errores` whose id came before with other content.
     """
-    productos = catalogo.vigente()
-    ventas = entrada.leer_lista(datos, catalogo=productos, ahora=ahora)
-    return _publish(ventas, productos, maestro_id=maestro_id, id_for=id_for, ahora=ahora)
+
+    aceptadas: list[Aceptada] = field(default_factory=list)
+    errores: dict[int, Errores] = field(default_factory=dict)
+    distintos: set[int] = field(default_factory=set)
 
 
-def aceptar_anulacion(venta: Venta, *, motivo: str) -> UUID:
-    """Accept the void of a sale; return the sale's id.
+@dataclass(frozen=True, slots=True)
+class _Envio:
+    """A sale as it was sent. `propio`: its id is the client's, or from the client's key."""
 
-    Raises Unavailable if Kafka and the database are down.
+    indice: int
+    venta: VentaEntrada
+    venta_id: UUID
+    evento_id: UUID
+    propio: bool
+
+
+def aceptar_una(datos: Any, *, remitente: Remitente, ahora: datetime) -> Aceptada:
+    """Accept the sale in a request's body.
+
+    Raises ValidationError if it is invalid, DatosDistintos if its id came before with other
+    content, and Unavailable if Kafka and the database are down.
     """
+    resultado = _aceptar([datos], remitente, ahora, parcial=False)
+    if resultado.distintos:
+        raise DatosDistintos(resultado.errores[0])
+    if resultado.errores:
+        raise ValidationError(resultado.errores[0])
+    return resultado.aceptadas[0]
+
+
+def aceptar_lista(datos: Sequence[Any], *, remitente: Remitente, ahora: datetime, parcial: bool) -> Resultado:
+    """Accept all sales of a list or none; with `parcial`, the valid ones, unless none is.
+
+    Raises ListaInvalida or ListaConOtrosDatos where no sale is accepted, and Unavailable if Kafka
+    and the database are down.
+    """
+    if not datos:
+        raise ValidationError({"detail": "La lista está vacía."})
+    resultado = _aceptar(datos, remitente, ahora, parcial=parcial)
+    if resultado.aceptadas:
+        return resultado
+    todos_distintos = resultado.distintos == resultado.errores.keys()
+    raise ListaConOtrosDatos(resultado.errores) if todos_distintos else ListaInvalida(resultado.errores)
+
+
+def aceptar_anulacion(venta: Venta, *, motivo: str) -> Aceptada:
+    """Accept the void of a sale.
+
+    Raises DatosDistintos if it came before with another reason, and Unavailable if Kafka and the
+    database are down.
+    """
+    event_id = VentaAnulada.derive_id(venta.maestro_id, venta.venta_id)
+    content = {"motivo": motivo}
+    claim = claims.claim({event_id: content}, at=datetime.now(UTC), ledger=Anulacion, columns=["motivo"])[event_id]
+    antes = {"motivo": claim.row[0]} if claim.row else claim.first
+    if antes != content:
+        raise DatosDistintos(otros_datos(antes, content))
     publish(
-        VentaAnulada.now(
-            id=VentaAnulada.derive_id(venta.maestro_id, venta.venta_id),
-            venta_id=venta.venta_id,
-            maestro_id=venta.maestro_id,
-            motivo=motivo,
-        )
+        VentaAnulada(id=event_id, time=claim.at, venta_id=venta.venta_id, maestro_id=venta.maestro_id, motivo=motivo)
     )
-    return venta.venta_id
+    return Aceptada(venta.venta_id, repetida=_repeats(claim))
 
 
-def _publish(
-    ventas: Sequence[VentaEntrada], productos: Catalogo, *, maestro_id: UUID, id_for: IdFor, ahora: datetime
-) -> list[UUID]:
-    ids = [venta.id or id_for(indice) for indice, venta in enumerate(ventas)]
-    publish(
-        *[
-            _evento(venta, productos, venta_id=id_, maestro_id=maestro_id, ahora=ahora)
-            for id_, venta in zip(ids, ventas, strict=True)
-        ]
+def _aceptar(datos: Sequence[Any], remitente: Remitente, ahora: datetime, *, parcial: bool) -> Resultado:
+    """Publish the valid sales; without `parcial`, only if all are valid."""
+    productos, resultado = catalogo.leer(), Resultado()
+    leidas = [entrada.leer(una, remitente.zona) for una in datos]
+    envios = [_envio(i, leida, remitente) for i, leida in enumerate(leidas) if isinstance(leida, VentaEntrada)]
+    resultado.errores = {i: leida for i, leida in enumerate(leidas) if not isinstance(leida, VentaEntrada)}
+    resultado.errores |= _rule_errors(envios, productos, ahora) | entrada.repeated_ids(
+        {envio.indice: envio.venta_id for envio in envios}
     )
-    return ids
+    envios = [envio for envio in envios if envio.indice not in resultado.errores]
+    if resultado.errores and not parcial:
+        return resultado
+    reclamos, distintos = _claim(envios, ahora, parcial=parcial)
+    resultado.errores |= distintos
+    resultado.distintos = set(distintos)
+    if resultado.errores and not parcial:
+        return resultado
+    envios = [envio for envio in envios if envio.indice not in distintos]
+    if envios:
+        publish(*[_evento(uno, productos, reclamos.get(uno.evento_id), remitente.maestro_id, ahora) for uno in envios])
+    resultado.aceptadas = [Aceptada(uno.venta_id, _repeats(reclamos.get(uno.evento_id))) for uno in envios]
+    return resultado
+
+
+def _envio(indice: int, venta: VentaEntrada, remitente: Remitente) -> _Envio:
+    venta_id = venta.id or remitente.id_for(indice)
+    evento_id = VentaRegistrada.derive_id(remitente.maestro_id, venta_id)
+    return _Envio(indice, venta, venta_id, evento_id, propio=venta.id is not None or remitente.con_clave)
+
+
+def _rule_errors(envios: Sequence[_Envio], productos: Catalogo, ahora: datetime) -> dict[int, Errores]:
+    """Return what the rules have against the sales, by index.
+
+    A sale that was sent before is judged at the moment of its first sending: a product that left
+    the catalogue meanwhile does not stop its retry.
+    """
+    por_indice = ((uno, entrada.rule_errors(uno.venta, productos, ahora, desde=None)) for uno in envios)
+    dudosos = [(uno, errores) for uno, errores in por_indice if errores]
+    propios = [uno.evento_id for uno, _ in dudosos if uno.propio]
+    antes = claims.earlier(propios) if propios else {}
+    todos = {
+        uno.indice: entrada.rule_errors(uno.venta, productos, ahora, desde=antes[uno.evento_id])
+        if uno.evento_id in antes
+        else errores
+        for uno, errores in dudosos
+    }
+    return {indice: errores for indice, errores in todos.items() if errores}
+
+
+def _claim(
+    envios: Sequence[_Envio], ahora: datetime, *, parcial: bool
+) -> tuple[dict[UUID, Claimed], dict[int, Errores]]:
+    """Claim the clients' own ids; return the claims, and the errors of ids that differ, by index.
+
+    If a list is refused as a whole, none of its ids stays claimed: a corrected list can use them.
+    """
+    contents = {uno.evento_id: entrada.contenido(uno.venta) for uno in envios if uno.propio}
+    whole = len(contents) > 1 and not parcial
+    with transaction.atomic() if whole else nullcontext():
+        reclamos = claims.claim(contents, at=ahora, ledger=Venta, columns=LEDGER)
+        errores = {
+            uno.indice: otros_datos(antes, ahora_)
+            for uno in envios
+            if uno.propio and (antes := _first_content(reclamos[uno.evento_id])) != (ahora_ := contents[uno.evento_id])
+        }
+        if errores and whole:
+            transaction.set_rollback(True)
+    return reclamos, errores
+
+
+def _first_content(claim: Claimed) -> Content:
+    """Return what came first under an id; from the ledger, if the sale is older than its claim."""
+    if not claim.is_new or claim.row is None:
+        return claim.first
+    producto, cantidad, vendida_en, registrada_en = claim.row
+    if vendida_en == registrada_en and claim.sent.get("vendida_en") is None:
+        return {"producto": producto, "cantidad": cantidad, "vendida_en": None}
+    return entrada.contenido(VentaEntrada(producto, cantidad, vendida_en=vendida_en))
+
+
+def _repeats(claim: Claimed | None) -> bool:
+    return claim is not None and (not claim.is_new or claim.row is not None)
 
 
 def _evento(
-    venta: VentaEntrada, productos: Catalogo, *, venta_id: UUID, maestro_id: UUID, ahora: datetime
+    envio: _Envio, productos: Catalogo, claim: Claimed | None, maestro_id: UUID, ahora: datetime
 ) -> VentaRegistrada:
-    """Return the event of a sale, with its price, cost and ingredients from the catalogue."""
-    producto = productos[venta.producto]
+    """Return the event of a sale, with price, cost and ingredients of the moment of the sale.
+
+    A retry has the moment of the first attempt.
+    """
+    venta, aceptada_en = envio.venta, claim.at if claim else ahora
+    momento = venta.vendida_en or (claim.at if claim and not claim.is_new else None)
+    producto = productos.en(venta.producto, momento) or productos.vigente[venta.producto]
     return VentaRegistrada(
-        id=VentaRegistrada.derive_id(maestro_id, venta_id),
-        time=ahora,
-        venta_id=venta_id,
+        id=envio.evento_id,
+        time=aceptada_en,
+        venta_id=envio.venta_id,
         maestro_id=maestro_id,
         producto=producto.codigo,
         cantidad=venta.cantidad,
         precio_unitario=producto.precio,
         costo_unitario=producto.costo,
         insumos=producto.insumos_de(venta.cantidad),
-        vendida_en=venta.vendida_en or ahora,
+        vendida_en=venta.vendida_en or aceptada_en,
     )

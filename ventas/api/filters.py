@@ -28,6 +28,17 @@ def moment_parameter(request: Request, name: str, *, days_later: int = 0) -> dat
     raise ValidationError({name: ["Usa una fecha como 2026-11-23 o un momento como 2026-11-23T15:04:05-03:00."]})
 
 
+def flag_parameter(request: Request, name: str) -> bool:
+    """Return whether a parameter is `true`; False if it is missing.
+
+    Raises ValidationError if the text is neither `true` nor `false`.
+    """
+    text = request.query_params.get(name, "false").lower()
+    if text not in ("true", "false", "1", "0"):
+        raise ValidationError({name: ["Usa true o false."]})
+    return text in ("true", "1")
+
+
 def week_parameter(request: Request, *, now: datetime) -> date:
     """Return the Monday of the week in `?semana=2026-W47`; without it, of the current week.
 

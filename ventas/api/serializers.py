@@ -4,11 +4,13 @@ Well-formed sales are not read here (see `entrada.py`); the serializer explains 
 the others. The docstrings of the classes are in Spanish because the API's page shows them.
 """
 
+from datetime import datetime
 from typing import Any, Final
 
 from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
+from gremio.serializer_fields import EnteroField, TextoField
 from ventas import calendario
 from ventas.events import MAX_UNIDADES
 from ventas.models import Producto, Receta, Venta
@@ -25,18 +27,30 @@ class IdField(serializers.UUIDField):
         return super().to_internal_value(data)
 
 
+class MomentoField(serializers.DateTimeField):
+    """A time that may lack a UTC offset: `entrada.py` adds the maestro's zone, not the server's."""
+
+    def enforce_timezone(self, value: datetime) -> datetime:
+        return value
+
+
 class VentaEntradaSerializer(serializers.Serializer[Any]):
     """Una venta, como la envía el maestro."""
 
-    producto = serializers.CharField(max_length=30, help_text="Código del catálogo: chico, mediano, grande.")
-    cantidad = serializers.IntegerField(min_value=1, max_value=MAX_UNIDADES, help_text="Unidades vendidas.")
-    vendida_en = serializers.DateTimeField(
+    producto = TextoField(max_length=30, help_text="Código del catálogo: chico, mediano, grande.")
+    cantidad = EnteroField(
+        min_value=1, max_value=MAX_UNIDADES, help_text="Unidades vendidas: un entero, sin decimales ni exponente."
+    )
+    vendida_en = MomentoField(
         required=False,
         allow_null=True,
-        help_text="Cuándo se vendió (ISO 8601; sin zona horaria, es hora de Chile). Si falta, ahora.",
+        help_text="Cuándo se vendió (ISO 8601), hasta 60 días atrás. Si falta, ahora. Vale el precio de ese momento. "
+        "Sin zona horaria es la hora de tu comuna; de la hora que el reloj repite en abril, la primera.",
     )
     id = IdField(
-        required=False, allow_null=True, help_text="UUID tuyo: si repites el envío, la venta se cuenta una sola vez."
+        required=False,
+        allow_null=True,
+        help_text="UUID tuyo: si repites el envío, la venta se cuenta una sola vez. Con otros datos es un 422.",
     )
 
     def to_internal_value(self, data: Any) -> Any:
@@ -52,17 +66,31 @@ class VentaAceptadaSerializer(serializers.Serializer[Any]):
     id = serializers.UUIDField(help_text="Con él se consulta: ventas/{id}/")
 
 
+class VentaConErroresSerializer(serializers.Serializer[Any]):
+    """Una venta que no se aceptó: además del índice trae, por campo, los motivos."""
+
+    indice = serializers.IntegerField(help_text="Su posición en la lista enviada, desde 0.")
+    detail = serializers.ListField(child=serializers.CharField(), required=False)
+    producto = serializers.ListField(child=serializers.CharField(), required=False)
+    cantidad = serializers.ListField(child=serializers.CharField(), required=False)
+    vendida_en = serializers.ListField(child=serializers.CharField(), required=False)
+    id = serializers.ListField(child=serializers.CharField(), required=False)
+
+
 class VentasAceptadasSerializer(serializers.Serializer[Any]):
     """La respuesta a una lista de ventas."""
 
     aceptadas = serializers.IntegerField()
-    ids = serializers.ListField(child=serializers.UUIDField(), help_text="En el orden de la lista.")
+    ids = serializers.ListField(
+        child=serializers.UUIDField(), help_text="Los de las aceptadas, en el orden de la lista."
+    )
+    errores = VentaConErroresSerializer(many=True, required=False, help_text="Solo con `?parcial=true`.")
 
 
 class AnularSerializer(serializers.Serializer[Any]):
     """Por qué se anula una venta."""
 
-    motivo = serializers.CharField(max_length=300, required=False, allow_blank=True, default="")
+    motivo = TextoField(max_length=300, required=False, allow_blank=True, default="")
 
 
 class VentaSerializer(serializers.ModelSerializer[Venta]):
@@ -94,7 +122,7 @@ class PaginaDeVentasSerializer(serializers.Serializer[Any]):
 
 
 class DiaSerializer(serializers.Serializer[Any]):
-    """Un día de la semana."""
+    """Un día de la semana, en la hora de Santiago: la de las cuentas, en todo Chile."""
 
     dia = serializers.DateField()
     cantidad_ventas = serializers.IntegerField()

@@ -7,6 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db.models import QuerySet
+from django.http import HttpResponse
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, PolymorphicProxySerializer, extend_schema
@@ -21,10 +22,11 @@ from rest_framework.reverse import reverse
 from rest_framework.viewsets import GenericViewSet
 
 from gremio.formats import pesos
-from gremio.requests import accepted, maestro_id
-from kafka_bridge.publishing.rest import idempotent_id
+from gremio.requests import CLAVE, maestro_id, received, zona
+from kafka_bridge.publishing.rest import idempotency_key, idempotent_id
 from ventas import calendario
-from ventas.api import aceptacion, catalogo, filters
+from ventas.api import aceptacion, catalogo, entrada, filters
+from ventas.api.aceptacion import Remitente
 from ventas.api.pagination import SalesPagination
 from ventas.api.renderers import ResumenRenderer
 from ventas.api.serializers import (
@@ -43,10 +45,30 @@ from ventas.models import Producto, Venta
 from ventas.semanas import reports
 
 UUID_REGEX = "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
-DESDE = OpenApiParameter("desde", OpenApiTypes.STR, description="Fecha (2026-11-23) o momento desde el que se vendió.")
-HASTA = OpenApiParameter("hasta", OpenApiTypes.STR, description="Última fecha, incluida; o momento, excluido.")
+DESDE = OpenApiParameter(
+    "desde",
+    OpenApiTypes.STR,
+    description="Fecha (2026-11-23) o momento desde el que se vendió. Los días son los de Santiago, en todo Chile.",
+)
+HASTA = OpenApiParameter(
+    "hasta", OpenApiTypes.STR, description="Última fecha, incluida; o momento, excluido. En la hora de Santiago."
+)
 CURSOR = OpenApiParameter("cursor", OpenApiTypes.STR, description="Lo trae `next`.")
 SEMANA = OpenApiParameter("semana", OpenApiTypes.STR, description="2026-W47; por omisión, la actual.")
+
+
+PARCIAL = OpenApiParameter(
+    "parcial",
+    OpenApiTypes.BOOL,
+    description="Con `true`, de una lista se aceptan las ventas que sirven y se nombran las otras. "
+    "Sin él se aceptan todas o ninguna.",
+)
+VENTA_RECIBIDA = "Venta recibida: en un momento aparece en tu lista."
+VENTA_REPETIDA = "Venta recibida antes: era el mismo envío y cuenta una sola vez. Para otra venta, usa este formulario."
+OTROS_DATOS_422 = (
+    "El `id` o la `Idempotency-Key` ya llegó con otros datos: cada campo distinto trae lo que llegó antes y ahora. "
+    "De una lista, `errores` con su índice; no se acepta ninguna, salvo con `?parcial=true`."
+)
 
 
 class VentaNoRegistrada(NotFound):
@@ -107,6 +129,7 @@ class VentaViewSet(GenericViewSet[Venta]):
         return self.get_paginated_response(VentaSerializer(pagina, many=True).data)
 
     @extend_schema(
+        parameters=[CLAVE, PARCIAL],
         request=PolymorphicProxySerializer(
             component_name="VentaOLista",
             serializers=[VentaEntradaSerializer, VentaEntradaSerializer(many=True)],
@@ -122,44 +145,71 @@ class VentaViewSet(GenericViewSet[Venta]):
             400: OpenApiResponse(
                 OpenApiTypes.OBJECT,
                 description='`{"cantidad": ["..."]}`; de una lista, '
-                '`{"errores": [{"indice": 3, "cantidad": ["..."]}]}` y no se acepta ninguna.',
+                '`{"errores": [{"indice": 3, "cantidad": ["..."]}]}` y no se acepta ninguna '
+                "(con `?parcial=true`, solo si ninguna sirve).",
             ),
             413: OpenApiResponse(OpenApiTypes.OBJECT, description=f"Más de {MAX_VENTAS} ventas."),
+            422: OpenApiResponse(OpenApiTypes.OBJECT, description=OTROS_DATOS_422),
         },
     )
-    def create(self, request: Request) -> Response:
-        """Registra una venta, o una lista de hasta 1.000: se aceptan todas o ninguna."""
+    def create(self, request: Request) -> HttpResponse:
+        """Registra una venta, o una lista de hasta 1.000: se aceptan todas o ninguna.
+
+        Cada venta cuenta con el precio, el costo y la receta que el producto tenía en su
+        `vendida_en`, y se acepta si el producto se vendía en ese momento.
+
+        Con `?parcial=true` una lista se acepta aunque algunas ventas no sirvan: la respuesta trae
+        cuántas se aceptaron, sus ids en el orden de la lista, y en `errores` el índice de cada una
+        de las otras con el motivo. Corrige esas y envíalas de nuevo.
+        """
         if isinstance(request.data, list):
             return self._create_list(request, request.data)
-        maestro = maestro_id(request)
-        id_for = partial(idempotent_id, request, maestro)
-        id_ = aceptacion.aceptar_una(request.data, maestro_id=maestro, id_for=id_for, ahora=timezone.now())
-        return accepted({"id": id_}, location=reverse("ventas:venta-detail", [id_], request=request))
+        aceptada = aceptacion.aceptar_una(request.data, remitente=_remitente(request), ahora=timezone.now())
+        return received(
+            request,
+            {"id": aceptada.id},
+            location=reverse("ventas:venta-detail", [aceptada.id], request=request),
+            page=reverse("ventas:venta-list"),
+            message=VENTA_REPETIDA if aceptada.repetida else VENTA_RECIBIDA,
+        )
 
-    def _create_list(self, request: Request, datos: Sequence[Any]) -> Response:
+    def _create_list(self, request: Request, datos: Sequence[Any]) -> HttpResponse:
         if len(datos) > MAX_VENTAS:
             raise ListaMuyLarga
-        maestro = maestro_id(request)
-        id_for = partial(idempotent_id, request, maestro)
-        ids = aceptacion.aceptar_lista(datos, maestro_id=maestro, id_for=id_for, ahora=timezone.now())
-        return accepted({"aceptadas": len(ids), "ids": ids})
+        parcial = filters.flag_parameter(request, "parcial")
+        resultado = aceptacion.aceptar_lista(
+            datos, remitente=_remitente(request), ahora=timezone.now(), parcial=parcial
+        )
+        data: dict[str, Any] = {"aceptadas": len(resultado.aceptadas), "ids": [una.id for una in resultado.aceptadas]}
+        if parcial:
+            data["errores"] = entrada.con_indice(resultado.errores)
+        recibidas = f"Ventas recibidas: {len(resultado.aceptadas)}. Con errores: {len(resultado.errores)}."
+        return received(request, data, page=reverse("ventas:venta-list"), message=recibidas)
 
     @extend_schema(responses=VentaSerializer)
     def retrieve(self, request: Request, **_: str) -> Response:
         """Muestra una venta propia. Recién enviada puede faltar un momento: 404 con Retry-After."""
         return Response(VentaSerializer(self._own_sale()).data)
 
-    @extend_schema(request=AnularSerializer, responses={202: VentaAceptadaSerializer})
+    @extend_schema(
+        request=AnularSerializer,
+        responses={
+            202: VentaAceptadaSerializer,
+            422: OpenApiResponse(OpenApiTypes.OBJECT, description="Ya se anuló con otro `motivo`, que es el que vale."),
+        },
+    )
     @action(detail=True, methods=["post"])
-    def anular(self, request: Request, **_: str) -> Response:
+    def anular(self, request: Request, **_: str) -> HttpResponse:
         """Anula una venta registrada por error.
 
-        La de una semana cerrada se descuenta en la que está abierta.
+        La de una semana cerrada se descuenta en la que está abierta. Repetir el envío no hace daño.
         """
         cuerpo = AnularSerializer(data=request.data)
         cuerpo.is_valid(raise_exception=True)
-        venta_id = aceptacion.aceptar_anulacion(self._own_sale(), motivo=cuerpo.validated_data["motivo"])
-        return accepted({"id": venta_id})
+        anulada = aceptacion.aceptar_anulacion(self._own_sale(), motivo=cuerpo.validated_data["motivo"])
+        page = reverse("ventas:venta-detail", [anulada.id])
+        message = "Esa anulación ya estaba recibida." if anulada.repetida else "Anulación recibida."
+        return received(request, {"id": anulada.id}, page=page, message=message)
 
     @extend_schema(responses=ResumenSerializer, parameters=[SEMANA], filters=False)
     @action(detail=False, methods=["get"], pagination_class=None, renderer_classes=[JSONRenderer, ResumenRenderer])
@@ -178,6 +228,12 @@ class VentaViewSet(GenericViewSet[Venta]):
         if venta is None:
             raise VentaNoRegistrada
         return venta
+
+
+def _remitente(request: Request) -> Remitente:
+    maestro = maestro_id(request)
+    id_for = partial(idempotent_id, request, maestro)
+    return Remitente(maestro, id_for=id_for, con_clave=bool(idempotency_key(request)), zona=zona(request))
 
 
 class ProductosView(generics.ListAPIView[Producto]):

@@ -48,7 +48,19 @@ class Migration(migrations.Migration):
                     ),
                 ),
                 ("nombre", models.CharField(max_length=60, verbose_name="nombre")),
-                ("precio", models.PositiveIntegerField(help_text="CLP, sin decimales", verbose_name="precio")),
+                (
+                    "precio",
+                    models.PositiveIntegerField(
+                        help_text="CLP, sin decimales: 3000 o 3.000",
+                        validators=[
+                            django.core.validators.MinValueValidator(100, "El precio mínimo del gremio es $100."),
+                            django.core.validators.MaxValueValidator(
+                                1000000, "El precio máximo del gremio es $1.000.000."
+                            ),
+                        ],
+                        verbose_name="precio",
+                    ),
+                ),
                 (
                     "activo",
                     models.BooleanField(
@@ -60,6 +72,13 @@ class Migration(migrations.Migration):
                 "verbose_name": "producto",
                 "verbose_name_plural": "productos",
                 "ordering": ["precio", "codigo"],
+                "constraints": [
+                    models.CheckConstraint(
+                        condition=models.Q(("precio__gte", 100), ("precio__lte", 1000000)),
+                        name="price_is_plausible",
+                        violation_error_message="El precio va de $100 a $1.000.000.",
+                    )
+                ],
             },
         ),
         migrations.CreateModel(
@@ -87,6 +106,26 @@ class Migration(migrations.Migration):
             },
         ),
         migrations.CreateModel(
+            name="CambioDeCatalogo",
+            fields=[
+                ("id", models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name="ID")),
+                ("producto", models.CharField(max_length=30, verbose_name="producto")),
+                ("nombre", models.CharField(max_length=60, verbose_name="nombre")),
+                ("precio", models.PositiveIntegerField(verbose_name="precio")),
+                ("costo", models.PositiveIntegerField(verbose_name="costo")),
+                ("insumos", models.JSONField(verbose_name="receta")),
+                ("activo", models.BooleanField(verbose_name="a la venta")),
+                ("desde", models.DateTimeField(verbose_name="desde")),
+            ],
+            options={
+                "verbose_name": "cambio del catálogo",
+                "verbose_name_plural": "cambios del catálogo",
+                "ordering": ["-desde", "-id"],
+                "default_permissions": ["view"],
+                "indexes": [models.Index(fields=["producto", "-desde"], name="changes_of_a_product")],
+            },
+        ),
+        migrations.CreateModel(
             name="Insumo",
             fields=[
                 (
@@ -109,9 +148,14 @@ class Migration(migrations.Migration):
                     "costo",
                     models.DecimalField(
                         decimal_places=2,
-                        help_text="CLP",
+                        help_text="CLP, con coma antes de los decimales: 1,20",
                         max_digits=10,
-                        validators=[django.core.validators.MinValueValidator(0)],
+                        validators=[
+                            django.core.validators.MinValueValidator(0, "El costo no puede ser negativo."),
+                            django.core.validators.MaxValueValidator(
+                                100000, "El costo de una unidad es de a lo más $100.000."
+                            ),
+                        ],
                         verbose_name="costo por unidad",
                     ),
                 ),
@@ -121,7 +165,11 @@ class Migration(migrations.Migration):
                 "verbose_name_plural": "insumos",
                 "ordering": ["codigo"],
                 "constraints": [
-                    models.CheckConstraint(condition=models.Q(("costo__gte", 0)), name="ingredient_cost_not_negative")
+                    models.CheckConstraint(
+                        condition=models.Q(("costo__gte", 0), ("costo__lte", 100000)),
+                        name="ingredient_cost_is_plausible",
+                        violation_error_message="El costo de una unidad va de $0 a $100.000.",
+                    )
                 ],
             },
         ),
@@ -207,7 +255,12 @@ class Migration(migrations.Migration):
                 (
                     "cantidad",
                     models.PositiveIntegerField(
-                        validators=[django.core.validators.MinValueValidator(1)], verbose_name="cantidad"
+                        help_text="En la unidad del ingrediente",
+                        validators=[
+                            django.core.validators.MinValueValidator(1, "Una receta lleva al menos 1."),
+                            django.core.validators.MaxValueValidator(10000, "Una unidad lleva a lo más 10.000."),
+                        ],
+                        verbose_name="cantidad",
                     ),
                 ),
                 (
@@ -234,7 +287,12 @@ class Migration(migrations.Migration):
                 "verbose_name_plural": "receta",
                 "ordering": ["insumo"],
                 "constraints": [
-                    models.UniqueConstraint(fields=("producto", "insumo"), name="ingredient_once_per_recipe")
+                    models.UniqueConstraint(fields=("producto", "insumo"), name="ingredient_once_per_recipe"),
+                    models.CheckConstraint(
+                        condition=models.Q(("cantidad__gte", 1), ("cantidad__lte", 10000)),
+                        name="recipe_amount_is_plausible",
+                        violation_error_message="Una unidad lleva de 1 a 10.000.",
+                    ),
                 ],
             },
         ),
@@ -258,7 +316,12 @@ class Migration(migrations.Migration):
                 (
                     "envio",
                     models.CharField(
-                        choices=[("pendiente", "por enviar"), ("enviado", "enviado"), ("fallido", "no se pudo enviar")],
+                        choices=[
+                            ("pendiente", "por enviar"),
+                            ("enviando", "enviándose"),
+                            ("enviado", "enviado"),
+                            ("fallido", "no se pudo enviar"),
+                        ],
                         default="pendiente",
                         max_length=10,
                         verbose_name="correo",
@@ -268,6 +331,7 @@ class Migration(migrations.Migration):
                 ("proximo_intento", models.DateTimeField(blank=True, null=True, verbose_name="próximo intento")),
                 ("respuesta", models.TextField(blank=True, verbose_name="respuesta del servidor")),
                 ("enviado_en", models.DateTimeField(blank=True, null=True, verbose_name="enviado")),
+                ("reenvios", models.PositiveIntegerField(db_default=0, default=0, verbose_name="reenvíos")),
                 (
                     "semana",
                     models.ForeignKey(
@@ -284,7 +348,11 @@ class Migration(migrations.Migration):
                 "ordering": ["-semana_id", "-ingresos"],
                 "permissions": [("reenviar_reporte", "Puede reenviar reportes")],
                 "indexes": [
-                    models.Index(condition=models.Q(("envio", "pendiente")), fields=["id"], name="reports_to_send")
+                    models.Index(
+                        condition=models.Q(("envio__in", ["pendiente", "enviando"])),
+                        fields=["id"],
+                        name="reports_to_send",
+                    )
                 ],
                 "constraints": [
                     models.UniqueConstraint(fields=("semana", "maestro_id"), name="one_report_per_maestro_and_week")

@@ -5,6 +5,7 @@ processes at once are safe.
 """
 
 import logging
+from collections.abc import Iterable
 from datetime import date, datetime, timedelta
 from typing import Final
 
@@ -14,6 +15,7 @@ from django.utils import timezone
 
 from kafka_bridge.consuming import progress
 from kafka_bridge.consuming.progress import TopicEnds
+from kafka_bridge.events.topics import Partition
 from kafka_bridge.exceptions import KafkaUnavailable
 from kafka_bridge.models import DeadLetter
 from kafka_bridge.publishing import outbox
@@ -160,7 +162,7 @@ def _unapplied_messages(semana: Semana) -> str:
     The ends of a topic that was recreated since are dropped: nothing will ever reach them.
     """
     remaining = {
-        f"{topic}[{partition}]": messages
+        (topic, partition): messages
         for topic, ends in _stored_ends(semana).items()
         for partition, messages in progress.remaining(CONTABILIDAD, topic, ends).items()
     }
@@ -170,7 +172,27 @@ def _unapplied_messages(semana: Semana) -> str:
         _drop_ends(Semana.objects.filter(pk=semana.pk))
         return f"Se mide de nuevo: se rehizo {', '.join(recreated)}, y lo que se esperaba era del anterior."
     total = sum(remaining.values())
-    return f"Espera que contabilidad registre {total} mensajes: {_listed(remaining)}. ¿Está corriendo?"
+    by_name = {f"{topic}[{partition}]": messages for (topic, partition), messages in remaining.items()}
+    waits_for = f"Espera que contabilidad registre {total} mensajes: {_listed(by_name)}."
+    return f"{waits_for} {_open_transactions(remaining) or '¿Está corriendo?'}"
+
+
+def _open_transactions(remaining: Iterable[Partition]) -> str:
+    """Say which of these partitions are held up by a transaction of another program, and where.
+
+    Empty if none is, or while Kafka does not answer.
+    """
+    try:
+        held_up = progress.open_transactions(remaining)
+    except KafkaUnavailable:
+        return ""
+    if not held_up:
+        return ""
+    places = ", ".join(f"{topic}[{partition}] desde el offset {at}" for (topic, partition), at in held_up.items())
+    return (
+        f"Otro programa tiene una transacción abierta en {places}: lo que está detrás no se entrega hasta que la "
+        "termine (docs/operation.md dice cómo encontrarla)."
+    )
 
 
 def _stored_ends(semana: Semana) -> dict[str, TopicEnds]:

@@ -89,8 +89,12 @@ def componer(carta: Carta) -> EmailMultiAlternatives:
 
 
 def message_id(reporte: ReporteSemanal) -> str:
-    """Return the Message-ID: the same each time, so that a mailbox shows a repeated e-mail once."""
-    return mail.message_id("semana", calendario.codigo(reporte.semana_id), reporte.maestro_id)
+    """Return the Message-ID: our retry keeps it, so that a mailbox shows a repeated e-mail once.
+
+    An e-mail that a person asked for again is a new message.
+    """
+    codigo = calendario.codigo(reporte.semana_id)
+    return mail.message_id("semana", codigo, reporte.maestro_id, *mail.request(reporte.reenvios))
 
 
 def _context(carta: Carta) -> dict[str, Any]:

@@ -1,8 +1,9 @@
 """Sending the weekly e-mails, by one process at a time.
 
-A row lock holds the report while its e-mail is on the way; the same transaction then marks it. If a
-worker is killed, its connection and the lock end, and another worker sends that e-mail. Only a kill
-between SMTP's 250 and our commit repeats an e-mail, under the same Message-ID.
+A worker claims a report, sends its e-mail, and marks the report: no transaction is open meanwhile,
+and no lock of a database session is used, so a slow mail server and a connection pool do no harm.
+The claim of a killed worker lapses, and another worker sends that e-mail. Only a kill between
+SMTP's 250 and our mark repeats an e-mail, under the same Message-ID.
 
 An e-mail refused for now is tried again later; the row stores the server's answer. Only a refusal
 counts as an attempt: a server that is down delays e-mails and drops none, however long it is down.
@@ -11,8 +12,7 @@ counts as an attempt: a server that is down delays e-mails and drops none, howev
 import logging
 import secrets
 import time
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum, auto
@@ -22,8 +22,7 @@ from typing import Final
 from django.conf import settings
 from django.core.mail import EmailMultiAlternatives, get_connection
 from django.core.mail.backends.base import BaseEmailBackend
-from django.db import connection, transaction
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from gremio import mail
@@ -42,15 +41,21 @@ MAX_REFUSALS: Final = 12  # refusals "for now" of one e-mail: about eight hours
 FIRST_RETRY: Final = timedelta(seconds=30)
 LONGEST_RETRY: Final = timedelta(hours=2)
 RETRY_WITHOUT_SERVER: Final = timedelta(minutes=8)  # for the e-mail that found it down; others are tried earlier
+LATEST: Final = 2 * LONGEST_RETRY
 CLOSING_CONNECTION: Final = 421  # SMTP: the server closes this connection
-SENDER_LOCK: Final = 0x636F7272  # "corr": the advisory lock of the process that sends
+# Longer than two SMTP conversations in which many steps take EMAIL_TIMEOUT. As long as a claim
+# lasts, no other worker sends that e-mail.
+CLAIM: Final = timedelta(minutes=4)
+# The worker of a claim that is older no longer keeps others from sending other e-mails: it was
+# killed, or the mail server is slow.
+TURN: Final = timedelta(seconds=10)
 
 
 class Outcome(Enum):
     """What happened to one e-mail."""
 
     SENT = auto()
-    TAKEN = auto()  # another worker is sending it, or has sent it
+    TAKEN = auto()  # another worker is sending it or has sent it, or a person has changed its row
     REFUSED = auto()  # the server answered, but does not accept this e-mail
     NO_SERVER = auto()  # the server does not answer, so the other e-mails would fail too
 
@@ -68,54 +73,47 @@ def enviar_pendientes(turn_seconds: float = TURN_SECONDS) -> Sweep:
 
     Stops if the server does not answer. Sends nothing while another process is sending.
     """
-    with _sender_lock() as acquired:
-        return _send_due(until=time.monotonic() + turn_seconds) if acquired else Sweep(0)
-
-
-@contextmanager
-def _sender_lock() -> Iterator[bool]:
-    """Try to take the lock of the process that sends; the value tells whether it was free.
-
-    PostgreSQL releases the lock when the connection ends, also that of a killed process.
-    """
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_try_advisory_lock(%s)", [SENDER_LOCK])
-        [acquired] = cursor.fetchone()
-        try:
-            yield acquired
-        finally:
-            if acquired:
-                cursor.execute("SELECT pg_advisory_unlock(%s)", [SENDER_LOCK])
-
-
-def _send_due(until: float) -> Sweep:
-    """Send batch after batch until nothing is due, the server fails, or the turn ends."""
+    until = time.monotonic() + turn_seconds
     sent = 0
-    while reportes := list(pendientes(ahora=timezone.now()).order_by("id")[:BATCH]):
+    while not _another_sends() and (reportes := list(pendientes(ahora=timezone.now()).order_by("id")[:BATCH])):
         outcomes = _send_batch(emails.cartas(reportes), until)
         sent += outcomes.count(Outcome.SENT)
-        if Outcome.NO_SERVER in outcomes or set(outcomes) == {Outcome.TAKEN}:
+        if Outcome.NO_SERVER in outcomes:
             break
         if time.monotonic() > until:
             return Sweep(sent, unfinished=True)
     return Sweep(sent)
 
 
+def _another_sends() -> bool:
+    """Return whether another worker has just claimed an e-mail: between batches, we have none."""
+    now = timezone.now()
+    claims = ReporteSemanal.objects.filter(envio=EstadoCorreo.ENVIANDO)
+    # A later claim was dated by a clock that was ahead and has been set right.
+    return claims.filter(proximo_intento__gt=now - TURN + CLAIM, proximo_intento__lte=now + TURN + CLAIM).exists()
+
+
 def pendientes(*, ahora: datetime) -> QuerySet[ReporteSemanal]:
-    """Return the reports whose e-mail is due now, of maestros whose address is known."""
+    """Return the reports whose e-mail is due now, of maestros whose address is known.
+
+    Among them are those whose claim has lapsed, and those that a clock dated which was ahead.
+    """
     cuenta = Cuenta.objects.filter(maestro_id=OuterRef("maestro_id"))
-    due = Q(proximo_intento=None) | Q(proximo_intento__lte=ahora)
-    return ReporteSemanal.objects.filter(due, Exists(cuenta), envio=EstadoCorreo.PENDIENTE)
+    due = Q(proximo_intento=None) | Q(proximo_intento__lte=ahora) | Q(proximo_intento__gt=ahora + LATEST)
+    return ReporteSemanal.objects.filter(due, Exists(cuenta), envio__in=ReporteSemanal.POR_ENVIAR)
 
 
 def _send_batch(cartas: Sequence[Carta], until: float) -> list[Outcome]:
-    """Send over one connection, at CORREOS_POR_SEGUNDO, until the server fails or the turn ends."""
+    """Send over one connection, at CORREOS_POR_SEGUNDO.
+
+    Ends early if the server fails, the turn ends, or another worker has taken an e-mail.
+    """
     outcomes: list[Outcome] = []
     server = get_connection()
     try:
         for carta in cartas:
             outcomes.append(_send(server, carta))
-            if outcomes[-1] is Outcome.NO_SERVER or time.monotonic() > until:
+            if outcomes[-1] in (Outcome.NO_SERVER, Outcome.TAKEN) or time.monotonic() > until:
                 break
             if outcomes[-1] is Outcome.SENT and settings.CORREOS_POR_SEGUNDO:
                 time.sleep(1 / settings.CORREOS_POR_SEGUNDO)
@@ -125,25 +123,41 @@ def _send_batch(cartas: Sequence[Carta], until: float) -> list[Outcome]:
 
 
 def _send(server: BaseEmailBackend, carta: Carta) -> Outcome:
-    """Lock the row, send the e-mail, mark the row: one transaction per e-mail."""
-    with transaction.atomic():
-        reporte = _claim(carta.reporte)
-        if reporte is None:
-            return Outcome.TAKEN
-        try:
-            _deliver(server, emails.componer(carta))
-        except mail.DELIVERY_ERRORS as error:
-            return _note_failure(reporte, error)
-        reporte.envio, reporte.enviado_en = EstadoCorreo.ENVIADO, timezone.now()
-        reporte.intentos, reporte.respuesta = reporte.intentos + 1, ""
-        reporte.save()
-        return Outcome.SENT
+    """Claim the row, send the e-mail, mark the row. Each is committed before the next begins."""
+    claimed = _claim(carta.reporte)
+    if claimed is None:
+        return Outcome.TAKEN
+    try:
+        _deliver(server, emails.componer(carta))
+    except mail.DELIVERY_ERRORS as error:
+        return _note_failure(carta.reporte, claimed, error)
+    except Exception as error:
+        # A bug of ours must not keep the e-mail claimed, nor the others waiting behind it.
+        due = timezone.now() + RETRY_WITHOUT_SERVER
+        claimed.update(envio=EstadoCorreo.PENDIENTE, proximo_intento=due, respuesta=type(error).__name__)
+        raise
+    claimed.update(
+        envio=EstadoCorreo.ENVIADO,
+        enviado_en=timezone.now(),
+        intentos=F("intentos") + 1,
+        proximo_intento=None,
+        respuesta="",
+    )
+    return Outcome.SENT
 
 
-def _claim(seen: ReporteSemanal) -> ReporteSemanal | None:
-    """Return the row, locked, if its e-mail is still due as read and no other worker holds it."""
-    rows = ReporteSemanal.objects.select_for_update(skip_locked=True)
-    return rows.filter(pk=seen.pk, envio=EstadoCorreo.PENDIENTE, proximo_intento=seen.proximo_intento).first()
+def _claim(seen: ReporteSemanal) -> QuerySet[ReporteSemanal] | None:
+    """Claim the row if its e-mail is still due as read, and return the query for it, else None.
+
+    The query finds no row once the claim has lapsed and another worker has the e-mail, or once a
+    person has asked for it again: what happened to the earlier e-mail then changes nothing.
+    """
+    row = ReporteSemanal.objects.filter(pk=seen.pk)
+    lapses = timezone.now() + CLAIM
+    still_due = row.filter(envio=seen.envio, proximo_intento=seen.proximo_intento, reenvios=seen.reenvios)
+    if not still_due.update(envio=EstadoCorreo.ENVIANDO, proximo_intento=lapses):
+        return None
+    return row.filter(envio=EstadoCorreo.ENVIANDO, proximo_intento=lapses, reenvios=seen.reenvios)
 
 
 def _deliver(server: BaseEmailBackend, message: EmailMultiAlternatives) -> None:
@@ -167,18 +181,19 @@ def _connection_failed(error: Exception) -> bool:
     return isinstance(error, SMTPServerDisconnected | ConnectionError) or CLOSING_CONNECTION in mail.codes(error)
 
 
-def _note_failure(reporte: ReporteSemanal, error: Exception) -> Outcome:
+def _note_failure(reporte: ReporteSemanal, claimed: QuerySet[ReporteSemanal], error: Exception) -> Outcome:
     """Store the server's answer; a refusal that is final or the last ends the attempts."""
     refused = _email_is_refused(error)
-    reporte.respuesta = mail.answer(error)
-    if refused:
-        reporte.intentos += 1
-        final = mail.recipient_is_refused_for_good(error) or mail.content_is_refused_for_good(error)
-        if final or reporte.intentos >= MAX_REFUSALS:
-            reporte.envio = EstadoCorreo.FALLIDO
-    reporte.proximo_intento = timezone.now() + (_backoff(reporte.intentos) if refused else RETRY_WITHOUT_SERVER)
-    reporte.save()
-    logger.warning("report %d not sent after %d refusals: %s", reporte.pk, reporte.intentos, type(error).__name__)
+    intentos = reporte.intentos + refused
+    final = mail.recipient_is_refused_for_good(error) or mail.content_is_refused_for_good(error)
+    given_up = refused and (final or intentos >= MAX_REFUSALS)
+    claimed.update(
+        envio=EstadoCorreo.FALLIDO if given_up else EstadoCorreo.PENDIENTE,
+        intentos=intentos,
+        proximo_intento=timezone.now() + (_backoff(intentos) if refused else RETRY_WITHOUT_SERVER),
+        respuesta=mail.answer(error),
+    )
+    logger.warning("report %d not sent after %d refusals: %s", reporte.pk, intentos, type(error).__name__)
     return Outcome.REFUSED if refused else Outcome.NO_SERVER
 
 
@@ -197,6 +212,8 @@ def _backoff(refusals: int) -> timedelta:
 def reenviar(reportes: QuerySet[ReporteSemanal]) -> int:
     """Make the e-mails of these reports due again, sent ones too; return how many.
 
-    They keep their Message-IDs.
+    They are new messages, with new Message-IDs: mailboxes drop a message that they have.
     """
-    return reportes.update(envio=EstadoCorreo.PENDIENTE, intentos=0, proximo_intento=None, respuesta="")
+    return reportes.update(
+        envio=EstadoCorreo.PENDIENTE, intentos=0, proximo_intento=None, respuesta="", reenvios=F("reenvios") + 1
+    )

@@ -2,7 +2,7 @@
 
 Every sum is computed from the entries in the ledger. An entry is a sale in the week that counts
 it (+1), or a void in the week that subtracts it (-1). If both weeks are the same, there is no
-entry. EntrySums whose day lies outside of the week are the week's adjustments. The entries of a
+entry. Entries whose day lies outside of the week are the week's adjustments. The entries of a
 closed week never change, so its summary is always equal to its reports.
 """
 
@@ -58,9 +58,9 @@ RETENIDO: Final = "Retenido: se restauró un respaldo, puede haberse enviado ant
 
 @dataclass(frozen=True, slots=True)
 class EntrySums:
-    """The sums of the entries of one day and product: of sales, or of voids.
+    """The sums of all entries of one day and product.
 
-    The sums of voids are negative.
+    Sales and voids are summed apart; the sums of voids are negative.
     """
 
     day: date
@@ -197,8 +197,8 @@ def escribir(semana: Semana) -> int:
         return int(cursor.rowcount)
 
 
-# Days and products are left out: they are read when the e-mail is made. Without them the statement
-# is three times as fast over a million sales.
+# A report stores no days and no products: they are read from the ledger when the e-mail is made.
+# Without them this statement is three times as fast over a million sales.
 _WRITE_REPORTS: Final = """
 WITH entries AS (
     SELECT maestro_id,

@@ -15,7 +15,7 @@ from kafka_bridge.events.schemas import Difference
 
 class Command(BaseCommand):
     help = (
-        "Compares the event classes with their frozen schemas: producers and consumers one release apart, "
+        "Compare the event classes with their frozen schemas: producers and consumers one release apart, "
         "in either direction, must understand each other."
     )
 

@@ -6,10 +6,14 @@ from confluent_kafka import KafkaException
 from django.core.management.base import BaseCommand, CommandError
 
 from kafka_bridge.brokers import topic_admin
+from kafka_bridge.events.topics import Topic
 
 
 class Command(BaseCommand):
-    help = "Creates the topics that the apps declare, with their partitions and configuration; existing ones stay."
+    help = (
+        "Creates the topics that the apps declare, with their partitions and configuration; existing ones stay. Tells "
+        "which of them have another number of partitions: add_partitions raises it."
+    )
 
     def handle(self, *args: Any, **options: Any) -> None:
         topics = topic_admin.declared_topics()
@@ -20,6 +24,14 @@ class Command(BaseCommand):
                 f"Kafka refused: {error}. Check bootstrap.servers in KAFKA_CLIENT_CONFIG, "
                 "and that this client may create topics."
             ) from error
+        counts = topic_admin.partition_counts(topics)
         for topic in topics:
-            state = "created" if topic.name in created else "exists already"
-            self.stdout.write(f"{topic.name}: {topic.partitions} partitions, {state}")
+            self._tell(topic, created=topic.name in created, found=counts.get(topic.name, topic.partitions))
+
+    def _tell(self, topic: Topic, *, created: bool, found: int) -> None:
+        self.stdout.write(f"{topic.name}: {found} partitions, {'created' if created else 'exists already'}")
+        if found != topic.partitions:
+            remedy = "run manage.py add_partitions" if found < topic.partitions else "declare what is there"
+            self.stderr.write(
+                self.style.ERROR(f"{topic.name} has {found} partitions, {topic.partitions} are declared: {remedy}.")
+            )

@@ -10,7 +10,7 @@ from kafka_bridge.monitoring import metrics_page
 
 
 class Command(BaseCommand):
-    help = "Writes the page that explains every metric and alert."
+    help = "Write the page that explains every metric and alert."
     requires_system_checks = []
 
     def add_arguments(self, parser: ArgumentParser) -> None:

@@ -25,7 +25,7 @@ from kafka_bridge.monitoring.system_state import GroupState
 
 class Command(BaseCommand):
     help = (
-        "Shows what is wrong and what to do about it, the consumers and the topics. Exits 1 if a problem is grave. "
+        "Show what is wrong and what to do about it, the consumers and the topics. Exit 1 if a problem is grave. "
         "The output is in the language of the settings."
     )
     requires_system_checks = []

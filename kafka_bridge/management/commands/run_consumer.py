@@ -16,14 +16,15 @@ from kafka_bridge.consuming.poison import limit_arenas
 from kafka_bridge.consuming.runner import Runner
 from kafka_bridge.exceptions import OffsetsLost, TooManyDeadLetters
 from kafka_bridge.management.processes import add_metrics_port, serve_metrics, stop_on_signals
+from kafka_bridge.waits import limit_silence
 
 
 class Command(BaseCommand):
     # Those of URLs, templates and the admin load 20 MB that a consumer does not need.
     requires_system_checks = ["events", Tags.models, Tags.database]
     help = (
-        "Run a consumer: apply the messages of its topics to the database. One consumer is one Kafka consumer group; "
-        "any number of processes may run."
+        "Run a consumer: apply the messages of its topics to the database. Several processes of one consumer share its "
+        "partitions."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
@@ -56,6 +57,7 @@ def _run(consumer: Consumer, metrics_port: tuple[str, int] | None, *, accept_los
     """Run the main lane here and each priority lane in a process of its own."""
     stop = stop_on_signals()
     limit_arenas()
+    limit_silence()
     # Django and the apps live as long as the process. Batches are 1.5 times as fast when the
     # garbage collector looks only at what they leave.
     gc.freeze()

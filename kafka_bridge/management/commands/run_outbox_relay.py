@@ -7,6 +7,7 @@ from django.core.management.base import BaseCommand
 
 from kafka_bridge.management.processes import add_metrics_port, serve_metrics, stop_on_signals
 from kafka_bridge.publishing import relay
+from kafka_bridge.waits import limit_silence
 
 
 class Command(BaseCommand):
@@ -16,5 +17,6 @@ class Command(BaseCommand):
         add_metrics_port(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
+        limit_silence()
         serve_metrics(options["metrics_port"])
         relay.run(stop_on_signals())

@@ -25,7 +25,7 @@ class Stopped(Exception):
 
 
 class Refused(Exception):
-    """The system does not do what it promises.
+    """The system did not do what it promises: an answer is wrong, or nothing came in time.
 
     The text, in Spanish, describes the failure; `log` is the name of the process whose log to read.
     """

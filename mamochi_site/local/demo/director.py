@@ -28,8 +28,8 @@ from mamochi_site.local.system import System
 MAESTROS: Final = 5
 PAID: Final = 2
 FRAMES_PER_SECOND: Final = 6
-# The share of all sales after which the picture is taken: some carts are empty then, others filled
-# again.
+# The picture is taken after this share of all sales: by then some carts are empty, and others were
+# filled again.
 PICTURE_AT: Final = 0.64
 # Seconds that the consumers get to apply everything, and the weekly e-mails to arrive.
 SETTLE_S: Final = 60.0
@@ -128,7 +128,7 @@ class Director:
 
     @contextmanager
     def _threads(self) -> Iterator[ThreadPoolExecutor]:
-        """Return a pool whose threads have ended when the block ends, for whatever reason."""
+        """Return a pool whose threads have ended when the block ends, also after an error."""
         with ThreadPoolExecutor(MAESTROS + 1, thread_name_prefix="demo") as pool:
             try:
                 yield pool

@@ -18,8 +18,8 @@ CREDENTIALS_SUBJECT: Final = "Tus credenciales de MAMOCHI"
 TOKEN: Final = re.compile(r"\bmmc_[0-9A-Za-z]+")
 SALES_PER_CART: Final = 10
 
-# These take as much of each ingredient as ten `mediano`, so in any order the cart is empty after
-# the tenth sale and not before.
+# Together these take as much of each ingredient as ten `mediano`. So the cart is empty after the
+# tenth sale and not before, whatever their order.
 TEN_SALES: Final = ["chico"] * 2 + ["mediano"] * 6 + ["grande"] * 2
 LONGEST_WAIT_S: Final = 60.0
 

@@ -26,7 +26,7 @@ class Pace:
 
     @classmethod
     def real(cls) -> "Pace":
-        """Return the evaluation scenario's pace: a sale every 5 to 7 s."""
+        """Return the pace of real maestros: a sale every 5 to 7 s."""
         return cls(sales=15, between_sales=(5.0, 7.0), stagger=4.0, poll=0.5)
 
     @classmethod

@@ -114,7 +114,7 @@ def test_a_second_reviewer_sees_the_decision(client: Client, reviewer: Usuario) 
     assert "Ninguna estaba por decidir: no se hizo nada. Rosita: ya está rechazada" in page.text
     assert [str(message.tags) for message in page.context["messages"]] == ["warning"]
     page = client.post(f"{QUEUE}{fila.pk}/aprobar/", {"confirmado": "1", "motivo": ""}, follow=True)
-    assert "Rosita: ya está rechazada, no se hizo nada." in page.text
+    assert "Rosita: ya está rechazada por otro el " in page.text
 
 
 @pytest.mark.parametrize(

@@ -52,7 +52,28 @@ def test_correcting_an_address_needs_a_reason(client: Client, reviewer: Usuario)
     assert "Correo corregido: las credenciales van en camino." in page.text
     maestro.refresh_from_db()
     assert maestro.email == maestro.inscripcion.email == "rosa@gmail.com"
-    assert "Correo corregido: era rosa@gmial.com. Llamó." in client.get(f"{MAESTROS}{maestro.pk}/history/").text
+    assert (
+        "Correo corregido: era rosa@gmial.com, ahora es rosa@gmail.com. Llamó."
+        in client.get(f"{MAESTROS}{maestro.pk}/history/").text
+    )
+
+
+def test_a_second_correction_is_told_of_the_first(client: Client, reviewer: Usuario) -> None:
+    register(make_form(email="rosa@gmial.com"))
+    maestro = Maestro.objects.get()
+    url = f"{MAESTROS}{maestro.pk}/corregir-correo/"
+    seen = client.get(url).context["form"]["visto"].value()
+    first = {"email": "rosa@gmail.com", "motivo": "Llamó.", "visto": seen}
+    assert client.post(url, first).status_code == 302
+    second = client.post(url, {"email": "\u202aRosa@Ñandu.cl\u202c", "motivo": "Escribió.", "visto": seen})
+    assert f"{reviewer.username} (" in second.text
+    assert "era rosa@gmial.com, ahora es rosa@gmail.com. Llamó." in second.text
+    assert "Escribió." in second.text
+    assert Maestro.objects.get().email == "rosa@gmail.com"
+    form = second.context["form"]
+    again = {"email": form["email"].value(), "motivo": form["motivo"].value(), "visto": form["visto"].value()}
+    assert client.post(url, again).status_code == 302
+    assert Maestro.objects.get().email == "rosa@xn--andu-fqa.cl"
 
 
 @pytest.mark.parametrize(

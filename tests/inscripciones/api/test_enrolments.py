@@ -12,6 +12,7 @@ from pytest_django import DjangoAssertNumQueries, Settings
 from rest_framework.test import APIClient
 
 from inscripciones import revision
+from inscripciones.api.serializers import FormularioSerializer
 from inscripciones.events import INSCRIPCIONES, InscripcionRecibida
 from inscripciones.models import Inscripcion, Usuario
 from kafka_bridge.brokers import topic_admin
@@ -130,6 +131,27 @@ def test_a_mistake_is_named_at_its_field(api: APIClient, campo: str, valor: Any,
     answer = api.post(URL, json.dumps(ROSA | {campo: valor}), content_type="application/json")
     assert (answer.status_code, list(answer.json())) == (400, [campo])
     assert razon in answer.json()[campo][0]
+
+
+@pytest.mark.parametrize(
+    ("campo", "pegado", "limpio"),
+    [
+        ("telefono", "\u202a+56 9 8765 4321\u202c", "+56987654321"),
+        ("telefono", "9 8765\N{EN DASH}4321", "+56987654321"),
+        ("nombre", "Bernardo O\N{ACUTE ACCENT}Higgins Riquelme", "Bernardo O'Higgins Riquelme"),
+        ("nombre", "Bernardo O`Higgins\N{NO-BREAK SPACE}Riquelme\ufeff", "Bernardo O'Higgins Riquelme"),
+        ("rut", "\u200e12.345.678\N{NON-BREAKING HYPHEN}5\u200b", "12345678-5"),
+        ("email", "\u200b rosa@example.cl\N{NO-BREAK SPACE}", "rosa@example.cl"),
+        ("email", "rosa@ñandu.cl", "rosa@xn--andu-fqa.cl"),
+        ("email", "rosa@xn--andu-fqa.cl", "rosa@xn--andu-fqa.cl"),
+        ("comuna", "N\u0303un\u0303oa\u200d", "Ñuñoa"),
+        ("comprobante_pago", "TRX\N{EM DASH}000123\u2060", "TRX-000123"),
+    ],
+)
+def test_a_pasted_text_is_cleaned_then_judged(campo: str, pegado: str, limpio: str) -> None:
+    serializer = FormularioSerializer(data=ROSA | {campo: pegado})
+    assert serializer.is_valid(), serializer.errors
+    assert serializer.validated_data[campo] == limpio
 
 
 def test_every_missing_field_is_named(api: APIClient) -> None:

@@ -30,6 +30,8 @@ def test_a_created_topic_passes(sandbox: Sandbox) -> None:
 def test_another_declaration_is_an_error(sandbox: Sandbox) -> None:
     more = replace(sandbox.topic, partitions=sandbox.topic.partitions + 1)
     assert ids(checks.topics_are_as_declared([more])) == ["kafka_bridge.E203"]
+    fewer = replace(sandbox.topic, partitions=sandbox.topic.partitions - 1)
+    assert ids(checks.topics_are_as_declared([fewer])) == ["kafka_bridge.E209"]
     shorter = replace(sandbox.topic, retention_ms=DAY_MS)
     found = list(checks.topics_are_as_declared([shorter]))
     assert ids(found) == ["kafka_bridge.E204"]

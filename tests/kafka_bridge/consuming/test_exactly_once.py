@@ -107,9 +107,9 @@ class MortalRunner(Runner):
         super().on_revoke(kafka, revoked)
         self.accidents.may_crash("revoked")
 
-    def seek(self, partition: Partition, offset: int) -> bool:
+    def assign_at(self, partition: Partition, offset: int) -> None:
         self.accidents.may_crash("claimed")
-        return super().seek(partition, offset)
+        super().assign_at(partition, offset)
 
     def apply(self, records: list[Record]) -> bool:
         self.accidents.may_crash("polled")

@@ -1,4 +1,5 @@
 import time
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
@@ -11,6 +12,8 @@ from kafka_bridge.models import OutboxMessage
 from kafka_bridge.monitoring import overview
 from kafka_bridge.monitoring.overview import Overview
 from kafka_bridge.monitoring.system_state import GroupState
+from kafka_bridge.publishing import outbox
+from tests.support import transactions
 from tests.support.monitoring import SilentAdmin, dead_letter, problems_of
 from tests.support.sandbox import SECONDS, Sandbox
 
@@ -77,6 +80,49 @@ def test_late_outbox_and_dead_letters_are_problems(known: Sandbox) -> None:
     assert "El outbox tiene 1 mensajes; el más antiguo espera hace 3 min." in text
     assert "run_outbox_relay" in text
     assert f"«{known.consumer.name}» tiene 1 mensajes no procesados." in text
+
+
+@pytest.mark.slow
+def test_an_open_transaction_is_named(known: Sandbox) -> None:
+    later = timedelta(minutes=5)
+    with known.running(known.runner()):
+        known.publish(1, key="same")
+        wait_until(lambda: known.rows() == [1], SECONDS)
+        with transactions.open_transaction(known.happened(2, key="same")) as producer:
+            known.publish(3, key="same")
+            partition = known.topic.partition_for("same", priority=False)
+            wait_until(lambda: "transacción abierta" in problems_of(overview.take(timezone.now() + later)), SECONDS)
+            text = problems_of(overview.take(timezone.now() + later))
+            assert f"transacción abierta en {known.topic.name}[{partition}] desde el offset 1" in text
+            assert "base de datos" not in text
+            producer.commit_transaction(SECONDS)
+        wait_until(lambda: group_of(overview.take(), known).lag == 0, SECONDS)
+    assert "transacción abierta" not in problems_of(overview.take(timezone.now() + later))
+
+
+@pytest.mark.slow
+def test_a_recreated_topic_is_named(known: Sandbox) -> None:
+    known.publish(1)
+    with known.running(known.runner()):
+        wait_until(lambda: known.rows() == [1], SECONDS)
+    known.recreate_topic()
+    assert group_of(overview.take(), known).recreated == [known.topic.name]
+    with known.running(known.runner()):
+        wait_until(lambda: not group_of(overview.take(), known).recreated, SECONDS)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(("on_brokers", "problem"), [(2, "tiene 2 particiones y se declararon 4."), (0, "Falta")])
+def test_missing_partitions_are_named(
+    make_sandbox: Callable[..., Sandbox], table: None, on_brokers: int, problem: str
+) -> None:
+    sandbox = make_sandbox(partitions=4, on_brokers=on_brokers)
+    outbox.add(*[sandbox.happened(n) for n in range(40)])
+    text = problems_of(overview.take(timezone.now() + timedelta(minutes=2)))
+    assert f"{sandbox.topic.name}[3]" in text
+    assert problem in text
+    assert "manage.py add_partitions" in text
+    assert "run_outbox_relay" not in text
 
 
 def test_unanswered_values_are_unknown(known: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:

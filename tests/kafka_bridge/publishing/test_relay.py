@@ -90,6 +90,17 @@ def test_several_relays_keep_the_order_per_key(sandbox: Sandbox) -> None:
         assert [n for n in numbers if n % 5 == key] == list(range(key, 600, 5))
 
 
+def test_waiting_for_kafka_outlasts_a_limit_on_idle_transactions() -> None:
+    """A server may end idle transactions soon: each round would send the same messages again."""
+    with connection.cursor() as cursor:
+        with transaction.atomic():
+            assert relay._lock(0)
+            cursor.execute("SHOW idle_in_transaction_session_timeout")
+            assert cursor.fetchone() == ("23s",)
+        cursor.execute("SHOW idle_in_transaction_session_timeout")
+        assert cursor.fetchone() == ("0",)
+
+
 def test_a_commit_wakes_the_relay(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(relay, "POLL_SECONDS", 3 * SECONDS)  # only the notification can be in time
     listening = threading.Event()

@@ -115,3 +115,28 @@ def test_correcting_needs_its_permission(client: Client, catalogue: None) -> Non
     client.force_login(user)
     assert client.get(f"{CARROS}{maestro_id}/change/").status_code == 200
     assert client.get(f"{CARROS}{maestro_id}/corregir/").status_code == 403
+
+
+def test_a_second_correction_is_told_of_the_first(staff: Client) -> None:
+    maestro_id = open_cart("Ana", 1)
+    page = f"{CARROS}{maestro_id}/corregir/"
+    pages = [staff.get(page).context["form"] for _ in range(2)]
+    sent = [
+        {
+            "evento_id": str(form["evento_id"].value()),
+            "visto": form["visto"].value(),
+            "insumo": "mote",
+            "cantidad": "-1.000",
+            "motivo": f"Conté {n}.",
+        }
+        for n, form in enumerate(pages)
+    ]
+    assert staff.post(page, sent[0]).status_code == 302
+    assert staff.post(page, sent[0]).status_code == 302  # sent twice: the same correction
+    told = staff.post(page, sent[1])
+    assert "Corrigió -1000 de Mote: Conté 0." in told.text
+    assert stock_of(maestro_id)["mote"] == FULL["mote"] - 150 - 1_000
+    again = {**sent[1], "visto": told.context["form"]["visto"].value()}
+    assert staff.post(page, again).status_code == 302
+    assert stock_of(maestro_id)["mote"] == FULL["mote"] - 150 - 2_000
+    assert Movimiento.objects.filter(tipo="correccion", carro=maestro_id).count() == 2

@@ -28,6 +28,11 @@ def export(client: Client, file_format: str) -> bytes:
     return bytes(response.content)
 
 
+def read_csv(client: Client) -> "csv.DictReader[str]":
+    """Read the export as Excel in Chile does: UTF-8 by its mark, semicolons between columns."""
+    return csv.DictReader(io.StringIO(export(client, CSV).decode("utf-8-sig"), newline=""), delimiter=";")
+
+
 def cells(client: Client) -> list[Any]:
     """Return the cells of the exported workbook, without its first row."""
     sheet = load_workbook(io.BytesIO(export(client, XLSX))).active
@@ -40,7 +45,7 @@ def test_reports_are_exported_without_formulas(admin_client: Client) -> None:
         enter(sale(account(nombre=nombre).maestro_id))
     close(W47)
     ReporteSemanal.objects.update(respuesta="=HYPERLINK(2)")  # as a mail server may answer
-    rows = list(csv.DictReader(io.StringIO(export(admin_client, CSV).decode())))
+    rows = list(read_csv(admin_client))
     assert {row["maestro"] for row in rows} == {"'=HYPERLINK(1)", "'@SUM(1)", "'+1", "'-1", "'\t=1", "Rosa Ñáñez"}
     assert {(row["semana"], row["ingresos"]) for row in rows} == {("2026-W47", "2000")}
     assert {row["respuesta"] for row in rows} == {"'=HYPERLINK(2)"}
@@ -49,13 +54,22 @@ def test_reports_are_exported_without_formulas(admin_client: Client) -> None:
     assert 2_000 in [cell.value for cell in in_sheet]
 
 
+def test_the_csv_opens_by_a_double_click_in_chile(admin_client: Client) -> None:
+    enter(sale(account(nombre="Rosa Ñáñez; Peña").maestro_id))
+    close(W47)
+    exported = export(admin_client, CSV)
+    assert exported.startswith(b"\xef\xbb\xbfsemana;maestro;")
+    [row] = read_csv(admin_client)
+    assert (row["maestro"], row["ingresos"]) == ("Rosa Ñáñez; Peña", "2000")
+
+
 @pytest.mark.parametrize("text", ["=HYPERLINK(1)", "+1", "-1", "@SUM(1)", "\t=1", "\r=1", "\n=1", "\x07=1", "a\x1bb"])
 def test_no_text_is_exported_as_a_formula(admin_client: Client, text: str) -> None:
     """Nor do control characters stop the export."""
     enter(sale(account(nombre=text).maestro_id))
     close(W47)
     ReporteSemanal.objects.update(respuesta=text)
-    [row] = csv.DictReader(io.StringIO(export(admin_client, CSV).decode(), newline=""))
+    [row] = read_csv(admin_client)
     in_sheet = cells(admin_client)
     assert {cell.data_type for cell in in_sheet} == {"s", "n"}
     texts = [row["maestro"], row["respuesta"], *(str(cell.value) for cell in in_sheet if cell.data_type == "s")]

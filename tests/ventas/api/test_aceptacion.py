@@ -39,6 +39,19 @@ def test_an_accepted_sale_reaches_the_accounts(topics: None, api: APIClient) -> 
     assert [one["id"] for one in api.get(VENTAS).json()["results"]] == [id_]
 
 
+@pytest.mark.parametrize("cantidad", ["1.0", "1.00", "1,5", "1,000", "1e1", 1.0, 1e1, 1.5, True, "3 un", "1.001"])
+def test_a_doubtful_amount_is_an_error(api: APIClient, catalogue: None, cantidad: Any) -> None:
+    one = {"producto": "mediano", "cantidad": cantidad}
+    assert list(post(api, one).json()) == ["cantidad"]
+    assert list(post(api, [one]).json()["errores"][0]) == ["indice", "cantidad"]
+
+
+def test_an_amount_in_thousands_is_a_thousand(api: APIClient, catalogue: None) -> None:
+    for cantidad in ("1.000", "1 000", "1000", 1000):
+        datos = {"producto": "mediano", "cantidad": cantidad}
+        assert post(api, datos).status_code == 202, cantidad
+
+
 @pytest.mark.django_db(transaction=True)
 def test_retries_are_one_sale(topics: None, api: APIClient, maestro_id: UUID) -> None:
     with_id = {"id": str(uuid4()), "producto": "chico", "cantidad": 1}

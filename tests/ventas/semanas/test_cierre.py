@@ -18,6 +18,7 @@ from kafka_bridge.consuming import progress
 from kafka_bridge.events.codec import encode
 from kafka_bridge.models import ConsumerOffset, DeadLetter, OutboxMessage
 from kafka_bridge.publishing import outbox, producer
+from tests.support import transactions
 from tests.support.consumers import consumer, running
 from tests.support.sales import NOW, W46, W47, W48, account, close, enter, sale, void_of
 from ventas import libro
@@ -159,6 +160,28 @@ def test_a_week_waits_for_contabilidad(topics: None, maestro_id: UUID, admin_cli
     assert "Espera que" not in page
     assert "cerrada" in page
     assert "$50.000" in page
+
+
+@pytest.mark.slow
+@pytest.mark.django_db(transaction=True)
+def test_a_week_waits_for_an_open_transaction(topics: None, maestro_id: UUID) -> None:
+    """Two sales that were accepted lie behind it; the week closes with all three."""
+    catch_up()
+    with (
+        running(consumer("contabilidad", own_group=True)),
+        transactions.open_transaction(sale(maestro_id)) as other_program,
+    ):
+        producer.publish(sale(maestro_id), sale(maestro_id))
+
+        def names_the_transaction() -> bool:
+            assert not cierre.cerrar_semana(W47, ahora=AFTERWARDS)
+            return "Otro programa tiene una transacción abierta en mamochi.ventas[" in waits_for()
+
+        wait_until(names_the_transaction, SECONDS)
+        assert "¿Está corriendo?" not in waits_for()
+        other_program.commit_transaction(SECONDS)
+        wait_until(lambda: cierre.cerrar_semana(W47, ahora=AFTERWARDS), SECONDS)
+    assert ReporteSemanal.objects.get(maestro_id=maestro_id).cantidad_ventas == 3
 
 
 @pytest.mark.django_db(transaction=True)

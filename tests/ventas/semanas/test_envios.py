@@ -5,6 +5,7 @@ import threading
 from collections import Counter
 from collections.abc import Iterator
 from datetime import timedelta
+from email import message_from_bytes
 from typing import Any
 from uuid import UUID
 
@@ -12,7 +13,7 @@ import pytest
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from django.conf import settings
-from django.db import connection
+from django.db import connection, transaction
 from django.test import override_settings
 from django.utils import timezone
 
@@ -35,8 +36,10 @@ class Server:
     """
 
     def __init__(self) -> None:
-        self.answer = "250 OK"
+        self.answer = self.after_data = "250 OK"
         self.received: list[str] = []
+        self.message_ids: list[str] = []
+        self.delay = 0.0  # seconds
         self.per_connection = 1_000
         self.served: Counter[Session] = Counter()
         self.asked, self.gate = threading.Event(), threading.Event()
@@ -46,6 +49,7 @@ class Server:
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
         self.asked.set()
+        await asyncio.sleep(self.delay)
         await asyncio.to_thread(self.gate.wait, 5)
         self.served[session] += 1
         if self.served[session] > self.per_connection:
@@ -54,6 +58,11 @@ class Server:
             self.received.append(address)
             envelope.rcpt_tos.append(address)
         return self.answer
+
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+        assert isinstance(envelope.content, bytes)
+        self.message_ids.append(str(message_from_bytes(envelope.content)["Message-ID"]))
+        return self.after_data
 
 
 @pytest.fixture
@@ -97,8 +106,8 @@ def test_a_report_waits_for_its_account(mailbox: Mailbox, maestro_id: UUID) -> N
 
 def test_many_mails_need_few_queries(server: Server, django_assert_num_queries: Any) -> None:
     close_with_accounts(5)
-    lock, batch, per_mail, nothing_left = 2, 5, 4, 1  # per mail: a savepoint and its end, a lock, an update
-    with django_assert_num_queries(lock + batch + 5 * per_mail + nothing_left):
+    batch, per_mail, nothing_left = 6, 2, 2  # per mail: a claim and a mark
+    with django_assert_num_queries(batch + 5 * per_mail + nothing_left):
         assert send() == 5
 
 
@@ -177,6 +186,87 @@ def test_a_turn_ends_with_mails_left(server: Server) -> None:
     assert envios.enviar_pendientes() == Sweep(2)
 
 
+@pytest.mark.slow
+@pytest.mark.django_db(transaction=True)
+def test_no_transaction_is_open_while_a_mail_is_sent(server: Server) -> None:
+    """The mail server takes longer than PostgreSQL lets a transaction be idle."""
+    close_with_accounts(3)
+    server.delay = 0.8
+    with connection.cursor() as cursor:
+        cursor.execute("SET idle_in_transaction_session_timeout = 400")
+    assert send() == 3
+    assert len(server.received) == 3
+    assert send() == 0
+    connection.close()
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_killed_workers_claim_lapses(server: Server) -> None:
+    """It keeps other e-mails waiting for seconds only, and its own for as long as a claim lasts."""
+    close_with_accounts(2)
+    envios._claim(ReporteSemanal.objects.order_by("id")[0])
+    assert send() == 0
+    claim = envios.CLAIM - envios.TURN
+    ReporteSemanal.objects.filter(envio="enviando").update(proximo_intento=timezone.now() + claim)
+    assert send() == 1
+    ReporteSemanal.objects.filter(envio="enviando").update(proximo_intento=timezone.now())
+    assert send() == 1
+    assert len(set(server.message_ids)) == 2
+
+
+def test_what_a_person_asks_for_is_a_new_message(server: Server) -> None:
+    """A mailbox drops a message whose Message-ID it has; our own retry is such a message."""
+    close_with_accounts()
+    server.after_data = "451 4.3.0 Try again later"
+    assert send() == 0
+    ReporteSemanal.objects.update(proximo_intento=None)
+    server.after_data = "250 OK"
+    assert send() == 1
+    for _ in range(2):
+        assert envios.reenviar(ReporteSemanal.objects.all()) == 1
+        assert send() == 1
+    first, retry, asked, asked_again = server.message_ids
+    assert first == retry
+    assert len({first, asked, asked_again}) == 3
+
+
+@pytest.mark.django_db(transaction=True)
+def test_workers_take_turns(server: Server) -> None:
+    """One after the other, each on its connection; behind a pool, on whichever session is free."""
+    close_with_accounts(2)
+    workers, sent = 5, list[int]()
+    connected, turns = threading.Barrier(workers), [threading.Event() for _ in range(workers + 1)]
+
+    def work(turn: int) -> None:
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("SELECT 1")
+            connected.wait(SECONDS)  # a pool needs a session for each of them now
+        turns[turn].wait(SECONDS)
+        ReporteSemanal.objects.update(envio="pendiente")
+        sent.append(send())
+        connection.close()
+        turns[turn + 1].set()
+
+    threads = [threading.Thread(target=work, args=[turn]) for turn in range(workers)]
+    for thread in threads:
+        thread.start()
+    turns[0].set()
+    for thread in threads:
+        thread.join(SECONDS)
+    assert sent == [2] * workers
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_request_during_the_sending_is_obeyed(server: Server) -> None:
+    close_with_accounts()
+    [seen] = ReporteSemanal.objects.all()
+    claimed = envios._claim(seen)
+    assert claimed is not None
+    envios.reenviar(ReporteSemanal.objects.all())
+    assert claimed.update(envio="enviado") == 0
+    assert send() == 1
+
+
 @pytest.mark.django_db(transaction=True)
 def test_a_second_sender_returns_at_once(server: Server) -> None:
     close_with_accounts(3)
@@ -225,3 +315,14 @@ def test_two_workers_send_each_mail_once(mailbox: Mailbox) -> None:
     assert sum(sent) == 30
     arrived: list[Mail] = [mail for one in accounts for mail in mailbox.wait_for(to=one.email)]
     assert len(arrived) == 30
+
+
+def test_claim_of_a_clock_that_was_ahead_holds_up_no_mail(server: Server) -> None:
+    """A worker claimed one, its clock a day ahead, and died; then the clock was set right."""
+    close_with_accounts(2)
+    [first, _other] = ReporteSemanal.objects.order_by("id")
+    tomorrow = timezone.now() + timedelta(days=1)
+    ReporteSemanal.objects.filter(pk=first.pk).update(
+        envio=ReporteSemanal.EstadoCorreo.ENVIANDO, proximo_intento=tomorrow
+    )
+    assert send() == 2

@@ -1,0 +1,30 @@
+"""The parser of forms, which refuses JSON that is sent as a form."""
+
+from collections.abc import Mapping
+from io import BytesIO
+from typing import IO, Any, Final
+
+from rest_framework import parsers, status
+from rest_framework.exceptions import APIException
+
+JSON_BEGINS: Final = (b"{", b"[")
+
+
+class JSONSentAsForm(APIException):
+    """415: the body is JSON, but its Content-Type says that it is a form (curl's default)."""
+
+    status_code = status.HTTP_415_UNSUPPORTED_MEDIA_TYPE
+    default_detail = "El cuerpo es JSON, enviado como formulario: agrega Content-Type: application/json."
+
+
+class FormParser(parsers.FormParser):
+    """Refuse JSON, whose whole text would be the name of a field that no view reads."""
+
+    def parse(
+        self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
+    ) -> Any:
+        """Return the fields. Raises JSONSentAsForm."""
+        raw = stream.read()
+        if raw.lstrip().startswith(JSON_BEGINS):
+            raise JSONSentAsForm
+        return super().parse(BytesIO(raw), media_type, parser_context)

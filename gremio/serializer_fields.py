@@ -1,0 +1,44 @@
+"""Fields of the API's serializers that read numbers and texts as people in Chile type them."""
+
+from typing import Any
+
+from rest_framework import serializers
+from rest_framework.fields import empty
+
+from gremio import numeros
+from gremio.correo import con_dominio_ascii
+from gremio.textos import limpiar
+
+
+class EnteroField(serializers.IntegerField):
+    """A whole number. A text is read as in Chile, `1.000` as one thousand; `1.0` is refused.
+
+    DRF's own field removes zeros after a dot and reads 1 in both. A JSON number with a fraction or
+    an exponent is refused too: `1.000` may be a thousand that a program wrote as people do.
+    """
+
+    def __init__(self, **kwargs: Any) -> None:
+        # The page's form has a box of text: a box of numbers reads dots in the browser's own way.
+        super().__init__(**{"style": {"input_type": "text"}, **kwargs})
+
+    def to_internal_value(self, data: Any) -> int:
+        if isinstance(data, int) and not isinstance(data, bool):
+            return data
+        try:
+            return numeros.entero(data if isinstance(data, str) else "")
+        except ValueError as error:
+            raise serializers.ValidationError(str(error), code="invalid") from None
+
+
+class TextoField(serializers.CharField):
+    """A text, cleaned before it is judged."""
+
+    def run_validation(self, data: Any = empty) -> Any:
+        return super().run_validation(limpiar(data) if isinstance(data, str) else data)
+
+
+class CorreoField(serializers.EmailField):
+    """An e-mail address, cleaned, with its domain in the form that mail servers use."""
+
+    def run_validation(self, data: Any = empty) -> Any:
+        return super().run_validation(con_dominio_ascii(limpiar(data)) if isinstance(data, str) else data)

@@ -1,0 +1,149 @@
+"""Read and check environment variables. An error names the variable that is wrong.
+
+Each variable can also be given as a file, `NAME_FILE=/run/secrets/name`. One newline at the end of
+the file is dropped, because editors and `echo` write it. A value may hold any character: nothing is
+substituted in it. (django-environ replaces a value that begins with `$` by the variable of that
+name, so it only parses URLs here.)
+"""
+
+import os
+import re
+from collections.abc import Callable
+from email.utils import parseaddr
+from pathlib import Path
+from typing import Any, Final, TypeVar
+from urllib.parse import urlsplit
+
+from django.core.exceptions import ImproperlyConfigured
+
+T = TypeVar("T")
+
+TRUE: Final = {"true", "1", "yes", "y", "on", "sí", "si"}
+FALSE: Final = {"false", "0", "no", "n", "off"}
+PARTITIONS: Final = re.compile(r"(?P<topic>[\w.-]+)\s*=\s*(?P<number>[1-9]\d{0,4})")
+RATE: Final = re.compile(r"[1-9][0-9]*/(s|sec|second|m|min|minute|h|hour|d|day)")
+
+
+def text(name: str, default: str = "") -> str:
+    """Return the value unchanged, or the default if the variable is missing or empty.
+
+    Raises ImproperlyConfigured if `NAME_FILE` names a file that cannot be read.
+    """
+    path = os.environ.get(f"{name}_FILE", "")
+    if not path:
+        return os.environ.get(name, "") or default
+    try:
+        return Path(path).read_text(encoding="utf-8").removesuffix("\n").removesuffix("\r") or default
+    except (OSError, UnicodeDecodeError) as error:
+        raise ImproperlyConfigured(f"{name}_FILE: {path} cannot be read ({type(error).__name__}).") from error
+
+
+def items(value: str) -> list[str]:
+    """Return the parts of a comma-separated list, stripped of spaces and without empty ones."""
+    return [part for part in map(str.strip, value.split(",")) if part]
+
+
+def flag(name: str, *, default: bool) -> bool:
+    """Return the variable as a boolean. Raises ImproperlyConfigured for a word that is neither."""
+    word = text(name).strip().lower()
+    if word not in TRUE | FALSE | {""}:
+        raise ImproperlyConfigured(f"{name} must be true or false, not {word!r}.")
+    return word in TRUE if word else default
+
+
+def number(name: str, kind: Callable[[str], T], *, default: T, least: float) -> T:
+    """Return the variable as an int or a float that is at least `least`.
+
+    Raises ImproperlyConfigured for anything else.
+    """
+    written = text(name).strip()
+    if not written:
+        return default
+    try:
+        value = kind(written)
+        in_range = float(written) >= least
+    except ValueError:
+        in_range = False
+    if not in_range:
+        raise ImproperlyConfigured(f"{name} must be a number of at least {least:g}, not {written!r}.")
+    return value
+
+
+def rate_limit(name: str, default: str) -> str:
+    """Return the variable: `number/period`, or empty for no limit (`NAME=none`, or set but empty).
+
+    Raises ImproperlyConfigured for any other value.
+    """
+    is_given = name in os.environ or f"{name}_FILE" in os.environ
+    value = text(name).strip() if is_given else default
+    if value and not RATE.fullmatch(value):
+        raise ImproperlyConfigured(f"{name} must be a number, a slash and a period, like 60/min, or empty: {value!r}.")
+    return value
+
+
+def partitions(name: str) -> dict[str, int]:
+    """Return the variable's numbers by topic: `topic=number` with commas in between, or empty.
+
+    Raises ImproperlyConfigured for any other value.
+    """
+    entries = items(text(name))
+    matches = [PARTITIONS.fullmatch(entry) for entry in entries]
+    if not all(matches):
+        raise ImproperlyConfigured(f"{name} must look like mamochi.ventas=12,mamochi.stock=6: {', '.join(entries)!r}.")
+    return {match["topic"]: int(match["number"]) for match in matches if match}
+
+
+def url_config(name: str, value: str, parse: Callable[[str], Any]) -> Any:
+    """Return what django-environ reads from a URL.
+
+    Raises ImproperlyConfigured that names the variable and not its value, which holds a password.
+    """
+    if "://" not in value:
+        raise ImproperlyConfigured(f"{name} is not a URL: it has no scheme://.")
+    try:
+        return parse(value.strip())
+    except (ValueError, LookupError, ImproperlyConfigured) as error:
+        raise ImproperlyConfigured(f"{name} is not a URL that Django can use ({type(error).__name__}).") from error
+
+
+def site_url(value: str) -> str:
+    """Return the address of the site without a slash at its end.
+
+    Raises ImproperlyConfigured unless it is `http(s)://host[:port][/path]`.
+    """
+    url = value.strip().rstrip("/")
+    parts = urlsplit(url)
+    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
+        raise ImproperlyConfigured(f"SITE_URL must be an address like https://gremio.cl, not {value!r}.")
+    return url
+
+
+def hosts(value: str) -> list[str]:
+    """Return the host names of ALLOWED_HOSTS. Raises ImproperlyConfigured if there is none."""
+    if not (names := items(value)):
+        raise ImproperlyConfigured("ALLOWED_HOSTS names no host: set it to the site's host names, with commas between.")
+    return names
+
+
+def site_of_host(hosts: list[str]) -> str:
+    """Return the address of the first allowed host over HTTPS.
+
+    Raises ImproperlyConfigured if that host is a pattern.
+    """
+    if hosts[0] == "*" or hosts[0].startswith("."):
+        raise ImproperlyConfigured(f"Set SITE_URL: the first of ALLOWED_HOSTS, {hosts[0]!r}, is no address.")
+    return site_url(f"https://{hosts[0]}")
+
+
+def origin_of(url: str) -> str:
+    """Return scheme, host and port of a URL, as browsers write it in the header `Origin`."""
+    parts = urlsplit(url)
+    return f"{parts.scheme}://{parts.netloc}"
+
+
+def mail_address(name: str, value: str) -> str:
+    """Return the sender of e-mails. Raises ImproperlyConfigured if it holds no address."""
+    local, _, domain = parseaddr(value)[1].rpartition("@")
+    if not (local and domain):
+        raise ImproperlyConfigured(f"{name} must hold an e-mail address, like Gremio <hola@gremio.cl>: {value!r}.")
+    return value.strip()

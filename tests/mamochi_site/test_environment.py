@@ -1,0 +1,122 @@
+"""Environment variables: any character, spaces in lists, files, errors that name the variable."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from django.conf import settings as running_settings
+from django.core.exceptions import ImproperlyConfigured
+from hypothesis import given
+from hypothesis import strategies as st
+
+from mamochi_site import environment
+
+PRODUCTION = {
+    "DEBUG": "false",
+    "SECRET_KEY": "s" * 60,
+    "ALLOWED_HOSTS": "gremio.cl",
+    "DATABASE_URL": "postgresql://mamochi@db.example/mamochi",
+    "KAFKA_BOOTSTRAP_SERVERS": "kafka.example:9092",
+    "CELERY_BROKER_URL": "redis://valkey.example:6379/0",
+    "EMAIL_URL": "smtp://mail.example:25",
+    "SITE_URL": "https://gremio.cl",
+    "DEFAULT_FROM_EMAIL": "Gremio <hola@gremio.cl>",
+}
+# Every kind of first character that a shell, a parser or a template could take for its own.
+SECRETS = ["$abc", "${HOME}", "\\$x", "%(x)s", "#a", "'a\"", " a ", "ñ", "=a", "a,b", "{{a}}", "`a`"]
+
+
+def settings_of(name: str, **changes: str) -> str:
+    """Return the representation of one setting in a production process of its own."""
+    program = f"from django.conf import settings; print(ascii(settings.{name}))"
+    return run(program, changes).stdout.strip()
+
+
+def run(program: str, changes: dict[str, str]) -> subprocess.CompletedProcess[str]:
+    kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+    variables = {**kept, **PRODUCTION, **changes, "DJANGO_SETTINGS_MODULE": "mamochi_site.settings"}
+    argv = [sys.executable, "-c", program]
+    return subprocess.run(
+        argv, cwd=running_settings.BASE_DIR, env=variables, capture_output=True, text=True, check=False
+    )
+
+
+@pytest.mark.parametrize("value", SECRETS)
+def test_any_character_in_a_variable(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOME_SECRET", value)
+    assert environment.text("SOME_SECRET") == value
+
+
+@given(st.text(st.characters(codec="utf-8", exclude_characters="\r\n"), min_size=1))
+def test_any_character_in_a_file(value: str) -> None:
+    path = Path(os.environ.get("TMPDIR", "/tmp")) / f"secret-{os.getpid()}"  # noqa: S108 - hypothesis takes no fixture
+    path.write_text(value + "\n", encoding="utf-8")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("SOME_SECRET_FILE", str(path))
+        assert environment.text("SOME_SECRET") == value
+    path.unlink()
+
+
+@pytest.mark.slow
+def test_dollar_reaches_the_settings() -> None:
+    assert settings_of("SECRET_KEY", SECRET_KEY="$abc" + "x" * 60) == ascii("$abc" + "x" * 60)
+    assert "'sasl.password': '$secret'" in settings_of("KAFKA_CLIENT_CONFIG", KAFKA_SASL_PASSWORD="$secret")
+
+
+@pytest.mark.slow
+def test_spaces_in_lists_do_no_harm() -> None:
+    assert settings_of("ALLOWED_HOSTS", ALLOWED_HOSTS=" a.cl, b.cl ,") == "['a.cl', 'b.cl']"
+    assert settings_of("KAFKA_BOOTSTRAP_SERVERS", KAFKA_BOOTSTRAP_SERVERS="a:1, b:2") == "'a:1,b:2'"
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DEBUG", "ture"),
+        ("REVISION_AUTOMATICA", "quizás"),
+        ("HTTPS_ONLY", "2"),
+        ("NUM_PROXIES", "dos"),
+        ("CORREOS_POR_SEGUNDO", "-1"),
+        ("LIMITE_ENTRADAS", "many"),
+        ("DATABASE_URL", "db.example"),
+        ("SITE_URL", "gremio.cl"),
+        ("DEFAULT_FROM_EMAIL", "Gremio"),
+        ("ALLOWED_HOSTS", " , "),
+        ("SECRET_KEY_FILE", "/no/such/file"),
+    ],
+)
+def test_malformed_values_are_named(name: str, value: str) -> None:
+    ended = run("from django.conf import settings; settings.DEBUG", {name: value})
+    assert ended.returncode != 0
+    last = ended.stderr.strip().splitlines()[-1]
+    assert last.startswith("django.core.exceptions.ImproperlyConfigured")
+    assert name in last
+
+
+@pytest.mark.parametrize(
+    "url", ["https://gremio.cl", "https://gremio.cl/", "https://gremio.cl//", " https://gremio.cl "]
+)
+def test_site_url_has_no_final_slash(url: str) -> None:
+    assert environment.site_url(url) == "https://gremio.cl"
+
+
+@pytest.mark.slow
+def test_missing_site_url_is_reported() -> None:
+    without = {"SITE_URL": "", "DEFAULT_FROM_EMAIL": ""}
+    assert settings_of("SITE_URL", **without) == "'https://gremio.cl'"
+    assert "no-responder@gremio.cl" in settings_of("DEFAULT_FROM_EMAIL", **without)
+    check = "from django.core.management import execute_from_command_line as run; run(['', 'check', '--deploy'])"
+    ended = run(check, without)
+    assert ended.returncode != 0
+    assert "SITE_URL is not set" in ended.stderr
+    assert "DEFAULT_FROM_EMAIL is not set" in ended.stderr
+    assert run(check, {}).returncode == 0
+
+
+def test_pattern_is_no_site() -> None:
+    for hosts in (["*"], [".gremio.cl"]):
+        with pytest.raises(ImproperlyConfigured):
+            environment.site_of_host(hosts)
