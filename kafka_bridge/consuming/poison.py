@@ -77,7 +77,7 @@ class UnreadableBatches:
         """Return the rejected record that stands for the batch; None before the last attempt.
 
         The error names the first offset of the batch, also if the consumer is already behind it.
-        The partition is then paused: until the caller seeks, the client would unpack it again.
+        The caller must assign the partition behind it: the client would try the batch again.
         """
         at, base = partition_of(message), cast(int, message.offset())
         error = message.error()
@@ -86,9 +86,10 @@ class UnreadableBatches:
         self._reports[at, base] += 1
         if self._reports[at, base] < ATTEMPTS:
             return None
-        kafka.pause([TopicPartition(*at)])
         first = max(base, held[at])
+        kafka.pause([TopicPartition(*at)])  # unpacking it at the same time would cost its memory twice
         end = reader.end_of_unreadable(at, base, first, seconds=END_SECONDS)
+        kafka.resume([TopicPartition(*at)])
         self.found.add(at)  # the client reports on while the end is looked for
         self._reports = Counter({place: n for place, n in self._reports.items() if place[0] != at})
         detail = f"the client cannot read {end - first} messages from offset {first} to {end - 1}: {error.name()}"

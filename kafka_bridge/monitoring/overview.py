@@ -101,20 +101,22 @@ def _dead_letters(now: datetime) -> dict[str, DeadLetterCount]:
 
 
 def _outbox(now: datetime, cluster: ClusterState | None) -> Outbox:
-    """Count what waits for Kafka, what of it is for partitions that Kafka lacks, and what it refused."""
-    found = OutboxMessage.objects.order_by("topic", "partition").values_list("topic", "partition")
+    """Count what waits, what of it is for partitions that Kafka lacks, and what Kafka refused."""
     waits = Q(refused_at=None)
-    refused = Count("pk", filter=~waits)
-    counted = list(found.annotate(Count("pk", filter=waits), Min("created_at", filter=waits), refused))
-    places = [place[:4] for place in counted if place[2]]
+    found = OutboxMessage.objects.order_by("topic", "partition").values_list("topic", "partition")
+    counted = found.annotate(
+        waiting=Count("pk", filter=waits), since=Min("created_at", filter=waits), refused=Count("pk", filter=~waits)
+    )
+    rows = list(counted)
+    places = [(topic, at, count, since) for topic, at, count, since, _ in rows if count]
     there = {topic.name: len(topic.partitions) for topic in cluster.topics if _is_known(topic)} if cluster else {}
     missing = {f"{topic}[{at}]": count for topic, at, count, _ in places if at >= there.get(topic, at + 1)}
     oldest = min((since for *_, since in places), default=now)
     return Outbox(
-        sum(count for _, _, count, _ in places),
-        max(0.0, (now - oldest).total_seconds()),
-        missing,
-        sum(place[4] for place in counted),
+        messages=sum(count for _, _, count, _ in places),
+        oldest_s=max(0.0, (now - oldest).total_seconds()),
+        missing=missing,
+        refused=sum(refused for *_, refused in rows),
     )
 
 

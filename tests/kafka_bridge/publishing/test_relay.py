@@ -6,7 +6,7 @@ from dataclasses import replace
 import msgspec
 import pytest
 from django.contrib.admin.models import LogEntry
-from django.db import connection
+from django.db import connection, transaction
 from django.utils import timezone, translation
 
 from deploy.embedded.waiting import wait_until
