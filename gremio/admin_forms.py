@@ -1,7 +1,7 @@
 """What every form of the admin has: numbers and texts as people type them, and no lost updates."""
 
 from collections.abc import Iterable, Iterator
-from typing import Any, ClassVar, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 
 from django import forms
 from django.contrib.admin.models import LogEntry
@@ -23,6 +23,15 @@ SALT: Final = "gremio.admin_forms"
 UNREADABLE: Final = "Esta página es de antes de un cambio del sistema: ábrela de nuevo."
 
 
+# The mixins go in front of a ModelAdmin or an inline; only the type checker needs their base.
+if TYPE_CHECKING:
+    from django.contrib.admin import ModelAdmin
+
+    _Admin = ModelAdmin[Any]
+else:
+    _Admin = object
+
+
 class Snapshot(NamedTuple):
     """What a page of the admin shows of an object.
 
@@ -34,14 +43,14 @@ class Snapshot(NamedTuple):
     last_entry: int
 
 
-class TypedAsInChile:
+class TypedAsInChile(_Admin):
     """A mixin of ModelAdmins and inlines: boxes read numbers and texts as people type them."""
 
     def formfield_for_dbfield(self, db_field: Any, request: HttpRequest, **kwargs: Any) -> Any:
         field_class = _field_class(db_field)
         if field_class and not db_field.choices and not kwargs.get("form_class"):
             kwargs["form_class"] = field_class
-        return super().formfield_for_dbfield(db_field, request, **kwargs)  # type: ignore[misc]
+        return super().formfield_for_dbfield(db_field, request, **kwargs)
 
 
 def _field_class(db_field: Any) -> type[forms.Field] | None:
@@ -58,14 +67,14 @@ def _field_class(db_field: Any) -> type[forms.Field] | None:
     return exact.get(type(db_field))
 
 
-class CleanSearch:
+class CleanSearch(_Admin):
     """A mixin of ModelAdmins: what is typed into the search box is cleaned first."""
 
     def get_search_results(self, request: HttpRequest, queryset: Any, search_term: str) -> Any:
-        return super().get_search_results(request, queryset, limpiar(search_term).strip())  # type: ignore[misc]
+        return super().get_search_results(request, queryset, limpiar(search_term).strip())
 
 
-class NoLostUpdates:
+class NoLostUpdates(_Admin):
     """A mixin of ModelAdmins: of two people who edit one object, the second is told of the first.
 
     The page carries what it showed. Saving locks the row and compares. If the object has changed,
@@ -81,25 +90,25 @@ class NoLostUpdates:
         saves = request.method == "POST" and connection.in_atomic_block and SHOWN in request.POST
         if saves:
             # The lock comes before the read: the object is what the last one to save left.
-            model: type[Model] = self.model  # type: ignore[attr-defined]
+            model: type[Model] = self.model
             field = from_field or model._meta.pk.name
             try:
                 list(model._base_manager.select_for_update(of=("self",)).filter(**{field: object_id}))
             except (ValueError, ValidationError):
                 return None
-        found = super().get_object(request, object_id, from_field)  # type: ignore[misc]
+        found = super().get_object(request, object_id, from_field)
         if saves and found is not None:
-            request.changed_meanwhile = self._changed_meanwhile(request, found)  # type: ignore[attr-defined]
+            request.changed_meanwhile = self._changed_meanwhile(request, found)  # type: ignore[attr-defined]  # for get_form
         return found
 
     def get_form(self, request: HttpRequest, obj: Any = None, change: bool = False, **kwargs: Any) -> Any:
         """Return the form's class; it is invalid if the object has changed meanwhile."""
-        form_class = super().get_form(request, obj, change=change, **kwargs)  # type: ignore[misc]
+        form_class = super().get_form(request, obj, change=change, **kwargs)
         changes: list[str] = getattr(request, "changed_meanwhile", []) if change else []
         if not changes:
             return form_class
 
-        class OutdatedForm(form_class):  # type: ignore[misc, valid-type]
+        class OutdatedForm(form_class):  # type: ignore[misc, valid-type]  # a class made at run time
             def full_clean(self) -> None:
                 super().full_clean()
                 self.add_error(None, changes)
@@ -111,10 +120,10 @@ class NoLostUpdates:
         obj = kwargs.get("obj")
         if kwargs.get("change") and obj is not None:
             # Read again: an invalid form has already put what was typed into `obj`.
-            stored = self.model._base_manager.get(pk=obj.pk)  # type: ignore[attr-defined]
+            stored = self.model._base_manager.get(pk=obj.pk)
             version = signing.dumps(self._snapshot(request, stored), salt=SALT, compress=True)
             context = {**context, SHOWN: version}
-        return super().render_change_form(request, context, *args, **kwargs)  # type: ignore[misc]
+        return super().render_change_form(request, context, *args, **kwargs)
 
     def _changed_meanwhile(self, request: HttpRequest, obj: Model) -> list[str]:
         """Return what changed since the page was opened, in Spanish; empty if nothing did."""
@@ -134,15 +143,15 @@ class NoLostUpdates:
         ]
 
     def _snapshot(self, request: HttpRequest, obj: Model) -> Snapshot:
-        form_class = super().get_form(request, obj, change=True)  # type: ignore[misc]
+        form_class = super().get_form(request, obj, change=True)
         # A disabled box cannot be edited; the one of a password would show its hash.
         names = [name for name, box in form_class.base_fields.items() if not box.disabled]
         values = {key: (label, text) for key, label, text in _values_of(obj, names)}
-        for inline in self.get_inline_instances(request, obj):  # type: ignore[attr-defined]
+        for inline in self.get_inline_instances(request, obj):
             names = [*inline.get_formset(request, obj).form.base_fields]
             if not names:
                 continue  # shown only
-            key = _get_foreign_key(self.model, inline.model, fk_name=inline.fk_name)  # type: ignore[attr-defined]
+            key = _get_foreign_key(self.model, inline.model, fk_name=inline.fk_name)
             relations = [name for name in names if inline.model._meta.get_field(name).many_to_one]
             rows = inline.get_queryset(request).filter(**{key.name: obj}).select_related(*relations)
             for row in rows:

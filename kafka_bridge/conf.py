@@ -62,7 +62,7 @@ def _read() -> dict[str, Any]:
 
 
 def _check_partitions(given: dict[str, Any]) -> None:
-    """Raise ImproperlyConfigured for a number of partitions that is none."""
+    """Raise ImproperlyConfigured for an invalid number of partitions."""
     for topic, number in given.items():
         if type(number) is not int or number < 1:
             raise ImproperlyConfigured(

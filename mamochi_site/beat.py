@@ -1,4 +1,4 @@
-"""Celery Beat's scheduler, which also works after its clock was ahead and has been set right.
+"""Celery Beat's scheduler, with a pulse, which also works after its clock was ahead and set right.
 
 Beat compares times of the wall clock, in UTC (settings.CELERY_TIMEZONE). A row whose last run lies
 in the future would not run until the clock has reached that time, perhaps in days.
@@ -8,8 +8,13 @@ import logging
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
+from celery.signals import beat_init
 from django_celery_beat.models import PeriodicTask
 from django_celery_beat.schedulers import DatabaseScheduler, ModelEntry
+
+from kafka_bridge.telemetry import probe
+from kafka_bridge.telemetry.pulse import Pulse
+from mamochi_site.environment import text
 
 logger = logging.getLogger(__name__)
 # A clock that is adjusted by less is no problem: a task is late by this much at most.
@@ -36,11 +41,16 @@ class Scheduler(DatabaseScheduler):
     Entry = Entry
     _seen = datetime.min.replace(tzinfo=UTC)
 
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.pulse = Pulse("beat")
+        super().__init__(*args, **kwargs)  # type: ignore[no-untyped-call]  # as above
+
     def tick(self, *args: Any, **kwargs: Any) -> Any:
         """Send the next task that is due.
 
         The queue of next runs is dropped if the clock was set back: its times are wrong.
         """
+        self.pulse.beat(working=True)
         now = datetime.now(UTC)
         if self._seen - now > TOLERANCE:
             logger.warning("the clock was set back from %s to %s: plan all tasks again", self._seen, now)
@@ -50,3 +60,10 @@ class Scheduler(DatabaseScheduler):
             self._last_full_sync = datetime.min
         self._seen = now
         return super().tick(*args, **kwargs)
+
+
+@beat_init.connect
+def serve_probe(**_: Any) -> None:
+    """Serve /metrics and /health on METRICS_PORT (`[HOST:]PORT`), where that variable is set."""
+    if where := text("METRICS_PORT").strip():
+        probe.serve(probe.address(where))

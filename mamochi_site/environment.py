@@ -119,7 +119,7 @@ def site_url(value: str) -> str:
 
 
 def hosts(value: str) -> list[str]:
-    """Return the host names of ALLOWED_HOSTS. Raises ImproperlyConfigured if there is none."""
+    """Return the host names of ALLOWED_HOSTS. Raises ImproperlyConfigured for an empty list."""
     if not (names := items(value)):
         raise ImproperlyConfigured("ALLOWED_HOSTS names no host: set it to the site's host names, with commas between.")
     return names

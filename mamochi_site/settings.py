@@ -1,4 +1,4 @@
-"""Settings, the same module everywhere; differences come from environment variables (see README).
+"""Settings, the same module everywhere; the environment makes the difference (docs/deployment.md).
 
 In production (DEBUG off) each variable without a safe default must be set. Otherwise the process
 refuses to start and names the variable.
@@ -138,8 +138,9 @@ DATABASES["default"]["OPTIONS"] = {
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
-# Kafka. The product's values for the event engine (kafka_bridge/README.md). A change of SOURCE or
-# NAMESPACE changes the ids of events, so retries and replays would no longer be recognised.
+# Kafka. The product's values for the event engine (kafka_bridge/README.md). A change of NAMESPACE
+# changes the ids of events, so that retries and replays are no longer recognised; a change of
+# SOURCE changes the header of replays.
 KAFKA_BRIDGE = {
     "SOURCE": "mamochi",
     "NAMESPACE": "https://mamochi.cl/events",
@@ -276,8 +277,9 @@ CELERY_TIMEZONE = "UTC"
 vars().update(environment.url_config("EMAIL_URL", required("EMAIL_URL", "smtp://127.0.0.1:1025"), env.email_url_config))
 EMAIL_TIMEOUT = 10
 # Without the variable, an address of the site's own host; `check --deploy` asks for it.
+MAIL_HOST = "mamochi.cl" if DEBUG else urlsplit(SITE_URL).hostname
 DEFAULT_FROM_EMAIL = environment.mail_address(
-    "DEFAULT_FROM_EMAIL", text("DEFAULT_FROM_EMAIL", f"MAMOCHI <no-responder@{urlsplit(SITE_URL).hostname}>")
+    "DEFAULT_FROM_EMAIL", text("DEFAULT_FROM_EMAIL", f"MAMOCHI <no-responder@{MAIL_HOST}>")
 )
 # Rate of the weekly e-mails, which one worker at a time sends; 0: no limit.
 CORREOS_POR_SEGUNDO = number("CORREOS_POR_SEGUNDO", float, default=50.0, least=0)
@@ -310,6 +312,8 @@ WHITENOISE_AUTOREFRESH = DEBUG
 # HTTPS: on in production unless HTTPS_ONLY=false (the embedded stack uses plain HTTP on loopback)
 HTTPS_ONLY = flag("HTTPS_ONLY", default=not DEBUG)
 SECURE_SSL_REDIRECT = HTTPS_ONLY
+# The check looks for SecurityMiddleware by name; mamochi_site.middleware.Security extends it.
+SILENCED_SYSTEM_CHECKS = ["security.W001"]
 SECURE_REDIRECT_EXEMPT = [r"^health/", r"^metrics"]
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS_ONLY else None
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS_ONLY else 0

@@ -35,10 +35,11 @@ os.environ.setdefault("DEBUG", "true")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Leave chaos tests out unless the `-m` option names that marker."""
-    expression = config.option.markexpr
-    if "chaos" not in expression:
-        config.option.markexpr = f"({expression}) and not chaos" if expression else "not chaos"
+    """Leave chaos and engine tests out unless the `-m` option names their marker."""
+    for marker in ("chaos", "engine"):
+        expression = config.option.markexpr
+        if marker not in expression:
+            config.option.markexpr = f"({expression}) and not {marker}" if expression else f"not {marker}"
 
 
 def pytest_sessionstart() -> None:

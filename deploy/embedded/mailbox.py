@@ -28,12 +28,12 @@ class Mail:
 
     @property
     def text(self) -> str:
-        """Return the plain text body; empty if there is none."""
+        """Return the plain text body, or an empty text."""
         return self._body("plain")
 
     @property
     def html(self) -> str:
-        """Return the HTML body; empty if there is none."""
+        """Return the HTML body, or an empty text."""
         return self._body("html")
 
     def _body(self, kind: str) -> str:

@@ -53,15 +53,15 @@ def write_durably(path: Path, content: bytes) -> None:
     half.rename(path)
 
 
-async def serve(port: int, mailbox: Path) -> None:
-    """Listen on loopback until SIGTERM or SIGINT."""
+async def serve(host: str, port: int, mailbox: Path) -> None:
+    """Listen on `host` until SIGTERM or SIGINT."""
     loop = asyncio.get_running_loop()
     stopped = asyncio.Event()
     for name in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(name, stopped.set)
     keeper = Keeper(mailbox)
     server = await loop.create_server(
-        lambda: SMTP(keeper, data_size_limit=MAX_BYTES, enable_SMTPUTF8=True, loop=loop), HOST, port
+        lambda: SMTP(keeper, data_size_limit=MAX_BYTES, enable_SMTPUTF8=True, loop=loop), host, port
     )
     async with server:
         await stopped.wait()
@@ -70,11 +70,12 @@ async def serve(port: int, mailbox: Path) -> None:
 def main() -> None:
     """Parse the arguments and serve."""
     parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--host", default=HOST, help="address to listen on (default: loopback)")
     parser.add_argument("--port", type=int, required=True)
     parser.add_argument("--mailbox", type=Path, required=True)
     arguments = parser.parse_args()
     arguments.mailbox.mkdir(parents=True, exist_ok=True)
-    asyncio.run(serve(arguments.port, arguments.mailbox))
+    asyncio.run(serve(arguments.host, arguments.port, arguments.mailbox))
 
 
 if __name__ == "__main__":

@@ -47,7 +47,7 @@ class TopicState(msgspec.Struct, frozen=True):
 
     Without partitions, the topic is `missing` (not created yet), there are `no_rights` to it, or no
     broker described it. `declared` is how many partitions it should have.
-    `retention_ms` is the brokers' value: -1 for ever, None if no broker answered.
+    `retention_ms` is the brokers' value: -1 without end, None if no broker answered.
     """
 
     name: str

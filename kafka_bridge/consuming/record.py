@@ -55,7 +55,7 @@ class Record(NamedTuple):
 
     @property
     def key(self) -> bytes | None:
-        """The beginning of the message's key."""
+        """Return the beginning of the message's key."""
         key = None if self.unread_to is not None else self.message.key()
         return key and key[:KEPT_BYTES]
 

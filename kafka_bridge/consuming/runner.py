@@ -63,11 +63,11 @@ KAFKA_CONFIG: Final[dict[str, str | int | bool]] = {
     "socket.keepalive.enable": True,
     "queued.max.messages.kbytes": 16_384,  # limits memory, however long the backlog is
     "fetch.queue.backoff.ms": 10,
+    "topic.metadata.refresh.interval.ms": 10_000,  # how soon new partitions and topics are found
     # Limits what one answer may unpack to: gzip makes up to 1,032 bytes of one.
     "fetch.message.max.bytes": FETCH_BYTES,
     "fetch.max.bytes": FETCH_BYTES,
     "message.max.bytes": FETCH_BYTES,  # of a producer; librdkafka wants it to be no more than fetch.max.bytes
-    "topic.metadata.refresh.interval.ms": 10_000,  # how soon new partitions and topics are found
 }
 
 

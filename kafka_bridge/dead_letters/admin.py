@@ -110,9 +110,8 @@ class DeadLetterAdmin(ReadOnlyAdmin):
     def payload(self, letter: DeadLetter) -> SafeString:
         """Return the content, or what is kept of it, below a line that says what is missing."""
         missing = reading.what_is_missing(letter)
-        if missing and letter.value is None:
-            return format_html("<p>{}</p>", missing)
-        shown = _preformatted(reading.as_text(letter.value))
+        is_kept = letter.value is not None or not missing
+        shown = _preformatted(reading.as_text(letter.value)) if is_kept else SafeString()
         return format_html("<p>{}</p>{}", missing, shown) if missing else shown
 
     @admin.display(description=_("corrected content"))

@@ -15,6 +15,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from deploy.embedded import Stack, StackError
+from deploy.embedded.mailbox import Mailbox
 from deploy.embedded.ports import HOST, free_port, next_free_port
 from deploy.embedded.processes import Process
 from deploy.embedded.stack import write_private
@@ -71,6 +72,23 @@ class System:
     def applications(self) -> dict[str, Process]:
         """Return the application's processes by name."""
         return {name: process for name, process in self.stack.processes.items() if name in self.commands}
+
+    @property
+    def mailbox(self) -> Mailbox:
+        """Return the e-mails that the system sent."""
+        return self.stack.mailbox
+
+    @property
+    def logs(self) -> Path:
+        """Return the folder with a log per process."""
+        return self.stack.supervisor.logs
+
+    def failure(self) -> str:
+        """Return which process has ended with an error and its last words; else an empty text."""
+        for process in self.stack.processes.values():
+            if process.returncode not in (None, 0):
+                return f"{process.name} terminó{process.last_words()}"
+        return ""
 
 
 @contextmanager

@@ -9,10 +9,11 @@ from typing import Any, Final
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
+from kafka_bridge.publishing import rest
 from stock.models import Aviso, Insumo, Movimiento
 
-# What the forms of the browsable page send besides their fields
-CSRF_FIELD: Final = "csrfmiddlewaretoken"
+# What the forms of the browsable page send besides their fields.
+FORM_FIELDS: Final = {"csrfmiddlewaretoken", rest.KEY}
 
 
 # The catalogue is rows, and the document must not depend on them: the codes are texts.
@@ -45,7 +46,7 @@ class AvisoNuevoSerializer(serializers.Serializer[Any]):
 
         A misspelled `insumos` would otherwise be a notice for everything.
         """
-        unknown = set(data) - {*self.fields, CSRF_FIELD} if isinstance(data, Mapping) else ()
+        unknown = set(data) - {*self.fields, *FORM_FIELDS} if isinstance(data, Mapping) else ()
         if unknown:
             text = "Un aviso no lleva este campo: los códigos van en una lista, en insumos."
             raise serializers.ValidationError({str(name)[:60]: [text] for name in sorted(unknown)[:10]})

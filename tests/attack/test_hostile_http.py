@@ -301,7 +301,7 @@ RAW = {
     "length_and_chunked": SALES + b"Content-Length: 2\r\nTransfer-Encoding: chunked\r\n\r\n0\r\n\r\n",
     "chunked": SALES + b"Connection: close\r\nTransfer-Encoding: chunked\r\n\r\n2\r\n{}\r\n0\r\n\r\n",
     "chunk_bad_size": SALES + b"Transfer-Encoding: chunked\r\n\r\nzz\r\n{}\r\n0\r\n\r\n",
-    "chunk_huge_size": SALES + b"Transfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\n{}",
+    "chunk_huge_size": SALES + b"Transfer-Encoding: chunked\r\n\r\nffffffffffffffffff\r\n" + b"{" * 1_100_000,
     "encoding_unknown": SALES + b"Transfer-Encoding: gzip\r\n\r\n{}",
     "header_too_long": SALES + b"X-A: " + b"a" * 20_000 + b"\r\n\r\n",
     "headers_too_many": SALES + b"".join(b"X-%d: a\r\n" % n for n in range(300)) + b"\r\n",

@@ -122,6 +122,7 @@ stock.Existencia                     -    v    -    -    v
 stock.Insumo                         -    v    -    -    vacd
 stock.Movimiento                     -    v    -    -    v
 ventas.Anulacion                     -    -    v    -    v
+ventas.CambioDeCatalogo              -    -    v    -    v
 ventas.Cuenta                        -    -    v    -    v
 ventas.Insumo                        -    -    vc   -    vac
 ventas.Producto                      -    -    vc   -    vac

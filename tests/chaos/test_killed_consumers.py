@@ -38,7 +38,7 @@ import django
 django.setup()
 from django.core.management import call_command
 from django.db import connection
-from kafka_bridge.handlers import consumers
+from kafka_bridge.consuming.handlers import consumers
 from ventas.events import VentaRegistrada
 
 handlers = consumers["contabilidad"].handlers

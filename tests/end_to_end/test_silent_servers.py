@@ -33,7 +33,7 @@ def behind_proxies(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[S
             yield system, proxies
 
 
-@pytest.mark.parametrize("silent", ["DATABASE_URL", "CELERY_BROKER_URL", "EMAIL_URL"])
+@pytest.mark.parametrize("silent", ["DATABASE_URL", "CELERY_BROKER_URL"])
 def test_all_work_continues_within_a_minute(behind_proxies: tuple[System, dict[str, Proxy]], silent: str) -> None:
     """Enrolment, credentials, a sale and its consumers, the relay, and Beat."""
     system, proxies = behind_proxies

@@ -55,7 +55,7 @@ def test_sales_of_others_are_hidden(system: System, anyone: Client, maestro: Cli
 
 def test_new_installation_has_groups(system: System) -> None:
     sql = "SELECT name, count(*) FROM auth_group g JOIN auth_group_permissions p ON p.group_id = g.id GROUP BY name"
-    assert dict(query(system, sql)) == {"Revisores": 12, "Distribuidores": 7, "Contadores": 12}
+    assert dict(query(system, sql)) == {"Revisores": 12, "Distribuidores": 7, "Contadores": 13}
 
 
 def test_trace_reaches_the_credentials_task(system: System, anyone: Client) -> None:

@@ -32,8 +32,8 @@ NEAR_SECONDS: Final = 30.0  # the clocks of a row and of the broker may differ b
 class KafkaScan:
     """The messages with one of the ids, and the ids of the topics.
 
-    `unread`: the limit SCAN_SECONDS or MAX_MESSAGES ended the scan before all was read, or the
-    client cannot read on.
+    `unread`: SCAN_SECONDS or MAX_MESSAGES were reached before the end, or the client
+    cannot read on.
     """
 
     messages: list[KafkaMessage] = field(default_factory=list)

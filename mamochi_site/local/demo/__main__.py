@@ -57,6 +57,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--picture", type=Path, help="save the dashboard in the middle of the run to this SVG file")
     options = parser.parse_args()
     options.seed = secrets.randbelow(10**6) if options.seed is None else options.seed
+    options.patience = 1.0
     return options
 
 

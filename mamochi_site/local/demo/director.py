@@ -7,6 +7,7 @@ from argparse import Namespace
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
 from typing import Final
 
 from confluent_kafka import KafkaException
@@ -21,9 +22,9 @@ from mamochi_site.local.demo.audit import WEEK_SUBJECT, audit, ends, numbers_in,
 from mamochi_site.local.demo.client import Api, Refused
 from mamochi_site.local.demo.maestro import Maestro
 from mamochi_site.local.demo.observers import observe
+from mamochi_site.local.demo.place import Place
 from mamochi_site.local.demo.scene import Pace, Puesto, Scene
 from mamochi_site.local.demo.week import closing_now
-from mamochi_site.local.system import System
 
 MAESTROS: Final = 5
 PAID: Final = 2
@@ -41,18 +42,28 @@ class DemoFailed(Exception):
 
 
 class Director:
-    """One run of the demo on a running system."""
+    """One run of the demo at `place`.
 
-    def __init__(self, system: System, options: Namespace, console: Console) -> None:
-        self.system = system
+    `on_progress` is called again and again with the share of all sales that is made.
+    """
+
+    def __init__(
+        self,
+        place: Place,
+        options: Namespace,
+        console: Console,
+        on_progress: Callable[[float], None] = lambda _: None,
+    ) -> None:
+        self.place = place
         self.options = options
         self.console = console
+        self.on_progress = on_progress
         self.stop = threading.Event()
-        self.mailbox = system.stack.mailbox
-        pace = Pace.fast() if options.fast else Pace.real()
+        self.mailbox = place.mailbox
+        pace = replace(Pace.fast() if options.fast else Pace.real(), patience=options.patience)
         chance = random.Random(options.seed)
         self.scene = Scene([Puesto(one) for one in people.gather(MAESTROS, PAID, chance)], pace)
-        self.apis = [Api(system.url, self.stop) for _ in self.scene.puestos]
+        self.apis = [Api(place.url, self.stop) for _ in self.scene.puestos]
         self.maestros = [
             Maestro(puesto, self.scene, api, self.mailbox, chance.getrandbits(64))
             for puesto, api in zip(self.scene.puestos, self.apis, strict=True)
@@ -116,8 +127,8 @@ class Director:
         self.console.print(dashboard.results([check.row() for check in checks]))
         wrong = sum(not check.ok for check in checks)
         if wrong:
-            logs = self.system.stack.supervisor.logs
-            self.console.print(f"{wrong} comprobaciones no cuadran; lee {logs}", style="bold red", soft_wrap=True)
+            report = f"{wrong} comprobaciones no cuadran; lee {self.place.logs}"
+            self.console.print(report, style="bold red", soft_wrap=True)
         else:
             self.console.print(f"Todo cuadra: {len(checks)} comprobaciones.", style="bold green", highlight=False)
         return not wrong
@@ -154,25 +165,25 @@ class Director:
         process ends. Raises Refused when a maestro fails.
         """
         began = time.monotonic()
+        timeout = None if timeout is None else timeout * self.scene.pace.patience
         while not condition():
             self._raise_failures()
             if timeout is not None and time.monotonic() - began > timeout:
                 raise DemoFailed(f"{otherwise} en {timeout:g} s; lee {self._log(log)}")
             self._take_picture()
+            self.on_progress(self.scene.progress)
             time.sleep(0.1)
 
     def _raise_failures(self) -> None:
-        for process in self.system.stack.processes.values():
-            if process.returncode not in (None, 0):
-                raise DemoFailed(f"{process.name} terminó{process.last_words()}")
+        if failure := self.place.failure():
+            raise DemoFailed(failure)
         for future in self.futures:
             if future.done():
                 future.result()
 
     def _log(self, process: str) -> str:
         """Return the process's log file; for an empty name, the folder of all logs."""
-        logs = self.system.stack.supervisor.logs
-        return str(logs / f"{process}.log" if process else logs)
+        return str(self.place.logs / f"{process}.log" if process else self.place.logs)
 
     def _take_picture(self) -> None:
         if not self.pictured and self.scene.progress >= PICTURE_AT:

@@ -23,6 +23,8 @@ class Pace:
     between_sales: tuple[float, float]
     stagger: float
     poll: float
+    # How many times as long as usual everybody waits for the system.
+    patience: float = 1.0
 
     @classmethod
     def real(cls) -> "Pace":

@@ -112,8 +112,8 @@ def test_an_absurd_timestamp_breaks_nothing(
     event = sandbox.happened(1)
     at_zero = Producer({**settings.KAFKA_CLIENT_CONFIG})
     for message in (encode(event), None):
-        headers: list[tuple[str, str | bytes | None]] = [*message.headers] if message else []
         value = message.value if message else b"no"
+        headers: list[tuple[str, str | bytes | None]] = [*message.headers] if message else []
         at_zero.produce(sandbox.topic.name, value, partition=0, headers=headers, timestamp=milliseconds)
     assert at_zero.flush(SECONDS) == 0
     overview.take()

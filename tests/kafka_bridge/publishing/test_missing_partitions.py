@@ -1,6 +1,8 @@
 """Partitions that are missing hold up no other, and are used once they exist."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
+from itertools import count, islice
+from zlib import crc32
 
 import pytest
 
@@ -13,6 +15,8 @@ from tests.support.sandbox import SECONDS, Sandbox
 
 # How soon producers and consumers must find new partitions.
 FOUND_SECONDS = 30.0
+KEYS = 30
+LAST_SHARD = outbox.SHARDS - 1
 
 
 @pytest.fixture
@@ -28,14 +32,25 @@ def short_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_missing_partitions_hold_up_no_other(make_sandbox: Callable[..., Sandbox], on_brokers: int) -> None:
     """Without any partition, the whole topic is missing."""
     bad, good = make_sandbox(partitions=6, on_brokers=on_brokers), make_sandbox()
-    outbox.add(*[bad.happened(n) for n in range(60)])
-    outbox.add(*[good.happened(n) for n in range(60)])
+    outbox.add(*[bad.happened(0, key) for key in _keys(bad, from_partition=on_brokers)])  # the oldest: tried first
+    outbox.add(*[good.happened(n, key) for n, key in enumerate(_keys(good, shards={LAST_SHARD}))])
     with running(relay.run), good.running():
-        wait_until(lambda: len(good.rows()) >= 60, SECONDS)
+        wait_until(lambda: len(good.rows()) == KEYS, SECONDS)
         left = OutboxMessage.objects.filter(topic=good.topic.name)
-        for n in range(60, 70):  # while the relay meets the missing partitions
-            outbox.add(good.happened(n))
-            wait_until(lambda: not left.exists(), 5)
+        for key in _keys(good, shards={LAST_SHARD}):  # while the relay meets the missing partitions
+            outbox.add(good.happened(100, key))
+            wait_until(lambda: not left.exists(), FOUND_SECONDS)
+
+
+def _keys(sandbox: Sandbox, *, from_partition: int = 0, shards: Collection[int] = range(LAST_SHARD)) -> list[str]:
+    """Return keys of these partitions and shards: the relay sends each shard by itself."""
+    keys = (
+        key
+        for key in map(str, count())
+        if sandbox.topic.partition_for(key, priority=False) >= from_partition
+        and crc32(key.encode()) % outbox.SHARDS in shards
+    )
+    return list(islice(keys, KEYS))
 
 
 @pytest.mark.slow
