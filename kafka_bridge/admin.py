@@ -2,9 +2,10 @@
 
 from typing import cast
 
-from django.contrib import admin
+from django.contrib import admin, messages
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.contrib.auth.models import AbstractBaseUser
+from django.db import transaction
 from django.db.models import QuerySet
 from django.db.models.functions import Length
 from django.http import HttpRequest, HttpResponse
@@ -48,29 +49,40 @@ class OutboxMessageAdmin(ReadOnlyAdmin):
         rows: QuerySet[OutboxMessage] = super().get_queryset(request)
         return rows.defer("key", "value", "headers").annotate(bytes=Length("value"))
 
-    def has_resolve_permission(self, request: HttpRequest) -> bool:
-        """Return True if the user may decide about messages that Kafka refused."""
-        return self.has_view_permission(request) and request.user.has_perm("kafka_bridge.resolve_outboxmessage")
+    def has_resend_permission(self, request: HttpRequest) -> bool:
+        """Return True if the user may send again what Kafka refused."""
+        return self._may(request, "resend_outboxmessage")
+
+    def has_discard_permission(self, request: HttpRequest) -> bool:
+        """Return True if the user may discard what Kafka refused."""
+        return self._may(request, "discard_outboxmessage")
+
+    def _may(self, request: HttpRequest, permission: str) -> bool:
+        return self.has_view_permission(request) and request.user.has_perm(f"kafka_bridge.{permission}")
 
     @admin.display(description=_("size of the content"), ordering="bytes")
     def size(self, row: OutboxMessage) -> int:
         return int(getattr(row, "bytes", 0))
 
-    @admin.action(description=_("Send again what Kafka refused"), permissions=["resolve"])
+    @admin.action(description=_("Send again what Kafka refused"), permissions=["resend"])
     def send_again(self, request: HttpRequest, queryset: QuerySet[OutboxMessage]) -> None:
-        self._log(request, queryset, gettext("Sent again."))
-        count = outbox.retry_refused(queryset)
-        self.message_user(request, gettext("%(count)d messages are sent again.") % {"count": count})
+        with transaction.atomic():
+            rows = outbox.lock_refused(queryset)
+            self._audit(request, rows, gettext("Sent again."))
+            outbox.send_again(rows)
+        sent = gettext("%(count)d messages are sent again. What Kafka still refuses returns to this list.")
+        self._report(request, rows, sent)
 
-    @admin.action(description=_("Discard what Kafka refused"), permissions=["resolve"])
+    @admin.action(description=_("Discard what Kafka refused"), permissions=["discard"])
     def discard(self, request: HttpRequest, queryset: QuerySet[OutboxMessage]) -> HttpResponse | None:
         """Discard after a page that asks for the reason, which is kept in the log of the admin."""
         form = DiscardForm(request.POST if "confirmed" in request.POST else None)
+        form.fields["reason"].help_text = _("It is kept in the log of the admin. Do not write personal data here.")
         if not form.is_valid():
             return self.render_page(
                 request,
                 "kafka_bridge/admin/confirm.html",
-                _("Discard unprocessed messages"),
+                _("Discard what Kafka refused"),
                 action="discard",
                 form=form,
                 selected=request.POST.getlist("_selected_action"),
@@ -78,14 +90,22 @@ class OutboxMessageAdmin(ReadOnlyAdmin):
                 total=queryset.filter(refused_at__isnull=False).count(),
                 back=reverse("admin:kafka_bridge_outboxmessage_changelist"),
             )
-        self._log(request, queryset, gettext("Discarded: %(reason)s") % {"reason": form.cleaned_data["reason"]})
-        count = outbox.discard_refused(queryset)
-        self.message_user(request, gettext("%(count)d messages discarded.") % {"count": count})
+        with transaction.atomic():
+            rows = outbox.lock_refused(queryset)
+            self._audit(request, rows, gettext("Discarded: %(reason)s") % {"reason": form.cleaned_data["reason"]})
+            outbox.discard(rows)
+        self._report(request, rows, gettext("%(count)d messages discarded."))
         return None
 
-    def _log(self, request: HttpRequest, queryset: QuerySet[OutboxMessage], note: str) -> None:
-        """Write one entry per refused message into the log of the admin."""
-        user = cast(AbstractBaseUser, request.user)
-        rows = list(queryset.filter(refused_at__isnull=False))
+    def _report(self, request: HttpRequest, rows: list[OutboxMessage], done: str) -> None:
+        """Show the outcome. `done` has a placeholder for the count."""
         if rows:
-            LogEntry.objects.log_actions(user.pk, rows, CHANGE, note)
+            self.message_user(request, done % {"count": len(rows)}, messages.SUCCESS)
+        else:
+            waiting = gettext("None of the selected messages was refused: they leave by themselves.")
+            self.message_user(request, waiting, messages.WARNING)
+
+    def _audit(self, request: HttpRequest, rows: list[OutboxMessage], note: str) -> None:
+        """Write one entry per message into the log of the admin."""
+        if rows:
+            LogEntry.objects.log_actions(cast(AbstractBaseUser, request.user).pk, rows, CHANGE, note)

@@ -17,9 +17,10 @@ class Undecodable(ValueError):
 
 
 class MessageTooLarge(ValueError):
-    """An event is too large for Kafka; nothing of it was accepted.
+    """An event is too large for Kafka, so it was not accepted.
 
     The text is translated and names the limit. Answer 413: the same event would be refused again.
+    Events that were published by the same call may be in Kafka if the limit is one of the topic.
     """
 
 

@@ -55,7 +55,10 @@ class OutboxMessage(models.Model):
         verbose_name_plural = _("messages to publish")
         ordering = ["id"]
         default_permissions = ["view"]  # people never add, change or delete one; their actions are below
-        permissions = [("resolve_outboxmessage", _("Can send or discard messages that Kafka refused"))]
+        permissions = [
+            ("resend_outboxmessage", _("Can send again what Kafka refused")),
+            ("discard_outboxmessage", _("Can discard what Kafka refused")),
+        ]
         indexes = [
             models.Index(fields=["shard", "-priority", "id"], name="outbox_by_shard"),
             models.Index(fields=["created_at"], name="outbox_by_age"),

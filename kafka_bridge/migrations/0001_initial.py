@@ -230,7 +230,8 @@ class Migration(migrations.Migration):
                 "verbose_name_plural": "messages to publish",
                 "ordering": ["id"],
                 "permissions": [
-                    ("resolve_outboxmessage", "Can send or discard messages that Kafka refused"),
+                    ("resend_outboxmessage", "Can send again what Kafka refused"),
+                    ("discard_outboxmessage", "Can discard what Kafka refused"),
                 ],
                 "default_permissions": ["view"],
                 "indexes": [

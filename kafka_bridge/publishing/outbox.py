@@ -12,7 +12,7 @@ from datetime import datetime
 from typing import Final
 from zlib import crc32
 
-from django.db import connection, transaction
+from django.db import connection
 from django.db.models import Count, QuerySet
 
 from kafka_bridge.events.codec import Message, encode
@@ -71,17 +71,20 @@ def waiting(topic: str) -> bool:
     return OutboxMessage.objects.filter(topic=topic, refused_at=None).exists()
 
 
-def retry_refused(rows: "QuerySet[OutboxMessage]") -> int:
-    """Let the relay send the refused ones again; return how many there were."""
-    with transaction.atomic():
-        retried = rows.filter(refused_at__isnull=False).update(refused_at=None, refusal="")
-        _notify()
-    return retried
+def lock_refused(rows: "QuerySet[OutboxMessage]") -> list[OutboxMessage]:
+    """Lock those that Kafka has refused, until the caller's transaction ends, and return them."""
+    return list(rows.filter(refused_at__isnull=False).order_by("pk").select_for_update(of=("self",)))
 
 
-def discard_refused(rows: "QuerySet[OutboxMessage]") -> int:
-    """Delete the refused ones for good; return how many there were."""
-    return rows.filter(refused_at__isnull=False).delete()[0]
+def send_again(rows: Iterable[OutboxMessage]) -> None:
+    """Let the relay send refused messages again; what Kafka still refuses is set aside again."""
+    OutboxMessage.objects.filter(pk__in=[row.pk for row in rows]).update(refused_at=None, refusal="")
+    _notify()
+
+
+def discard(rows: Iterable[OutboxMessage]) -> None:
+    """Delete refused messages for good."""
+    OutboxMessage.objects.filter(pk__in=[row.pk for row in rows]).delete()
 
 
 def _row(message: Message) -> OutboxMessage:

@@ -35,17 +35,15 @@ def publish(*events: Event) -> None:
     They are then acknowledged by all in-sync replicas, or committed to the outbox. Code that
     changes rows at the same time uses `outbox.add` in its transaction instead.
 
-    Raises MessageTooLarge if Kafka would refuse one for its size, also by the limit of its topic.
-    Raises Unavailable if neither Kafka nor the database took them. Some may then be in Kafka, and a
-    retry with the same ids creates no second event.
+    Raises MessageTooLarge if Kafka would refuse one for its size. Nothing was sent then, unless the
+    topic has a smaller limit of its own. Raises Unavailable if neither Kafka nor the database took
+    them. Some may then be in Kafka, and a retry with the same ids creates no second event.
     """
     messages = [encode(event) for event in events]
     refusals.check_sizes(messages)
     with metrics.PUBLISH_SECONDS.time():
         failures = process_producer().send(messages)
-        for message, error in failures:
-            if error is not None and error.code() in refusals.SIZE:
-                refusals.check_limit_of_topic(message)
+        refusals.check_limits_of_topics(failures)
         left = [message for message, _ in failures]
         if left:
             _into_outbox(left)

@@ -53,16 +53,27 @@ def too_large(size: int, limit: int) -> MessageTooLarge:
     return MessageTooLarge(text % {"size": size, "limit": limit})
 
 
-def check_limit_of_topic(message: Message) -> None:
-    """Raise MessageTooLarge if the topic has a smaller limit of its own than the message's size.
+def check_limits_of_topics(failures: Iterable[tuple[Message, KafkaError | None]]) -> None:
+    """Raise MessageTooLarge if Kafka refused a message that is larger than its topic's limit.
 
-    Asks Kafka; returns if it does not answer, so that the message waits in the outbox.
+    Kafka refuses a batch as a whole, so a refused message may be small. Asks Kafka once per topic;
+    if it does not answer, the message waits in the outbox.
     """
-    resource = ConfigResource(ConfigResource.Type.TOPIC, message.topic)
+    largest: dict[str, int] = {}
+    for message, error in failures:
+        if error is not None and error.code() in SIZE:
+            largest[message.topic] = max(message.size, largest.get(message.topic, 0))
+    for topic, size in largest.items():
+        limit = _limit_of(topic)
+        if limit is not None and size + BATCH_BYTES > limit:
+            raise too_large(size, limit - BATCH_BYTES)
+
+
+def _limit_of(topic: str) -> int | None:
+    """Return the topic's max.message.bytes; None if Kafka does not tell."""
+    resource = ConfigResource(ConfigResource.Type.TOPIC, topic)
     try:
         found = client.admin().describe_configs([resource], request_timeout=CONFIG_SECONDS)[resource].result()
     except KafkaException:
-        return
-    limit = int(found["max.message.bytes"].value)
-    if message.size + BATCH_BYTES > limit:
-        raise too_large(message.size, limit - BATCH_BYTES)
+        return None
+    return int(found["max.message.bytes"].value)

@@ -92,7 +92,7 @@ def relay_shard(shard: int) -> bool:
             logger.error("outbox row %s: Kafka refuses the message for good (%s), see the admin", pk, error.name())
             OutboxMessage.objects.filter(pk=pk).update(refused_at=Now(), refusal=error.name())
     metrics.RELAYED.inc(len(outcome.done))
-    metrics.RELAY_FAILED.inc(len(rows) - len(outcome.done))
+    metrics.RELAY_FAILED.inc(len(rows) - len(outcome.done) - len(outcome.refused))
     return bool(outcome.done or outcome.refused)
 
 

@@ -3,15 +3,17 @@
 import multiprocessing
 import threading
 import time
+from collections import Counter
+from collections.abc import Callable
 
 import pytest
 from django.db import connection, connections
 
 from kafka_bridge import exceptions
 from kafka_bridge.models import OutboxMessage
-from kafka_bridge.publishing import outbox, producer, rest
+from kafka_bridge.publishing import outbox, producer, refusals, rest
 from tests.support.sandbox import SECONDS, Sandbox
-from tests.support.topics import configure, topic_numbers
+from tests.support.topics import configure, relay_everything, topic_numbers
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -111,6 +113,21 @@ def test_an_event_that_kafka_refuses_is_not_accepted(sandbox: Sandbox) -> None:
     sandbox.publish(4)
     assert topic_numbers(sandbox) == [4]
     assert not OutboxMessage.objects.exists()
+
+
+def test_small_events_of_a_refused_batch_are_accepted(
+    make_sandbox: Callable[..., Sandbox], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Kafka refuses the batch as a whole; it is asked once for the topic's limit."""
+    sandbox = make_sandbox(partitions=1)
+    configure(sandbox.topic.name, {"max.message.bytes": "2000"})
+    asked = Counter[str]()
+    limit_of = refusals._limit_of
+    monkeypatch.setattr(refusals, "_limit_of", lambda topic: asked.update([topic]) or limit_of(topic))
+    sandbox.publish(*range(30), key="one")
+    assert asked == {sandbox.topic.name: 1}
+    relay_everything()
+    assert sorted(topic_numbers(sandbox)) == list(range(30))
 
 
 def test_an_event_that_is_too_large_is_413() -> None:
