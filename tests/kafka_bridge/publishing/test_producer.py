@@ -3,17 +3,15 @@
 import multiprocessing
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable
 
 import pytest
 from django.db import connection, connections
 
 from kafka_bridge import exceptions
 from kafka_bridge.models import OutboxMessage
-from kafka_bridge.publishing import outbox, producer, refusals, rest
+from kafka_bridge.publishing import producer
 from tests.support.sandbox import SECONDS, Sandbox
-from tests.support.topics import configure, relay_everything, topic_numbers
+from tests.support.topics import topic_numbers
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -99,38 +97,3 @@ def test_a_broken_producer_is_replaced(sandbox: Sandbox) -> None:
     sandbox.publish(2, key="one")
     assert producer.process_producer() is not first
     assert topic_numbers(sandbox) == [1, 2]
-
-
-def test_an_event_that_kafka_refuses_is_not_accepted(sandbox: Sandbox) -> None:
-    """By the usual limit, before anything is sent, and by a smaller one of the topic."""
-    too_large = sandbox.happened(1, key="k" * 500_000)
-    for accept in (producer.publish, outbox.add):
-        with pytest.raises(exceptions.MessageTooLarge, match="990000"):
-            accept(sandbox.happened(2), too_large)
-    configure(sandbox.topic.name, {"max.message.bytes": "5000"})
-    with pytest.raises(exceptions.MessageTooLarge, match="4900"):
-        producer.publish(sandbox.happened(3, key="k" * 5_000))
-    sandbox.publish(4)
-    assert topic_numbers(sandbox) == [4]
-    assert not OutboxMessage.objects.exists()
-
-
-def test_small_events_of_a_refused_batch_are_accepted(
-    make_sandbox: Callable[..., Sandbox], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Kafka refuses the batch as a whole; it is asked once for the topic's limit."""
-    sandbox = make_sandbox(partitions=1)
-    configure(sandbox.topic.name, {"max.message.bytes": "2000"})
-    asked = Counter[str]()
-    limit_of = refusals._limit_of
-    monkeypatch.setattr(refusals, "_limit_of", lambda topic: asked.update([topic]) or limit_of(topic))
-    sandbox.publish(*range(30), key="one")
-    assert asked == {sandbox.topic.name: 1}
-    relay_everything()
-    assert sorted(topic_numbers(sandbox)) == list(range(30))
-
-
-def test_an_event_that_is_too_large_is_413() -> None:
-    answer = rest.exception_handler(exceptions.MessageTooLarge("muy largo"), {})
-    assert answer is not None
-    assert (answer.status_code, str(answer.data["detail"])) == (413, "muy largo")
