@@ -16,6 +16,14 @@ class Undecodable(ValueError):
         self.reason = reason
 
 
+class MessageTooLarge(ValueError):
+    """An event is too large for Kafka, so it was not accepted.
+
+    The text is translated and names the limit. Answer 413: the same event would be refused again.
+    Events that were published by the same call may be in Kafka if the limit is one of the topic.
+    """
+
+
 class Unavailable(Exception):
     """Neither Kafka nor the database took the events; they are not accepted.
 

@@ -34,7 +34,8 @@ class OutboxMessage(models.Model):
     """A message that was accepted and that Kafka has not acknowledged yet.
 
     The relay deletes it when Kafka has. A relay locks a `shard`, so that messages with the same key
-    leave in order (see publishing/relay.py).
+    leave in order (see publishing/relay.py). A message that Kafka refuses for good stays, with
+    `refused_at`, until a person sends it again or discards it.
     """
 
     event_id = models.UUIDField(_("event id"))
@@ -46,11 +47,18 @@ class OutboxMessage(models.Model):
     priority = models.BooleanField(_("priority"), default=False)
     shard = models.PositiveSmallIntegerField(_("shard"))
     created_at = models.DateTimeField(_("created"), db_default=Now())
+    refused_at = models.DateTimeField(_("refused by Kafka"), null=True)
+    refusal = models.CharField(_("Kafka's error"), max_length=100, blank=True, default="", db_default="")
 
     class Meta:
         verbose_name = _("message to publish")
         verbose_name_plural = _("messages to publish")
         ordering = ["id"]
+        default_permissions = ["view"]  # people never add, change or delete one; their actions are below
+        permissions = [
+            ("resend_outboxmessage", _("Can send again what Kafka refused")),
+            ("discard_outboxmessage", _("Can discard what Kafka refused")),
+        ]
         indexes = [
             models.Index(fields=["shard", "-priority", "id"], name="outbox_by_shard"),
             models.Index(fields=["created_at"], name="outbox_by_age"),

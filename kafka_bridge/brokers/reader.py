@@ -26,6 +26,7 @@ CONFIG: Final[dict[str, str | int | bool]] = {
     "fetch.wait.max.ms": 50,
     "fetch.error.backoff.ms": 20,
     "queued.max.messages.kbytes": 4_096,
+    "receive.message.max.bytes": 16_000_000,  # also what a zstd batch may unpack to
     "fetch.max.bytes": ANSWER_BYTES,
     "message.max.bytes": ANSWER_BYTES,  # of a producer; librdkafka wants no more than fetch.max.bytes
     "socket.connection.setup.timeout.ms": 1_000,

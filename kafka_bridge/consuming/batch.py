@@ -1,7 +1,7 @@
 """One batch: rows, dead letters and next offsets, written in a single transaction."""
 
 import traceback
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -19,6 +19,7 @@ from kafka_bridge.events.topics import Partition
 from kafka_bridge.exceptions import Fenced
 from kafka_bridge.models import ConsumerOffset, DeadLetter
 
+INSERT_BYTES: Final = 1_000_000  # of contents in one INSERT, which takes several times as much memory
 TRANSACTION_TIMEOUT_MS: Final = 30_000  # less than max.poll.interval.ms (time_limit.py)
 
 
@@ -102,7 +103,8 @@ class Batch:
             self.limit.check(before, self.outcomes())
         for letter in self.dead:
             letter.topic_uuid = topic_uuids[letter.topic]
-        DeadLetter.objects.bulk_create(self.dead, ignore_conflicts=True)
+        for some in _of_limited_size(self.dead):
+            DeadLetter.objects.bulk_create(some, ignore_conflicts=True)
 
     def outcomes(self) -> list[bool]:
         """Return for each record, in order, whether it became a dead letter."""
@@ -135,3 +137,18 @@ class Batch:
                 attempts=attempts,
             )
         )
+
+
+def _of_limited_size(letters: list[DeadLetter]) -> Iterator[list[DeadLetter]]:
+    """Yield the letters in groups of up to INSERT_BYTES of contents; a larger one is alone."""
+    group: list[DeadLetter] = []
+    size = 0
+    for letter in letters:
+        own = len(letter.value or b"")
+        if group and size + own > INSERT_BYTES:
+            yield group
+            group, size = [], 0
+        group.append(letter)
+        size += own
+    if group:
+        yield group

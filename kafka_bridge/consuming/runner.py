@@ -43,7 +43,7 @@ logger = logging.getLogger(__name__)
 POLL_SECONDS: Final = 0.5  # how long a round waits for a first message
 CHUNK: Final = 100  # messages that are taken from the client at once
 BATCH_BYTES: Final = 8_000_000  # of values; the chunk that reaches it is the last of a batch
-FETCH_BYTES: Final = 131_072  # of one answer of a broker, as stored; a larger batch is still sent, alone
+FETCH_BYTES: Final = 65_536  # of one answer of a broker, as stored; a larger batch is still sent, alone
 PATIENT_ATTEMPTS: Final = 5  # how often a batch is tried as a whole when the error may pass
 SERVERS_SECONDS: Final = 2.0  # how long Kafka may take to answer
 LONGEST_BACKOFF: Final = 10.0  # seconds
@@ -182,7 +182,9 @@ class Runner:
         if self._is_good(message):
             return read(message)
         error = message.error()
-        return self.unreadable.record_of(message, self.held) if error and error.code() in poison.OF_THE_BATCH else None
+        if error is None or error.code() not in poison.OF_THE_BATCH:
+            return None
+        return self.unreadable.record_of(message, self.held, self.kafka)
 
     def _is_good(self, message: KafkaMessage) -> bool:
         """Return False for a message that stands for an event of the client.
@@ -257,6 +259,7 @@ class Runner:
                 self.committed(batch, offsets)
                 # The client still stands before a batch that it cannot read.
                 self._reposition({record.partition for record in records if record.unread_to is not None})
+                poison.return_memory(records)
                 return True
         self._reposition({record.partition for record in records} | reached.keys())
         return False

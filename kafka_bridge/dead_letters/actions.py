@@ -24,9 +24,10 @@ from kafka_bridge.dead_letters.explain import explain
 from kafka_bridge.dead_letters.reading import changed_fields, declared_type, event_id, what_is_missing
 from kafka_bridge.events.codec import Message, decode, encode
 from kafka_bridge.events.event import Event, registered
-from kafka_bridge.exceptions import AlreadyResolved, NotReplayable, Undecodable
+from kafka_bridge.exceptions import AlreadyResolved, MessageTooLarge, NotReplayable, Undecodable
 from kafka_bridge.models import DeadLetter
 from kafka_bridge.publishing import outbox
+from kafka_bridge.publishing.refusals import check_sizes
 
 logger = logging.getLogger(__name__)
 
@@ -98,7 +99,12 @@ def replay_message(letter: DeadLetter, value: bytes, event_type: str) -> Message
         raise NotReplayable(_('"id": the id of the event must not change, because it prevents double counting.'))
     message = encode(event)
     headers = (*message.headers, (REPLAY_HEADER, letter.consumer.encode()))
-    return replace(message, value=value, headers=headers)
+    replayed = replace(message, value=value, headers=headers)
+    try:
+        check_sizes([replayed])
+    except MessageTooLarge as error:
+        raise NotReplayable(str(error)) from None
+    return replayed
 
 
 def _decode(value: bytes, event_type: str) -> Event:

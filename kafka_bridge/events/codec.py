@@ -18,6 +18,7 @@ from kafka_bridge.telemetry import traceparent
 # RecursionError: the JSON is nested deeper than Python's stack.
 NOT_JSON: Final = (msgspec.DecodeError, UnicodeDecodeError, RecursionError)
 Headers = Mapping[str, bytes | str | None]
+ADDED_BYTES: Final = 10  # two lengths, of five bytes at most
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,6 +37,12 @@ class Message:
     def destination(self) -> Partition:
         """The topic and partition that the message is sent to."""
         return self.topic, self.partition
+
+    @property
+    def size(self) -> int:
+        """The bytes of key, value and headers, with what Kafka adds to each of them."""
+        headers = sum(len(name) + len(value) + ADDED_BYTES for name, value in self.headers)
+        return len(self.key) + len(self.value) + headers + ADDED_BYTES
 
 
 def encode(event: Event) -> Message:

@@ -49,9 +49,12 @@ class Topic:
         """The topic's configuration on the brokers.
 
         With LogAppendTime, watermarks and retention go by the broker's clock, never by a client's.
+        Nothing is stored compressed: the broker unpacks what a sender compressed, and refuses what
+        is then larger than max.message.bytes. No message can fill a consumer's memory (ADR 21).
         """
         return {
             "message.timestamp.type": "LogAppendTime",
+            "compression.type": "uncompressed",
             "retention.ms": str(self.retention_ms),
             "cleanup.policy": "delete",
         }

@@ -217,11 +217,23 @@ class Migration(migrations.Migration):
                     "created_at",
                     models.DateTimeField(db_default=django.db.models.functions.datetime.Now(), verbose_name="created"),
                 ),
+                ("refused_at", models.DateTimeField(null=True, verbose_name="refused by Kafka")),
+                (
+                    "refusal",
+                    models.CharField(
+                        blank=True, db_default="", default="", max_length=100, verbose_name="Kafka's error"
+                    ),
+                ),
             ],
             options={
                 "verbose_name": "message to publish",
                 "verbose_name_plural": "messages to publish",
                 "ordering": ["id"],
+                "permissions": [
+                    ("resend_outboxmessage", "Can send again what Kafka refused"),
+                    ("discard_outboxmessage", "Can discard what Kafka refused"),
+                ],
+                "default_permissions": ["view"],
                 "indexes": [
                     models.Index(fields=["shard", "-priority", "id"], name="outbox_by_shard"),
                     models.Index(fields=["created_at"], name="outbox_by_age"),

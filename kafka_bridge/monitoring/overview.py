@@ -8,6 +8,7 @@ takes cluster_state.ANSWER_SECONDS and contains the rest.
 
 import threading
 import time
+from collections import Counter
 from datetime import datetime, timedelta
 
 import msgspec
@@ -22,7 +23,7 @@ from kafka_bridge.monitoring import due_work, groups, problems
 from kafka_bridge.monitoring.due_work import DueWork
 from kafka_bridge.monitoring.groups import DeadLetterCount, Observation
 from kafka_bridge.monitoring.problems import Problem
-from kafka_bridge.monitoring.system_state import GroupState, Outbox
+from kafka_bridge.monitoring.system_state import GroupState, Outbox, Refused
 
 
 class Overview(msgspec.Struct, frozen=True, kw_only=True):
@@ -101,13 +102,22 @@ def _dead_letters(now: datetime) -> dict[str, DeadLetterCount]:
 
 
 def _outbox(now: datetime, cluster: ClusterState | None) -> Outbox:
-    """Count what waits for Kafka, and what of it is for partitions that Kafka does not have."""
-    found = OutboxMessage.objects.order_by("topic", "partition").values_list("topic", "partition")
-    places = list(found.annotate(Count("pk"), Min("created_at")))
+    """Count what waits, what of it is for partitions that Kafka lacks, and what Kafka refused."""
+    found = OutboxMessage.objects.order_by("topic", "partition").values_list("topic", "partition", "refusal")
+    counted = list(found.annotate(Count("pk"), Min("created_at")))
+    places = [(topic, at, count, since) for topic, at, refusal, count, since in counted if not refusal]
     there = {topic.name: len(topic.partitions) for topic in cluster.topics if _is_known(topic)} if cluster else {}
     missing = {f"{topic}[{at}]": count for topic, at, count, _ in places if at >= there.get(topic, at + 1)}
     oldest = min((since for *_, since in places), default=now)
-    return Outbox(sum(count for _, _, count, _ in places), max(0.0, (now - oldest).total_seconds()), missing)
+    refused: Counter[tuple[str, str]] = Counter()
+    for topic, _at, refusal, count, _since in counted:
+        refused[topic, refusal] += count if refusal else 0
+    return Outbox(
+        messages=sum(count for _, _, count, _ in places),
+        oldest_s=max(0.0, (now - oldest).total_seconds()),
+        missing=missing,
+        refused=[Refused(topic, error, count) for (topic, error), count in sorted((+refused).items())],
+    )
 
 
 def _is_known(topic: TopicState) -> bool:

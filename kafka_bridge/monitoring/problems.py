@@ -4,16 +4,19 @@ from collections.abc import Iterable, Iterator
 from typing import Final
 
 import msgspec
-from django.utils.translation import gettext
+from confluent_kafka import KafkaError
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from kafka_bridge.brokers.cluster_state import ClusterState, TopicState
 from kafka_bridge.monitoring.due_work import DueWork
 from kafka_bridge.monitoring.durations import duration
-from kafka_bridge.monitoring.system_state import GroupState, Outbox
+from kafka_bridge.monitoring.system_state import GroupState, Outbox, Refused
+from kafka_bridge.publishing import refusals
 
 SLOW_SECONDS: Final = 60.0  # a message that waits for longer is a problem
 MANY_MESSAGES: Final = 1_000  # a larger lag is a problem if the wait is unknown
+TOO_LARGE: Final = frozenset(KafkaError(code).name() for code in refusals.SIZE)
 ALL_WELL: Final = _("Consumers are up to date, and no message or other work waits for longer than it should.")
 
 
@@ -35,6 +38,7 @@ def find(
     problems = [
         *of_kafka(cluster),
         *of_outbox(outbox, kafka_answers=cluster is not None),
+        *of_refused(outbox.refused),
         *of_groups(groups),
         *of_due_work(due),
         *of_dead_letters(groups),
@@ -138,6 +142,34 @@ def of_outbox(outbox: Outbox, *, kafka_answers: bool) -> Iterator[Problem]:
             _advice_on_outbox(outbox),
             grave=True,
         )
+
+
+def of_refused(refused: Iterable[Refused]) -> Iterator[Problem]:
+    """Report messages that Kafka refused for good, one problem per topic and error."""
+    for one in refused:
+        summary = ngettext(
+            "Kafka refuses %(count)d accepted message of %(topic)s for good (%(error)s).",
+            "Kafka refuses %(count)d accepted messages of %(topic)s for good (%(error)s).",
+            one.messages,
+        )
+        yield Problem(
+            summary % {"count": one.messages, "topic": one.topic, "error": one.error},
+            _advice_on_refusal(one.error),
+            grave=False,
+        )
+
+
+def _advice_on_refusal(error: str) -> str:
+    """Return what mends the refusal, as far as Kafka's error tells."""
+    if error in TOO_LARGE:
+        cause = gettext("They are larger than the topic's max.message.bytes. Raise that limit.")
+    else:
+        cause = gettext("This error is about what a message holds; the brokers' logs may say more. Mend the cause.")
+    remedy = gettext(
+        "Then choose “Send again what Kafka refused” under “messages to publish” in the admin, or discard them there. "
+        "Messages behind them are not held up."
+    )
+    return f"{cause} {remedy}"
 
 
 def _advice_on_outbox(outbox: Outbox) -> str:

@@ -1,5 +1,6 @@
 """The web's /metrics: its own processes, django-prometheus, and the whole system."""
 
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import Final
 
@@ -8,6 +9,7 @@ from prometheus_client import CollectorRegistry, Metric, generate_latest
 from prometheus_client.core import GaugeMetricFamily
 from prometheus_client.registry import Collector
 
+from kafka_bridge.brokers import topic_admin
 from kafka_bridge.monitoring import overview
 from kafka_bridge.monitoring.overview import Overview
 from kafka_bridge.telemetry import metrics
@@ -57,6 +59,7 @@ def _families(seen: Overview) -> Iterator[tuple[Declared, list[Sample]]]:
     yield metrics.LAG_MESSAGES, list(_lags(seen))
     yield metrics.OUTBOX, [((), float(seen.outbox.messages))]
     yield metrics.OUTBOX_AGE, [((), seen.outbox.oldest_s)]
+    yield metrics.OUTBOX_REFUSED, list(_refused(seen))
     yield metrics.OPEN_DEAD_LETTERS, [((g.consumer,), float(g.open_dead_letters)) for g in seen.groups if not g.lane]
     yield metrics.WORK_OVERDUE, [((work.work,), work.overdue_s) for work in seen.due_work]
     yield metrics.WORK_FAILED, [((work.work,), float(work.failed)) for work in seen.due_work]
@@ -66,6 +69,15 @@ def _under_replicated(seen: Overview) -> Iterator[Sample]:
     if seen.brokers is not None:
         partitions = [partition for topic in seen.topics for partition in topic.partitions]
         yield (), float(sum(partition.in_sync < partition.replicas for partition in partitions))
+
+
+def _refused(seen: Overview) -> Iterator[Sample]:
+    """Yield the refused messages of each topic; zero for a topic without any."""
+    counts = Counter({topic.name: 0 for topic in topic_admin.declared_topics()})
+    for one in seen.outbox.refused:
+        counts[one.topic] += one.messages
+    for topic, count in counts.items():
+        yield (topic,), float(count)
 
 
 def _lags(seen: Overview) -> Iterator[Sample]:

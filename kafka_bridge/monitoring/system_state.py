@@ -82,9 +82,21 @@ class GroupState(msgspec.Struct, frozen=True):
         return gettext("paused") if self.paused else gettext("applying")
 
 
+class Refused(msgspec.Struct, frozen=True):
+    """Messages of one topic that Kafka refused for good with the same error, by its name."""
+
+    topic: str
+    error: str
+    messages: int
+
+
 class Outbox(msgspec.Struct, frozen=True):
-    """The messages in the database that wait for Kafka; `oldest_s` is 0 if there are none."""
+    """The messages in the database that wait for Kafka; `oldest_s` is 0 if there are none.
+
+    `refused`: those that Kafka has refused for good, which no other field counts.
+    """
 
     messages: int
     oldest_s: float
     missing: dict[str, int] = {}  # messages for partitions that Kafka does not have, by name
+    refused: list[Refused] = []

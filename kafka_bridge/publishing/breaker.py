@@ -10,6 +10,7 @@ from confluent_kafka import KafkaError
 from kafka_bridge.errors import concerns_topic
 from kafka_bridge.events.codec import Message
 from kafka_bridge.events.topics import Partition
+from kafka_bridge.publishing.refusals import is_of_the_message
 
 logger = logging.getLogger(__name__)
 
@@ -107,8 +108,3 @@ def _reason(failed: tuple[Partition, KafkaError | None]) -> str:
     (topic, partition), error = failed
     why = error.str() if error is not None and concerns_topic(error) else "no acknowledgement"
     return f"{topic}[{partition}]: {why}"
-
-
-def is_of_the_message(error: KafkaError | None) -> bool:
-    """Return True if Kafka refuses the message itself, so that the next one may pass."""
-    return error is not None and error.code() == KafkaError.MSG_SIZE_TOO_LARGE

@@ -13,11 +13,12 @@ from typing import Final
 from zlib import crc32
 
 from django.db import connection
-from django.db.models import Count
+from django.db.models import Count, QuerySet
 
 from kafka_bridge.events.codec import Message, encode
 from kafka_bridge.events.event import Event
 from kafka_bridge.models import OutboxMessage
+from kafka_bridge.publishing import refusals
 from kafka_bridge.telemetry import logs
 
 SHARDS: Final = 16
@@ -27,7 +28,8 @@ CHANNEL: Final = "kafka_bridge_outbox"
 def add(*events: Event) -> None:
     """Queue events in the caller's transaction, in order, with one INSERT.
 
-    Raises django.db.Error if the database is down.
+    Raises MessageTooLarge if Kafka would refuse one for its size, and django.db.Error if the
+    database is down.
     """
     add_messages(map(encode, events))
     logs.note_events([event.id for event in events])
@@ -35,20 +37,54 @@ def add(*events: Event) -> None:
 
 def add_messages(messages: Iterable[Message]) -> None:
     """Queue messages that are encoded already; otherwise as `add`."""
-    OutboxMessage.objects.bulk_create(map(_row, messages), batch_size=1_000)
+    queued = list(messages)
+    refusals.check_sizes(queued)
+    OutboxMessage.objects.bulk_create(map(_row, queued), batch_size=1_000)
+    _notify()
+
+
+def _notify() -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT pg_notify(%s, '')", [CHANNEL])  # reaches the relays when the transaction commits
 
 
 def older_than(moment: datetime, topics: Iterable[str]) -> dict[str, int]:
-    """Count the messages accepted before `moment` that Kafka does not have yet, by topic."""
-    older = OutboxMessage.objects.filter(created_at__lt=moment, topic__in=list(topics))
-    return dict(older.order_by("topic").values_list("topic").annotate(Count("pk")))
+    """Count the messages accepted before `moment` that Kafka does not have yet, by topic.
+
+    Those that Kafka has refused are left out: only a person can decide about them (`refused`).
+    """
+    return _by_topic(OutboxMessage.objects.filter(created_at__lt=moment, refused_at=None), topics)
+
+
+def refused(topics: Iterable[str]) -> dict[str, int]:
+    """Count the messages that Kafka has refused for good and that wait for a person, by topic."""
+    return _by_topic(OutboxMessage.objects.filter(refused_at__isnull=False), topics)
+
+
+def _by_topic(rows: "QuerySet[OutboxMessage]", topics: Iterable[str]) -> dict[str, int]:
+    chosen = rows.filter(topic__in=list(topics))
+    return dict(chosen.order_by("topic").values_list("topic").annotate(Count("pk")))
 
 
 def waiting(topic: str) -> bool:
-    """Return whether accepted messages of the topic have not reached Kafka yet."""
-    return OutboxMessage.objects.filter(topic=topic).exists()
+    """Return whether accepted messages of the topic are still on their way to Kafka."""
+    return OutboxMessage.objects.filter(topic=topic, refused_at=None).exists()
+
+
+def lock_refused(rows: "QuerySet[OutboxMessage]") -> list[OutboxMessage]:
+    """Lock those that Kafka has refused, until the caller's transaction ends, and return them."""
+    return list(rows.filter(refused_at__isnull=False).order_by("pk").select_for_update(of=("self",)))
+
+
+def send_again(rows: Iterable[OutboxMessage]) -> None:
+    """Let the relay send refused messages again; what Kafka still refuses is set aside again."""
+    OutboxMessage.objects.filter(pk__in=[row.pk for row in rows]).update(refused_at=None, refusal="")
+    _notify()
+
+
+def discard(rows: Iterable[OutboxMessage]) -> None:
+    """Delete refused messages for good."""
+    OutboxMessage.objects.filter(pk__in=[row.pk for row in rows]).delete()
 
 
 def _row(message: Message) -> OutboxMessage:

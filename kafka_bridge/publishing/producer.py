@@ -21,7 +21,7 @@ from kafka_bridge.brokers import client
 from kafka_bridge.events.codec import Message, encode
 from kafka_bridge.events.event import Event
 from kafka_bridge.exceptions import Unavailable
-from kafka_bridge.publishing import outbox
+from kafka_bridge.publishing import outbox, refusals
 from kafka_bridge.publishing.breaker import Breaker, Failure
 from kafka_bridge.telemetry import logs, metrics
 
@@ -35,11 +35,16 @@ def publish(*events: Event) -> None:
     They are then acknowledged by all in-sync replicas, or committed to the outbox. Code that
     changes rows at the same time uses `outbox.add` in its transaction instead.
 
-    Raises Unavailable if neither Kafka nor the database took them; some may then be in Kafka, and a
-    retry with the same ids creates no second event.
+    Raises MessageTooLarge if Kafka would refuse one for its size. Nothing was sent then, unless the
+    topic has a smaller limit of its own. Raises Unavailable if neither Kafka nor the database took
+    them. Some may then be in Kafka, and a retry with the same ids creates no second event.
     """
+    messages = [encode(event) for event in events]
+    refusals.check_sizes(messages)
     with metrics.PUBLISH_SECONDS.time():
-        left = process_producer().deliver([encode(event) for event in events])
+        failures = process_producer().send(messages)
+        refusals.check_limits_of_topics(failures)
+        left = [message for message, _ in failures]
         if left:
             _into_outbox(left)
     logs.note_events([event.id for event in events])
@@ -91,20 +96,25 @@ class _SharedProducer:
         return self.pid == os.getpid() and not self.broken
 
     def deliver(self, messages: list[Message]) -> list[Message]:
-        """Send, wait for the reports, and return the messages that Kafka did not acknowledge.
+        """Send, wait for the reports, and return the messages that Kafka did not acknowledge."""
+        return [message for message, _ in self.send(messages)]
 
-        Messages to partitions known to be out of reach are returned without waiting.
+    def send(self, messages: list[Message]) -> list[Failure]:
+        """Send, wait for the reports, and return the failures in the order of the messages.
+
+        Messages to partitions known to be out of reach fail without waiting, and without an error.
         """
         sent = self.breaker.lets_through(messages)
         if not sent:
-            return messages
+            return [(message, None) for message in messages]
         began, delivery = time.monotonic(), _Delivery(sent)
         delivery.send(self.producer)
         failures = delivery.failures(DEADLINE_MS / 1_000)
         self.breaker.learn(sent, failures, began)
         self.broken |= any(error is not None and error.fatal() for _, error in failures)
-        done = {id(message) for message in sent} - {id(message) for message, _ in failures}
-        return [message for message in messages if id(message) not in done]
+        errors = {id(message): error for message, error in failures}
+        done = {id(message) for message in sent} - errors.keys()
+        return [(message, errors.get(id(message))) for message in messages if id(message) not in done]
 
     def _poll(self) -> None:
         while not self.broken:

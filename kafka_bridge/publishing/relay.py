@@ -2,17 +2,20 @@
 
 A relay locks a shard of the keys (an advisory lock that ends with its transaction), sends the
 shard's oldest messages, waits for their delivery reports and deletes the acknowledged ones. NOTIFY
-wakes it; a poll once per POLL_SECONDS finds what a notification missed.
+wakes it; a poll once per POLL_SECONDS finds what a notification missed. What Kafka refuses for good
+is marked and set aside for a person; the messages behind it leave.
 """
 
 import logging
 import threading
 from functools import reduce
 from operator import or_
-from typing import Final
+from typing import Final, NamedTuple
 
+from confluent_kafka import KafkaError
 from django.db import DatabaseError, InterfaceError, connection, transaction
 from django.db.models import Q
+from django.db.models.functions import Now
 
 from kafka_bridge.errors import describe
 from kafka_bridge.events.codec import Message
@@ -20,6 +23,7 @@ from kafka_bridge.models import OutboxMessage
 from kafka_bridge.publishing import claims
 from kafka_bridge.publishing.outbox import CHANNEL, SHARDS
 from kafka_bridge.publishing.producer import DEADLINE_MS, process_producer
+from kafka_bridge.publishing.refusals import is_of_the_message
 from kafka_bridge.telemetry import metrics
 from kafka_bridge.telemetry.pulse import Pulse
 
@@ -37,7 +41,7 @@ OUTAGE_SECONDS: Final = 2.0
 SHARDS_WAITING: Final = """
     SELECT shard FROM generate_series(0, %s) shard CROSS JOIN LATERAL (
         SELECT priority, id FROM kafka_bridge_outboxmessage waiting
-        WHERE waiting.shard = shard.shard ORDER BY shard, priority DESC, id LIMIT 1
+        WHERE waiting.shard = shard.shard AND refused_at IS NULL ORDER BY shard, priority DESC, id LIMIT 1
     ) first ORDER BY first.priority DESC, first.id"""
 
 
@@ -82,11 +86,14 @@ def relay_shard(shard: int) -> bool:
         if not _lock(shard):
             return False
         rows = _oldest(shard)
-        sent = _acknowledged(rows)
-        OutboxMessage.objects.filter(pk__in=sent).delete()
-    metrics.RELAYED.inc(len(sent))
-    metrics.RELAY_FAILED.inc(len(rows) - len(sent))
-    return bool(sent)
+        outcome = _send(rows)
+        OutboxMessage.objects.filter(pk__in=outcome.done).delete()
+        for pk, error in outcome.refused.items():
+            logger.error("outbox row %s: Kafka refuses the message for good (%s), see the admin", pk, error.name())
+            OutboxMessage.objects.filter(pk=pk).update(refused_at=Now(), refusal=error.name())
+    metrics.RELAYED.inc(len(outcome.done))
+    metrics.RELAY_FAILED.inc(len(rows) - len(outcome.done) - len(outcome.refused))
+    return bool(outcome.done or outcome.refused)
 
 
 def _lock(shard: int) -> bool:
@@ -103,28 +110,50 @@ def _lock(shard: int) -> bool:
 def _oldest(shard: int) -> list[OutboxMessage]:
     """Return the shard's first messages, without those of partitions known to be out of reach."""
     unreachable = process_producer().breaker.open_partitions()
-    waiting = OutboxMessage.objects.filter(shard=shard).exclude(
+    waiting = OutboxMessage.objects.filter(shard=shard, refused_at=None).exclude(
         reduce(or_, (Q(topic=topic, partition=partition) for topic, partition in unreachable), Q(pk__in=[]))
     )
     return list(waiting.order_by("shard", "-priority", "id")[:MESSAGES_PER_ROUND])
 
 
-def _acknowledged(rows: list[OutboxMessage]) -> list[int]:
-    """Publish rows and return the ids of those that are done.
+class Outcome(NamedTuple):
+    """The ids of rows that Kafka acknowledged, and the errors of those that it refuses for good."""
 
-    After a failure, the following rows with the same key are sent again in a later round, to keep
-    the order within the key.
+    done: list[int]
+    refused: dict[int, KafkaError]
+
+
+def _send(rows: list[OutboxMessage]) -> Outcome:
+    """Publish rows and return what became of them.
+
+    After a failure that may pass, the following rows with the same key are sent again in a later
+    round, to keep the order within the key. After a refusal they are not: the row will not follow.
     """
     messages = {row.pk: _message(row) for row in rows}
-    failed = {id(message) for message in process_producer().deliver(list(messages.values()))}
+    errors = {id(message): error for message, error in process_producer().send(list(messages.values()))}
     stopped: set[bytes] = set()
-    done = []
+    outcome = Outcome([], {})
     for pk, message in messages.items():
-        if id(message) in failed:
+        failed, error = id(message) in errors, errors.get(id(message))
+        if is_of_the_message(error):
+            failed, error = _send_alone(message)
+        if failed and error is not None and is_of_the_message(error):
+            outcome.refused[pk] = error
+            continue
+        if failed:
             stopped.add(message.key)
         if message.key not in stopped:
-            done.append(pk)
-    return done
+            outcome.done.append(pk)
+    return outcome
+
+
+def _send_alone(message: Message) -> tuple[bool, KafkaError | None]:
+    """Send a message of a refused batch again; return whether that fails, and the error.
+
+    Kafka refuses a batch as a whole, so the error says nothing about one of several messages.
+    """
+    failures = process_producer().send([message])
+    return bool(failures), failures[0][1] if failures else None
 
 
 def _message(row: OutboxMessage) -> Message:

@@ -13,7 +13,7 @@ from rest_framework.response import Response
 from rest_framework.views import exception_handler as drf_exception_handler
 
 from kafka_bridge import conf
-from kafka_bridge.exceptions import Unavailable
+from kafka_bridge.exceptions import MessageTooLarge, Unavailable
 from kafka_bridge.publishing.producer import RETRY_AFTER_SECONDS
 
 KEY: Final = "Idempotency-Key"
@@ -28,8 +28,19 @@ class ServiceUnavailable(APIException):
     wait = RETRY_AFTER_SECONDS  # DRF writes it as Retry-After
 
 
+class ContentTooLarge(APIException):
+    """413: Kafka does not take an event of this size, so nothing was accepted."""
+
+    status_code = status.HTTP_413_REQUEST_ENTITY_TOO_LARGE
+
+
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
-    """Handle errors as DRF does, but answer 503 instead of 500 if a dependency is down."""
+    """Handle errors as DRF does, but answer 503 instead of 500 if a dependency is down.
+
+    An event that is too large for Kafka is 413.
+    """
+    if isinstance(error, MessageTooLarge):
+        error = ContentTooLarge(str(error))
     if isinstance(error, Unavailable | OperationalError | InterfaceError):
         error = ServiceUnavailable()
     return drf_exception_handler(error, context)

@@ -156,7 +156,9 @@ LAST_STEP: Final = _gauge(
 # Relay
 RELAYED: Final = _counter("relay_messages", "Outbox messages that Kafka acknowledged.", where=("relay",))
 RELAY_FAILED: Final = _counter(
-    "relay_unacknowledged", "Outbox messages that Kafka did not acknowledge: they are sent again.", where=("relay",)
+    "relay_unacknowledged",
+    "Outbox messages that Kafka did not acknowledge and that are sent again. Refused ones are not counted.",
+    where=("relay",),
 )
 
 RELAY_OUTAGES: Final = _counter(
@@ -193,6 +195,11 @@ UNDER_REPLICATED: Final = _at_scrape(
 
 OUTBOX: Final = _at_scrape("outbox_messages", "Accepted messages that wait for Kafka in the database.")
 OUTBOX_AGE: Final = _at_scrape("outbox_oldest_seconds", "Age of the oldest message in the outbox; 0 if it is empty.")
+OUTBOX_REFUSED: Final = _at_scrape(
+    "outbox_refused_messages",
+    "Accepted messages that Kafka refused for good and that wait for a person; `outbox_messages` does not count them.",
+    "topic",
+)
 OPEN_DEAD_LETTERS: Final = _at_scrape("open_dead_letters", "Dead letters that wait for a person.", "consumer")
 
 WORK_OVERDUE: Final = _at_scrape(

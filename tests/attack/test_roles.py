@@ -153,6 +153,8 @@ inscripciones.Maestro.reenviar                     x    -    -    -    x
 inscripciones.Usuario.delete_selected              -    -    -    -    x
 kafka_bridge.DeadLetter.discard_selected           -    -    -    -    x
 kafka_bridge.DeadLetter.replay_selected            -    -    -    -    x
+kafka_bridge.OutboxMessage.discard                 -    -    -    -    x
+kafka_bridge.OutboxMessage.send_again              -    -    -    -    x
 stock.Insumo.delete_selected                       -    -    -    -    x
 ventas.ReporteSemanal.export_admin_action          -    -    x    -    x
 ventas.ReporteSemanal.reenviar                     -    -    x    -    x

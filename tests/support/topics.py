@@ -7,11 +7,12 @@ import pytest
 from confluent_kafka import Consumer as KafkaConsumer
 from confluent_kafka import Message as KafkaMessage
 from confluent_kafka import TopicPartition
+from confluent_kafka.admin import AlterConfigOpType, ConfigEntry, ConfigResource
 from django.conf import settings
 
 from deploy.embedded.ports import free_port
 from deploy.embedded.waiting import wait_until
-from kafka_bridge.brokers import topic_admin, watermarks
+from kafka_bridge.brokers import client, topic_admin, watermarks
 from kafka_bridge.brokers.messages import headers_of
 from kafka_bridge.events.codec import decode
 from kafka_bridge.models import OutboxMessage
@@ -31,6 +32,13 @@ def topic_numbers(sandbox: Sandbox) -> list[int]:
     found.sort(key=lambda message: (message.partition(), message.offset()))
     events: list[Any] = [decode(headers_of(message), message.value()) for message in found]
     return [event.n for event in events]
+
+
+def configure(topic: str, values: dict[str, str]) -> None:
+    """Set some of the topic's values on the brokers."""
+    entries = [ConfigEntry(name, value, incremental_operation=AlterConfigOpType.SET) for name, value in values.items()]
+    resource = ConfigResource(ConfigResource.Type.TOPIC, topic, incremental_configs=entries)
+    client.admin().incremental_alter_configs([resource])[resource].result()
 
 
 def take_kafka_away(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -237,9 +237,15 @@ def contabilizar(lunes: date, *, ahora: datetime) -> None:
 
 
 def _warning() -> str:
-    """Return a text that counts the consumer's open dead letters: they do not delay a closing."""
+    """Return a text that counts what a person must decide about and what delays no closing.
+
+    That is the consumer's open dead letters, and messages that Kafka refuses for good.
+    """
     count = DeadLetter.objects.filter(consumer=CONTABILIDAD, state=DeadLetter.State.OPEN).count()
-    return f"Al cerrar había {count} mensajes que contabilidad no pudo registrar." if count else ""
+    dead = f"Al cerrar había {count} mensajes que contabilidad no pudo registrar." if count else ""
+    by_topic = outbox.refused(progress.topic_names(CONTABILIDAD))
+    refused = f"Kafka rechazó mensajes ya aceptados: {_listed(by_topic)}." if by_topic else ""
+    return " ".join(filter(None, [dead, refused]))
 
 
 def retener_correos(*, ahora: datetime) -> int:

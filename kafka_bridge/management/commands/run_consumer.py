@@ -12,6 +12,7 @@ from django.core.management.base import BaseCommand, CommandError
 
 from kafka_bridge.consuming.handlers import Consumer, consumers
 from kafka_bridge.consuming.lanes import priority_lanes
+from kafka_bridge.consuming.poison import limit_arenas
 from kafka_bridge.consuming.runner import Runner
 from kafka_bridge.exceptions import OffsetsLost, TooManyDeadLetters
 from kafka_bridge.management.processes import add_metrics_port, serve_metrics, stop_on_signals
@@ -55,6 +56,7 @@ class Command(BaseCommand):
 def _run(consumer: Consumer, metrics_port: tuple[str, int] | None, *, accept_loss: bool) -> None:
     """Run the main lane here and each priority lane in a process of its own."""
     stop = stop_on_signals()
+    limit_arenas()
     limit_silence()
     # Django and the apps live as long as the process. Batches are 1.5 times as fast when the
     # garbage collector looks only at what they leave.

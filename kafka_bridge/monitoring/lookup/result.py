@@ -40,6 +40,7 @@ class FoundEvent:
     stored_at: datetime | None  # None if the timestamp in Kafka cannot be true
     topic_uuid: str = ""  # empty if unknown
     replay_for: str = ""
+    refused: bool = False  # by Kafka, for good: it stays in the outbox
     deliveries: list[Delivery] = field(default_factory=list)
 
     @property

@@ -99,7 +99,9 @@ def _ask_apps(wanted: UUID) -> _Answers:
 
 
 def _in_outbox(row: OutboxMessage) -> FoundEvent:
-    return _found(dict(row.headers), (row.topic, row.partition), None, row.created_at)
+    found = _found(dict(row.headers), (row.topic, row.partition), None, row.created_at)
+    found.refused = row.refused_at is not None
+    return found
 
 
 def _in_kafka(scan: KafkaScan) -> Iterator[FoundEvent]:
@@ -172,6 +174,8 @@ def _dead_delivery(letter: DeadLetter) -> Delivery:
 
 
 def _delivery(name: str, event: FoundEvent, positions: Positions, applied_at: AppliedAt) -> Delivery:
+    if event.refused:
+        return Delivery(consumer=name, state=gettext("refused by Kafka: see “messages to publish”"))
     if event.offset is None:
         return Delivery(consumer=name, state=gettext("waits in the outbox for Kafka"))
     row = positions.get((name, event.topic, event.partition))

@@ -51,7 +51,7 @@ def test_an_auto_created_topic_is_found_out(kafka: str) -> None:
     client.admin().create_topics([NewTopic(topic.name, 2, 1, config=config)])[topic.name].result(SECONDS)
     wait_until(lambda: topic.name in client.admin().list_topics(timeout=SECONDS).topics, SECONDS)
     found = ids(checks.topics_are_as_declared([topic]))
-    assert found == ["kafka_bridge.E204"] * 3 + ["kafka_bridge.E207"]  # timestamps, retention, cleanup
+    assert found == ["kafka_bridge.E204"] * 4 + ["kafka_bridge.E207"]  # timestamps, compression, retention, cleanup
 
 
 @pytest.mark.parametrize(

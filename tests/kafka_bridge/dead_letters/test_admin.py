@@ -115,3 +115,12 @@ def test_one_is_discarded_from_its_page(staff: Client, make_letter: MakeLetter) 
     assert "un mensaje pendiente" in staff.get(url_of(letter, "discard_one")).content.decode()
     staff.post(url_of(letter, "discard_one"), {"confirmed": "1", "reason": "duplicado"})
     assert list(DeadLetter.objects.filter(state="open")) == [other]
+
+
+def test_a_correction_that_is_too_large_is_refused(staff: Client, consumed: Sandbox, make_letter: MakeLetter) -> None:
+    letter = make_letter()
+    form = {"payload": payload_with(letter, name="n" * 995_000), "event_type": consumed.event.type}
+    answer = staff.post(url_of(letter, "correct_and_replay"), form)
+    assert "Kafka acepta hasta 990000" in answer.content.decode()
+    letter.refresh_from_db()
+    assert (letter.state, OutboxMessage.objects.count()) == ("open", 0)

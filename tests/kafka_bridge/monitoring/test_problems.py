@@ -3,7 +3,7 @@ import pytest
 from kafka_bridge.brokers.cluster_state import ClusterState, PartitionState, TopicState
 from kafka_bridge.monitoring import problems
 from kafka_bridge.monitoring.due_work import DueWork
-from kafka_bridge.monitoring.system_state import GroupState, Outbox, Progress
+from kafka_bridge.monitoring.system_state import GroupState, Outbox, Progress, Refused
 
 
 def a_group(lag: int, waiting_s: float | None, still_s: float, **causes: list[str]) -> GroupState:
@@ -54,6 +54,17 @@ def test_surplus_partitions_are_named() -> None:
 def test_an_outbox_that_waits_for_something_unknown() -> None:
     [problem] = problems.of_outbox(Outbox(3, 120.0), kafka_answers=True)
     assert "no se ve si manage.py run_outbox_relay" in problem.advice
+
+
+@pytest.mark.parametrize(
+    ("error", "cause"), [("MSG_SIZE_TOO_LARGE", "max.message.bytes"), ("INVALID_RECORD", "contenido del mensaje")]
+)
+def test_a_refusal_is_named_with_its_remedy(error: str, cause: str) -> None:
+    [problem] = problems.of_refused([Refused("orders", error, 2)])
+    assert problem.summary == f"Kafka rechaza definitivamente 2 mensajes ya aceptados de orders ({error})."
+    assert cause in problem.advice
+    assert ("max.message.bytes" in problem.advice) == (error == "MSG_SIZE_TOO_LARGE")
+    assert "«Reenviar lo que Kafka rechazó»" in problem.advice
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ from django.db import connection, transaction
 from deploy.embedded.waiting import wait_until
 from kafka_bridge.events.codec import Message, encode
 from kafka_bridge.models import OutboxMessage
-from kafka_bridge.publishing import outbox, publish, relay
+from kafka_bridge.publishing import outbox, relay
 from tests.support.consumers import running
 from tests.support.sandbox import SECONDS, Sandbox
 from tests.support.topics import topic_numbers
@@ -29,17 +29,6 @@ def test_a_lost_partition_delays_no_other(sandbox: Sandbox) -> None:
 def to_a_missing_partition(sandbox: Sandbox, n: int) -> Message:
     """Return a message as of a partition that lost all its replicas: nothing acknowledges it."""
     return replace(encode(sandbox.happened(n)), partition=7)
-
-
-def test_a_refused_message_stays_and_stops_nothing(sandbox: Sandbox) -> None:
-    too_large = sandbox.happened(1, key="k" * 1_100_000)
-    with transaction.atomic():
-        outbox.add(too_large, sandbox.happened(2))
-    relay.step()
-    assert topic_numbers(sandbox) == [2]
-    assert [row.event_id for row in OutboxMessage.objects.all()] == [too_large.id]
-    publish(sandbox.happened(3))
-    assert sorted(topic_numbers(sandbox)) == [2, 3]
 
 
 def test_several_relays_keep_the_order_per_key(sandbox: Sandbox) -> None:

@@ -3,7 +3,7 @@
 import threading
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import pytest
 from confluent_kafka import KafkaError, KafkaException
@@ -313,3 +313,11 @@ def test_a_restore_holds_the_mails_of_due_weeks() -> None:
     enter(sale(reporte.maestro_id, vendida_en=AFTERWARDS))
     close(W48)
     assert ReporteSemanal.objects.get(semana=W48).envio == "pendiente"
+
+
+def test_a_refused_message_is_named_and_not_waited_for(from_the_topics_ends: None) -> None:
+    """Kafka refused it for good, so waiting would not help: a person decides about it."""
+    outbox.add(sale(uuid4()))
+    OutboxMessage.objects.update(refused_at=MIDNIGHT, refusal="MSG_SIZE_TOO_LARGE", created_at=NOW)
+    assert cierre.cerrar_semana(W47, ahora=AFTERWARDS)
+    assert "Kafka rechazó mensajes ya aceptados: 1 de mamochi.ventas." in Semana.objects.get(pk=W47).advertencia
