@@ -1,7 +1,11 @@
 """Limits per client address."""
 
+from datetime import timedelta
+
 import pytest
+import time_machine
 from django.test import Client
+from django.utils import timezone
 from pytest_django import Settings
 from rest_framework.test import APIClient
 
@@ -50,3 +54,12 @@ def test_guessing_tokens_is_limited_per_address(client: Client, settings: Settin
     assert [log_in(client, "mmc_no").status_code for _ in range(3)] == [200, 200, 429]
     answer = log_in(client, credenciales.emitir(maestro))
     assert (answer.status_code, int(answer["Retry-After"]) <= 61) == (429, True)
+
+
+def test_requests_of_a_clock_that_was_ahead_are_forgotten(api: APIClient, settings: Settings) -> None:
+    settings.LIMITE_INSCRIPCIONES = "2/min"
+    with time_machine.travel(timezone.now() + timedelta(days=1)):
+        assert [api.post(URL, {}, format="json").status_code for _ in range(3)] == [400, 400, 429]
+    answers = [api.post(URL, {}, format="json") for _ in range(3)]
+    assert [answer.status_code for answer in answers] == [400, 400, 429]
+    assert int(answers[-1]["Retry-After"]) <= 61
