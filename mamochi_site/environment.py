@@ -10,16 +10,21 @@ import os
 import re
 from collections.abc import Callable
 from email.utils import parseaddr
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
 from django.core.exceptions import ImproperlyConfigured
 
+from gremio.correo import con_dominio_ascii
+
 T = TypeVar("T")
 
 TRUE: Final = {"true", "1", "yes", "y", "on", "sí", "si"}
 FALSE: Final = {"false", "0", "no", "n", "off"}
+PORTS: Final = {"http": 80, "https": 443}  # by scheme: browsers leave it out
+HOST: Final = re.compile(r"[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?")
 PARTITIONS: Final = re.compile(r"(?P<topic>[\w.-]+)\s*=\s*(?P<number>[1-9]\d{0,4})")
 RATE: Final = re.compile(r"[1-9][0-9]*/(s|sec|second|m|min|minute|h|hour|d|day)")
 
@@ -107,22 +112,56 @@ def url_config(name: str, value: str, parse: Callable[[str], Any]) -> Any:
 
 
 def site_url(value: str) -> str:
-    """Return the address of the site without a slash at its end.
+    """Return the address of the site as browsers write it, without a slash at its end.
 
-    Raises ImproperlyConfigured unless it is `http(s)://host[:port][/path]`.
+    Scheme and host are in lower case, the host in ASCII, and the port is left out if it is the
+    scheme's own. Raises ImproperlyConfigured unless it is `http(s)://host[:port][/path]`.
     """
-    url = value.strip().rstrip("/")
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-        raise ImproperlyConfigured(f"SITE_URL must be an address like https://gremio.cl, not {value!r}.")
-    return url
+    error = ImproperlyConfigured(f"SITE_URL must be an address like https://gremio.cl, not {value!r}.")
+    try:
+        parts = urlsplit(value.strip().rstrip("/"))
+        name, port = _ascii_host(parts.hostname or ""), parts.port
+    except ValueError:
+        raise error from None
+    if parts.scheme not in PORTS or not name or parts.query or parts.fragment or "@" in parts.netloc:
+        raise error
+    host = f"[{name}]" if ":" in name else name
+    return f"{parts.scheme}://{host}{f':{port}' if port and port != PORTS[parts.scheme] else ''}{parts.path}"
 
 
 def hosts(value: str) -> list[str]:
-    """Return the host names of ALLOWED_HOSTS. Raises ImproperlyConfigured for an empty list."""
+    """Return the host names of ALLOWED_HOSTS, in ASCII, as requests name them.
+
+    Raises ImproperlyConfigured for an empty list and for what is no host name, such as a URL.
+    """
     if not (names := items(value)):
         raise ImproperlyConfigured("ALLOWED_HOSTS names no host: set it to the site's host names, with commas between.")
-    return names
+    try:
+        return [name if name == "*" or name.startswith("[") else _ascii_host(name) for name in names]
+    except ValueError as error:
+        raise ImproperlyConfigured(
+            f"ALLOWED_HOSTS must be host names like gremio.cl, without https:// and without a port: {error}."
+        ) from None
+
+
+def _ascii_host(name: str) -> str:
+    """Return a host name as DNS and browsers write it. Raises ValueError if it is none.
+
+    A first dot, which in ALLOWED_HOSTS stands for all names below, is kept.
+    """
+    dot, rest = ("." if name.startswith(".") else ""), name.removeprefix(".")
+    ascii_name = con_dominio_ascii(f"x@{rest}").removeprefix("x@").lower()
+    if not (HOST.fullmatch(ascii_name) or _is_ip_address(ascii_name)):
+        raise ValueError(f"{name!r}")
+    return dot + ascii_name
+
+
+def _is_ip_address(name: str) -> bool:
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 def site_of_host(hosts: list[str]) -> str:

@@ -103,6 +103,56 @@ def test_site_url_has_no_final_slash(url: str) -> None:
     assert environment.site_url(url) == "https://gremio.cl"
 
 
+@pytest.mark.parametrize(
+    ("url", "origin"),
+    [
+        ("HTTPS://Gremio.CL/", "https://gremio.cl"),
+        ("https://gremio.cl:443", "https://gremio.cl"),
+        ("http://gremio.cl:80/", "http://gremio.cl"),
+        ("https://gremio.cl:8443/", "https://gremio.cl:8443"),
+        ("https://ñandú.cl", "https://xn--and-6ma2c.cl"),
+        ("https://192.0.2.1:8443", "https://192.0.2.1:8443"),
+        ("https://[2001:DB8::1]:8443", "https://[2001:db8::1]:8443"),
+        ("https://gremio.cl/mote", "https://gremio.cl"),
+    ],
+)
+def test_origin_is_what_browsers_send(url: str, origin: str) -> None:
+    assert environment.origin_of(environment.site_url(url)) == origin
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "gremio.cl",
+        "https://",
+        "https://a.cl, https://b.cl",
+        "https://rosa@gremio.cl",
+        "https://gremio.cl:80443",
+        "https://gremio.cl:x",
+        "https://gremio cl",
+        "ftp://gremio.cl",
+    ],
+)
+def test_no_address_is_refused(url: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match="SITE_URL"):
+        environment.site_url(url)
+
+
+def test_hosts_are_what_requests_name() -> None:
+    assert environment.hosts("Gremio.CL, .ñandú.cl, *, [::1], 192.0.2.1") == [
+        *("gremio.cl", ".xn--and-6ma2c.cl", "*", "[::1]", "192.0.2.1")
+    ]
+
+
+@pytest.mark.parametrize(
+    "value", ["https://gremio.cl", "gremio.cl:8443", "a.cl; b.cl", "a.cl b.cl", "'a.cl'", "a.cl/x"]
+)
+def test_what_is_no_host_is_refused(value: str) -> None:
+    """Otherwise each request is answered 400, and nothing says why."""
+    with pytest.raises(ImproperlyConfigured, match="ALLOWED_HOSTS"):
+        environment.hosts(value)
+
+
 @pytest.mark.slow
 def test_missing_site_url_is_reported() -> None:
     without = {"SITE_URL": "", "DEFAULT_FROM_EMAIL": ""}
