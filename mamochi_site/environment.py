@@ -15,7 +15,10 @@ from pathlib import Path
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
-from django.core.exceptions import ImproperlyConfigured
+from django.core.exceptions import ImproperlyConfigured, ValidationError
+from django.core.validators import validate_email
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 from gremio.correo import con_dominio_ascii
 
@@ -23,6 +26,8 @@ T = TypeVar("T")
 
 TRUE: Final = {"true", "1", "yes", "y", "on", "sí", "si"}
 FALSE: Final = {"false", "0", "no", "n", "off"}
+REDIS_CACHE: Final = "django.core.cache.backends.redis.RedisCache"
+CACHE_SECONDS: Final = 1.0
 PORTS: Final = {"http": 80, "https": 443}  # by scheme: browsers leave it out
 HOST: Final = re.compile(r"[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?")
 PARTITIONS: Final = re.compile(r"(?P<topic>[\w.-]+)\s*=\s*(?P<number>[1-9]\d{0,4})")
@@ -111,6 +116,48 @@ def url_config(name: str, value: str, parse: Callable[[str], Any]) -> Any:
         raise ImproperlyConfigured(f"{name} is not a URL that Django can use ({type(error).__name__}).") from error
 
 
+def database(value: str, parse: Callable[[str], Any]) -> dict[str, Any]:
+    """Return Django's configuration of DATABASE_URL.
+
+    Raises ImproperlyConfigured unless it names a PostgreSQL server and a database on it.
+    """
+    config: dict[str, Any] = url_config("DATABASE_URL", value, parse)
+    if config.get("ENGINE") != "django.db.backends.postgresql" or not config.get("NAME"):
+        raise ImproperlyConfigured("DATABASE_URL must look like postgresql://user:password@host:5432/name.")
+    return config
+
+
+def mail(value: str, parse: Callable[[str], Any]) -> dict[str, Any]:
+    """Return Django's settings of EMAIL_URL. `smtps` is TLS from the first byte, as everywhere."""
+    config: dict[str, Any] = url_config("EMAIL_URL", value, parse)
+    if urlsplit(value.strip()).scheme == "smtps":
+        config.pop("EMAIL_USE_TLS", None)
+        config["EMAIL_USE_SSL"] = True
+    return config
+
+
+def broker(name: str, value: str) -> str:
+    """Return the URL of a Redis or Valkey server, with the scheme that its clients know.
+
+    Raises ImproperlyConfigured, which names the variable, if it is no URL.
+    """
+    url = value.strip()
+    if "://" not in url:
+        raise ImproperlyConfigured(f"{name} is not a URL: it has no scheme://.")
+    if "#" in url:
+        raise ImproperlyConfigured(f"{name} holds a # that ends the URL: in a password, write %23.")
+    return re.sub(r"^valkey(s?)://", r"redis\1://", url)
+
+
+def cache(value: str, parse: Callable[[str], Any]) -> dict[str, Any]:
+    """Return Django's configuration of CACHE_URL; a server that is silent holds up no request."""
+    config: dict[str, Any] = url_config("CACHE_URL", broker("CACHE_URL", value), parse)
+    if config["BACKEND"] == REDIS_CACHE:
+        waits = {"socket_timeout": CACHE_SECONDS, "socket_connect_timeout": CACHE_SECONDS}
+        config["OPTIONS"] = {**waits, "retry": Retry(NoBackoff(), 0), **config.get("OPTIONS", {})}
+    return config
+
+
 def site_url(value: str) -> str:
     """Return the address of the site as browsers write it, without a slash at its end.
 
@@ -182,7 +229,12 @@ def origin_of(url: str) -> str:
 
 def mail_address(name: str, value: str) -> str:
     """Return the sender of e-mails. Raises ImproperlyConfigured if it holds no address."""
-    local, _, domain = parseaddr(value)[1].rpartition("@")
-    if not (local and domain):
-        raise ImproperlyConfigured(f"{name} must hold an e-mail address, like Gremio <hola@gremio.cl>: {value!r}.")
+    address = parseaddr(value)[1]
+    try:
+        validate_email(con_dominio_ascii(address))
+    except ValidationError:
+        raise ImproperlyConfigured(
+            f"{name} must hold an e-mail address, like Gremio <hola@gremio.cl>; a name with a comma needs quotes: "
+            f"{value!r}."
+        ) from None
     return value.strip()

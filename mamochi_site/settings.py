@@ -28,8 +28,8 @@ def required(name: str, development: str) -> str:
     Raises ImproperlyConfigured if it is missing in production.
     """
     value = text(name)
-    if value or DEBUG:
-        return value or development
+    if value.strip() or DEBUG:
+        return value if value.strip() else development
     raise ImproperlyConfigured(f"Set {name} in the environment: it has no safe default in production (DEBUG off).")
 
 
@@ -116,8 +116,8 @@ WSGI_APPLICATION = "mamochi_site.wsgi.application"
 
 # Database: psycopg 3. A connection is kept for 60 s and checked before a request uses it again.
 DATABASES = {
-    "default": environment.url_config(
-        "DATABASE_URL", required("DATABASE_URL", "postgresql://mamochi@127.0.0.1:5432/mamochi"), env.db_url_config
+    "default": environment.database(
+        required("DATABASE_URL", "postgresql://mamochi@127.0.0.1:5432/mamochi"), env.db_url_config
     )
 }
 # A pool may give each transaction another session (pgbouncer, pool_mode=transaction), so nothing
@@ -155,14 +155,14 @@ KAFKA_CLIENT_CONFIG: dict[str, str] = {
     "bootstrap.servers": KAFKA_BOOTSTRAP_SERVERS,
     **{
         option: value
-        for option, variable in {
-            "security.protocol": "KAFKA_SECURITY_PROTOCOL",
-            "sasl.mechanism": "KAFKA_SASL_MECHANISM",
-            "sasl.username": "KAFKA_SASL_USERNAME",
-            "sasl.password": "KAFKA_SASL_PASSWORD",
-            "ssl.ca.location": "KAFKA_SSL_CA_LOCATION",
+        for option, value in {
+            "security.protocol": text("KAFKA_SECURITY_PROTOCOL").strip(),
+            "sasl.mechanism": text("KAFKA_SASL_MECHANISM").strip(),
+            "sasl.username": text("KAFKA_SASL_USERNAME"),
+            "sasl.password": text("KAFKA_SASL_PASSWORD"),
+            "ssl.ca.location": text("KAFKA_SSL_CA_LOCATION").strip(),
         }.items()
-        if (value := text(variable))
+        if value
     },
 }
 
@@ -246,7 +246,7 @@ MAX_BODY_BYTES = 1_000_000
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 
 # Celery. A task is acknowledged when it is done, and never contains a secret.
-CELERY_BROKER_URL = required("CELERY_BROKER_URL", "redis://127.0.0.1:6379/0").strip()
+CELERY_BROKER_URL = environment.broker("CELERY_BROKER_URL", required("CELERY_BROKER_URL", "redis://127.0.0.1:6379/0"))
 CELERY_BEAT_SCHEDULER = "mamochi_site.beat:Scheduler"
 # Seconds until Beat notices an edit of its schedule.
 CELERY_BEAT_MAX_LOOP_INTERVAL = 5
@@ -274,7 +274,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 CELERY_TIMEZONE = "UTC"
 
 # Mail
-vars().update(environment.url_config("EMAIL_URL", required("EMAIL_URL", "smtp://127.0.0.1:1025"), env.email_url_config))
+vars().update(environment.mail(required("EMAIL_URL", "smtp://127.0.0.1:1025"), env.email_url_config))
 EMAIL_TIMEOUT = 10
 # Without the variable, an address of the site's own host; `check --deploy` asks for it.
 MAIL_HOST = "mamochi.cl" if DEBUG else urlsplit(SITE_URL).hostname
@@ -295,7 +295,7 @@ REVISION_AUTOMATICA = flag("REVISION_AUTOMATICA", default=False)
 # process counts separately unless CACHE_URL names a shared cache (inscripciones/api/throttling.py).
 LIMITE_INSCRIPCIONES = rate_limit("LIMITE_INSCRIPCIONES", "60/min")
 LIMITE_ENTRADAS = rate_limit("LIMITE_ENTRADAS", "20/min")
-CACHES = {"default": environment.url_config("CACHE_URL", text("CACHE_URL", "locmemcache://"), env.cache_url_config)}
+CACHES = {"default": environment.cache(text("CACHE_URL", "locmemcache://"), env.cache_url_config)}
 
 # Chile
 LANGUAGE_CODE = "es-cl"

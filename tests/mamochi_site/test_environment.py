@@ -66,7 +66,27 @@ def test_dollar_reaches_the_settings() -> None:
 
 
 @pytest.mark.slow
+def test_dollar_reaches_the_servers() -> None:
+    """A password inside of a URL; reserved characters are written with a percent sign."""
+    url = "postgresql://mamochi:$a%25%23%2F@db.example/mamochi"
+    assert settings_of("DATABASES['default']['PASSWORD']", DATABASE_URL=url) == "'$a%#/'"
+    mail_url = "smtp+tls://hola:$a%23@mail.example:587"
+    assert settings_of("EMAIL_HOST_PASSWORD", EMAIL_URL=mail_url) == "'$a#'"
+    assert settings_of("CELERY_BROKER_URL", CELERY_BROKER_URL="valkey://:$a@h:6379/0") == "'redis://:$a@h:6379/0'"
+
+
+@pytest.mark.slow
+def test_smtps_is_tls_from_the_first_byte() -> None:
+    assert settings_of("EMAIL_USE_SSL", EMAIL_URL="smtps://mail.example:465") == "True"
+    assert settings_of("EMAIL_USE_TLS", EMAIL_URL="smtps://mail.example:465") == "False"
+    assert settings_of("EMAIL_USE_TLS", EMAIL_URL="smtp+tls://mail.example:587") == "True"
+
+
+@pytest.mark.slow
 def test_spaces_in_lists_do_no_harm() -> None:
+    options = settings_of("KAFKA_CLIENT_CONFIG", KAFKA_SECURITY_PROTOCOL=" SASL_SSL", KAFKA_SASL_PASSWORD=" p ")
+    assert "'security.protocol': 'SASL_SSL'" in options
+    assert "'sasl.password': ' p '" in options
     assert settings_of("ALLOWED_HOSTS", ALLOWED_HOSTS=" a.cl, b.cl ,") == "['a.cl', 'b.cl']"
     assert settings_of("KAFKA_BOOTSTRAP_SERVERS", KAFKA_BOOTSTRAP_SERVERS="a:1, b:2") == "'a:1,b:2'"
 
@@ -82,8 +102,16 @@ def test_spaces_in_lists_do_no_harm() -> None:
         ("CORREOS_POR_SEGUNDO", "-1"),
         ("LIMITE_ENTRADAS", "many"),
         ("DATABASE_URL", "db.example"),
+        ("DATABASE_URL", "mysql://mamochi@db.example/mamochi"),
+        ("DATABASE_URL", "postgresql://mamochi@db.example"),
+        ("CELERY_BROKER_URL", "valkey.example:6379"),
+        ("CELERY_BROKER_URL", "redis://:a#b@valkey.example:6379/0"),
+        ("CACHE_URL", "redis://:a#b@valkey.example:6379/1"),
+        ("SECRET_KEY", "  "),
         ("SITE_URL", "gremio.cl"),
         ("DEFAULT_FROM_EMAIL", "Gremio"),
+        ("DEFAULT_FROM_EMAIL", "Gremio, Chile <hola@gremio.cl>"),
+        ("DEFAULT_FROM_EMAIL", '"Gremio <hola@gremio.cl>"'),
         ("ALLOWED_HOSTS", " , "),
         ("SECRET_KEY_FILE", "/no/such/file"),
     ],

@@ -1,16 +1,20 @@
 """Limits per client address."""
 
+import socket
+import time
 from datetime import timedelta
 
 import pytest
 import time_machine
 from django.test import Client
 from django.utils import timezone
+from environ import Env
 from pytest_django import Settings
 from rest_framework.test import APIClient
 
 from inscripciones import credenciales
 from inscripciones.models import Usuario
+from mamochi_site import environment
 from tests.support.api import log_in
 
 pytestmark = pytest.mark.django_db
@@ -42,6 +46,16 @@ def test_a_shared_cache_may_be_down(api: APIClient, settings: Settings) -> None:
     for location, last in ((valkey, 429), ("redis://127.0.0.1:1/0", 400)):
         settings.CACHES = {"default": {"BACKEND": "django.core.cache.backends.redis.RedisCache", "LOCATION": location}}
         assert [api.post(URL, {}, format="json").status_code for _ in range(2)] == [400, last]
+
+
+def test_a_silent_cache_holds_up_no_form(api: APIClient, settings: Settings) -> None:
+    settings.LIMITE_INSCRIPCIONES = "1/hour"
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        url = f"redis://127.0.0.1:{silent.getsockname()[1]}/0"
+        settings.CACHES = {"default": environment.cache(url, Env.cache_url_config)}
+        began = time.monotonic()
+        assert [api.post(URL, {}, format="json").status_code for _ in range(2)] == [400, 400]
+        assert time.monotonic() - began < 5
 
 
 def test_an_empty_limit_is_none(api: APIClient, settings: Settings) -> None:
