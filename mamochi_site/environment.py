@@ -227,8 +227,11 @@ def origin_of(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc}"
 
 
-def mail_address(name: str, value: str) -> str:
-    """Return the sender of e-mails. Raises ImproperlyConfigured if it holds no address."""
+def mail_address(name: str, default: str) -> str:
+    """Return the sender of e-mails. Raises ImproperlyConfigured if the variable has no address."""
+    value = text(name)
+    if not value:
+        return default
     address = parseaddr(value)[1]
     try:
         validate_email(con_dominio_ascii(address))

@@ -278,9 +278,7 @@ vars().update(environment.mail(required("EMAIL_URL", "smtp://127.0.0.1:1025"), e
 EMAIL_TIMEOUT = 10
 # Without the variable, an address of the site's own host; `check --deploy` asks for it.
 MAIL_HOST = "mamochi.cl" if DEBUG else urlsplit(SITE_URL).hostname
-DEFAULT_FROM_EMAIL = environment.mail_address(
-    "DEFAULT_FROM_EMAIL", text("DEFAULT_FROM_EMAIL", f"MAMOCHI <no-responder@{MAIL_HOST}>")
-)
+DEFAULT_FROM_EMAIL = environment.mail_address("DEFAULT_FROM_EMAIL", f"MAMOCHI <no-responder@{MAIL_HOST}>")
 # Rate of the weekly e-mails, which one worker at a time sends; 0: no limit.
 CORREOS_POR_SEGUNDO = number("CORREOS_POR_SEGUNDO", float, default=50.0, least=0)
 
