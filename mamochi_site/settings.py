@@ -12,6 +12,7 @@ import environ
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 from django.urls import reverse_lazy
+from psycopg import IsolationLevel
 
 from kafka_bridge.telemetry import logs
 from mamochi_site import environment
@@ -126,6 +127,9 @@ DATABASES["default"].update(CONN_MAX_AGE=60, CONN_HEALTH_CHECKS=True, DISABLE_SE
 DATABASES["default"]["OPTIONS"] = {
     "connect_timeout": 3,
     "application_name": "mamochi",
+    # In each BEGIN, whatever the server's default for this role is: locks and claims then see what
+    # others have committed.
+    "isolation_level": IsolationLevel.READ_COMMITTED,
     # A connection whose other end is gone is noticed after 10 + 3 * 5 s if it is idle, and after
     # 25 s if it has sent something. A frozen server still answers on this level: see
     # kafka_bridge/waits.py.
