@@ -4,6 +4,7 @@ In production (DEBUG off) each variable without a safe default must be set. Othe
 refuses to start and names the variable.
 """
 
+import os
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -121,6 +122,9 @@ DATABASES = {
         required("DATABASE_URL", "postgresql://mamochi@127.0.0.1:5432/mamochi"), env.db_url_config
     )
 }
+# psycopg reads moments in this style only, whatever the server's default is; libpq sends it when it
+# connects, and pools pass it on.
+os.environ["PGDATESTYLE"] = "ISO"
 # A pool may give each transaction another session (pgbouncer, pool_mode=transaction), so nothing
 # depends on a session: no cursors of the server's, no prepared statements (Django's default).
 DATABASES["default"].update(CONN_MAX_AGE=60, CONN_HEALTH_CHECKS=True, DISABLE_SERVER_SIDE_CURSORS=True)
