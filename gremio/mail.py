@@ -15,6 +15,11 @@ from gremio.correo import con_dominio_ascii
 # header.
 DELIVERY_ERRORS: Final = (SMTPException, OSError, ValueError)
 LONGEST_ANSWER: Final = 1_000  # characters
+CLOSING_CONNECTION: Final = 421  # SMTP: the server closes this connection
+# How long a worker tries to send, in seconds; shorter than a claim. EMAIL_TIMEOUT limits each wait
+# for the server only: one that sends a byte now and then would keep a worker for ever.
+LONGEST_SENDING_S: Final = 150
+KILLED_AFTER_S: Final = LONGEST_SENDING_S + 15  # where closing the connection hangs, too
 _ENHANCED_CODE: Final = re.compile(r"[245]\.\d{1,3}\.\d{1,3}\b")  # RFC 3463
 
 
@@ -64,6 +69,12 @@ def recipient_is_refused_for_good(error: Exception) -> bool:
     if isinstance(error, SMTPRecipientsRefused):
         return all(code >= 500 for code in codes(error))
     return isinstance(error, ValueError)
+
+
+def email_is_refused(error: Exception) -> bool:
+    """Return whether only this e-mail is refused; otherwise the other e-mails would fail too."""
+    of_email = isinstance(error, SMTPRecipientsRefused | SMTPDataError | ValueError)
+    return of_email and CLOSING_CONNECTION not in codes(error)
 
 
 def content_is_refused_for_good(error: Exception) -> bool:

@@ -23,10 +23,12 @@ from inscripciones.models import Envio, Usuario
 
 logger = logging.getLogger(__name__)
 
-# Longer than an SMTP conversation in which every step takes EMAIL_TIMEOUT.
+# Longer than an SMTP conversation in which every step takes EMAIL_TIMEOUT, and than
+# mail.KILLED_AFTER_S.
 CLAIM: Final = timedelta(minutes=3)
 FIRST_RETRY: Final = timedelta(seconds=15)
 LONGEST_RETRY: Final = timedelta(minutes=15)
+RETRY_WITHOUT_SERVER: Final = timedelta(seconds=15)  # however long it is down: a server that is back is used soon
 # A mail that is due later than this was dated by a clock that was ahead and has been set right.
 LATEST: Final = 2 * LONGEST_RETRY
 SWEEP_LIMIT: Final = 500
@@ -96,12 +98,19 @@ def record_failure(envio: Envio, usuario: Usuario | None, error: Exception, ahor
     permanent = mail.recipient_is_refused_for_good(error)
     still_claimed = _claimed_row(envio).update(
         estado=Envio.Estado.DETENIDO if permanent else Envio.Estado.PENDIENTE,
-        proximo_intento=ahora + min(FIRST_RETRY * 2 ** min(envio.intentos - 1, 20), LONGEST_RETRY),
+        proximo_intento=ahora + _wait(envio, error),
         ultimo_error=mail.summary(error),
     )
     if still_claimed and usuario:
         credenciales.revocar(usuario)
     logger.warning("e-mail %s not sent at attempt %d: %s", envio.pk, envio.intentos, mail.summary(error))
+
+
+def _wait(envio: Envio, error: Exception) -> timedelta:
+    """Return how long to wait before the next attempt; a mail that is refused waits ever longer."""
+    if isinstance(error, mail.DELIVERY_ERRORS) and not mail.email_is_refused(error):
+        return RETRY_WITHOUT_SERVER
+    return min(FIRST_RETRY * 2 ** min(envio.intentos - 1, 20), LONGEST_RETRY)
 
 
 @transaction.atomic

@@ -25,7 +25,7 @@ def corregir_correo(maestro_id: UUID, correo: str, *, ahora: datetime) -> None:
     locks.acquire(locks.email_keys(correo))
     if Inscripcion.objects.filter(email=correo, estado__in=Inscripcion.VIVAS).exists():
         raise ValueError("Ese correo es de otra inscripción, pendiente o aprobada, o es el que ya tenía.")
-    cambiar_correos({maestro_id: correo})
+    cambiar_correos({maestro_id: (correo, ahora)})
     event_id = CorreoCorregido.derive_id(maestro_id, ahora)
     outbox.add(CorreoCorregido(id=event_id, time=ahora, maestro_id=maestro_id, email=correo))
     envios.reenviar_credenciales(maestro.inscripcion_id, ahora=ahora)
@@ -33,13 +33,19 @@ def corregir_correo(maestro_id: UUID, correo: str, *, ahora: datetime) -> None:
 
 
 @transaction_required
-def cambiar_correos(correos: Mapping[UUID, str]) -> None:
-    """Write the address of each of these maestros, also into the enrolment behind the maestro."""
-    maestros = list(Maestro.objects.select_related("inscripcion").filter(pk__in=correos))
+def cambiar_correos(correos: Mapping[UUID, tuple[str, datetime]]) -> None:
+    """Write the address of each of these maestros, also into the enrolment behind the maestro.
+
+    Each address comes with the time of its correction; one that is not newer than the last
+    correction of that maestro changes nothing.
+    """
+    rows = Maestro.objects.select_related("inscripcion").filter(pk__in=correos)
+    maestros = [one for one in rows if one.correo_desde is None or one.correo_desde < correos[one.pk][1]]
     for maestro in maestros:
-        maestro.email = maestro.inscripcion.email = correos[maestro.pk]
+        maestro.email, maestro.correo_desde = correos[maestro.pk]
+        maestro.inscripcion.email = maestro.email
         maestro.inscripcion.buzon = normalizacion.buzon(maestro.email)
-    Maestro.objects.bulk_update(maestros, ["email"])
+    Maestro.objects.bulk_update(maestros, ["email", "correo_desde"])
     Inscripcion.objects.bulk_update([maestro.inscripcion for maestro in maestros], ["email", "buzon"])
 
 

@@ -146,7 +146,8 @@ class Comprobante(models.Model):
 class Maestro(models.Model):
     """A member of the guild, whose `id` is derived from the enrolment's.
 
-    A maestro who leaves has an inactive `usuario`.
+    A maestro who leaves has an inactive `usuario`. `correo_desde` is the time of the last
+    correction of the address: an older correction changes nothing.
     """
 
     id = models.UUIDField("id", primary_key=True, editable=False)
@@ -155,6 +156,7 @@ class Maestro(models.Model):
     nombre = models.CharField("nombre", max_length=120)
     rut = models.CharField("RUT", max_length=12, unique=True)
     email = models.EmailField("correo", unique=True)
+    correo_desde = models.DateTimeField("correo desde", null=True, editable=False)
     telefono = models.CharField("teléfono", max_length=16)
     comuna = models.CharField("comuna", max_length=60)
     aprobado_en = models.DateTimeField("aprobado", default=timezone.now)

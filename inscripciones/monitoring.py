@@ -19,7 +19,7 @@ from kafka_bridge.events import Event
 from kafka_bridge.monitoring.due_work import DueWork, due_work, overdue
 from kafka_bridge.monitoring.lookup.registry import ExpectedEvent, Ids, Limitation, Row, lookup
 
-# How late a mail may be before that is a problem; a sweep looks for due mails once per minute.
+# How late a mail may be before that is a problem; a sweep looks for due mails twice per minute.
 PATIENCE_SECONDS: Final = 180.0
 # A mail that failed so often needs a look, although it is still being tried.
 MANY_ATTEMPTS: Final = 3

@@ -32,9 +32,16 @@ def recordar(decisiones: Iterable[InscripcionAprobada | InscripcionRechazada]) -
 
 @transaction_required
 def recordar_correos(corregidos: Sequence[CorreoCorregido]) -> None:
-    """Apply the corrected addresses if their events are older than the last restore."""
-    if is_before_restore(corregidos[0].time):
-        maestros.cambiar_correos({corregido.maestro_id: corregido.email for corregido in corregidos})
+    """Apply the corrected addresses whose events are older than the last restore.
+
+    The newest one of each maestro wins: after a change of the number of partitions, they arrive in
+    another order than they were made.
+    """
+    by_time = sorted(corregidos, key=lambda corregido: corregido.time)
+    if not is_before_restore(by_time[0].time):
+        return
+    replayed = [corregido for corregido in by_time if is_before_restore(corregido.time)]
+    maestros.cambiar_correos({one.maestro_id: (one.email, one.time) for one in replayed})
 
 
 def _decision(event: InscripcionAprobada | InscripcionRechazada) -> Decision:

@@ -6,12 +6,13 @@ from uuid import UUID
 from celery import shared_task
 from django.utils import timezone
 
+from gremio import mail
 from inscripciones import envios
 
-SWEEP_SECONDS: Final = 60
+SWEEP_SECONDS: Final = 30
 
 
-@shared_task
+@shared_task(soft_time_limit=mail.LONGEST_SENDING_S, time_limit=mail.KILLED_AFTER_S)
 def enviar_correos(ids: list[str]) -> int:
     """Send these e-mails if they are still due; return how many were sent."""
     return sum(envios.enviar(UUID(envio_id), ahora=timezone.now()) for envio_id in ids)
@@ -19,9 +20,9 @@ def enviar_correos(ids: list[str]) -> int:
 
 @shared_task
 def barrer_envios() -> int:
-    """Queue a task for every e-mail that is due; return how many. Beat calls it once per minute.
+    """Queue a task for every e-mail that is due; return how many. Beat calls it twice per minute.
 
-    The tasks expire after a minute, because the next sweep repeats them.
+    The tasks expire when the next sweep repeats them.
     """
     ids = [str(envio_id) for envio_id in envios.vencidos(ahora=timezone.now())]
     for envio_id in ids:

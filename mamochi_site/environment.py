@@ -10,16 +10,26 @@ import os
 import re
 from collections.abc import Callable
 from email.utils import parseaddr
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final, TypeVar
 from urllib.parse import urlsplit
 
-from django.core.exceptions import ImproperlyConfigured
+from django.core.exceptions import ImproperlyConfigured, ValidationError
+from django.core.validators import validate_email
+from redis.backoff import NoBackoff
+from redis.retry import Retry
+
+from gremio.correo import con_dominio_ascii
 
 T = TypeVar("T")
 
 TRUE: Final = {"true", "1", "yes", "y", "on", "sí", "si"}
 FALSE: Final = {"false", "0", "no", "n", "off"}
+REDIS_CACHE: Final = "django.core.cache.backends.redis.RedisCache"
+CACHE_SECONDS: Final = 1.0
+PORTS: Final = {"http": 80, "https": 443}  # by scheme: browsers leave it out
+HOST: Final = re.compile(r"[a-z0-9_](?:[a-z0-9_.-]*[a-z0-9_])?")
 PARTITIONS: Final = re.compile(r"(?P<topic>[\w.-]+)\s*=\s*(?P<number>[1-9]\d{0,4})")
 RATE: Final = re.compile(r"[1-9][0-9]*/(s|sec|second|m|min|minute|h|hour|d|day)")
 
@@ -106,23 +116,99 @@ def url_config(name: str, value: str, parse: Callable[[str], Any]) -> Any:
         raise ImproperlyConfigured(f"{name} is not a URL that Django can use ({type(error).__name__}).") from error
 
 
-def site_url(value: str) -> str:
-    """Return the address of the site without a slash at its end.
+def database(value: str, parse: Callable[[str], Any]) -> dict[str, Any]:
+    """Return Django's configuration of DATABASE_URL.
 
-    Raises ImproperlyConfigured unless it is `http(s)://host[:port][/path]`.
+    Raises ImproperlyConfigured unless it names a PostgreSQL server and a database on it.
     """
-    url = value.strip().rstrip("/")
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname or parts.query or parts.fragment:
-        raise ImproperlyConfigured(f"SITE_URL must be an address like https://gremio.cl, not {value!r}.")
-    return url
+    config: dict[str, Any] = url_config("DATABASE_URL", value, parse)
+    if config.get("ENGINE") != "django.db.backends.postgresql" or not config.get("NAME"):
+        raise ImproperlyConfigured("DATABASE_URL must look like postgresql://user:password@host:5432/name.")
+    return config
+
+
+def mail(value: str, parse: Callable[[str], Any]) -> dict[str, Any]:
+    """Return Django's settings of EMAIL_URL. `smtps` is TLS from the first byte, as everywhere."""
+    config: dict[str, Any] = url_config("EMAIL_URL", value, parse)
+    if urlsplit(value.strip()).scheme == "smtps":
+        config.pop("EMAIL_USE_TLS", None)
+        config["EMAIL_USE_SSL"] = True
+    return config
+
+
+def broker(name: str, value: str) -> str:
+    """Return the URL of a Redis or Valkey server, with the scheme that its clients know.
+
+    Raises ImproperlyConfigured, which names the variable, if it is no URL.
+    """
+    url = value.strip()
+    if "://" not in url:
+        raise ImproperlyConfigured(f"{name} is not a URL: it has no scheme://.")
+    if "#" in url:
+        raise ImproperlyConfigured(f"{name} holds a # that ends the URL: in a password, write %23.")
+    return re.sub(r"^valkey(s?)://", r"redis\1://", url)
+
+
+def cache(value: str, parse: Callable[[str], Any]) -> dict[str, Any]:
+    """Return Django's configuration of CACHE_URL; a server that is silent holds up no request."""
+    config: dict[str, Any] = url_config("CACHE_URL", broker("CACHE_URL", value), parse)
+    if config["BACKEND"] == REDIS_CACHE:
+        waits = {"socket_timeout": CACHE_SECONDS, "socket_connect_timeout": CACHE_SECONDS}
+        config["OPTIONS"] = {**waits, "retry": Retry(NoBackoff(), 0), **config.get("OPTIONS", {})}
+    return config
+
+
+def site_url(value: str) -> str:
+    """Return the address of the site as browsers write it, without a slash at its end.
+
+    Scheme and host are in lower case, the host in ASCII, and the port is left out if it is the
+    scheme's own. Raises ImproperlyConfigured unless it is `http(s)://host[:port][/path]`.
+    """
+    error = ImproperlyConfigured(f"SITE_URL must be an address like https://gremio.cl, not {value!r}.")
+    try:
+        parts = urlsplit(value.strip().rstrip("/"))
+        name, port = _ascii_host(parts.hostname or ""), parts.port
+    except ValueError:
+        raise error from None
+    if parts.scheme not in PORTS or not name or parts.query or parts.fragment or "@" in parts.netloc:
+        raise error
+    host = f"[{name}]" if ":" in name else name
+    return f"{parts.scheme}://{host}{f':{port}' if port and port != PORTS[parts.scheme] else ''}{parts.path}"
 
 
 def hosts(value: str) -> list[str]:
-    """Return the host names of ALLOWED_HOSTS. Raises ImproperlyConfigured for an empty list."""
+    """Return the host names of ALLOWED_HOSTS, in ASCII, as requests name them.
+
+    Raises ImproperlyConfigured for an empty list and for what is no host name, such as a URL.
+    """
     if not (names := items(value)):
         raise ImproperlyConfigured("ALLOWED_HOSTS names no host: set it to the site's host names, with commas between.")
-    return names
+    try:
+        return [name if name == "*" or name.startswith("[") else _ascii_host(name) for name in names]
+    except ValueError as error:
+        raise ImproperlyConfigured(
+            f"ALLOWED_HOSTS must be host names like gremio.cl, without https:// and without a port: {error}."
+        ) from None
+
+
+def _ascii_host(name: str) -> str:
+    """Return a host name as DNS and browsers write it. Raises ValueError if it is none.
+
+    A first dot, which in ALLOWED_HOSTS stands for all names below, is kept.
+    """
+    dot, rest = ("." if name.startswith(".") else ""), name.removeprefix(".")
+    ascii_name = con_dominio_ascii(f"x@{rest}").removeprefix("x@").lower()
+    if not (HOST.fullmatch(ascii_name) or _is_ip_address(ascii_name)):
+        raise ValueError(f"{name!r}")
+    return dot + ascii_name
+
+
+def _is_ip_address(name: str) -> bool:
+    try:
+        ip_address(name)
+    except ValueError:
+        return False
+    return True
 
 
 def site_of_host(hosts: list[str]) -> str:
@@ -141,9 +227,17 @@ def origin_of(url: str) -> str:
     return f"{parts.scheme}://{parts.netloc}"
 
 
-def mail_address(name: str, value: str) -> str:
-    """Return the sender of e-mails. Raises ImproperlyConfigured if it holds no address."""
-    local, _, domain = parseaddr(value)[1].rpartition("@")
-    if not (local and domain):
-        raise ImproperlyConfigured(f"{name} must hold an e-mail address, like Gremio <hola@gremio.cl>: {value!r}.")
+def mail_address(name: str, default: str) -> str:
+    """Return the sender of e-mails. Raises ImproperlyConfigured if the variable has no address."""
+    value = text(name)
+    if not value:
+        return default
+    address = parseaddr(value)[1]
+    try:
+        validate_email(con_dominio_ascii(address))
+    except ValidationError:
+        raise ImproperlyConfigured(
+            f"{name} must hold an e-mail address, like Gremio <hola@gremio.cl>; a name with a comma needs quotes: "
+            f"{value!r}."
+        ) from None
     return value.strip()

@@ -4,6 +4,7 @@ In production (DEBUG off) each variable without a safe default must be set. Othe
 refuses to start and names the variable.
 """
 
+import os
 from datetime import timedelta
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -12,6 +13,7 @@ import environ
 from csp.constants import NONE, SELF
 from django.core.exceptions import ImproperlyConfigured
 from django.urls import reverse_lazy
+from psycopg import IsolationLevel
 
 from kafka_bridge.telemetry import logs
 from mamochi_site import environment
@@ -28,8 +30,8 @@ def required(name: str, development: str) -> str:
     Raises ImproperlyConfigured if it is missing in production.
     """
     value = text(name)
-    if value or DEBUG:
-        return value or development
+    if value.strip() or DEBUG:
+        return value if value.strip() else development
     raise ImproperlyConfigured(f"Set {name} in the environment: it has no safe default in production (DEBUG off).")
 
 
@@ -116,16 +118,22 @@ WSGI_APPLICATION = "mamochi_site.wsgi.application"
 
 # Database: psycopg 3. A connection is kept for 60 s and checked before a request uses it again.
 DATABASES = {
-    "default": environment.url_config(
-        "DATABASE_URL", required("DATABASE_URL", "postgresql://mamochi@127.0.0.1:5432/mamochi"), env.db_url_config
+    "default": environment.database(
+        required("DATABASE_URL", "postgresql://mamochi@127.0.0.1:5432/mamochi"), env.db_url_config
     )
 }
+# psycopg reads moments in this style only, whatever the server's default is; libpq sends it when it
+# connects, and pools pass it on.
+os.environ["PGDATESTYLE"] = "ISO"
 # A pool may give each transaction another session (pgbouncer, pool_mode=transaction), so nothing
 # depends on a session: no cursors of the server's, no prepared statements (Django's default).
 DATABASES["default"].update(CONN_MAX_AGE=60, CONN_HEALTH_CHECKS=True, DISABLE_SERVER_SIDE_CURSORS=True)
 DATABASES["default"]["OPTIONS"] = {
     "connect_timeout": 3,
     "application_name": "mamochi",
+    # In each BEGIN, whatever the server's default for this role is: locks and claims then see what
+    # others have committed.
+    "isolation_level": IsolationLevel.READ_COMMITTED,
     # A connection whose other end is gone is noticed after 10 + 3 * 5 s if it is idle, and after
     # 25 s if it has sent something. A frozen server still answers on this level: see
     # kafka_bridge/waits.py.
@@ -155,14 +163,14 @@ KAFKA_CLIENT_CONFIG: dict[str, str] = {
     "bootstrap.servers": KAFKA_BOOTSTRAP_SERVERS,
     **{
         option: value
-        for option, variable in {
-            "security.protocol": "KAFKA_SECURITY_PROTOCOL",
-            "sasl.mechanism": "KAFKA_SASL_MECHANISM",
-            "sasl.username": "KAFKA_SASL_USERNAME",
-            "sasl.password": "KAFKA_SASL_PASSWORD",
-            "ssl.ca.location": "KAFKA_SSL_CA_LOCATION",
+        for option, value in {
+            "security.protocol": text("KAFKA_SECURITY_PROTOCOL").strip(),
+            "sasl.mechanism": text("KAFKA_SASL_MECHANISM").strip(),
+            "sasl.username": text("KAFKA_SASL_USERNAME"),
+            "sasl.password": text("KAFKA_SASL_PASSWORD"),
+            "ssl.ca.location": text("KAFKA_SSL_CA_LOCATION").strip(),
         }.items()
-        if (value := text(variable))
+        if value
     },
 }
 
@@ -246,7 +254,7 @@ MAX_BODY_BYTES = 1_000_000
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 
 # Celery. A task is acknowledged when it is done, and never contains a secret.
-CELERY_BROKER_URL = required("CELERY_BROKER_URL", "redis://127.0.0.1:6379/0").strip()
+CELERY_BROKER_URL = environment.broker("CELERY_BROKER_URL", required("CELERY_BROKER_URL", "redis://127.0.0.1:6379/0"))
 CELERY_BEAT_SCHEDULER = "mamochi_site.beat:Scheduler"
 # Seconds until Beat notices an edit of its schedule.
 CELERY_BEAT_MAX_LOOP_INTERVAL = 5
@@ -274,13 +282,11 @@ CELERY_BROKER_TRANSPORT_OPTIONS = {
 CELERY_TIMEZONE = "UTC"
 
 # Mail
-vars().update(environment.url_config("EMAIL_URL", required("EMAIL_URL", "smtp://127.0.0.1:1025"), env.email_url_config))
+vars().update(environment.mail(required("EMAIL_URL", "smtp://127.0.0.1:1025"), env.email_url_config))
 EMAIL_TIMEOUT = 10
 # Without the variable, an address of the site's own host; `check --deploy` asks for it.
 MAIL_HOST = "mamochi.cl" if DEBUG else urlsplit(SITE_URL).hostname
-DEFAULT_FROM_EMAIL = environment.mail_address(
-    "DEFAULT_FROM_EMAIL", text("DEFAULT_FROM_EMAIL", f"MAMOCHI <no-responder@{MAIL_HOST}>")
-)
+DEFAULT_FROM_EMAIL = environment.mail_address("DEFAULT_FROM_EMAIL", f"MAMOCHI <no-responder@{MAIL_HOST}>")
 # Rate of the weekly e-mails, which one worker at a time sends; 0: no limit.
 CORREOS_POR_SEGUNDO = number("CORREOS_POR_SEGUNDO", float, default=50.0, least=0)
 
@@ -295,7 +301,7 @@ REVISION_AUTOMATICA = flag("REVISION_AUTOMATICA", default=False)
 # process counts separately unless CACHE_URL names a shared cache (inscripciones/api/throttling.py).
 LIMITE_INSCRIPCIONES = rate_limit("LIMITE_INSCRIPCIONES", "60/min")
 LIMITE_ENTRADAS = rate_limit("LIMITE_ENTRADAS", "20/min")
-CACHES = {"default": environment.url_config("CACHE_URL", text("CACHE_URL", "locmemcache://"), env.cache_url_config)}
+CACHES = {"default": environment.cache(text("CACHE_URL", "locmemcache://"), env.cache_url_config)}
 
 # Chile
 LANGUAGE_CODE = "es-cl"

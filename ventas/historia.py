@@ -15,7 +15,6 @@ from django.db import connection, transaction
 from django.db.models import F, OuterRef, Subquery
 from django.db.models.functions import Coalesce
 from django.db.models.signals import post_delete, post_save
-from django.utils import timezone
 
 from ventas.models import CambioDeCatalogo, Insumo, Producto, Receta, costo_de
 
@@ -34,7 +33,7 @@ def connect() -> None:
 
 def _changed(raw: bool = False, **_: Any) -> None:
     if not raw and not getattr(_pause, "active", False):  # raw: a fixture is being loaded
-        anotar(ahora=timezone.now())
+        anotar()
 
 
 @contextmanager
@@ -42,7 +41,7 @@ def como_un_cambio() -> Iterator[None]:
     """Note all saves of the block as one change, at its end, in the caller's transaction."""
     with en_pausa():
         yield
-    anotar(ahora=timezone.now())
+    anotar()
 
 
 @contextmanager
@@ -55,13 +54,26 @@ def en_pausa() -> Iterator[None]:
         _pause.active = before
 
 
-def anotar(*, ahora: datetime) -> None:
-    """Add a row for each product that differs from its last row."""
+def anotar() -> None:
+    """Add a row for each product that differs from its last row.
+
+    It is dated by the database's clock: one of several web machines may be wrong, and a price that
+    is dated tomorrow would be valid from then on, whatever is changed today.
+    """
     ultimos = CambioDeCatalogo.objects.order_by("producto", "-desde", "-id").distinct("producto")
     nuevos = diferencias(actual(), {uno.producto: uno for uno in ultimos})
-    for nuevo in nuevos:
-        nuevo.desde = ahora
+    if nuevos:
+        ahora = _clock_of_the_database()
+        for nuevo in nuevos:
+            nuevo.desde = ahora
     CambioDeCatalogo.objects.bulk_create(nuevos)
+
+
+def _clock_of_the_database() -> datetime:
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT statement_timestamp()")
+        ahora: datetime = cursor.fetchone()[0]
+    return ahora
 
 
 def sembrar(apps: Any) -> None:
@@ -118,11 +130,11 @@ def desde(momento: datetime) -> list[CambioDeCatalogo]:
     return list(filas.filter(desde__gte=F("comienzo")).order_by("desde", "id"))
 
 
-def corregir(*, ahora: datetime) -> None:
+def corregir() -> None:
     """Write down changes that no signal reported, unless another process is doing it."""
     with transaction.atomic():
         with connection.cursor() as cursor:
             cursor.execute("SELECT pg_try_advisory_xact_lock(%s)", [LOCK])
             [locked] = cursor.fetchone()
         if locked:
-            anotar(ahora=ahora)
+            anotar()

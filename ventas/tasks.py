@@ -8,11 +8,13 @@ from typing import Final
 from celery import Task, shared_task
 from django.utils import timezone
 
+from gremio import mail
 from gremio.hints import hint
 from ventas.semanas import cierre, envios
 
 RETRY_SECONDS: Final = 2
 RETRIES: Final = 30  # for a minute; afterwards the next run of Beat continues
+SERVER_AGAIN_SECONDS: Final = 20  # a mail server that is back is used within a minute
 
 
 @shared_task(bind=True, max_retries=RETRIES)
@@ -30,15 +32,18 @@ def cerrar_semanas(self: "Task[..., int]", semana: str = "", hasta: str = "") ->
     return sum(closed)
 
 
-@shared_task
-def enviar_reportes() -> int:
+@shared_task(bind=True, max_retries=1, soft_time_limit=mail.LONGEST_SENDING_S, time_limit=mail.KILLED_AFTER_S)
+def enviar_reportes(self: "Task[..., int]") -> int:
     """Send the weekly e-mails that are due, for some seconds; return how many were sent.
 
-    If more are due, another task continues, behind the tasks that wait already.
+    If more are due, another task continues, behind the tasks that wait already. If no server
+    answers, it is tried again once before Beat's next run.
     """
     sweep = envios.enviar_pendientes()
     if sweep.unfinished:
         hint_sending()
+    if sweep.no_server and self.request.retries < self.max_retries:
+        raise self.retry(countdown=SERVER_AGAIN_SECONDS)
     return sweep.sent
 
 

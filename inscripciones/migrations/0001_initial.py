@@ -231,6 +231,7 @@ class Migration(migrations.Migration):
                 ("nombre", models.CharField(max_length=120, verbose_name="nombre")),
                 ("rut", models.CharField(max_length=12, unique=True, verbose_name="RUT")),
                 ("email", models.EmailField(max_length=254, unique=True, verbose_name="correo")),
+                ("correo_desde", models.DateTimeField(editable=False, null=True, verbose_name="correo desde")),
                 ("telefono", models.CharField(max_length=16, verbose_name="teléfono")),
                 ("comuna", models.CharField(max_length=60, verbose_name="comuna")),
                 ("aprobado_en", models.DateTimeField(default=django.utils.timezone.now, verbose_name="aprobado")),

@@ -14,6 +14,10 @@ from kafka_bridge import conf
 client_logger = logging.getLogger("kafka_bridge.librdkafka")  # the C library's messages on its connections
 
 TIMEOUT_SECONDS: Final = 10.0
+# After so long without the answer to a request, a client closes its connection and makes a new one.
+# The default of librdkafka is 60 s: a broker that another one has replaced behind the same address
+# would hold up a process for as long.
+SILENCE_MS: Final = 10_000
 Isolation = Literal["read_committed", "read_uncommitted"]
 
 
@@ -60,6 +64,7 @@ def _config() -> dict[str, str | int | float | bool]:
     return {
         **settings.KAFKA_CLIENT_CONFIG,
         "socket.connection.setup.timeout.ms": 2_000,
+        "socket.timeout.ms": SILENCE_MS,
         # With the default a client asks a partition's former leader for many minutes.
         "metadata.max.age.ms": 2_000,
     }

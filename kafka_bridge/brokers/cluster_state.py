@@ -261,7 +261,11 @@ class _AdminClients:
 
     def _at(self, address: str) -> AdminClient:
         if address not in self._by_address:
-            config: dict[str, str | int | float | bool] = {**settings.KAFKA_CLIENT_CONFIG, "bootstrap.servers": address}
+            config: dict[str, str | int | float | bool] = {
+                **settings.KAFKA_CLIENT_CONFIG,
+                "bootstrap.servers": address,
+                "socket.timeout.ms": client.SILENCE_MS,
+            }
             self._by_address[address] = AdminClient(config, logger=client.client_logger)
         return self._by_address[address]
 

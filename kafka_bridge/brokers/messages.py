@@ -8,7 +8,7 @@ from confluent_kafka import TIMESTAMP_NOT_AVAILABLE
 from confluent_kafka import Message as KafkaMessage
 
 from kafka_bridge.events.codec import Headers
-from kafka_bridge.events.event import EARLIEST
+from kafka_bridge.events.event import EARLIEST, LATEST
 from kafka_bridge.events.topics import Partition
 from kafka_bridge.exceptions import Undecodable
 from kafka_bridge.models import DeadLetter
@@ -39,13 +39,26 @@ def stored_at(message: KafkaMessage) -> datetime | None:
     """Return when Kafka stored the message, UTC; None if its timestamp cannot be true.
 
     In a topic with CreateTime the timestamp is a claim of the sender: it may be missing, negative,
-    or lie in the year 58851. It says nothing about the event, so the message is not refused.
+    or lie in the year 58851.
     """
     kind, milliseconds = message.timestamp()
     latest = datetime.now(UTC) + CLOCK_DIFFERENCE
     if kind == TIMESTAMP_NOT_AVAILABLE or not _ms(EARLIEST) <= milliseconds <= _ms(latest):
         return None
     return datetime.fromtimestamp(milliseconds / 1_000, UTC)
+
+
+def check_timestamp(message: KafkaMessage) -> None:
+    """Raise Undecodable for a timestamp outside of the years that an event may have.
+
+    Whoever sent such a message is broken, so a person looks at it. A timestamp that is only wrong,
+    or missing, says nothing about the event.
+    """
+    kind, milliseconds = message.timestamp()
+    if kind != TIMESTAMP_NOT_AVAILABLE and not _ms(EARLIEST) <= milliseconds < _ms(LATEST):
+        years = f"{EARLIEST.year} to {LATEST.year - 1}"
+        detail = f"the timestamp {milliseconds} (ms since 1970) lies outside of the years {years}"
+        raise Undecodable(DeadLetter.Reason.UNDECODABLE, detail)
 
 
 def _ms(moment: datetime) -> float:

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple, cast
 from confluent_kafka import Message as KafkaMessage
 
 from kafka_bridge import conf
-from kafka_bridge.brokers.messages import headers_of, partition_of, stored_at
+from kafka_bridge.brokers.messages import check_timestamp, headers_of, partition_of, stored_at
 from kafka_bridge.consuming.handlers import consumers
 from kafka_bridge.events.codec import Headers, decode
 from kafka_bridge.events.event import Event, registered
@@ -94,6 +94,7 @@ def read(message: KafkaMessage) -> Record:
         headers = headers_of(message)
         replayed_for = _replayed_for(headers)
         _check_size(cut_from)
+        check_timestamp(message)
         event = decode(headers, message.value())
     except Undecodable as error:
         rejected = error

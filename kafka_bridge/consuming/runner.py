@@ -59,7 +59,9 @@ KAFKA_CONFIG: Final[dict[str, str | int | bool]] = {
     "heartbeat.interval.ms": 2_000,
     "max.poll.interval.ms": 60_000,
     "fetch.wait.max.ms": 100,
-    "socket.timeout.ms": 20_000,  # of a request; then the connection to a silent broker is closed
+    "socket.timeout.ms": client.SILENCE_MS,
+    "socket.connection.setup.timeout.ms": 5_000,
+    "reconnect.backoff.max.ms": 2_000,
     "socket.keepalive.enable": True,
     "queued.max.messages.kbytes": 16_384,  # limits memory, however long the backlog is
     "fetch.queue.backoff.ms": 10,

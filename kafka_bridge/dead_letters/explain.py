@@ -39,6 +39,13 @@ MESSAGE_PROBLEMS: Final = (
         _("The name of a header is not UTF-8."),
     ),
     Explanation(
+        r"the timestamp (?P<ms>-?\d+) \(ms since 1970\) lies outside of the years (?P<first>\d+) to (?P<last>\d+)",
+        _(
+            "The message's timestamp, %(ms)s milliseconds since 1970, lies outside of the years %(first)s to %(last)s. "
+            "Whoever sent it has a wrong clock or unit. If the content is right, replay it unchanged."
+        ),
+    ),
+    Explanation(
         r"the content has (?P<size>\d+) bytes, more than (?P<limit>\d+)",
         _("The content has %(size)s bytes. More than %(limit)s are not read."),
     ),

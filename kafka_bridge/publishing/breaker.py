@@ -26,6 +26,7 @@ class _Bad:
 
     retry_at: float  # monotonic seconds
     silent: bool
+    why: str
 
 
 class Breaker:
@@ -46,6 +47,10 @@ class Breaker:
         """Return the partitions that must not be tried now."""
         now = time.monotonic()
         return [at for at, bad in self._bad.copy().items() if now < bad.retry_at]
+
+    def reasons(self) -> list[str]:
+        """Return why events are not sent, one sentence per partition that takes none."""
+        return [bad.why for _, bad in sorted(self._bad.copy().items())]
 
     def lets_through(self, messages: list[Message]) -> list[Message]:
         """Return the messages to try now.
@@ -83,7 +88,7 @@ class Breaker:
         silent = {at for at, error in failed.items() if error is None or not concerns_topic(error)}
         news = silent - self._bad.keys()
         retry_at = time.monotonic() + 2 * BREAKER_SECONDS
-        self._bad.update({at: _Bad(retry_at, at in silent) for at in failed})
+        self._bad.update({at: _Bad(retry_at, at in silent, _reason((at, error))) for at, error in failed.items()})
         if news and self._last_success < began:
             self._all_retry_at = time.monotonic() + BREAKER_SECONDS
             logger.warning("Kafka does not acknowledge: events go to the outbox, next try in %.0f s", BREAKER_SECONDS)

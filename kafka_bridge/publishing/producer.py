@@ -78,6 +78,7 @@ class _SharedProducer:
                 "delivery.timeout.ms": DEADLINE_MS - 200,
                 "request.timeout.ms": DEADLINE_MS - 500,
                 "socket.connection.setup.timeout.ms": 2_000,
+                "socket.timeout.ms": client.SILENCE_MS,
                 "reconnect.backoff.ms": 250,
                 "reconnect.backoff.max.ms": 1_000,
                 # How soon new partitions are found, and a missing topic is told from a slow one.

@@ -36,6 +36,7 @@ LOCK: Final = """
 EXTRA_MS: Final = 20_000  # beyond the deadline of a message, which a waiting one begins to count late
 POLL_SECONDS: Final = 1.0
 OUTAGE_SECONDS: Final = 2.0
+MOST_REASONS: Final = 10  # of partitions that take no message, which /health/ready names
 # The shards that have messages, the one with the first priority or oldest message first. The
 # LATERAL join reads one index row per shard, however long the outbox is.
 SHARDS_WAITING: Final = """
@@ -53,7 +54,8 @@ def run(stop: threading.Event) -> None:
     pulse, sweep = Pulse("relay"), claims.Sweep()
     while not stop.is_set():
         try:
-            pulse.beat(working=True)
+            hindrances = _hindrances()
+            pulse.beat(working=not hindrances, hindrances=hindrances)
             listen()  # first, so that a commit after the look at the rows wakes the relay
             if not step():
                 sweep.step()
@@ -61,11 +63,17 @@ def run(stop: threading.Event) -> None:
         except (DatabaseError, InterfaceError) as error:
             logger.warning("outbox relay: %s; again in %.0f s", describe(error), OUTAGE_SECONDS)
             metrics.RELAY_OUTAGES.inc()
-            pulse.beat(working=False)
+            pulse.beat(working=False, hindrances=[describe(error)])
             connection.close()
             stop.wait(OUTAGE_SECONDS)
     connection.close()
     pulse.end()
+
+
+def _hindrances() -> list[str]:
+    """Return why waiting messages are not sent, for /health/ready; empty if none waits."""
+    reasons = process_producer().breaker.reasons()
+    return reasons[:MOST_REASONS] if reasons and OutboxMessage.objects.exists() else []
 
 
 def step() -> bool:

@@ -70,6 +70,13 @@ def test_lock_expires() -> None:
         assert log_in(PASSWORD).status_code == 302
 
 
+def test_lock_of_a_clock_that_was_ahead_is_forgotten() -> None:
+    with time_machine.travel(timezone.now() + timedelta(days=1)):
+        assert fail(5)[-1] == 429
+    assert log_in(PASSWORD).status_code == 302
+    assert fail(5)[-1] == 429  # and attempts of now count
+
+
 def test_locked_attempts_are_not_counted() -> None:
     fail(5)
     before = AccessAttempt.objects.values().get(username="rosa")

@@ -21,11 +21,13 @@ from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 from deploy.embedded.mailbox import Mailbox
 from deploy.embedded.ports import free_port
 from gremio.hints import breaker
-from inscripciones import credenciales, emails, envios, revision
+from inscripciones import credenciales, emails, envios, revision, tasks
 from inscripciones.models import Envio, Inscripcion, Usuario
 from mamochi_site.celery import app as celery_app
 from tests.support.people import NOW, make_form, make_rut, register
 from tests.support.secrets import is_valid, token_in
+from ventas.semanas.envios import CLAIM as CLAIM_OF_A_REPORT
+from ventas.tasks import enviar_reportes
 
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("smtp")]
 
@@ -49,6 +51,13 @@ class Refuses:
 
     async def handle_RCPT(self, _server: SMTP, _session: Session, _envelope: Envelope, to: str, _options: Any) -> str:  # noqa: N802
         return f"550 5.1.1 <{to}>: no such user"
+
+
+class RefusesForNow:
+    """A handler of aiosmtpd that wants to be asked again later."""
+
+    async def handle_RCPT(self, *_: Any) -> str:  # noqa: N802
+        return "450 4.7.1 Greylisted"
 
 
 class Slow:
@@ -118,12 +127,41 @@ def test_a_failed_mail_voids_its_token(smtp_down: Callable[[], None]) -> None:
     assert AuthToken.objects.count() == 0
 
 
-def test_each_retry_waits_longer(smtp_down: Callable[[], None]) -> None:
+def waits_of_nine_attempts() -> list[timedelta]:
     fila, ahora, waits = approved(), timezone.now(), []
     for _ in range(9):
         envios.enviar(mail_of(fila).pk, ahora=ahora)
         waits.append(mail_of(fila).proximo_intento - ahora)
         ahora = mail_of(fila).proximo_intento
+    return waits
+
+
+@pytest.mark.slow
+def test_server_that_is_back_is_used_soon(settings: Settings, smtp_down: Callable[[], None]) -> None:
+    """However long it was down, refused connections, or accepted them and said nothing."""
+    assert set(waits_of_nine_attempts()) == {envios.RETRY_WITHOUT_SERVER}
+    settings.EMAIL_TIMEOUT = 0.2
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        settings.EMAIL_PORT = silent.getsockname()[1]
+        assert set(waits_of_nine_attempts()) == {envios.RETRY_WITHOUT_SERVER}
+
+
+def test_claim_outlasts_its_sending() -> None:
+    """A server may send a byte now and then, for ever: each wait for it is short."""
+    longest = timedelta(seconds=tasks.enviar_correos.time_limit)
+    assert timedelta(seconds=tasks.enviar_correos.soft_time_limit) < longest < envios.CLAIM
+    weekly = timedelta(seconds=enviar_reportes.time_limit)
+    assert timedelta(seconds=enviar_reportes.soft_time_limit) < weekly < CLAIM_OF_A_REPORT
+
+
+def test_each_retry_of_a_refused_mail_waits_longer(settings: Settings) -> None:
+    controller = Controller(RefusesForNow(), hostname="127.0.0.1", port=free_port())
+    controller.start()
+    settings.EMAIL_PORT = controller.port
+    try:
+        waits = waits_of_nine_attempts()
+    finally:
+        controller.stop()
     assert waits[:3] == [envios.FIRST_RETRY * n for n in (1, 2, 4)]
     assert waits == sorted(waits)
     assert waits[-1] == envios.LONGEST_RETRY

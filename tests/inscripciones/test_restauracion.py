@@ -1,6 +1,7 @@
 """After a restore: decisions and corrections of people come back from Kafka."""
 
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import msgspec
@@ -14,7 +15,7 @@ from inscripciones.consumers import recordar_aprobadas, recordar_correos, record
 from inscripciones.events import CorreoCorregido, InscripcionAprobada, InscripcionRechazada, InscripcionRecibida
 from inscripciones.models import Decision, Envio, Inscripcion, Maestro, Usuario
 from kafka_bridge.consuming import restore
-from kafka_bridge.models import OutboxMessage
+from kafka_bridge.models import OutboxMessage, Restore
 from tests.support.people import NOW, make_event, make_form
 
 pytestmark = pytest.mark.django_db
@@ -106,3 +107,34 @@ def test_a_corrected_address_comes_back(
         "rosa.n@gmail.com",
         "rosan@gmail.com",
     )
+
+
+@pytest.mark.parametrize("batches", [[0, 1], [1, 0], [(1, 0)]], ids=["in order", "reversed", "one batch"])
+def test_newest_corrected_address_wins(batches: list[int | tuple[int, ...]]) -> None:
+    """Two corrections of a maestro lie in two partitions if partitions were added in between."""
+    aprobadas, _ = decisions_on([make_event(make_form()) for _ in range(2)])
+    maestro = aprobadas[0].maestro_id
+    later = NOW + timedelta(minutes=5)
+    events = [
+        CorreoCorregido(id=CorreoCorregido.derive_id(maestro, at), time=at, maestro_id=maestro, email=email)
+        for at, email in ((NOW, "vieja@gmail.com"), (later, "nueva@gmail.com"))
+    ]
+    Restore.objects.create(restored_at=later + timedelta(minutes=5))
+    for batch in batches:
+        recordar_correos([events[n] for n in ([batch] if isinstance(batch, int) else batch)])
+    fila = Inscripcion.objects.get(maestro=maestro)
+    assert (Maestro.objects.get(pk=maestro).email, fila.email) == ("nueva@gmail.com", "nueva@gmail.com")
+
+
+def test_each_correction_is_told_from_those_after_the_restore() -> None:
+    """One batch may hold both: partitions are read side by side."""
+    aprobadas, _ = decisions_on([make_event(make_form()) for _ in range(4)])
+    maestros = [aprobada.maestro_id for aprobada in aprobadas]
+    after, before = (
+        CorreoCorregido(id=CorreoCorregido.derive_id(one, at), time=at, maestro_id=one, email=f"{n}@example.cl")
+        for n, (one, at) in enumerate(zip(maestros, (NOW + timedelta(hours=1), NOW), strict=True))
+    )
+    Restore.objects.create(restored_at=NOW + timedelta(minutes=5))
+    recordar_correos([after, before])
+    assert Maestro.objects.get(pk=before.maestro_id).email == before.email
+    assert Maestro.objects.get(pk=after.maestro_id).email != after.email

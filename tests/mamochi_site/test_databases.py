@@ -26,6 +26,20 @@ def test_everything_runs_on_an_older_postgresql(stack: Stack, tmp_path: Path) ->
         )
 
 
+def test_defaults_of_the_role_change_nothing(stack: Stack, tmp_path: Path) -> None:
+    """Such as a cautious administrator sets them, for one role or for all."""
+    settings = {"default_transaction_isolation": "serializable", "idle_session_timeout": "5s", "datestyle": "SQL,DMY"}
+    with other_database.debian_postgres(tmp_path, **settings) as url:
+        other_database.run_tests(
+            url,
+            "tests/kafka_bridge/consuming/test_runner.py",
+            "tests/kafka_bridge/publishing/test_relay.py",
+            "tests/ventas/semanas/test_cierre.py",
+            "tests/stock/test_concurrency.py",
+            "tests/inscripciones/test_concurrency.py",
+        )
+
+
 def test_everything_runs_behind_a_pool(stack: Stack, tmp_path: Path) -> None:
     """With pgbouncer's pool_mode=transaction each transaction may get another session."""
     with other_database.debian_postgres(tmp_path) as url, other_database.pool(tmp_path, url) as pooled:

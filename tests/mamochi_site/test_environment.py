@@ -66,7 +66,27 @@ def test_dollar_reaches_the_settings() -> None:
 
 
 @pytest.mark.slow
+def test_dollar_reaches_the_servers() -> None:
+    """A password inside of a URL; reserved characters are written with a percent sign."""
+    url = "postgresql://mamochi:$a%25%23%2F@db.example/mamochi"
+    assert settings_of("DATABASES['default']['PASSWORD']", DATABASE_URL=url) == "'$a%#/'"
+    mail_url = "smtp+tls://hola:$a%23@mail.example:587"
+    assert settings_of("EMAIL_HOST_PASSWORD", EMAIL_URL=mail_url) == "'$a#'"
+    assert settings_of("CELERY_BROKER_URL", CELERY_BROKER_URL="valkey://:$a@h:6379/0") == "'redis://:$a@h:6379/0'"
+
+
+@pytest.mark.slow
+def test_smtps_is_tls_from_the_first_byte() -> None:
+    assert settings_of("EMAIL_USE_SSL", EMAIL_URL="smtps://mail.example:465") == "True"
+    assert settings_of("EMAIL_USE_TLS", EMAIL_URL="smtps://mail.example:465") == "False"
+    assert settings_of("EMAIL_USE_TLS", EMAIL_URL="smtp+tls://mail.example:587") == "True"
+
+
+@pytest.mark.slow
 def test_spaces_in_lists_do_no_harm() -> None:
+    options = settings_of("KAFKA_CLIENT_CONFIG", KAFKA_SECURITY_PROTOCOL=" SASL_SSL", KAFKA_SASL_PASSWORD=" p ")
+    assert "'security.protocol': 'SASL_SSL'" in options
+    assert "'sasl.password': ' p '" in options
     assert settings_of("ALLOWED_HOSTS", ALLOWED_HOSTS=" a.cl, b.cl ,") == "['a.cl', 'b.cl']"
     assert settings_of("KAFKA_BOOTSTRAP_SERVERS", KAFKA_BOOTSTRAP_SERVERS="a:1, b:2") == "'a:1,b:2'"
 
@@ -82,8 +102,16 @@ def test_spaces_in_lists_do_no_harm() -> None:
         ("CORREOS_POR_SEGUNDO", "-1"),
         ("LIMITE_ENTRADAS", "many"),
         ("DATABASE_URL", "db.example"),
+        ("DATABASE_URL", "mysql://mamochi@db.example/mamochi"),
+        ("DATABASE_URL", "postgresql://mamochi@db.example"),
+        ("CELERY_BROKER_URL", "valkey.example:6379"),
+        ("CELERY_BROKER_URL", "redis://:a#b@valkey.example:6379/0"),
+        ("CACHE_URL", "redis://:a#b@valkey.example:6379/1"),
+        ("SECRET_KEY", "  "),
         ("SITE_URL", "gremio.cl"),
         ("DEFAULT_FROM_EMAIL", "Gremio"),
+        ("DEFAULT_FROM_EMAIL", "Gremio, Chile <hola@gremio.cl>"),
+        ("DEFAULT_FROM_EMAIL", '"Gremio <hola@gremio.cl>"'),
         ("ALLOWED_HOSTS", " , "),
         ("SECRET_KEY_FILE", "/no/such/file"),
     ],
@@ -101,6 +129,56 @@ def test_malformed_values_are_named(name: str, value: str) -> None:
 )
 def test_site_url_has_no_final_slash(url: str) -> None:
     assert environment.site_url(url) == "https://gremio.cl"
+
+
+@pytest.mark.parametrize(
+    ("url", "origin"),
+    [
+        ("HTTPS://Gremio.CL/", "https://gremio.cl"),
+        ("https://gremio.cl:443", "https://gremio.cl"),
+        ("http://gremio.cl:80/", "http://gremio.cl"),
+        ("https://gremio.cl:8443/", "https://gremio.cl:8443"),
+        ("https://ñandú.cl", "https://xn--and-6ma2c.cl"),
+        ("https://192.0.2.1:8443", "https://192.0.2.1:8443"),
+        ("https://[2001:DB8::1]:8443", "https://[2001:db8::1]:8443"),
+        ("https://gremio.cl/mote", "https://gremio.cl"),
+    ],
+)
+def test_origin_is_what_browsers_send(url: str, origin: str) -> None:
+    assert environment.origin_of(environment.site_url(url)) == origin
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "gremio.cl",
+        "https://",
+        "https://a.cl, https://b.cl",
+        "https://rosa@gremio.cl",
+        "https://gremio.cl:80443",
+        "https://gremio.cl:x",
+        "https://gremio cl",
+        "ftp://gremio.cl",
+    ],
+)
+def test_no_address_is_refused(url: str) -> None:
+    with pytest.raises(ImproperlyConfigured, match="SITE_URL"):
+        environment.site_url(url)
+
+
+def test_hosts_are_what_requests_name() -> None:
+    assert environment.hosts("Gremio.CL, .ñandú.cl, *, [::1], 192.0.2.1") == [
+        *("gremio.cl", ".xn--and-6ma2c.cl", "*", "[::1]", "192.0.2.1")
+    ]
+
+
+@pytest.mark.parametrize(
+    "value", ["https://gremio.cl", "gremio.cl:8443", "a.cl; b.cl", "a.cl b.cl", "'a.cl'", "a.cl/x"]
+)
+def test_what_is_no_host_is_refused(value: str) -> None:
+    """Otherwise each request is answered 400, and nothing says why."""
+    with pytest.raises(ImproperlyConfigured, match="ALLOWED_HOSTS"):
+        environment.hosts(value)
 
 
 @pytest.mark.slow

@@ -12,6 +12,7 @@ from playwright.sync_api import Page, expect
 from pytest_django import Settings
 from pytest_django.live_server_helper import LiveServer
 
+from deploy.embedded.waiting import wait_until
 from kafka_bridge.models import Claim
 from kafka_bridge.publishing import producer
 from tests.support import sales
@@ -23,6 +24,7 @@ from ventas.api import catalogo
 pytestmark = [*BROWSER_TEST, pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 MAESTRO: Final = uuid4()
 SENT: Final = "Venta recibida"
+SECONDS: Final = 30.0
 
 
 @pytest.fixture
@@ -158,3 +160,16 @@ def test_an_enrolment_leads_to_its_page(page: Page, published: set[UUID]) -> Non
     page.reload()
     expect(page.locator(".response-info")).to_contain_text("recibida")
     assert len(published) == 1
+
+
+def test_json_that_is_sent_twice_counts_once(page: Page, published: set[UUID]) -> None:
+    """The tab for JSON sends by a script, not as a form."""
+    page.goto("/api/v1/ventas/")
+    for n in (1, 2):  # the page of the first answer sends another sale
+        page.click("a[name=raw-tab]")
+        page.fill("textarea[name=_content]", '{"producto": "mediano", "cantidad": 2}')
+        page.locator("#post-generic-content-form").get_by_role("button", name="Enviar").dblclick()
+        wait_until(lambda n=n: Claim.objects.count() == n, SECONDS)  # type: ignore[misc]  # of this round
+        page.wait_for_load_state("networkidle")
+        expect(page.get_by_role("status")).to_contain_text(SENT)
+        assert len(published) == Claim.objects.count() == n

@@ -125,7 +125,7 @@ def _read(ahora: datetime) -> Catalogo:
 def _corrected(ahora: datetime) -> list[CambioDeCatalogo]:
     """Write down a change that no signal reported; a database that only reads stops no sale."""
     try:
-        historia.corregir(ahora=ahora)
+        historia.corregir()
     except DatabaseError as error:
         logger.warning("the history of the catalogue is behind: %s", describe(error))
         return []

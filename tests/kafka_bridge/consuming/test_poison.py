@@ -131,7 +131,7 @@ def test_a_huge_value_is_cut(unprotected: Sandbox) -> None:
 def test_an_absurd_timestamp_breaks_nothing(
     sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, milliseconds: int
 ) -> None:
-    """A valid event is applied; one without event becomes a dead letter without that time."""
+    """Both messages become dead letters without that time, and the next one is applied."""
     monkeypatch.setitem(consumers, sandbox.consumer.name, sandbox.consumer)
     use_create_time(sandbox.topic.name)
     viewer = client_with("view_lookuppage", "view_deadletter")
@@ -141,13 +141,15 @@ def test_an_absurd_timestamp_breaks_nothing(
         value = message.value if message else b"no"
         headers: list[tuple[str, str | bytes | None]] = [*message.headers] if message else []
         at_zero.produce(sandbox.topic.name, value, partition=0, headers=headers, timestamp=milliseconds)
+    sandbox.send_raw(encode(next_one := sandbox.happened(2)).value, [*encode(next_one).headers])
     assert at_zero.flush(SECONDS) == 0
     overview.take()
     assert search.look_up(event.id).events
     with sandbox.running():
-        wait_until(lambda: sandbox.rows() == [1] and DeadLetter.objects.exists(), SECONDS)
-    letter = DeadLetter.objects.get()
-    assert viewer.get(url_of(letter)).status_code == 200
+        wait_until(lambda: sandbox.rows() == [2] and DeadLetter.objects.count() == 2, SECONDS)
+    for letter in DeadLetter.objects.all():
+        assert letter.message_at is None
+        assert f"{milliseconds} milisegundos desde 1970" in viewer.get(url_of(letter)).text
     assert viewer.get(f"/admin/kafka_bridge/lookuppage/?id={event.id}").status_code == 200
 
 

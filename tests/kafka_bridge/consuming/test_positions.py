@@ -1,12 +1,19 @@
 """A consumer notices a recreated topic and reads it from its beginning."""
 
+import threading
 from collections.abc import Callable
+from dataclasses import replace
+from typing import Any
 
 import pytest
+from django.db import OperationalError
 
 from deploy.embedded.waiting import wait_until
+from kafka_bridge.brokers import topic_admin
 from kafka_bridge.consuming import positions
-from tests.support.sandbox import SECONDS, Sandbox
+from kafka_bridge.publishing import relay
+from tests.support.consumers import running
+from tests.support.sandbox import SECONDS, Sandbox, is_there
 
 
 def test_a_topic_recreated_before_a_start(sandbox: Sandbox) -> None:
@@ -51,6 +58,56 @@ def test_all_of_a_recreated_topic_is_read(
         new = range(1_000, 1_000 + after)
         full_sandbox.publish(*new)
         wait_until(lambda: {*new} <= {*full_sandbox.rows()}, SECONDS)
+
+
+@pytest.mark.chaos
+@pytest.mark.parametrize("partitions", [(2, 6), (9,), (6, 6)], ids=["fewer", "more", "twice"])
+def test_topic_recreated_in_another_shape_is_read(full_sandbox: Sandbox, partitions: tuple[int, ...]) -> None:
+    """With fewer partitions, which are added later; with more; or twice in a row."""
+    full_sandbox.publish(*range(60))
+    first, *later = partitions
+    with full_sandbox.running(), running(relay.run):
+        wait_until(lambda: len(full_sandbox.rows()) == 60, SECONDS)
+        recreate(full_sandbox, first)
+        full_sandbox.publish(*range(1_000, 1_012))
+        for number in later:
+            if number == first:
+                recreate(full_sandbox, number)
+            else:
+                topic_admin.add_partitions([replace(full_sandbox.topic, partitions=number)])
+        full_sandbox.publish(*range(2_000, 2_012))
+        new = {*range(2_000, 2_012)} | ({*range(1_000, 1_012)} if partitions != (6, 6) else set())
+        wait_until(lambda: new <= {*full_sandbox.rows()}, SECONDS)
+
+
+@pytest.mark.chaos
+def test_topic_recreated_during_an_outage_is_read(full_sandbox: Sandbox) -> None:
+    """The database is down while the topic is deleted and made again."""
+    full_sandbox.publish(*range(60))
+    down, apply = threading.Event(), full_sandbox.handle
+
+    def handle(events: list[Any]) -> None:
+        if down.is_set():
+            raise OperationalError("the database is down")
+        apply(events)
+
+    full_sandbox.consumer.handlers[full_sandbox.event] = handle
+    with full_sandbox.running():
+        wait_until(lambda: len(full_sandbox.rows()) == 60, SECONDS)
+        down.set()
+        full_sandbox.publish(*range(100, 130))
+        full_sandbox.recreate_topic()
+        full_sandbox.publish(*range(1_000, 1_012))
+        down.clear()
+        wait_until(lambda: {*range(1_000, 1_012)} <= {*full_sandbox.rows()}, SECONDS)
+
+
+def recreate(sandbox: Sandbox, partitions: int) -> None:
+    """Delete the topic, and create it with this number of partitions."""
+    sandbox.delete_topic()
+    topic = replace(sandbox.topic, partitions=partitions)
+    topic_admin.create_topics([topic])
+    wait_until(lambda: is_there(topic), SECONDS)
 
 
 @pytest.fixture

@@ -10,6 +10,8 @@ from deploy.embedded.waiting import wait_until
 from kafka_bridge.events.codec import Message, encode
 from kafka_bridge.models import OutboxMessage
 from kafka_bridge.publishing import outbox, relay
+from kafka_bridge.telemetry.pulse import pulses
+from tests.kafka_bridge.consuming.test_obstacles import readiness
 from tests.support.consumers import running
 from tests.support.sandbox import SECONDS, Sandbox
 from tests.support.topics import topic_numbers
@@ -29,6 +31,15 @@ def test_a_lost_partition_delays_no_other(sandbox: Sandbox) -> None:
 def to_a_missing_partition(sandbox: Sandbox, n: int) -> Message:
     """Return a message as of a partition that lost all its replicas: nothing acknowledges it."""
     return replace(encode(sandbox.happened(n)), partition=7)
+
+
+def test_relay_says_what_it_cannot_send(sandbox: Sandbox) -> None:
+    pulses.clear()
+    outbox.add_messages([to_a_missing_partition(sandbox, 1)])
+    with running(relay.run):
+        wait_until(lambda: readiness()[0] == 503 and f"{sandbox.topic.name}[7]" in readiness()[1], SECONDS)
+        OutboxMessage.objects.all().delete()  # as a person would, or another relay that can send it
+        wait_until(lambda: readiness() == (200, ""), SECONDS)
 
 
 def test_several_relays_keep_the_order_per_key(sandbox: Sandbox) -> None:

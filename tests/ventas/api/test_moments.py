@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+import time_machine
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -143,6 +144,20 @@ def test_a_change_without_a_signal_is_written_down(api: APIClient, accepted: Acc
     assert post(api, [VALID, sold(timezone.now() - HOUR)]).status_code == 202
     assert [event.precio_unitario for event in accepted] == [2_600, 2_000]
     assert list(CambioDeCatalogo.objects.filter(producto="mediano").values_list("precio", flat=True)) == [2_600, 2_000]
+
+
+@pytest.mark.parametrize("wrong_by", [timedelta(days=1), -timedelta(days=1)], ids=["ahead", "behind"])
+def test_change_is_dated_by_the_databases_clock(api: APIClient, accepted: Accepted, wrong_by: timedelta) -> None:
+    """The web machine's clock was wrong while staff changed a price, and is right again."""
+    now = timezone.now()
+    with time_machine.travel(now + wrong_by):
+        mediano = Producto.objects.get(pk="mediano")
+        mediano.precio = 2_200
+        mediano.save()
+    catalogo.olvidar()
+    for moment in (now - HOUR, timezone.now() + timedelta(minutes=4)):
+        assert post(api, sold(moment)).status_code == 202
+    assert [event.precio_unitario for event in accepted] == [2_000, 2_200]
 
 
 def test_a_phone_that_is_ahead_is_told_what_to_do(api: APIClient) -> None:

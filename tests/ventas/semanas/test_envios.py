@@ -1,6 +1,7 @@
 """Sending the weekly e-mails: each one once, and what happens when SMTP refuses."""
 
 import asyncio
+import socket
 import threading
 from collections import Counter
 from collections.abc import Iterator
@@ -10,6 +11,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+import time_machine
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from django.conf import settings
@@ -142,6 +144,31 @@ def test_without_a_server_the_mails_wait(stack: Stack) -> None:
         assert send() == 0
     assert ReporteSemanal.objects.filter(respuesta__contains="ConnectionRefusedError").count() == 1
     assert ReporteSemanal.objects.filter(intentos=0).count() == 3
+
+
+@pytest.mark.slow
+def test_server_that_is_back_is_used_soon(settings: Any, server: Server) -> None:
+    """After one that accepts connections and says nothing; no e-mail waits longer for it."""
+    close_with_accounts(2)
+    settings.EMAIL_TIMEOUT = 0.2
+    port = settings.EMAIL_PORT
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        settings.EMAIL_PORT = silent.getsockname()[1]
+        for _ in range(2):  # once per e-mail
+            assert envios.enviar_pendientes() == Sweep(0, no_server=True)
+    settings.EMAIL_PORT = port
+    with time_machine.travel(timezone.now() + timedelta(seconds=30)):
+        assert send() == 2
+
+
+def test_mail_at_which_the_server_fails_holds_up_no_other(server: Server) -> None:
+    """It goes behind the others: such a filter never lets it pass."""
+    close_with_accounts(3)
+    server.after_data = "421 4.3.2 This one ends the connection"
+    assert send() == 0
+    [failed] = ReporteSemanal.objects.exclude(proximo_intento=None)
+    ReporteSemanal.objects.filter(pk=failed.pk).update(proximo_intento=timezone.now())
+    assert [reporte.pk for reporte in envios._next_batch()][-1] == failed.pk
 
 
 @pytest.mark.slow
