@@ -75,6 +75,7 @@ class VentaConErroresSerializer(serializers.Serializer[Any]):
     cantidad = serializers.ListField(child=serializers.CharField(), required=False)
     vendida_en = serializers.ListField(child=serializers.CharField(), required=False)
     id = serializers.ListField(child=serializers.CharField(), required=False)
+    ventas = serializers.ListField(child=serializers.CharField(), required=False)
 
 
 class VentasAceptadasSerializer(serializers.Serializer[Any]):
