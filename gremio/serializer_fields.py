@@ -22,8 +22,14 @@ class StrictSerializer(serializers.Serializer[Any]):
     sale of yesterday would get the time and the price of today.
     """
 
+    def run_validation(self, data: Any = empty) -> Any:
+        """Read the body. Raises ValidationError; DRF says in English what is wrong with `null`."""
+        if data is None:
+            raise serializers.ValidationError({"detail": [f"Falta un objeto con {', '.join(self.fields)}."]})
+        return super().run_validation(data)
+
     def to_internal_value(self, data: Any) -> Any:
-        """Read the body. Raises ValidationError for each field that is not declared."""
+        """Read the fields. Raises ValidationError for each one that is not declared."""
         unknown = set(data) - {*self.fields, *FORM_FIELDS} if isinstance(data, Mapping) else ()
         if unknown:
             text = f"No se lee este campo: los que van son {', '.join(self.fields)}."

@@ -104,7 +104,7 @@ def test_every_editable_page_loses_no_update() -> None:
 
 
 def test_every_search_box_is_cleaned() -> None:
-    # Dead letters are searched by ids and offsets, which are copied and not typed.
+    # The engine's page cleans by itself (test_admin_list.py).
     for model, page in admin.site._registry.items():
         if page.search_fields and model is not DeadLetter:
             in_its_search = search_people.__name__ in type(page).get_search_results.__code__.co_names
