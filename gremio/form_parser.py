@@ -1,11 +1,12 @@
-"""The parser of forms, which refuses JSON that is sent as a form."""
+"""The parsers of forms, which refuse JSON that is sent as a form."""
 
 from collections.abc import Mapping
 from io import BytesIO
 from typing import IO, Any, Final
 
+from django.utils.http import parse_header_parameters
 from rest_framework import parsers, status
-from rest_framework.exceptions import APIException
+from rest_framework.exceptions import APIException, ParseError
 
 JSON_BEGINS: Final = (b"{", b"[")
 
@@ -27,4 +28,20 @@ class FormParser(parsers.FormParser):
         raw = stream.read()
         if raw.lstrip().startswith(JSON_BEGINS):
             raise JSONSentAsForm
+        return super().parse(BytesIO(raw), media_type, parser_context)
+
+
+class MultiPartParser(parsers.MultiPartParser):
+    """Refuse a body in which the parts cannot be found: it would be read as an empty form."""
+
+    def parse(
+        self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
+    ) -> Any:
+        """Return the fields. Raises JSONSentAsForm or ParseError."""
+        raw = stream.read()
+        if raw.lstrip().startswith(JSON_BEGINS):
+            raise JSONSentAsForm
+        _, parameters = parse_header_parameters(media_type or "")
+        if raw.strip() and f"--{parameters.get('boundary')}".encode() not in raw:
+            raise ParseError("no part begins with the boundary that the Content-Type names")
         return super().parse(BytesIO(raw), media_type, parser_context)

@@ -2,6 +2,7 @@
 
 import json
 import re
+from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import IO, Any, Final
 
@@ -14,10 +15,10 @@ SURROGATE: Final = re.compile(rb"\\u[dD][89a-fA-F]")
 
 
 class JSONParser(parsers.JSONParser):
-    """Refuse two kinds of values that DRF's parser accepts.
+    """Refuse three kinds of values that DRF's parser accepts.
 
     Nesting deeper than MAX_DEPTH overflows Python's stack. A lone surrogate (half a character)
-    can be neither stored nor sent back.
+    can be neither stored nor sent back. Of a field that comes twice, nobody knows which one counts.
     """
 
     def parse(
@@ -25,11 +26,11 @@ class JSONParser(parsers.JSONParser):
     ) -> Any:
         """Return the body's value.
 
-        Raises ParseError, or ValidationError at the field that has half a character.
+        Raises ParseError, or ValidationError at the field that comes twice or has half a character.
         """
         raw = stream.read()
         try:
-            data = json.loads(raw.decode(), parse_constant=_refuse_constant)
+            data = json.loads(raw.decode(), parse_constant=_refuse_constant, object_pairs_hook=_object)
         except (ValueError, RecursionError) as error:
             raise ParseError(str(error)) from None
         # Counting brackets is cheap; only a body with many of them is measured.
@@ -43,6 +44,16 @@ class JSONParser(parsers.JSONParser):
 def _refuse_constant(name: str) -> None:
     """Refuse NaN and Infinity, which Python's decoder accepts."""
     raise ValueError(f"{name} is not a JSON number")
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Return an object. Raises ValidationError at a field that comes twice."""
+    fields = dict(pairs)
+    if len(fields) < len(pairs):
+        [(name, _)] = Counter(name for name, _ in pairs).most_common(1)
+        field = "detail" if _lone_surrogate(name) else name[:60]
+        raise serializers.ValidationError({field: ["Este campo viene más de una vez: envíalo una sola vez."]})
+    return fields
 
 
 def _is_too_deep(data: Any) -> bool:

@@ -20,7 +20,8 @@ CLAVE = OpenApiParameter(
     OpenApiParameter.HEADER,
     description="Un texto tuyo, de hasta 200 caracteres y distinto para cada envío (un UUID). El mismo envío con la "
     "misma clave cuenta una sola vez, aunque lo repitas horas después; otros datos con la misma clave son un 422. "
-    "En una lista vale para las ventas sin `id`, por su posición. Se recuerda 90 días.",
+    "En una lista vale para las ventas sin `id`, por su posición y por cuántas van: una lista más larga es otro envío. "
+    "Se recuerda 90 días.",
 )
 
 

@@ -1,6 +1,7 @@
-"""Fields of the API's serializers that read numbers and texts as people in Chile type them."""
+"""Bodies of the API: fields that read what people in Chile type, and no field that is unknown."""
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, Final
 
 from rest_framework import serializers
 from rest_framework.fields import empty
@@ -8,6 +9,32 @@ from rest_framework.fields import empty
 from gremio import numeros
 from gremio.correo import con_dominio_ascii
 from gremio.textos import limpiar
+from kafka_bridge.publishing import rest
+
+# What the forms of the browsable pages send besides their fields.
+FORM_FIELDS: Final = {"csrfmiddlewaretoken", rest.KEY}
+
+
+class StrictSerializer(serializers.Serializer[Any]):
+    """A body with the declared fields only.
+
+    A misspelled name of an optional field would otherwise be accepted, and mean something else: a
+    sale of yesterday would get the time and the price of today.
+    """
+
+    def run_validation(self, data: Any = empty) -> Any:
+        """Read the body. Raises ValidationError; DRF says in English what is wrong with `null`."""
+        if data is None:
+            raise serializers.ValidationError({"detail": [f"Falta un objeto con {', '.join(self.fields)}."]})
+        return super().run_validation(data)
+
+    def to_internal_value(self, data: Any) -> Any:
+        """Read the fields. Raises ValidationError for each one that is not declared."""
+        unknown = set(data) - {*self.fields, *FORM_FIELDS} if isinstance(data, Mapping) else ()
+        if unknown:
+            text = f"No se lee este campo: los que van son {', '.join(self.fields)}."
+            raise serializers.ValidationError({str(name)[:60]: [text] for name in sorted(unknown)[:10]})
+        return super().to_internal_value(data)
 
 
 class EnteroField(serializers.IntegerField):

@@ -37,7 +37,7 @@ def rut(texto: str) -> str:
 
 def telefono(texto: str) -> str:
     """Return a Chilean number as `+56987654321`: nine digits, before which +56 may be missing."""
-    texto = limpiar(texto)
+    texto = re.sub(r"(?i)^\s*tel:", "", limpiar(texto))  # a link, as telephones copy it
     if re.search(r"[^\d\s()+.\-]", texto):
         raise ValueError("Un teléfono lleva solo números: escríbelo como +56 9 8765 4321.")
     digitos = re.sub(r"\D", "", texto).lstrip("0")

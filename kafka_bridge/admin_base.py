@@ -10,6 +10,11 @@ from django.utils.functional import Promise
 from unfold.admin import ModelAdmin
 
 
+def pasted(text: str) -> str:
+    """Return an id or a number as it was copied, without blanks and invisible characters."""
+    return "".join(filter(str.isprintable, text)).strip()
+
+
 class ReadOnlyAdmin(ModelAdmin):
     """Admin of rows that only services write. Staff look at them, and change them through actions.
 

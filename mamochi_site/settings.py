@@ -224,7 +224,7 @@ REST_FRAMEWORK = {
         "gremio.json_parser.JSONParser",
         "gremio.form_parser.FormParser",
         # The browsable API's forms:
-        "rest_framework.parsers.MultiPartParser",
+        "gremio.form_parser.MultiPartParser",
     ],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
     "EXCEPTION_HANDLER": "gremio.errors.exception_handler",

@@ -21,6 +21,7 @@ from inscripciones import reports, revision
 from inscripciones.admin.confirmation import FOR_THE_HISTORY, MAX_AT_ONCE, MotivoForm
 from inscripciones.admin.search import search_people
 from inscripciones.models import Comprobante, Decision, Inscripcion
+from inscripciones.normalizacion import clave_de_comprobante
 from inscripciones.reglas import REGLAS
 from kafka_bridge.admin_base import ReadOnlyAdmin
 
@@ -220,6 +221,10 @@ class ComprobanteAdmin(CleanSearch, ReadOnlyAdmin):
     list_display = ["codigo", "inscripcion"]
     list_select_related = ["inscripcion"]
     search_fields = ["codigo"]
+
+    def get_search_results(self, request: HttpRequest, queryset: QuerySet[Comprobante], search_term: str) -> Any:
+        """Search a code as people copy it: `TRX-000123` is stored as `TRX000123`."""
+        return super().get_search_results(request, queryset, clave_de_comprobante(search_term))
 
 
 @admin.register(Decision)

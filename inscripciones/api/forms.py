@@ -1,21 +1,25 @@
 """The form of the login page."""
 
+import re
 from typing import Any, Final
 
 from django import forms
 from django.http import HttpRequest
 from rest_framework.exceptions import AuthenticationFailed
 
+from gremio.form_fields import TextoField
 from inscripciones.api.authentication import TokenDeMaestro
 from inscripciones.models import Usuario
 
+# What is pasted may have more around it: quotes, a final dot, `Bearer`.
+TOKEN: Final = re.compile(r"mmc_\w+", re.ASCII)
 MODEL_BACKEND: Final = "django.contrib.auth.backends.ModelBackend"
 
 
 class EntrarForm(forms.Form):
     """The login form: a token, checked by the code that checks the API's Authorization header."""
 
-    token = forms.CharField(
+    token = TextoField(
         label="Tu token",
         max_length=200,
         strip=True,
@@ -31,8 +35,10 @@ class EntrarForm(forms.Form):
 
     def clean_token(self) -> str:
         """Check the token, keep its user; return an empty text: no later code needs the token."""
+        pasted = self.cleaned_data["token"]
+        token = found[0] if (found := TOKEN.search(pasted)) else pasted
         try:
-            self.usuario, _token = TokenDeMaestro().authenticate_credentials(self.cleaned_data["token"].encode())
+            self.usuario, _token = TokenDeMaestro().authenticate_credentials(token.encode())
         except AuthenticationFailed:
             raise forms.ValidationError("Ese token no sirve: quizá hay uno más nuevo en tu correo.") from None
         if self.usuario.maestro_id is None:

@@ -8,7 +8,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from gremio.serializer_fields import CorreoField, TextoField
+from gremio.serializer_fields import CorreoField, StrictSerializer, TextoField
 from inscripciones import normalizacion
 
 
@@ -42,7 +42,7 @@ def _check_length(field: serializers.CharField, normal: str) -> str:
     return normal
 
 
-class FormularioSerializer(serializers.Serializer[dict[str, Any]]):
+class FormularioSerializer(StrictSerializer):
     """El formulario de inscripción."""
 
     nombre = NormalisedField(normalizacion.nombre, max_length=120, help_text="Nombre y apellidos.")

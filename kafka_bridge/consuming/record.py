@@ -97,11 +97,21 @@ def read(message: KafkaMessage) -> Record:
         check_timestamp(message)
         event = decode(headers, message.value())
     except Undecodable as error:
-        rejected = error
+        rejected = _without_frames(error)
     trace = headers.get(traceparent.HEADER)
     at = partition_of(message)
     offset = cast(int, message.offset())
     return Record(message, headers, at, offset, event, rejected, replayed_for, trace, cut_from=cut_from)
+
+
+def _without_frames(error: Undecodable) -> Undecodable:
+    """Return the error without its traceback and causes, which say nothing that its text does not.
+
+    They keep the frames of all callers, whose variables keep the error: such a cycle would hold the
+    message, of 90 MB perhaps, until the garbage collector's last generation.
+    """
+    error.__cause__ = error.__context__ = None
+    return error.with_traceback(None)
 
 
 def _cut(message: KafkaMessage) -> int | None:

@@ -42,7 +42,7 @@ logger = logging.getLogger(__name__)
 
 POLL_SECONDS: Final = 0.5  # how long a round waits for a first message
 CHUNK: Final = 100  # messages that are taken from the client at once
-BATCH_BYTES: Final = 8_000_000  # of values; the chunk that reaches it is the last of a batch
+BATCH_BYTES: Final = 4_000_000  # of values; the chunk that reaches it is the last of a batch
 FETCH_BYTES: Final = 65_536  # of one answer of a broker, as stored; a larger batch is still sent, alone
 PATIENT_ATTEMPTS: Final = 5  # how often a batch is tried as a whole when the error may pass
 SERVERS_SECONDS: Final = 2.0  # how long Kafka may take to answer

@@ -15,7 +15,7 @@ from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_lazy as _
 from unfold.decorators import action
 
-from kafka_bridge.admin_base import ReadOnlyAdmin
+from kafka_bridge.admin_base import ReadOnlyAdmin, pasted
 from kafka_bridge.dead_letters import explain, reading
 from kafka_bridge.dead_letters.actions import Actor, Summary, discard_all, replay, replay_all
 from kafka_bridge.dead_letters.forms import MONOSPACED, AgeFilter, CorrectionForm, DiscardForm, StateFilter
@@ -77,7 +77,7 @@ class DeadLetterAdmin(ReadOnlyAdmin):
         self, request: HttpRequest, queryset: QuerySet[DeadLetter], search_term: str
     ) -> tuple[QuerySet[DeadLetter], bool]:
         """Search a number as an offset and anything else as an event id, in any case."""
-        term = search_term.strip()
+        term = pasted(search_term)
         if not term:
             return queryset, False
         if term.isdecimal() and len(term) <= LONGEST_OFFSET:

@@ -13,7 +13,7 @@ from django.utils.dateparse import parse_datetime
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from kafka_bridge.admin_base import AdminPage
+from kafka_bridge.admin_base import AdminPage, pasted
 from kafka_bridge.brokers.cluster_state import TopicState
 from kafka_bridge.models import LookupPage, OverviewPage
 from kafka_bridge.monitoring import overview, problems
@@ -121,7 +121,7 @@ class LookupPageAdmin(AdminPage):
     template = "kafka_bridge/admin/lookup.html"
 
     def context(self, request: HttpRequest) -> dict[str, Any]:
-        text = request.GET.get("id", "").strip()
+        text = pasted(request.GET.get("id", ""))
         wanted = search.parse(text)
         return {
             "text": text,

@@ -78,6 +78,23 @@ class CorreccionForm(SeenForm):
             raise forms.ValidationError("Con cero no cambia nada.")
         return cantidad
 
+    def is_same_as(self, first: Movimiento, correccion: inventario.Correccion) -> bool:
+        """Return whether the form was sent before as it is now, as a double click does.
+
+        With other content (the browser went back to it) it gets an error that says what was done,
+        and a new id: sent again, it is another correction.
+        """
+        if (first.insumos, first.motivo) == ({correccion.insumo: correccion.cantidad}, correccion.motivo):
+            return True
+        done = ", ".join(f"{cantidad:+} de {insumo}" for insumo, cantidad in first.insumos.items())
+        self.data = {**dict(self.data.items()), "evento_id": str(uuid4())}
+        self.add_error(
+            None,
+            f"Este formulario ya se envió, y se corrigió {done} («{first.motivo}»). Lo que escribiste ahora no se "
+            "ha hecho. Si es otra corrección, envíala de nuevo y se suma a la primera.",
+        )
+        return False
+
 
 @admin.register(Carro)
 class CarroAdmin(CleanSearch, ReadOnlyAdmin):
@@ -143,13 +160,14 @@ class CarroAdmin(CleanSearch, ReadOnlyAdmin):
         )
         with transaction.atomic():
             libro.tomar([carro.pk])
-            is_sent_twice = Movimiento.objects.filter(evento_id=correccion.evento_id).exists()
-            if not is_sent_twice and not form.check_seen(carro):
+            first = Movimiento.objects.filter(evento_id=correccion.evento_id).first()
+            if first is not None:
+                return form.is_same_as(first, correccion)
+            if not form.check_seen(carro):
                 return False
             inventario.corregir(correccion, ahora=timezone.now())
-            if not is_sent_twice:
-                note = f"Corrigió {datos['cantidad']:+} de {datos['insumo']}: {datos['motivo']}"
-                self.log_change(request, carro, note)
+            note = f"Corrigió {datos['cantidad']:+} de {datos['insumo']}: {datos['motivo']}"
+            self.log_change(request, carro, note)
         return True
 
 

@@ -3,17 +3,14 @@
 The serializers' docstrings are part of the API's documentation, which is in Spanish.
 """
 
-from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from kafka_bridge.publishing import rest
+from gremio.serializer_fields import StrictSerializer
+from gremio.textos import limpiar
 from stock.models import Aviso, Insumo, Movimiento
-
-# What the forms of the browsable page send besides their fields.
-FORM_FIELDS: Final = {"csrfmiddlewaretoken", rest.KEY}
 
 
 # The catalogue is rows, and the document must not depend on them: the codes are texts.
@@ -26,11 +23,11 @@ class InsumosField(serializers.MultipleChoiceField):
         if not isinstance(data, list):
             self.fail("not_a_list", input_type=type(data).__name__)
         # The stubs type the argument as one choice.
-        codigos: Any = data
+        codigos: Any = [limpiar(codigo).strip() if isinstance(codigo, str) else codigo for codigo in data]
         return super().to_internal_value(codigos)
 
 
-class AvisoNuevoSerializer(serializers.Serializer[Any]):
+class AvisoNuevoSerializer(StrictSerializer):
     """Lo que se agotó. Un cuerpo vacío también es un aviso."""
 
     insumos = InsumosField(
@@ -40,17 +37,6 @@ class AvisoNuevoSerializer(serializers.Serializer[Any]):
         help_text="Códigos de lo que se agotó. Sin ninguno: todo lo agotado.",
         error_messages={"invalid_choice": "No hay un insumo «{input}»."},
     )
-
-    def to_internal_value(self, data: Any) -> Any:
-        """Read the notice. Raises ValidationError for a field that a notice does not have.
-
-        A misspelled `insumos` would otherwise be a notice for everything.
-        """
-        unknown = set(data) - {*self.fields, *FORM_FIELDS} if isinstance(data, Mapping) else ()
-        if unknown:
-            text = "Un aviso no lleva este campo: los códigos van en una lista, en insumos."
-            raise serializers.ValidationError({str(name)[:60]: [text] for name in sorted(unknown)[:10]})
-        return super().to_internal_value(data)
 
     def get_fields(self) -> dict[str, Any]:
         """Return the fields, with the catalogue of this moment as the choices.

@@ -10,7 +10,7 @@ from django.utils.dateparse import parse_datetime
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from rest_framework import mixins, viewsets
-from rest_framework.exceptions import NotFound
+from rest_framework.exceptions import NotFound, ValidationError
 from rest_framework.pagination import Cursor, CursorPagination
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -61,6 +61,13 @@ def _is_time(text: str) -> bool:
     except ValueError:
         return False
     return moment is not None and moment.tzinfo is not None
+
+
+def _refuse_parameters(request: Request) -> None:
+    """Raise ValidationError if a notice stands in the address: its body would be for everything."""
+    text = 'Va en el cuerpo, como en {"insumos": ["mote"]}, y no en la dirección.'
+    if unread := sorted(set(request.query_params) - {"format"})[:10]:
+        raise ValidationError({name[:60]: [text] for name in unread})
 
 
 class NewestMovementsFirst(NewestFirst):
@@ -140,6 +147,7 @@ class AvisoViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[Aviso]):
         },
     )
     def create(self, request: Request) -> HttpResponse:
+        _refuse_parameters(request)
         cuerpo = self.get_serializer(data=request.data)
         cuerpo.is_valid(raise_exception=True)
         whose = maestro_id(request)

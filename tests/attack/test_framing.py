@@ -113,6 +113,40 @@ def test_json_without_its_type_is_refused(target: Target) -> None:
         assert answer.json()["detail"]
 
 
+@pytest.mark.parametrize("body", [BAD, b"hola", b"--other\r\n\r\n--other--\r\n"])
+def test_form_without_its_parts_is_refused(target: Target, body: bytes) -> None:
+    """As clients send it that set the type of a form, and another body or boundary."""
+    kind = "multipart/form-data; boundary=abc"
+    for path in (NOTICES, SALES, "/api/v1/inscripciones/"):
+        answer = post(target, path, body, Content_Type=kind, Content_Length=str(len(body)))
+        assert answer.status == (415 if body == BAD else 400), (path, answer)
+        assert "detail" in answer.json(), path
+
+
+def test_notice_in_the_address_is_refused(target: Target) -> None:
+    for query in ("insumos=mote", "insumo=mote"):
+        answer = post(target, f"{NOTICES}?{query}", b"", Content_Length="0")
+        assert (answer.status, list(answer.json())) == (400, [query.partition("=")[0]])
+    assert post(target, f"{NOTICES}?format=json", b"", Content_Length="0").status == 202
+
+
+def test_misspelled_fields_are_refused(target: Target) -> None:
+    """`vendido_en` would be a sale of now at today's price, and `ID` no protection of a retry."""
+    for path, body in (
+        (SALES, {**SALE, "vendido_en": "2026-11-20T12:00:00-03:00"}),
+        (SALES, {**SALE, "ID": str(uuid.uuid4())}),
+        ("/api/v1/inscripciones/", {"pagada": True}),
+    ):
+        [name] = body.keys() - SALE.keys()
+        raw = json.dumps(body).encode()
+        answer = post(target, path, raw, Content_Length=str(len(raw)))
+        assert (answer.status, list(answer.json())) == (400, [name])
+        assert "los que van son" in answer.json()[name][0]
+    raw = json.dumps([SALE, {**SALE, "fecha": 1}]).encode()
+    answer = post(target, SALES, raw, Content_Length=str(len(raw)))
+    assert [sorted(error) for error in answer.json()["errores"]] == [["fecha", "indice"]]
+
+
 def test_misspelled_field_is_no_notice_for_everything(target: Target) -> None:
     answer = post(target, NOTICES, b'{"insumo": ["mote"]}', Content_Length="20")
     assert (answer.status, list(answer.json())) == (400, ["insumo"])

@@ -49,3 +49,17 @@ def test_half_a_character_is_refused_at_its_field(body: str, field: str) -> None
         parse(body)
     assert list(raised.value.get_full_details()) == [field]
     assert "U+D800" in str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ('{"cantidad": 1, "cantidad": 9}', "cantidad"),
+        ('[{"insumos": ["mote"], "insumos": []}]', "insumos"),
+        (r'{"a": {"\ud800": 1, "\ud800": 2}}', "detail"),
+    ],
+)
+def test_a_field_that_comes_twice_is_refused(body: str, field: str) -> None:
+    with pytest.raises(ValidationError) as raised:
+        parse(body)
+    assert list(raised.value.get_full_details()) == [field]

@@ -23,6 +23,8 @@ from gremio.formats import miles, pesos
         ("-1.500", -1_500),
         ("\N{MINUS SIGN}7", -7),
         ("+5", 5),
+        ("３．０００", 3_000),
+        ("＄𝟑000", 3_000),
     ],
 )
 def test_a_whole_number_is_read(typed: str, meant: int) -> None:
@@ -33,6 +35,7 @@ def test_a_whole_number_is_read(typed: str, meant: int) -> None:
     "typed",
     [
         *("3.00", "3,5", "1.5", "3,000", "1.0", "3.0000", "0.500", "1.000 000", "1.00.000", "3.000 ml", "1e3", "3_000"),
+        *("3.000,50", "3'000"),
         *("", "$", "-", ".", "--3", "0x10", "\N{ARABIC-INDIC DIGIT THREE}", "9" * 5_000, "1.000,00", "3.", ".5"),
     ],
 )

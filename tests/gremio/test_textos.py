@@ -33,6 +33,9 @@ PASTED = st.text(
         ("\N{ZERO WIDTH NO-BREAK SPACE}Rosa\N{ZERO WIDTH SPACE} N\N{SOFT HYPHEN}", "Rosa N"),
         ("uno\r\ndos\N{LINE SEPARATOR}tres\tcuatro\x07", "uno\ndos\ntres cuatro\x07"),
         ("a\x00b", "a\x00b"),
+        ("+56\u20439\u02d78765\u25004321", "+56-9-8765-4321"),
+        ("＋５６ ９ ８７６５ 𝟒𝟑𝟐𝟏", "+56 9 8765 4321"),
+        ("Ｊoseﬁna O\N{MODIFIER LETTER RIGHT HALF RING}Brien\N{OBJECT REPLACEMENT CHARACTER}", "Josefina O'Brien"),
         ("o`brien+mote@example.cl", "o`brien+mote@example.cl"),
     ],
 )

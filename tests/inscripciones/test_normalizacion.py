@@ -50,6 +50,8 @@ def test_an_invalid_rut_is_refused(texto: str) -> None:
         "(+56) 9-8765-4321",
         "0056 9 8765 4321",
         "09 8765 4321",
+        "tel:+56-9-8765-4321",
+        "\u202a９ 8765–4321\u202c",
     ],
 )
 def test_a_telephone_has_one_normal_form(texto: str) -> None:

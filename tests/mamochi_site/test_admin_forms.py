@@ -66,6 +66,14 @@ def test_every_box_of_the_admin_reads_chilean_numbers() -> None:
     assert checked >= 6
 
 
+def test_every_box_of_a_text_cleans_it() -> None:
+    plain = [form for form in subclasses(forms.BaseForm) if not issubclass(form, forms.BaseModelForm)]
+    boxes = [box for form in plain if form.__module__.startswith(OURS) for box in vars(form)["base_fields"].values()]
+    typed = [box for box in boxes if type(box) in (forms.CharField, forms.EmailField)]
+    assert len(boxes) >= 5
+    assert typed == []
+
+
 def test_every_number_in_a_body_is_read_strictly() -> None:
     generator: Any = SchemaGenerator
     schema = generator().get_schema(request=None, public=True)
@@ -96,7 +104,7 @@ def test_every_editable_page_loses_no_update() -> None:
 
 
 def test_every_search_box_is_cleaned() -> None:
-    # Dead letters are searched by ids and offsets, which are copied and not typed.
+    # The engine's page cleans by itself (test_admin_list.py).
     for model, page in admin.site._registry.items():
         if page.search_fields and model is not DeadLetter:
             in_its_search = search_people.__name__ in type(page).get_search_results.__code__.co_names

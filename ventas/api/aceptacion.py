@@ -61,9 +61,13 @@ class Resultado:
 
 @dataclass(frozen=True, slots=True)
 class _Envio:
-    """A sale as it was sent. `propio`: its id is the client's, or from the client's key."""
+    """A sale as it was sent; `enviadas` is how many the request has.
+
+    `propio`: its id is the client's, or from the client's key.
+    """
 
     indice: int
+    enviadas: int
     venta: VentaEntrada
     venta_id: UUID
     evento_id: UUID
@@ -121,7 +125,8 @@ def _aceptar(datos: Sequence[Any], remitente: Remitente, ahora: datetime, *, par
     """Publish the valid sales; without `parcial`, only if all are valid."""
     productos, resultado = catalogo.leer(), Resultado()
     leidas = [entrada.leer(una, remitente.zona) for una in datos]
-    envios = [_envio(i, leida, remitente) for i, leida in enumerate(leidas) if isinstance(leida, VentaEntrada)]
+    buenas = {i: leida for i, leida in enumerate(leidas) if isinstance(leida, VentaEntrada)}
+    envios = [_envio(i, len(datos), leida, remitente) for i, leida in buenas.items()]
     resultado.errores = {i: leida for i, leida in enumerate(leidas) if not isinstance(leida, VentaEntrada)}
     resultado.errores |= _rule_errors(envios, productos, ahora) | entrada.repeated_ids(
         {envio.indice: envio.venta_id for envio in envios}
@@ -141,10 +146,10 @@ def _aceptar(datos: Sequence[Any], remitente: Remitente, ahora: datetime, *, par
     return resultado
 
 
-def _envio(indice: int, venta: VentaEntrada, remitente: Remitente) -> _Envio:
+def _envio(indice: int, enviadas: int, venta: VentaEntrada, remitente: Remitente) -> _Envio:
     venta_id = venta.id or remitente.id_for(indice)
     evento_id = VentaRegistrada.derive_id(remitente.maestro_id, venta_id)
-    return _Envio(indice, venta, venta_id, evento_id, propio=venta.id is not None or remitente.con_clave)
+    return _Envio(indice, enviadas, venta, venta_id, evento_id, propio=venta.id is not None or remitente.con_clave)
 
 
 def _rule_errors(envios: Sequence[_Envio], productos: Catalogo, ahora: datetime) -> dict[int, Errores]:
@@ -173,7 +178,7 @@ def _claim(
 
     If a list is refused as a whole, none of its ids stays claimed: a corrected list can use them.
     """
-    contents = {uno.evento_id: entrada.contenido(uno.venta) for uno in envios if uno.propio}
+    contents = {uno.evento_id: _content(uno) for uno in envios if uno.propio}
     whole = len(contents) > 1 and not parcial
     with transaction.atomic() if whole else nullcontext():
         reclamos = claims.claim(contents, at=ahora, ledger=Venta, columns=LEDGER)
@@ -187,14 +192,26 @@ def _claim(
     return reclamos, errores
 
 
+def _content(envio: _Envio) -> dict[str, Any]:
+    """Return what a retry must say again.
+
+    With an id from the request's key, that is also how many sales were sent: a list that has grown
+    is another request, and its first sales may be new ones.
+    """
+    return entrada.contenido(envio.venta) | ({} if envio.venta.id else {"ventas": envio.enviadas})
+
+
 def _first_content(claim: Claimed) -> Content:
-    """Return what came first under an id; from the ledger, if the sale is older than its claim."""
+    """Return what came first under an id; from the ledger, if the sale is older than its claim.
+
+    The ledger does not know how many sales came with it.
+    """
     if not claim.is_new or claim.row is None:
         return claim.first
     producto, cantidad, vendida_en, registrada_en = claim.row
     if vendida_en == registrada_en and claim.sent.get("vendida_en") is None:
-        return {"producto": producto, "cantidad": cantidad, "vendida_en": None}
-    return entrada.contenido(VentaEntrada(producto, cantidad, vendida_en=vendida_en))
+        vendida_en = None
+    return {**claim.sent, **entrada.contenido(VentaEntrada(producto, cantidad, vendida_en=vendida_en))}
 
 
 def _repeats(claim: Claimed | None) -> bool:

@@ -4,18 +4,21 @@ Well-formed sales are not read here (see `entrada.py`); the serializer explains 
 the others. The docstrings of the classes are in Spanish because the API's page shows them.
 """
 
+import re
 from datetime import datetime
 from typing import Any, Final
 
 from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
-from gremio.serializer_fields import EnteroField, TextoField
+from gremio.serializer_fields import EnteroField, StrictSerializer, TextoField
 from ventas import calendario
 from ventas.events import MAX_UNIDADES
 from ventas.models import Producto, Receta, Venta
 
 MAX_VENTAS: Final = 1_000  # in one list
+TIME_OF_DAY: Final = re.compile(r"\d\s*[Tt ]\s*\d")
+SIN_HORA: Final = "Escribe fecha y hora, como 2026-11-23T15:04; sin vendida_en, la venta es de ahora."
 
 
 class IdField(serializers.UUIDField):
@@ -28,13 +31,22 @@ class IdField(serializers.UUIDField):
 
 
 class MomentoField(serializers.DateTimeField):
-    """A time that may lack a UTC offset: `entrada.py` adds the maestro's zone, not the server's."""
+    """A time that may lack a UTC offset: `entrada.py` adds the maestro's zone, not the server's.
+
+    A date alone is refused: DRF would read it as midnight.
+    """
+
+    def to_internal_value(self, value: Any) -> Any:
+        moment = super().to_internal_value(value)
+        if isinstance(value, str) and not TIME_OF_DAY.search(value):
+            raise serializers.ValidationError(SIN_HORA, code="invalid")
+        return moment
 
     def enforce_timezone(self, value: datetime) -> datetime:
         return value
 
 
-class VentaEntradaSerializer(serializers.Serializer[Any]):
+class VentaEntradaSerializer(StrictSerializer):
     """Una venta, como la envía el maestro."""
 
     producto = TextoField(max_length=30, help_text="Código del catálogo: chico, mediano, grande.")
@@ -75,6 +87,7 @@ class VentaConErroresSerializer(serializers.Serializer[Any]):
     cantidad = serializers.ListField(child=serializers.CharField(), required=False)
     vendida_en = serializers.ListField(child=serializers.CharField(), required=False)
     id = serializers.ListField(child=serializers.CharField(), required=False)
+    ventas = serializers.ListField(child=serializers.CharField(), required=False)
 
 
 class VentasAceptadasSerializer(serializers.Serializer[Any]):
@@ -87,7 +100,7 @@ class VentasAceptadasSerializer(serializers.Serializer[Any]):
     errores = VentaConErroresSerializer(many=True, required=False, help_text="Solo con `?parcial=true`.")
 
 
-class AnularSerializer(serializers.Serializer[Any]):
+class AnularSerializer(StrictSerializer):
     """Por qué se anula una venta."""
 
     motivo = TextoField(max_length=300, required=False, allow_blank=True, default="")

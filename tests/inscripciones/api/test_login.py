@@ -22,6 +22,11 @@ def test_a_token_opens_a_session_without_it(client: Client, maestro: Usuario) ->
     assert token[15:] not in json.dumps(dict(client.session.items()))
 
 
+@pytest.mark.parametrize("pasted", ["\u202a{}\u202c", "\u200b{}\ufeff", "«{}»", "Bearer {}", "{}.", "\t{}\xa0"])
+def test_a_pasted_token_is_cleaned(client: Client, maestro: Usuario, pasted: str) -> None:
+    assert log_in(client, pasted.format(credenciales.emitir(maestro))).status_code == 302
+
+
 @pytest.mark.parametrize("token", ["", "mmc_0", "mmc_" + "f" * 64, "ñandú", "x" * 300])
 def test_a_wrong_token_is_not_shown_again(client: Client, token: str) -> None:
     answer = log_in(client, token)

@@ -1,16 +1,19 @@
 """A message that holds no event becomes a dead letter with its reason."""
 
 import ctypes
+import gc
 import re
+import weakref
 from pathlib import Path
 
 import pytest
+from confluent_kafka import Message
 from django.conf import settings
 
 from deploy.embedded.waiting import wait_until
 from kafka_bridge.brokers import reader
 from kafka_bridge.brokers.messages import headers_of
-from kafka_bridge.consuming.record import REPLAY_HEADER
+from kafka_bridge.consuming.record import LARGEST_VALUE, REPLAY_HEADER, read
 from kafka_bridge.dead_letters import explain
 from kafka_bridge.events.codec import encode
 from kafka_bridge.exceptions import Undecodable
@@ -37,6 +40,23 @@ def test_a_message_without_event_is_set_aside(
     with sandbox.running():
         wait_until(lambda: sandbox.rows() == [1] and DeadLetter.objects.exists(), SECONDS)
     assert DeadLetter.objects.get().reason == reason
+
+
+@pytest.mark.parametrize("value", [b"no json", b"{}", b"0" * (LARGEST_VALUE + 1)])
+@pytest.mark.parametrize("name", ["mamochi.ventas.venta-registrada.v1", "mamochi.nada.nunca.v9"])
+def test_a_rejected_message_is_freed_at_once(value: bytes, name: str) -> None:
+    """A cycle would keep a message of 90 MB until the garbage collector's last generation."""
+    message = Message(topic="t", partition=0, offset=0, value=value, headers=[("ce_type", name.encode())])
+    gc.collect()
+    gc.disable()
+    try:
+        rejected = read(message).rejected
+        assert rejected is not None
+        alive = weakref.ref(rejected)
+        del rejected
+        assert alive() is None
+    finally:
+        gc.enable()
 
 
 def test_a_replay_for_no_consumer_is_set_aside(sandbox: Sandbox) -> None:

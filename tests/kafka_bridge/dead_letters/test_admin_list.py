@@ -30,6 +30,8 @@ def test_it_shows_open_ones_and_filters(staff: Client, make_letter: MakeLetter) 
     assert shown(consumer="otro") == set()
     assert shown(q=str(reading.event_id(old)).upper()) == {old}
     assert shown(q=str(new.offset)) == {new}
+    assert shown(q=f"\u202a{reading.event_id(old)}\u202c") == {old}
+    assert shown(q=f" \u200b{new.offset}\xa0") == {new}
     assert shown(q="nada de eso") == set()
 
 

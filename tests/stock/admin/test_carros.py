@@ -99,6 +99,21 @@ def test_a_form_sent_twice_is_one_correction(staff: Client) -> None:
     assert "Se derramó" in LogEntry.objects.latest("action_time").change_message
 
 
+def test_a_form_sent_again_with_other_content_is_asked(staff: Client) -> None:
+    """The browser's Back shows the form that was sent, with its id."""
+    maestro_id = open_cart("Ana", 1)
+    path = f"{CARROS}{maestro_id}/corregir/"
+    form = {"evento_id": str(uuid4()), "insumo": "mote", "cantidad": "-50", "motivo": "Se derramó"}
+    assert staff.post(path, form).status_code == 302
+    for other in ({"cantidad": "-70"}, {"insumo": "jugo"}, {"motivo": "Otro conteo"}):
+        asked = staff.post(path, {**form, **other})
+        assert "se corrigió -50 de mote («Se derramó»)" in asked.text
+        assert Movimiento.objects.filter(tipo="correccion", carro=maestro_id).count() == 1
+    again = {**form, "cantidad": "-70", "evento_id": asked.context["form"]["evento_id"].value()}
+    assert staff.post(path, again).status_code == 302
+    assert stock_of(maestro_id)["mote"] == 1_230
+
+
 @pytest.mark.parametrize("fields", [{"cantidad": "0"}, {"motivo": ""}, {"insumo": "canela"}, {"cantidad": ""}])
 def test_an_incomplete_correction_is_asked_again(staff: Client, fields: dict[str, str]) -> None:
     maestro_id = open_cart("Ana", 0)

@@ -123,6 +123,14 @@ def test_202_means_that_the_notice_is_in_kafka(
     assert event.ventas_hasta == progress.end_offsets(TOPICO_DE_VENTAS)
 
 
+def test_a_pasted_code_is_cleaned(api: APIClient, published: Callable[[], list[Event | None]]) -> None:
+    answer = api.post("/api/v1/stock/avisos/", {"insumos": ["\u200bvaso", " mote\xa0"]}, format="json")
+    assert answer.status_code == 202
+    [event] = published()
+    assert isinstance(event, StockAgotado)
+    assert event.insumos == ["mote", "vaso"]
+
+
 @pytest.mark.parametrize("body", [{}, {"insumos": []}, None])
 def test_a_notice_without_names_is_accepted(
     api: APIClient, published: Callable[[], list[Event | None]], body: Any

@@ -160,6 +160,13 @@ def test_change_is_dated_by_the_databases_clock(api: APIClient, accepted: Accept
     assert [event.precio_unitario for event in accepted] == [2_000, 2_200]
 
 
+@pytest.mark.parametrize("text", ["2026-11-23", "20261123", "2026-W48-1"])
+def test_a_date_alone_is_no_moment(api: APIClient, text: str) -> None:
+    refused = post(api, {**VALID, "vendida_en": text})
+    assert refused.status_code == 400
+    assert "fecha y hora" in refused.json()["vendida_en"][0]
+
+
 def test_a_phone_that_is_ahead_is_told_what_to_do(api: APIClient) -> None:
     [text] = post(api, sold(timezone.now() + timedelta(minutes=6, seconds=5))).json()["vendida_en"]
     assert "6 minutos" in text

@@ -82,6 +82,21 @@ def test_a_list_with_a_key_is_compared_by_index(api: APIClient) -> None:
     assert [error["indice"] for error in post(api, [VALID, VALID], **key).json()["errores"]] == [1]
 
 
+@pytest.mark.parametrize(
+    ("first", "second"),
+    [([VALID], [VALID, OTHER]), (VALID, [VALID, OTHER]), ([VALID, OTHER], [VALID]), ([VALID, OTHER], VALID)],
+)
+def test_a_longer_list_is_another_request(api: APIClient, first: Any, second: Any) -> None:
+    """Otherwise the sale that both begin with would count once, although it was sold twice."""
+    key = {"Idempotency-Key": str(uuid4())}
+    accepted = post(api, first, **key)
+    refused = post(api, second, **key)
+    assert refused.status_code == 422
+    [error] = refused.json().get("errores", [refused.json()])
+    assert "ventas" in error
+    assert post(api, first, **key).json() == accepted.json()
+
+
 def test_an_id_twice_in_a_list_is_refused(api: APIClient) -> None:
     id_ = str(uuid4())
     refused = post(api, [{**VALID, "id": id_}, {**OTHER, "id": id_}])

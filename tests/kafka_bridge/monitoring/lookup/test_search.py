@@ -89,6 +89,7 @@ def test_dead_letter_names_consumer_and_reason(known: Sandbox, admin_client: Cli
 def test_unknown_id_and_malformed_id(known: Sandbox, admin_client: Client) -> None:
     assert look_up(uuid4()).is_empty
     assert "No hay nada con ese id" in admin_client.get(PAGE, {"id": str(uuid4())}).text
+    assert "No hay nada con ese id" in admin_client.get(PAGE, {"id": f"\u202a{uuid4()}\u202c\xa0"}).text
     assert "Eso no es un id" in admin_client.get(PAGE, {"id": "12.345.678-5"}).text
 
 
