@@ -1,4 +1,7 @@
-"""The nemesis: one fault after another, in an order from the seed, each healed before the next."""
+"""The nemesis: one fault after another, in an order from the seed, each healed before the next.
+
+Besides the faults there are acts of an operator: partitions are added, topics are made again.
+"""
 
 import random
 import threading
@@ -13,8 +16,11 @@ from confluent_kafka.admin import AdminClient
 from deploy.embedded.kafka import Broker
 from deploy.embedded.server import Server
 from mamochi_site.local.system import CONSUMERS, System
+from tests.chaos.gate import Gate
 from tests.chaos.pulse import PROBE
+from tests.chaos.topics import SOURCES, VENTAS, NotNow, TopicActs
 
+EARLY: Final = 5  # the acts on topics are among the first of a round, so that short runs have them too
 CALM_S: Final = (3.0, 6.0)  # seconds between two faults
 READY_S: Final = 240.0
 
@@ -49,9 +55,12 @@ class Plan:
 class Nemesis(threading.Thread):
     """A thread that inflicts faults until the stop, then heals."""
 
-    def __init__(self, system: System, stop: threading.Event, clock: Callable[[], float], seed: int) -> None:
+    def __init__(
+        self, system: System, gate: Gate, stop: threading.Event, clock: Callable[[], float], seed: int
+    ) -> None:
         super().__init__(daemon=True)
         self.system = system
+        self.topics = TopicActs(system, gate, stop, clock)
         self.stop = stop
         self.clock = clock
         self.chance = random.Random(seed)
@@ -64,13 +73,22 @@ class Nemesis(threading.Thread):
         """Yield every plan once in random order, then again."""
         try:
             while not self.stop.is_set():
-                plans = self.plans()
-                for plan in self.chance.sample(plans, len(plans)):
+                for plan in self._round():
                     if self.stop.wait(self.chance.uniform(*CALM_S)):
                         return
                     self._carry_out(plan)
+        except NotNow:  # the stop came while an act waited
+            return
         except Exception as error:  # noqa: BLE001 - raised in the main thread
             self.failure = error
+
+    def _round(self) -> list[Plan]:
+        """Return every plan once, in random order."""
+        plans = self.plans()
+        order = self.chance.sample(plans, len(plans))
+        for act in self.topic_acts():
+            order.insert(self.chance.randrange(EARLY), act)
+        return order
 
     def _carry_out(self, plan: Plan) -> None:
         fault = Fault(plan.name, "", self.clock())
@@ -107,6 +125,14 @@ class Nemesis(threading.Thread):
                 Plan("SIGSTOP all brokers", lambda: paused(*kafka), zombie),
             ]
         return plans
+
+    def topic_acts(self) -> list[Plan]:
+        """Return the acts on topics: the sales' topic is made again, and one of the others."""
+        other = self.chance.choice([topic for topic in SOURCES if topic != VENTAS])
+        return [
+            Plan("partitions added", self.topics.more_partitions),
+            *(Plan("topic made again", partial(self.topics.made_anew, topic)) for topic in (VENTAS, other)),
+        ]
 
     def _leader(self) -> Broker:
         """Return the leader of one of the probe's partitions."""
