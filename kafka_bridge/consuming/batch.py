@@ -49,7 +49,7 @@ class Batch:
         with transaction.atomic(durable=True):
             try:
                 with limited_transaction(TRANSACTION_TIMEOUT_MS):
-                    self.advance(held, offsets)
+                    self.advance(held, offsets, topic_uuids)
                     self.handle()
                     self.set_aside(topic_uuids, before)
             finally:
@@ -67,18 +67,23 @@ class Batch:
         after = next_offsets(self.records)
         return {at: max(after.get(at, 0), self.reached.get(at, 0)) for at in sorted(self.partitions)}
 
-    def advance(self, held: dict[Partition, int], offsets: dict[Partition, int]) -> None:
+    def advance(self, held: dict[Partition, int], offsets: dict[Partition, int], topic_uuids: dict[str, str]) -> None:
         """Move the offset rows.
 
-        Raises Fenced if a row is not at `held` any more: another member has moved it.
+        Raises Fenced if a row is not at `held` any more, or is of a topic with another id: another
+        member has moved it.
         """
         for (topic, partition), offset in offsets.items():
             expected = held[topic, partition]
             row = ConsumerOffset.objects.filter(
-                consumer=self.consumer.name, topic=topic, partition=partition, next_offset=expected
+                consumer=self.consumer.name,
+                topic=topic,
+                topic_uuid=topic_uuids[topic],
+                partition=partition,
+                next_offset=expected,
             )
             if not row.filter(next_offset__lt=offset).update(next_offset=offset, updated_at=Now()):
-                raise Fenced(f"{self.consumer.name}: {topic}[{partition}] is no longer at {expected}")
+                raise Fenced(f"{self.consumer.name}: {topic}[{partition}] is no longer at {expected} of that topic")
 
     def handle(self) -> None:
         """Run the handlers on the records that are for this consumer.
