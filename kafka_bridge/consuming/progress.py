@@ -41,12 +41,12 @@ def topic_names(consumer: str) -> list[str]:
     return [topic.name for topic in consumers[consumer].topics]
 
 
-def topic_ends(topic: str) -> TopicEnds:
+def topic_ends(topic: str, timeout: float = client.TIMEOUT_SECONDS) -> TopicEnds:
     """Return where the topic ends now; every message accepted before lies below.
 
-    Raises KafkaUnavailable.
+    Raises KafkaUnavailable; no single question to Kafka takes longer than `timeout` seconds.
     """
-    return TopicEnds(topic_uuid(topic), end_offsets(topic))
+    return TopicEnds(topic_uuid(topic, min(timeout, topic_admin.UUIDS_SECONDS)), end_offsets(topic, timeout))
 
 
 def end_offsets(topic: str, timeout: float = client.TIMEOUT_SECONDS) -> dict[int, int]:
@@ -59,16 +59,20 @@ def end_offsets(topic: str, timeout: float = client.TIMEOUT_SECONDS) -> dict[int
     return {partition: offset for (_, partition), offset in ends.items()}
 
 
-def topic_uuid(topic: str) -> str:
+def topic_uuid(topic: str, timeout: float = topic_admin.UUIDS_SECONDS) -> str:
     """Return the broker's id of the topic that has this name now. Raises KafkaUnavailable."""
     with _kafka_asked():
-        return topic_admin.topic_uuids([topic])[topic]
+        return topic_admin.topic_uuids([topic], timeout)[topic]
 
 
-def consumer_offsets(consumer: str, topic: str) -> dict[int, int]:
-    """Return the next offset that the consumer will apply, by partition, as the database has it."""
+def consumer_offsets(consumer: str, topic: str) -> dict[tuple[str, int], int]:
+    """Return the next offset that the consumer will apply, as the database has it.
+
+    The keys are the broker's id of the topic and the partition: an offset of an earlier topic of
+    that name means nothing in the present one.
+    """
     rows = ConsumerOffset.objects.filter(consumer=consumer, topic=topic)
-    return dict(rows.values_list("partition", "next_offset"))
+    return {(row.topic_uuid, row.partition): row.next_offset for row in rows}
 
 
 def remaining(consumer: str, topic: str, ends: TopicEnds) -> dict[int, int]:

@@ -20,6 +20,7 @@ from tests.chaos.gate import Gate
 from tests.chaos.pulse import PROBE
 from tests.chaos.topics import SOURCES, VENTAS, NotNow, TopicActs
 
+SHORT: Final = (0.0, 7.0)  # shorter than clients ask for the topics, or longer; the command comes on top
 EARLY: Final = 5  # the acts on topics are among the first of a round, so that short runs have them too
 CALM_S: Final = (3.0, 6.0)  # seconds between two faults
 READY_S: Final = 240.0
@@ -131,7 +132,7 @@ class Nemesis(threading.Thread):
         other = self.chance.choice([topic for topic in SOURCES if topic != VENTAS])
         return [
             Plan("partitions added", self.topics.more_partitions),
-            *(Plan("topic made again", partial(self.topics.made_anew, topic)) for topic in (VENTAS, other)),
+            *(Plan("topic made again", partial(self.topics.made_anew, topic), SHORT) for topic in (VENTAS, other)),
         ]
 
     def _leader(self) -> Broker:
