@@ -401,11 +401,17 @@ class Runner:
         self.unpositioned.update(self._release(partitions))
 
     def _release(self, partitions: Iterable[Partition]) -> list[Partition]:
-        """Take the held ones of these partitions from the client, and return them."""
+        """Take the held ones of these partitions from the client, and return them.
+
+        A partition that is paused (`wait_out`) is resumed first: the client would remember the
+        pause, and never fetch the partition again when this member gets it back.
+        """
         ours = [partition for partition in partitions if self.held.pop(partition, None) is not None]
         for partition in ours:
             self.reached.pop(partition, None)
-        self.kafka.incremental_unassign([TopicPartition(*partition) for partition in ours])
+        places = [TopicPartition(*partition) for partition in ours]
+        self.kafka.resume(places)
+        self.kafka.incremental_unassign(places)
         return ours
 
 
