@@ -9,6 +9,7 @@ KafkaUnavailable.
         ...                                           # `billing` has applied all of it
 """
 
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from kafka_bridge.events.topics import Partition
 from kafka_bridge.exceptions import KafkaUnavailable
 from kafka_bridge.models import ConsumerOffset
 
+SHORTEST_SECONDS: Final = 0.1  # what a question gets at least
 TRANSACTIONS_SECONDS: Final = 3.0  # for each of two questions about open transactions
 
 
@@ -44,9 +46,12 @@ def topic_names(consumer: str) -> list[str]:
 def topic_ends(topic: str, timeout: float = client.TIMEOUT_SECONDS) -> TopicEnds:
     """Return where the topic ends now; every message accepted before lies below.
 
-    Raises KafkaUnavailable; no single question to Kafka takes longer than `timeout` seconds.
+    Raises KafkaUnavailable. The questions about the ends get what those about the topic's id have
+    left of `timeout` seconds.
     """
-    return TopicEnds(topic_uuid(topic, min(timeout, topic_admin.UUIDS_SECONDS)), end_offsets(topic, timeout))
+    deadline = time.monotonic() + timeout
+    uuid = topic_uuid(topic, min(timeout, topic_admin.UUIDS_SECONDS))
+    return TopicEnds(uuid, end_offsets(topic, max(SHORTEST_SECONDS, deadline - time.monotonic())))
 
 
 def end_offsets(topic: str, timeout: float = client.TIMEOUT_SECONDS) -> dict[int, int]:

@@ -3,13 +3,16 @@
 Besides the faults there are acts of an operator: partitions are added, topics are made again.
 """
 
+import http.client
 import random
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import partial
+from http import HTTPStatus
 from typing import Final
+from urllib.parse import urlsplit
 
 from confluent_kafka.admin import AdminClient
 
@@ -20,6 +23,8 @@ from tests.chaos.gate import Gate
 from tests.chaos.pulse import PROBE
 from tests.chaos.topics import SOURCES, VENTAS, NotNow, TopicActs
 
+WEB: Final = "web"
+WEB_KILLED: Final = f"kill -9 {WEB}"
 SHORT: Final = (0.0, 7.0)  # shorter than clients ask for the topics, or longer; the command comes on top
 EARLY: Final = 5  # the acts on topics are among the first of a round, so that short runs have them too
 CALM_S: Final = (3.0, 6.0)  # seconds between two faults
@@ -36,9 +41,14 @@ class Fault:
     healed: float | None = None
 
     @property
+    def ends(self) -> float:
+        """Return when everything that the fault touched answered again."""
+        return self.healed or self.began
+
+    @property
     def lasted(self) -> float:
-        """Return the seconds until everything that the fault touched answered again."""
-        return (self.healed or self.began) - self.began
+        """Return how long that took."""
+        return self.ends - self.began
 
 
 @dataclass(frozen=True)
@@ -160,6 +170,19 @@ class Nemesis(threading.Thread):
         yield name
         self.system.stack.restart(name)
         self._killed.discard(name)
+        if name == WEB:
+            self.system.applications[WEB].wait_ready(self._web_answers, READY_S)
+
+    def _web_answers(self) -> bool:
+        """Return True if a worker of the web answers; until then requests wait for a free one."""
+        web = http.client.HTTPConnection(urlsplit(self.system.url).netloc, timeout=2)
+        try:
+            web.request("GET", "/health/live")
+            return web.getresponse().status == HTTPStatus.OK
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            web.close()
 
     @contextmanager
     def _process_paused(self, name: str) -> Iterator[str]:
@@ -169,7 +192,7 @@ class Nemesis(threading.Thread):
         self.system.stack.processes[name].resume()
 
 
-APPLICATIONS: Final = ("web", "outbox-relay", "celery-worker", "celery-beat")
+APPLICATIONS: Final = (WEB, "outbox-relay", "celery-worker", "celery-beat")
 
 
 @contextmanager
