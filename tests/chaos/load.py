@@ -16,7 +16,7 @@ from mamochi_site.local.demo.people import Persona, gather
 from tests.chaos.gate import Gate
 from tests.chaos.journal import NO_ANSWER, Entry, Journal
 
-VENDORS: Final = 8
+VENDORS: Final = 24  # so many keys that most partitions have messages
 PATIENCE_S: Final = 45.0  # seconds for which a program retries one request
 LONGEST_PAUSE_S: Final = 3.0
 # A retry may succeed. 404: the sale is accepted and not yet written; 401: a newer token came.
@@ -110,7 +110,7 @@ class Vendor(Someone):
         while not self.stop.is_set():
             [act] = self.chance.choices(*zip(*self._habits(), strict=True))
             act()
-            self.stop.wait(self.chance.uniform(0.3, 0.9))
+            self.stop.wait(self.chance.uniform(0.9, 2.7))
 
     def read_token(self) -> None:
         """Return the token in the newest e-mail."""

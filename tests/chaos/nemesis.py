@@ -98,7 +98,7 @@ class Nemesis(threading.Thread):
         plans = self.plans()
         order = self.chance.sample(plans, len(plans))
         for act in self.topic_acts():
-            order.insert(self.chance.randrange(EARLY), act)
+            order.insert(self.chance.randint(1, EARLY), act)  # not first: then nobody sells yet
         return order
 
     def _carry_out(self, plan: Plan) -> None:

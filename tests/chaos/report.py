@@ -90,11 +90,12 @@ def by_fault(found: Sequence[Recovery]) -> Table:
 def changes(acts: TopicActs) -> Table:
     """Return a table of what happened to topics, and how long the consumers took to find it."""
     drawn = Table(title="Topics: seconds until consumed, without a topic, and until read again", title_justify="left")
-    for column in ("act", "of", "requests held", "topic away", "found by all"):
+    for column in ("act", "of", "partitions used", "requests held", "topic away", "found by all"):
         drawn.add_column(column, justify="left" if column in ("act", "of") else "right")
     for name, done in (("partitions added", acts.grown), ("topic made again", acts.made_again)):
         for one in done:
-            drawn.add_row(name, one.topic, *map(_seconds, (one.held, one.away, one.found)))
+            used = "{} of {}".format(*one.messages) if one.away else ""
+            drawn.add_row(name, one.topic, used, *map(_seconds, (one.held, one.away, one.found)))
     return drawn
 
 

@@ -59,12 +59,14 @@ class NotNow(Exception):
 class Change:
     """An act that was done; times are in seconds.
 
-    `held`: how long requests waited until the topic was consumed. `away`: how long it did not
-    exist, from `gone` (since the run began) on. `found`: how long the running consumers then took
-    to apply all that had waited, or to find the new partitions.
+    `messages`: in how many of its partitions messages were, and how many it had. `held`: how long
+    requests waited until the topic was consumed. `away`: how long it did not exist, from `gone`
+    (since the run began) on. `found`: how long the running consumers then took to apply all that
+    had waited, or to find the new partitions.
     """
 
     topic: str
+    messages: tuple[int, int]
     held: float
     gone: float
     away: float
@@ -97,7 +99,7 @@ class TopicActs:
         added = self.clock()
         yield target
         self._wait(lambda: all(_is_found(*one) for one in wanted.items()), "no consumer took the new partitions")
-        self.grown.append(Change(target, 0.0, added, 0.0, self.clock() - added))
+        self.grown.append(Change(target, (0, 0), 0.0, added, 0.0, self.clock() - added))
         connection.close()
 
     @contextmanager
@@ -108,13 +110,15 @@ class TopicActs:
         with self.gate.holding(source.requests):
             self._wait_until_consumed((*source.topics, topic))
             consumed = self.clock()
+            ends = self._ends(topic).offsets
             self._delete(topic)
         gone = self.clock()
         yield topic
         self._manage("prepare")
         back = self.clock()
         self._wait_until_read(topic)
-        self.made_again.append(Change(topic, consumed - began, gone, back - gone, self.clock() - back))
+        messages = (sum(end > 0 for end in ends.values()), len(ends))
+        self.made_again.append(Change(topic, messages, consumed - began, gone, back - gone, self.clock() - back))
         connection.close()
 
     def _wait_until_consumed(self, topics: Sequence[str]) -> None:
@@ -131,6 +135,11 @@ class TopicActs:
         """Wait until each consumer has applied all that was accepted until now."""
         waiting = OutboxMessage.objects.filter(topic=topic, created_at__lt=timezone.now())
         self._wait(lambda: not waiting.exists(), f"events for {topic} stayed in the outbox")
+        ends = self._ends(topic)
+        self._wait(lambda: not _unread(topic, ends), f"{topic} was not read after it was made again")
+
+    def _ends(self, topic: str) -> TopicEnds:
+        """Return where the topic ends, once Kafka tells."""
         ends: list[TopicEnds] = []
 
         def known() -> bool:
@@ -139,7 +148,7 @@ class TopicActs:
             return bool(ends)
 
         self._wait(known, f"Kafka did not tell where {topic} ends")
-        self._wait(lambda: not _unread(topic, ends[0]), f"{topic} was not read after it was made again")
+        return ends[0]
 
     def _delete(self, topic: str) -> None:
         """Delete the topic; return once no broker can take a message for it any more."""
