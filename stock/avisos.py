@@ -8,15 +8,18 @@ and notice_rows.py the SQL.
 from collections import defaultdict
 from collections.abc import Collection, Iterable
 from datetime import datetime
+from functools import reduce
+from operator import or_
 from typing import Final
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, OuterRef, Q
 
 from gremio.errors import DatosDistintos, otros_datos
 from gremio.transactions import transaction_required
 from kafka_bridge.consuming import progress
+from kafka_bridge.consuming.progress import TopicEnds
 from kafka_bridge.exceptions import KafkaUnavailable
 from kafka_bridge.publishing import claims, outbox, publish
 from stock import libro, notice_rows, reposicion
@@ -55,18 +58,20 @@ def aviso_de_maestro(aviso_id: UUID, maestro_id: UUID, insumos: Iterable[str]) -
 
     It carries the offsets at which the topic of sales ends now, if they are known.
     """
+    fin = fin_de_ventas()
     return StockAgotado.now(
         id=StockAgotado.derive_id(aviso_id),
         aviso_id=aviso_id,
         maestro_id=maestro_id,
         insumos=sorted(set(insumos)),
         origen="maestro",
-        ventas_hasta=fin_de_ventas(),
+        ventas_hasta=fin and fin.offsets,
+        ventas_topico=fin.topic_uuid if fin else "",
     )
 
 
-def fin_de_ventas() -> dict[int, int] | None:
-    """Return the end offset of each partition of the topic of sales.
+def fin_de_ventas() -> TopicEnds | None:
+    """Return where the topic of sales ends.
 
     All sales accepted so far are below these offsets. Returns None if the offsets would not tell
     that: Kafka does not answer within KAFKA_SECONDS, or accepted sales are still in the outbox.
@@ -74,7 +79,7 @@ def fin_de_ventas() -> dict[int, int] | None:
     if outbox.waiting(TOPICO_DE_VENTAS):
         return None
     try:
-        return progress.end_offsets(TOPICO_DE_VENTAS, timeout=KAFKA_SECONDS)
+        return progress.topic_ends(TOPICO_DE_VENTAS, timeout=KAFKA_SECONDS)
     except KafkaUnavailable:
         return None
 
@@ -150,16 +155,26 @@ def recibir_avisos(eventos: list[StockAgotado], *, ahora: datetime, before_resto
 def revisar(*, ahora: datetime) -> None:
     """Decide the open notices, and raise the automatic ones that are missing: the sweep.
 
-    Notices without `ventas_hasta` get it here. Kafka is asked outside of the transaction, and after
-    these notices were read: an end that is later than the notice is safe.
+    Notices without `ventas_hasta` get it here, and so do those whose topic of sales was deleted and
+    made again: `inventario` would never reach their offsets. Kafka is asked outside of the
+    transaction, and after these notices were read: an end that is later than the notice is safe.
     """
-    sin_fin = notice_rows.open_notices().filter(ventas_hasta__isnull=True).values_list("pk", flat=True)
-    por_completar = list(sin_fin[:MAX_NOTICES])
-    hasta = fin_de_ventas() if por_completar else None
+    por_medir = _por_medir()
+    fin = fin_de_ventas() if por_medir else None
     with transaction.atomic():
-        if hasta is not None:
-            Aviso.objects.filter(pk__in=por_completar, ventas_hasta__isnull=True).update(ventas_hasta=hasta)
+        if fin is not None:
+            sin_fin = Q(ventas_hasta__isnull=True) | ~Q(ventas_topico=fin.topic_uuid)
+            Aviso.objects.filter(sin_fin, pk__in=por_medir).update(
+                ventas_hasta=fin.offsets, ventas_topico=fin.topic_uuid
+            )
         _revisar_carros(ahora)
+
+
+def _por_medir() -> list[int]:
+    """Return the open notices of which the end of the sales is unknown, or of another topic."""
+    de_otro_topico = [~Q(ventas_topico=topico) for topico, _ in reposicion.ventas_contadas()]
+    sin_fin = reduce(or_, de_otro_topico, Q(ventas_hasta__isnull=True))
+    return list(notice_rows.open_notices().filter(sin_fin).values_list("pk", flat=True)[:MAX_NOTICES])
 
 
 def _revisar_carros(ahora: datetime) -> None:

@@ -6,7 +6,7 @@ from uuid import UUID
 import msgspec
 
 from gremio.types import Amount, Code
-from kafka_bridge.events import Event, Instant, Topic
+from kafka_bridge.events import Event, Instant, Text, Topic
 
 STOCK = Topic(name="mamochi.stock", partitions=3)
 
@@ -16,7 +16,8 @@ class StockAgotado(Event, frozen=True):
 
     `insumos`: ingredient codes; empty means everything that is out. `ventas_hasta`: where each
     partition of the topic of sales ended when the notice was accepted, None if that was unknown.
-    The maestro can only have known of sales below these offsets.
+    The maestro can only have known of sales below these offsets. `ventas_topico`: the broker's id
+    of that topic, because one that is deleted and made again begins at 0.
     """
 
     type: ClassVar[str] = "mamochi.stock.stock-agotado.v1"
@@ -28,6 +29,7 @@ class StockAgotado(Event, frozen=True):
     insumos: Annotated[list[Code], msgspec.Meta(max_length=100)]
     origen: Literal["maestro", "automatico"]
     ventas_hasta: dict[int, Annotated[int, msgspec.Meta(ge=0, le=2**63 - 1)]] | None = None
+    ventas_topico: Annotated[Text, msgspec.Meta(max_length=40)] = ""
 
     @property
     def key(self) -> str:

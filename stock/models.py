@@ -191,7 +191,8 @@ class Aviso(models.Model):
     A notice that names several ingredients is several rows with the same `aviso_id`.
     `ventas_hasta`: where the topic of sales ended when the notice was accepted, or later. Once
     `inventario` has reached these offsets, all the sales that the maestro can have known of are
-    counted.
+    counted. `ventas_topico`: the broker's id of that topic; in one that was made again, the sweep
+    measures anew.
     """
 
     class Origen(models.TextChoices):
@@ -214,6 +215,7 @@ class Aviso(models.Model):
     ventas_hasta = models.JSONField(
         "ventas hasta", null=True, help_text="Offset final por partición del tópico de ventas."
     )
+    ventas_topico = models.CharField("id del tópico de ventas", max_length=40, blank=True, editable=False)
     abierto_en = models.DateTimeField("abierto")
     cerrado_en = models.DateTimeField("cerrado", null=True)
     registrado_en = models.DateTimeField("registrado", db_default=Now(), editable=False)
@@ -239,11 +241,12 @@ class Aviso(models.Model):
     def __str__(self) -> str:
         return f"{self.insumo or 'todo lo agotado'} ({self.get_estado_display()})"
 
-    def ventas_contadas(self, contadas: dict[int, int]) -> bool:
+    def ventas_contadas(self, contadas: dict[tuple[str, int], int]) -> bool:
         """Return whether all sales accepted before the notice are counted.
 
-        `contadas`: the next offset that `inventario` will count, by partition.
+        `contadas`: the next offset that `inventario` will count, by topic id and partition.
         """
         if self.ventas_hasta is None:
             return False
-        return all(contadas.get(int(partition), 0) >= end for partition, end in self.ventas_hasta.items())
+        ends = ((self.ventas_topico, int(partition), end) for partition, end in self.ventas_hasta.items())
+        return all(contadas.get((topic, partition), 0) >= end for topic, partition, end in ends)

@@ -21,7 +21,8 @@ from stock.models import Aviso
 class NoticeRow(NamedTuple):
     """A row to insert.
 
-    `ventas_hasta`: JSON of the offset by partition; None if the end of the sales is unknown.
+    `ventas_hasta`: JSON of the offset by partition, in the topic with the id `ventas_topico`; None
+    if the end of the sales is unknown.
     """
 
     aviso_id: UUID
@@ -29,6 +30,7 @@ class NoticeRow(NamedTuple):
     insumo: str
     origen: str
     ventas_hasta: str | None
+    ventas_topico: str
     abierto_en: datetime
 
 
@@ -38,7 +40,8 @@ def rows_of(eventos: Iterable[StockAgotado]) -> list[NoticeRow]:
     for evento in eventos:
         hasta = json.dumps(evento.ventas_hasta) if evento.ventas_hasta else None
         for insumo in evento.insumos or [""]:
-            rows.append(NoticeRow(evento.aviso_id, evento.maestro_id, insumo, evento.origen, hasta, evento.time))
+            about = (evento.aviso_id, evento.maestro_id, insumo, evento.origen)
+            rows.append(NoticeRow(*about, hasta, evento.ventas_topico, evento.time))
     return rows
 
 
@@ -64,7 +67,9 @@ def insert_repeated(rows: list[NoticeRow], ahora: datetime) -> None:
     for row in rows:
         if (row.aviso_id, row.insumo) in inserted:
             aviso = by_key[row.maestro_id, row.insumo]
-            aviso.ventas_hasta = later_end(aviso.ventas_hasta, json.loads(row.ventas_hasta or "null"))
+            same_topic = aviso.ventas_topico == row.ventas_topico
+            repeated = json.loads(row.ventas_hasta or "null") if same_topic else None
+            aviso.ventas_hasta = later_end(aviso.ventas_hasta, repeated)
     Aviso.objects.bulk_update(by_key.values(), ["ventas_hasta"])
 
 
@@ -74,9 +79,10 @@ def _insert(rows: list[NoticeRow], estado: str, cerrado_en: datetime | None) -> 
     with connection.cursor() as cursor:
         cursor.execute(
             "INSERT INTO stock_aviso "
-            "(aviso_id, maestro_id, insumo, origen, ventas_hasta, abierto_en, estado, cerrado_en) "
+            "(aviso_id, maestro_id, insumo, origen, ventas_hasta, ventas_topico, abierto_en, estado, cerrado_en) "
             "SELECT new.*, %s, %s::timestamptz "
-            "FROM unnest(%s::uuid[], %s::uuid[], %s::text[], %s::text[], %s::jsonb[], %s::timestamptz[]) new "
+            "FROM unnest(%s::uuid[], %s::uuid[], %s::text[], %s::text[], %s::jsonb[], %s::text[], "
+            "%s::timestamptz[]) new "
             "ON CONFLICT DO NOTHING RETURNING aviso_id, insumo",
             [estado, cerrado_en, *(list(column) for column in zip(*rows, strict=True))],
         )

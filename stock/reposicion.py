@@ -34,6 +34,9 @@ from stock.names import INVENTARIO, TOPICO_DE_VENTAS
 MAX_NOTICES: Final = 1_000  # how many waiting notices one call looks at; the next call sees the others
 
 
+Contadas = dict[tuple[str, int], int]  # the next offset to count, by id of the topic of sales and partition
+
+
 class Nivel(NamedTuple):
     """What a cart holds of an ingredient and what fits, in the ingredient's unit."""
 
@@ -67,7 +70,7 @@ def por_reponer(nombrado: str, carro: dict[str, Nivel], *, ventas_contadas: bool
 
 
 @transaction_required
-def decidir(avisos: Collection[Aviso], contadas: dict[int, int], *, ahora: datetime) -> set[StockKey]:
+def decidir(avisos: Collection[Aviso], contadas: Contadas, *, ahora: datetime) -> set[StockKey]:
     """Decide these open notices of open carts: fill what they ask for; return what was filled.
 
     Unfounded notices are closed, and notices that must wait stay open. The caller holds the carts
@@ -151,8 +154,8 @@ def recordar_reposiciones(eventos: list[StockRepuesto]) -> None:
     notice_rows.close_restocked(avisos)
 
 
-def ventas_contadas() -> dict[int, int]:
-    """Return how far `inventario` has counted the sales: the next offset of each partition."""
+def ventas_contadas() -> Contadas:
+    """Return how far `inventario` has counted the sales."""
     return progress.consumer_offsets(INVENTARIO, TOPICO_DE_VENTAS)
 
 
@@ -182,7 +185,7 @@ def decidir_contados(*, ahora: datetime) -> None:
 
 
 @transaction_required
-def decidir_carros(maestros: set[UUID], contadas: dict[int, int], *, ahora: datetime) -> set[UUID]:
+def decidir_carros(maestros: set[UUID], contadas: Contadas, *, ahora: datetime) -> set[UUID]:
     """Lock these carts and decide their open notices; return the maestros whose cart is open."""
     abiertos = libro.tomar(maestros)
     decidir(list(notice_rows.open_notices().filter(carro__in=maestros)), contadas, ahora=ahora)

@@ -34,6 +34,7 @@ class Batch:
     group_size: GroupSize
     patient: bool  # raise errors that may pass, instead of taking them for a culprit's
     verdict: Exception | None = None  # set: the records become dead letters with this error, untried
+    topic_uuids: dict[str, str] = field(init=False, default_factory=dict)  # the broker's id of each topic
     dead: list[DeadLetter] = field(init=False, default_factory=list)
     lost_connection: bool = field(init=False, default=False)  # the connection ended during `apply`
 
@@ -47,12 +48,13 @@ class Batch:
         loses the connection and, if `patient`, errors that may pass.
         """
         offsets = self._offsets()
+        self.topic_uuids = topic_uuids
         with transaction.atomic(durable=True):
             try:
                 with limited_transaction(TRANSACTION_TIMEOUT_MS):
                     self.advance(held, offsets)
                     self.handle()
-                    self.set_aside(topic_uuids, before)
+                    self.set_aside(before)
             finally:
                 # Inside the transaction: after it, Django may have opened a new connection.
                 self.lost_connection = connection_is_lost()
@@ -71,15 +73,20 @@ class Batch:
     def advance(self, held: dict[Partition, int], offsets: dict[Partition, int]) -> None:
         """Move the offset rows.
 
-        Raises Fenced if a row is not at `held` any more: another member has moved it.
+        Raises Fenced if a row is not at `held` any more, or is of a topic with another id: another
+        member has moved it.
         """
         for (topic, partition), offset in offsets.items():
             expected = held[topic, partition]
             row = ConsumerOffset.objects.filter(
-                consumer=self.consumer.name, topic=topic, partition=partition, next_offset=expected
+                consumer=self.consumer.name,
+                topic=topic,
+                topic_uuid=self.topic_uuids[topic],
+                partition=partition,
+                next_offset=expected,
             )
             if not row.filter(next_offset__lt=offset).update(next_offset=offset, updated_at=Now()):
-                raise Fenced(f"{self.consumer.name}: {topic}[{partition}] is no longer at {expected}")
+                raise Fenced(f"{self.consumer.name}: {topic}[{partition}] is no longer at {expected} of that topic")
 
     def handle(self) -> None:
         """Run the handlers on the records that are for this consumer.
@@ -94,7 +101,7 @@ class Batch:
         for culprit in search.apply([record for record in ours if type(record.event) in self.consumer.handlers]):
             self._bury(culprit.record, DeadLetter.Reason.HANDLER, culprit.error, culprit.attempts)
 
-    def set_aside(self, topic_uuids: dict[str, str], before: Sequence[bool]) -> None:
+    def set_aside(self, before: Sequence[bool]) -> None:
         """Store the dead letters.
 
         Raises TooManyDeadLetters if they exceed the limit.
@@ -102,7 +109,7 @@ class Batch:
         if self.dead:
             self.limit.check(before, self.outcomes())
         for letter in self.dead:
-            letter.topic_uuid = topic_uuids[letter.topic]
+            letter.topic_uuid = self.topic_uuids[letter.topic]
         for some in _of_limited_size(self.dead):
             DeadLetter.objects.bulk_create(some, ignore_conflicts=True)
 

@@ -61,8 +61,14 @@ def claim(consumer: str, partitions: Iterable[Partition], *, accept_loss: bool) 
     offsets = {}
     for row in rows:
         at = (row.topic, row.partition)
-        if at in ends:
+        if at not in ends:
+            continue
+        try:
             offsets[at] = _valid_offset(row, bounds[at][0], ends[at][1], seen.uuids[row.topic], accept_loss)
+        except OffsetsLost:
+            if _has_id(row.topic, seen.uuids[row.topic]):
+                raise
+            refused[at] = KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART, "the topic was deleted just now")
     return Positions(offsets, seen.uuids, refused | no_ends)
 
 
@@ -88,6 +94,11 @@ def _valid_offset(row: ConsumerOffset, low: int, end: int, uuid: str, accept_los
         )
     logger.warning("%s: continuing without the lost messages (--accept-loss)", lost)
     return _move(row, min(max(row.next_offset, low), end), uuid)
+
+
+def _has_id(topic: str, uuid: str) -> bool:
+    """Return True if the topic still has this id, so that its ends were those of this topic."""
+    return topic_admin.describe([topic]).uuids.get(topic) == uuid
 
 
 def _move(row: ConsumerOffset, offset: int, uuid: str) -> int:

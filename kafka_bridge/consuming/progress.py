@@ -9,6 +9,7 @@ KafkaUnavailable.
         ...                                           # `billing` has applied all of it
 """
 
+import time
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -22,6 +23,7 @@ from kafka_bridge.events.topics import Partition
 from kafka_bridge.exceptions import KafkaUnavailable
 from kafka_bridge.models import ConsumerOffset
 
+SHORTEST_SECONDS: Final = 0.1  # what a question gets at least
 TRANSACTIONS_SECONDS: Final = 3.0  # for each of two questions about open transactions
 
 
@@ -41,12 +43,15 @@ def topic_names(consumer: str) -> list[str]:
     return [topic.name for topic in consumers[consumer].topics]
 
 
-def topic_ends(topic: str) -> TopicEnds:
+def topic_ends(topic: str, timeout: float = client.TIMEOUT_SECONDS) -> TopicEnds:
     """Return where the topic ends now; every message accepted before lies below.
 
-    Raises KafkaUnavailable.
+    Raises KafkaUnavailable. The questions about the ends get what those about the topic's id have
+    left of `timeout` seconds.
     """
-    return TopicEnds(topic_uuid(topic), end_offsets(topic))
+    deadline = time.monotonic() + timeout
+    uuid = topic_uuid(topic, min(timeout, topic_admin.UUIDS_SECONDS))
+    return TopicEnds(uuid, end_offsets(topic, max(SHORTEST_SECONDS, deadline - time.monotonic())))
 
 
 def end_offsets(topic: str, timeout: float = client.TIMEOUT_SECONDS) -> dict[int, int]:
@@ -59,16 +64,20 @@ def end_offsets(topic: str, timeout: float = client.TIMEOUT_SECONDS) -> dict[int
     return {partition: offset for (_, partition), offset in ends.items()}
 
 
-def topic_uuid(topic: str) -> str:
+def topic_uuid(topic: str, timeout: float = topic_admin.UUIDS_SECONDS) -> str:
     """Return the broker's id of the topic that has this name now. Raises KafkaUnavailable."""
     with _kafka_asked():
-        return topic_admin.topic_uuids([topic])[topic]
+        return topic_admin.topic_uuids([topic], timeout)[topic]
 
 
-def consumer_offsets(consumer: str, topic: str) -> dict[int, int]:
-    """Return the next offset that the consumer will apply, by partition, as the database has it."""
+def consumer_offsets(consumer: str, topic: str) -> dict[tuple[str, int], int]:
+    """Return the next offset that the consumer will apply, as the database has it.
+
+    The keys are the broker's id of the topic and the partition: an offset of an earlier topic of
+    that name means nothing in the present one.
+    """
     rows = ConsumerOffset.objects.filter(consumer=consumer, topic=topic)
-    return dict(rows.values_list("partition", "next_offset"))
+    return {(row.topic_uuid, row.partition): row.next_offset for row in rows}
 
 
 def remaining(consumer: str, topic: str, ends: TopicEnds) -> dict[int, int]:

@@ -364,6 +364,7 @@ class Runner:
                 raise
             self.wait_out(error, attempt=1)
             return
+        self._release_recreated(claimed.topic_uuids)
         self.topic_uuids.update(claimed.topic_uuids)
         for partition, offset in claimed.offsets.items():
             self.assign_at(partition, offset)
@@ -387,22 +388,35 @@ class Runner:
     def _look_at_the_topics(self) -> None:
         """Begin again in topics that were recreated, and note those that cannot be read."""
         seen = self.topic_watch.news()
-        recreated = {name for name, uuid in seen.uuids.items() if uuid != self.topic_uuids.get(name, uuid)}
-        self._reposition([partition for partition in self.held if partition[0] in recreated])
+        self._release_recreated(seen.uuids)
         for name, error in seen.refused.items():
             self.obstacles.refused(name, error)
         self.obstacles.is_described(seen.uuids.keys() - {topic for topic, _ in self.held})
+
+    def _release_recreated(self, uuids: dict[str, str]) -> None:
+        """Begin again in all held partitions of topics that have another id now.
+
+        The client reports an error only where the new topic is shorter than the old offset.
+        """
+        recreated = {name for name, uuid in uuids.items() if uuid != self.topic_uuids.get(name, uuid)}
+        self._reposition([partition for partition in self.held if partition[0] in recreated])
 
     def _reposition(self, partitions: Iterable[Partition]) -> None:
         """Fetch the held ones of these partitions no more until their offsets are read again."""
         self.unpositioned.update(self._release(partitions))
 
     def _release(self, partitions: Iterable[Partition]) -> list[Partition]:
-        """Take the held ones of these partitions from the client, and return them."""
+        """Take the held ones of these partitions from the client, and return them.
+
+        A partition that is paused (`wait_out`) is resumed first: the client would remember the
+        pause, and never fetch the partition again when this member gets it back.
+        """
         ours = [partition for partition in partitions if self.held.pop(partition, None) is not None]
         for partition in ours:
             self.reached.pop(partition, None)
-        self.kafka.incremental_unassign([TopicPartition(*partition) for partition in ours])
+        places = [TopicPartition(*partition) for partition in ours]
+        self.kafka.resume(places)
+        self.kafka.incremental_unassign(places)
         return ours
 
 

@@ -136,6 +136,10 @@ class Migration(migrations.Migration):
                         verbose_name="ventas hasta",
                     ),
                 ),
+                (
+                    "ventas_topico",
+                    models.CharField(blank=True, editable=False, max_length=40, verbose_name="id del tópico de ventas"),
+                ),
                 ("abierto_en", models.DateTimeField(verbose_name="abierto")),
                 ("cerrado_en", models.DateTimeField(null=True, verbose_name="cerrado")),
                 (

@@ -10,17 +10,23 @@ from typing import Any, Final
 
 import psycopg
 
+from kafka_bridge.brokers import topic_admin
+from kafka_bridge.consuming import progress
 from mamochi_site.local.demo.audit import WEEK_SUBJECT, Check, numbers_in
 from mamochi_site.local.demo.client import Api
 from mamochi_site.local.demo.maestro import CREDENTIALS_SUBJECT
 from mamochi_site.local.system import System
 from tests.chaos.journal import NO_ANSWER, Journal
 from tests.chaos.load import token_of
-from tests.chaos.nemesis import Fault
+from tests.chaos.nemesis import WEB_KILLED, Fault
 from tests.chaos.pulse import KafkaPulse
+from tests.chaos.topics import SOURCES, VENTAS, TopicActs
 
 LEADER_SECONDS: Final = 15.0  # seconds until the next acknowledgement after the kill of a leader
 ANSWER_SECONDS: Final = 10.0  # seconds that the clients wait
+FOUND_SECONDS: Final = 30.0  # seconds until running consumers have new partitions
+READ_SECONDS: Final = 60.0  # seconds until they have read what waited for a topic that was made again
+AWAY_SECONDS: Final = 3.0  # seconds in which somebody certainly sells
 REFUSALS: Final = frozenset({NO_ANSWER, 202, 401, 404, 429, 503})  # what a client may see during faults
 
 ROWS: Final = "SELECT venta_id::text, count(*) FROM ventas_venta GROUP BY 1"
@@ -55,10 +61,13 @@ TOKENS: Final = (
 class Audit:
     """Run after the faults are healed and everything has drained."""
 
-    def __init__(self, system: System, journal: Journal, faults: list[Fault], kafka: KafkaPulse) -> None:
+    def __init__(
+        self, system: System, journal: Journal, faults: list[Fault], acts: TopicActs, kafka: KafkaPulse
+    ) -> None:
         self.system = system
         self.journal = journal
         self.faults = faults
+        self.acts = acts
         self.kafka = kafka
 
     def checks(self, died: list[str]) -> list[Check]:
@@ -72,6 +81,7 @@ class Audit:
                 *self._enrolments(),
                 *self._engine(),
                 *self._leaders(),
+                *self._topics(),
                 Check("processes that ended by themselves", [], died),
             ]
 
@@ -82,8 +92,12 @@ class Audit:
         """Accept only statuses that ask for a retry; any other is wrong about the request."""
         odd = {status: times for status, times in self.journal.statuses.items() if status not in REFUSALS}
         yield Check("answers other than 202, 401, 404, 429, 503", {}, odd)
-        slowest = max(entry.took for entry in self.journal.entries)
-        yield Check(f"no request hung for {ANSWER_SECONDS:g} s", True, slowest < ANSWER_SECONDS)
+        hung = [round(entry.asked) for entry in self.journal.entries if entry.took >= ANSWER_SECONDS]
+        starts = [fault for fault in self.faults if fault.name == WEB_KILLED]
+        while_served = [
+            at for at in hung if not any(fault.began - ANSWER_SECONDS < at < fault.ends for fault in starts)
+        ]
+        yield Check(f"requests that hung for {ANSWER_SECONDS:g} s while there was a web", [], while_served)
 
     def _sales(self) -> Iterator[Check]:
         rows = dict(self._query(ROWS))
@@ -156,3 +170,32 @@ class Audit:
             waits = [self.kafka.next_after(fault.began) for fault in killed]
             late = [wait for wait in waits if wait is None or wait > LEADER_SECONDS]
             yield Check(f"leaders killed with no acknowledgement for {LEADER_SECONDS:g} s", [], late)
+
+    def _topics(self) -> Iterator[Check]:
+        """Check the acts on topics; nobody restarted a process for them."""
+        slow = [one.topic for one in self.acts.grown if one.found > FOUND_SECONDS]
+        yield Check(f"new partitions that a consumer did not find within {FOUND_SECONDS:g} s", [], slow)
+        slow = [one.topic for one in self.acts.made_again if one.found > READ_SECONDS]
+        yield Check(f"topics made again that were not read within {READ_SECONDS:g} s", [], slow)
+        away = [one for one in self.acts.made_again if one.topic == VENTAS and one.away >= AWAY_SECONDS]
+        silent = [round(one.gone) for one in away if not self._accepted_between(one.gone, one.gone + one.away)]
+        yield Check("times that the topic of sales was away and no sale was accepted", [], silent)
+        counts = topic_admin.partition_counts(topic_admin.declared_topics())
+        yield Check("partitions of each topic", self.acts.partitions or counts, counts)
+        if self._web_started_after_growth():
+            yield Check("sales in partitions that were added", True, self._sales_in_new_partitions() > 0)
+
+    def _accepted_between(self, begin: float, end: float) -> int:
+        kinds = SOURCES[VENTAS].requests
+        entries = [entry for entry in self.journal.entries if entry.accepted and entry.kind in kinds]
+        return sum(begin <= entry.asked and entry.asked + entry.took <= end for entry in entries)
+
+    def _web_started_after_growth(self) -> bool:
+        """Return True if the web was killed, and so started with the new numbers of partitions."""
+        grown = min((one.gone for one in self.acts.grown), default=float("inf"))
+        return any(fault.name == WEB_KILLED and fault.began > grown for fault in self.faults)
+
+    def _sales_in_new_partitions(self) -> int:
+        declared = next(topic.partitions for topic in topic_admin.declared_topics() if topic.name == VENTAS)
+        ends = progress.end_offsets(VENTAS)
+        return sum(end for partition, end in ends.items() if partition >= declared)

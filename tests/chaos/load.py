@@ -4,18 +4,19 @@ import http.client
 import random
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from itertools import count
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 from deploy.embedded.mailbox import Mailbox
 from mamochi_site.local.demo.client import Answer, Api
 from mamochi_site.local.demo.maestro import CREDENTIALS_SUBJECT, TOKEN
 from mamochi_site.local.demo.people import Persona, gather
+from tests.chaos.gate import Gate
 from tests.chaos.journal import NO_ANSWER, Entry, Journal
 
-VENDORS: Final = 8
+VENDORS: Final = 24  # so many keys that most partitions have messages
 PATIENCE_S: Final = 45.0  # seconds for which a program retries one request
 LONGEST_PAUSE_S: Final = 3.0
 # A retry may succeed. 404: the sale is accepted and not yet written; 401: a newer token came.
@@ -23,23 +24,39 @@ NOT_YET: Final = frozenset({NO_ANSWER, 401, 404, 429, 502, 503, 504})
 PRODUCTS: Final = ("chico", "mediano", "grande")
 
 
+@dataclass(frozen=True)
+class World:
+    """What all clients share."""
+
+    url: str
+    mailbox: Mailbox
+    journal: Journal
+    gate: Gate
+    stop: threading.Event
+
+
 class Someone(threading.Thread):
     """A client of the API with its own random generator, so that a seed repeats its actions."""
 
-    def __init__(self, url: str, mailbox: Mailbox, journal: Journal, stop: threading.Event, seed: int) -> None:
+    def __init__(self, world: World, seed: int) -> None:
         super().__init__(daemon=True)
-        self.api = Api(url, stop)
-        self.mailbox = mailbox
-        self.journal = journal
-        self.stop = stop
+        self.api = Api(world.url, world.stop)
+        self.mailbox, self.journal, self.gate, self.stop = world.mailbox, world.journal, world.gate, world.stop
         self.chance = random.Random(seed)
 
     def insist(self, kind: str, path: str, body: object, *ids: str, key: str = "") -> Answer | None:
-        """Repeat a POST until its answer is final; return None when the patience ends first."""
+        """Repeat a POST until its answer is final; return None when the patience ends first.
+
+        Time in front of the gate takes no patience.
+        """
         deadline = self.journal.now() + PATIENCE_S
         headers = {"Idempotency-Key": key} if key else {}
         while self.journal.now() < deadline and not self.stop.is_set():
-            answer = self._ask(kind, path, body, headers, ids)
+            with self.gate.passing(kind, self.stop) as waited:
+                deadline += waited
+                if self.stop.is_set():
+                    return None
+                answer = self._ask(kind, path, body, headers, ids)
             if answer and answer.status not in NOT_YET:
                 return answer
             self._pause(answer)
@@ -80,8 +97,8 @@ class Someone(threading.Thread):
 class Vendor(Someone):
     """A maestro who enrols, reads the token in the e-mail, and works until the stop."""
 
-    def __init__(self, persona: Persona, *arguments: Any) -> None:
-        super().__init__(*arguments)
+    def __init__(self, persona: Persona, world: World, seed: int) -> None:
+        super().__init__(world, seed)
         self.persona = persona
         self.sold: list[str] = []  # accepted and not voided
 
@@ -93,7 +110,7 @@ class Vendor(Someone):
         while not self.stop.is_set():
             [act] = self.chance.choices(*zip(*self._habits(), strict=True))
             act()
-            self.stop.wait(self.chance.uniform(0.3, 0.9))
+            self.stop.wait(self.chance.uniform(0.9, 2.7))
 
     def read_token(self) -> None:
         """Return the token in the newest e-mail."""
@@ -138,8 +155,8 @@ class Vendor(Someone):
 class Newcomers(Someone):
     """Somebody who enrols new people, every second one Paid."""
 
-    def __init__(self, people: "Crowd", *arguments: Any) -> None:
-        super().__init__(*arguments)
+    def __init__(self, people: "Crowd", world: World, seed: int) -> None:
+        super().__init__(world, seed)
         self.people = people
 
     def run(self) -> None:

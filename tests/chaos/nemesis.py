@@ -1,20 +1,32 @@
-"""The nemesis: one fault after another, in an order from the seed, each healed before the next."""
+"""The nemesis: one fault after another, in an order from the seed, each healed before the next.
 
+Besides the faults there are acts of an operator: partitions are added, topics are made again.
+"""
+
+import http.client
 import random
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from functools import partial
+from http import HTTPStatus
 from typing import Final
+from urllib.parse import urlsplit
 
 from confluent_kafka.admin import AdminClient
 
 from deploy.embedded.kafka import Broker
 from deploy.embedded.server import Server
 from mamochi_site.local.system import CONSUMERS, System
+from tests.chaos.gate import Gate
 from tests.chaos.pulse import PROBE
+from tests.chaos.topics import SOURCES, VENTAS, NotNow, TopicActs
 
+WEB: Final = "web"
+WEB_KILLED: Final = f"kill -9 {WEB}"
+SHORT: Final = (0.0, 7.0)  # shorter than clients ask for the topics, or longer; the command comes on top
+EARLY: Final = 5  # the acts on topics are among the first of a round, so that short runs have them too
 CALM_S: Final = (3.0, 6.0)  # seconds between two faults
 READY_S: Final = 240.0
 
@@ -29,9 +41,14 @@ class Fault:
     healed: float | None = None
 
     @property
+    def ends(self) -> float:
+        """Return when everything that the fault touched answered again."""
+        return self.healed or self.began
+
+    @property
     def lasted(self) -> float:
-        """Return the seconds until everything that the fault touched answered again."""
-        return (self.healed or self.began) - self.began
+        """Return how long that took."""
+        return self.ends - self.began
 
 
 @dataclass(frozen=True)
@@ -49,9 +66,12 @@ class Plan:
 class Nemesis(threading.Thread):
     """A thread that inflicts faults until the stop, then heals."""
 
-    def __init__(self, system: System, stop: threading.Event, clock: Callable[[], float], seed: int) -> None:
+    def __init__(
+        self, system: System, gate: Gate, stop: threading.Event, clock: Callable[[], float], seed: int
+    ) -> None:
         super().__init__(daemon=True)
         self.system = system
+        self.topics = TopicActs(system, gate, stop, clock)
         self.stop = stop
         self.clock = clock
         self.chance = random.Random(seed)
@@ -64,13 +84,22 @@ class Nemesis(threading.Thread):
         """Yield every plan once in random order, then again."""
         try:
             while not self.stop.is_set():
-                plans = self.plans()
-                for plan in self.chance.sample(plans, len(plans)):
+                for plan in self._round():
                     if self.stop.wait(self.chance.uniform(*CALM_S)):
                         return
                     self._carry_out(plan)
+        except NotNow:  # the stop came while an act waited
+            return
         except Exception as error:  # noqa: BLE001 - raised in the main thread
             self.failure = error
+
+    def _round(self) -> list[Plan]:
+        """Return every plan once, in random order."""
+        plans = self.plans()
+        order = self.chance.sample(plans, len(plans))
+        for act in self.topic_acts():
+            order.insert(self.chance.randint(1, EARLY), act)  # not first: then nobody sells yet
+        return order
 
     def _carry_out(self, plan: Plan) -> None:
         fault = Fault(plan.name, "", self.clock())
@@ -108,6 +137,14 @@ class Nemesis(threading.Thread):
             ]
         return plans
 
+    def topic_acts(self) -> list[Plan]:
+        """Return the acts on topics: the sales' topic is made again, and one of the others."""
+        other = self.chance.choice([topic for topic in SOURCES if topic != VENTAS])
+        return [
+            Plan("partitions added", self.topics.more_partitions),
+            *(Plan("topic made again", partial(self.topics.made_anew, topic), SHORT) for topic in (VENTAS, other)),
+        ]
+
     def _leader(self) -> Broker:
         """Return the leader of one of the probe's partitions."""
         admin = AdminClient({"bootstrap.servers": self.system.stack.kafka.url, "log_level": 0})
@@ -133,6 +170,19 @@ class Nemesis(threading.Thread):
         yield name
         self.system.stack.restart(name)
         self._killed.discard(name)
+        if name == WEB:
+            self.system.applications[WEB].wait_ready(self._web_answers, READY_S)
+
+    def _web_answers(self) -> bool:
+        """Return True if a worker of the web answers; until then requests wait for a free one."""
+        web = http.client.HTTPConnection(urlsplit(self.system.url).netloc, timeout=2)
+        try:
+            web.request("GET", "/health/live")
+            return web.getresponse().status == HTTPStatus.OK
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            web.close()
 
     @contextmanager
     def _process_paused(self, name: str) -> Iterator[str]:
@@ -142,7 +192,7 @@ class Nemesis(threading.Thread):
         self.system.stack.processes[name].resume()
 
 
-APPLICATIONS: Final = ("web", "outbox-relay", "celery-worker", "celery-beat")
+APPLICATIONS: Final = (WEB, "outbox-relay", "celery-worker", "celery-beat")
 
 
 @contextmanager

@@ -17,6 +17,7 @@ from mamochi_site.local.demo.audit import Check
 from tests.chaos.journal import NO_ANSWER, Entry, Journal
 from tests.chaos.nemesis import Fault
 from tests.chaos.pulse import KafkaPulse, RowsPulse
+from tests.chaos.topics import TopicActs
 
 OUTCOMES: Final = {"accepted": "tab:green", "refused, try again": "tab:orange", "no answer": "tab:red"}
 LATEST: Final = 12
@@ -86,6 +87,18 @@ def by_fault(found: Sequence[Recovery]) -> Table:
     return drawn
 
 
+def changes(acts: TopicActs) -> Table:
+    """Return a table of what happened to topics, and how long the consumers took to find it."""
+    drawn = Table(title="Topics: seconds until consumed, without a topic, and until read again", title_justify="left")
+    for column in ("act", "of", "partitions used", "requests held", "topic away", "found by all"):
+        drawn.add_column(column, justify="left" if column in ("act", "of") else "right")
+    for name, done in (("partitions added", acts.grown), ("topic made again", acts.made_again)):
+        for one in done:
+            used = "{} of {}".format(*one.messages) if one.away else ""
+            drawn.add_row(name, one.topic, used, *map(_seconds, (one.held, one.away, one.found)))
+    return drawn
+
+
 def verdict(checks: Sequence[Check]) -> Table:
     """Return a table of the audit, red where a promise was broken."""
     drawn = Table(title="Audit", title_justify="left")
@@ -99,11 +112,15 @@ def verdict(checks: Sequence[Check]) -> Table:
     return drawn
 
 
-def write(folder: Path, facts: dict[str, object], found: Sequence[Recovery], checks: Sequence[Check]) -> Path:
+def write(
+    folder: Path, facts: dict[str, object], found: Sequence[Recovery], acts: TopicActs, checks: Sequence[Check]
+) -> Path:
     """Write chaos.json: the run, its recovery times, its audit."""
     path = folder / "chaos.json"
     audit = [{"what": check.what, "ok": check.ok, "found": str(check.found)} for check in checks]
-    content = facts | {"recoveries": [asdict(one) for one in found], "audit": audit}
+    topics = {"partitions added": acts.grown, "made again": acts.made_again}
+    changed = {name: [asdict(one) for one in done] for name, done in topics.items()}
+    content = facts | {"recoveries": [asdict(one) for one in found], "topics": changed, "audit": audit}
     path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
     return path
 

@@ -9,29 +9,31 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
-from confluent_kafka import KafkaException
 from django.db import DatabaseError, InterfaceError, connection
 from django.utils import timezone
 from rich.console import Console
 from rich.live import Live
 
+from deploy.embedded import StackError
 from deploy.embedded.waiting import wait_until
 from inscripciones.models import Envio
 from kafka_bridge.brokers import topic_admin
+from kafka_bridge.exceptions import KafkaUnavailable
 from kafka_bridge.models import OutboxMessage
-from mamochi_site.local.demo.observers import declared_partitions, progress
 from mamochi_site.local.demo.week import closing_now
 from mamochi_site.local.system import System
 from stock.models import Aviso
-from tests.chaos import report
+from tests.chaos import report, topics
 from tests.chaos.audit import Audit
+from tests.chaos.gate import Gate
 from tests.chaos.journal import Journal
-from tests.chaos.load import VENDORS, Crowd, Newcomers, Someone, Vendor
+from tests.chaos.load import VENDORS, Crowd, Newcomers, Someone, Vendor, World
 from tests.chaos.nemesis import Nemesis
 from tests.chaos.pulse import PROBE, KafkaPulse, RowsPulse
 from tests.chaos.report import Recovery, next_accepted, recoveries
 from ventas.models import ReporteSemanal
 
+HEAL_S: Final = 600.0  # the longest act on a topic: its command and three waits
 DRAIN_S: Final = 420.0  # the e-mail of a killed worker waits three minutes, until its claim expires
 
 
@@ -48,12 +50,13 @@ class Run:
         chance = random.Random(options.seed)
         crowd = Crowd(random.Random(chance.getrandbits(64)))
         clock = self.journal.now
-        self.nemesis = Nemesis(system, self.stop_faults, clock, chance.getrandbits(64))
+        gate = Gate()
+        self.nemesis = Nemesis(system, gate, self.stop_faults, clock, chance.getrandbits(64))
         self.kafka = KafkaPulse(system.stack.kafka.url, self.stop_watching, clock)
         self.rows = RowsPulse(system.environment["DATABASE_URL"], self.stop_watching, clock)
-        shared: tuple[Any, ...] = (system.url, system.stack.mailbox, self.journal, self.stop_load)
-        vendors = [Vendor(crowd.next(), *shared, chance.getrandbits(64)) for _ in range(VENDORS)]
-        self.load: list[Someone] = [*vendors, Newcomers(crowd, *shared, chance.getrandbits(64))]
+        world = World(system.url, system.stack.mailbox, self.journal, gate, self.stop_load)
+        vendors = [Vendor(crowd.next(), world, chance.getrandbits(64)) for _ in range(VENDORS)]
+        self.load: list[Someone] = [*vendors, Newcomers(crowd, world, chance.getrandbits(64))]
         self.died: list[str] = []
         self.told: dict[str, int] = {}
 
@@ -91,9 +94,11 @@ class Run:
         """End the last fault; keep the load until it is served again."""
         self._say("healing")
         self.stop_faults.set()
-        self.nemesis.join(120)
+        self.nemesis.join(HEAL_S)
         if self.nemesis.failure:
             raise self.nemesis.failure
+        if self.nemesis.is_alive():
+            raise StackError(f"The last fault was not healed within {HEAL_S:g} s.")
         healed = self.journal.now()
         self._until(lambda: self._served_since(healed), "nobody was served after the last fault")
         self._say("stopping the load")
@@ -123,14 +128,13 @@ class Run:
     def _waiting(self) -> dict[str, int]:
         """Return what is in transit, by kind."""
         try:
-            lag, _ = progress(declared_partitions())
             return {
                 "outbox": OutboxMessage.objects.count(),
-                "lag": sum(lag.values()),
+                "lag": topics.lag(),
                 "e-mails": Envio.objects.filter(estado__in=Envio.ABIERTOS).count(),
                 "notices": Aviso.objects.filter(estado=Aviso.Estado.ABIERTO).count(),
             }
-        except (KafkaException, DatabaseError, InterfaceError):
+        except (KafkaUnavailable, DatabaseError, InterfaceError):
             connection.close()
             return {"answers": 1}
 
@@ -152,12 +156,13 @@ class Run:
 
     def _report(self) -> bool:
         found = self._recoveries()
-        checks = Audit(self.system, self.journal, self.nemesis.faults, self.kafka).checks(self.died)
-        for part in (report.table(found), report.by_fault(found), report.verdict(checks)):
+        acts = self.nemesis.topics
+        checks = Audit(self.system, self.journal, self.nemesis.faults, acts, self.kafka).checks(self.died)
+        for part in (report.table(found), report.by_fault(found), report.changes(acts), report.verdict(checks)):
             self.console.print(part)
         facts: dict[str, object] = {key: str(value) for key, value in vars(self.options).items()}
         report.plot(self.folder / "chaos.svg", self.journal, self.nemesis.faults)
-        self._say(f"written to {report.write(self.folder, facts, found, checks)} and chaos.svg beside it")
+        self._say(f"written to {report.write(self.folder, facts, found, acts, checks)} and chaos.svg beside it")
         broken = sum(not check.ok for check in checks)
         text, style = (
             (f"{broken} promises broken", "bold red") if broken else ("Nothing lost, nothing doubled.", "bold green")

@@ -16,6 +16,7 @@ from stock.names import INVENTARIO, TOPICO_DE_VENTAS
 from tests.support.sales import MEDIANO, NOW, sale
 from ventas.events import VentaRegistrada
 
+TOPIC_ID: Final = "tests"  # of the topic of sales
 FULL: Final = {"mote": 1_500, "huesillo": 20, "jugo": 3_000, "vaso": 10}  # g, pieces, ml, pieces
 
 
@@ -41,7 +42,9 @@ def medianos(maestro_id: UUID, count: int) -> list[VentaRegistrada]:
     return [sale_of(maestro_id) for _ in range(count)]
 
 
-def notice(maestro_id: UUID, *insumos: str, ventas_hasta: dict[int, int] | None = None) -> StockAgotado:
+def notice(
+    maestro_id: UUID, *insumos: str, ventas_hasta: dict[int, int] | None = None, ventas_topico: str = TOPIC_ID
+) -> StockAgotado:
     """Return a maestro's own notice."""
     aviso_id = uuid4()
     return StockAgotado(
@@ -52,6 +55,7 @@ def notice(maestro_id: UUID, *insumos: str, ventas_hasta: dict[int, int] | None 
         insumos=list(insumos),
         origen="maestro",
         ventas_hasta=ventas_hasta,
+        ventas_topico=ventas_topico,
     )
 
 
@@ -59,13 +63,13 @@ def correction(maestro_id: UUID, insumo: str, cantidad: int) -> Correccion:
     return Correccion(uuid4(), maestro_id, insumo, cantidad, "se derramó")
 
 
-def inventario_has_counted(offset: int, partition: int = 0) -> None:
+def inventario_has_counted(offset: int, partition: int = 0, topic_uuid: str = TOPIC_ID) -> None:
     """Store that `inventario` has applied all sales of a partition before `offset`."""
     ConsumerOffset.objects.update_or_create(
         consumer=INVENTARIO,
         topic=TOPICO_DE_VENTAS,
         partition=partition,
-        defaults={"next_offset": offset, "topic_uuid": "tests"},
+        defaults={"next_offset": offset, "topic_uuid": topic_uuid},
     )
 
 

@@ -6,12 +6,14 @@ import pytest
 from django.test import Client
 
 from kafka_bridge.consuming import progress
+from kafka_bridge.consuming.progress import TopicEnds
 from kafka_bridge.exceptions import KafkaUnavailable
 from stock import avisos, consumers
 from stock.models import Aviso, Movimiento
 from stock.names import TOPICO_DE_VENTAS
 from tests.stock.carts import (
     FULL,
+    TOPIC_ID,
     approval,
     automatic_notices,
     inventario_has_counted,
@@ -125,7 +127,7 @@ def test_a_notice_waits_for_its_cart_to_open(db: None) -> None:
 
 def test_the_sweep_asks_kafka_where_sales_end(rosa: UUID, monkeypatch: pytest.MonkeyPatch) -> None:
     consumers.reponer_carros([notice(rosa, "mote")])
-    monkeypatch.setattr(progress, "end_offsets", lambda _topic, timeout: {0: 7})
+    monkeypatch.setattr(progress, "topic_ends", lambda _topic, timeout: TopicEnds(TOPIC_ID, {0: 7}))
     inventario_has_counted(6)
     avisos.revisar(ahora=NOW)
     assert Aviso.objects.get().ventas_hasta == {"0": 7}
@@ -136,11 +138,11 @@ def test_the_sweep_asks_kafka_where_sales_end(rosa: UUID, monkeypatch: pytest.Mo
 
 
 def test_the_sweep_without_kafka_leaves_the_notice(rosa: UUID, monkeypatch: pytest.MonkeyPatch) -> None:
-    def unreachable(_topic: str, timeout: float) -> dict[int, int]:
+    def unreachable(_topic: str, timeout: float) -> TopicEnds:
         raise KafkaUnavailable("no broker answers")
 
     consumers.reponer_carros([notice(rosa, "mote")])
-    monkeypatch.setattr(progress, "end_offsets", unreachable)
+    monkeypatch.setattr(progress, "topic_ends", unreachable)
     avisos.revisar(ahora=NOW)
     assert Aviso.objects.get().ventas_hasta is None
     assert states_of(rosa) == [("mote", "abierto")]

@@ -12,6 +12,7 @@ from django.db import connection, transaction
 from django.utils import timezone
 
 from kafka_bridge.consuming import progress
+from kafka_bridge.consuming.progress import TopicEnds
 from kafka_bridge.events.event import Event
 from kafka_bridge.publishing import publish, relay
 from stock import avisos, consumers
@@ -20,6 +21,7 @@ from stock.names import DISTRIBUIDORES, INVENTARIO
 from tests.stack import wait_until
 from tests.stock.carts import (
     FULL,
+    TOPIC_ID,
     approval,
     assert_restocks_fill_to_capacity,
     automatic_notices,
@@ -107,7 +109,7 @@ def _notices(maestros: list[UUID], chance: Random) -> list[list[Event]]:
 def _settle() -> None:
     """Let the sweep see that all sales are counted, and the distributors serve its notices."""
     inventario_has_counted(1)
-    with patch.object(progress, "end_offsets", lambda _topic, timeout: {0: 1}):
+    with patch.object(progress, "topic_ends", lambda _topic, timeout: TopicEnds(TOPIC_ID, {0: 1})):
         avisos.revisar(ahora=timezone.now())
     with transaction.atomic():
         consumers.reponer_carros(automatic_notices())

@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 
 from inscripciones.events import InscripcionAprobada
 from kafka_bridge.consuming import progress
+from kafka_bridge.consuming.progress import TopicEnds
 from kafka_bridge.events.event import Event
 from kafka_bridge.models import OutboxMessage
 from stock import avisos, consumers, inventario, reposicion
@@ -26,6 +27,7 @@ from stock.inventario import Correccion
 from stock.models import Aviso, Movimiento
 from tests.stock.carts import (
     FULL,
+    TOPIC_ID,
     approval,
     assert_restocks_fill_to_capacity,
     correction,
@@ -147,7 +149,7 @@ class Guild:
             handle([self.stock[nth % self.handled]])
 
     def sweep(self) -> None:
-        with patch.object(progress, "end_offsets", lambda _topic, timeout: self.ends()):
+        with patch.object(progress, "topic_ends", lambda _topic, timeout: TopicEnds(TOPIC_ID, self.ends())):
             avisos.revisar(ahora=NOW)
 
     def settle(self) -> None:

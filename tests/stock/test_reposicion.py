@@ -102,6 +102,16 @@ def test_the_last_sale_before_a_notice_decides_it(
     assert stock_of(rosa)["vaso"] == 10
 
 
+def test_offsets_of_another_topic_do_not_decide(rosa: UUID) -> None:
+    """`inventario` has not begun with the topic that was made again; its old offset is larger."""
+    inventario_has_counted(9, topic_uuid="the old one")
+    consumers.reponer_carros([notice(rosa, ventas_hasta={0: 3}, ventas_topico="the new one")])
+    assert states_of(rosa) == [("", "abierto")]
+    inventario_has_counted(3, topic_uuid="the new one")
+    avisos.revisar(ahora=NOW)
+    assert states_of(rosa) == [("", "infundado")]
+
+
 def test_a_notice_stored_after_the_last_sale_is_decided(
     rosa: UUID, django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
 ) -> None:

@@ -21,7 +21,19 @@ def test_the_sweep_is_in_beats_schedule_once(db: None) -> None:
 
 def test_the_sweep_decides_with_kafkas_own_offsets(rosa: UUID, topics: None) -> None:
     consumers.reponer_carros([notice(rosa)])
-    for partition, end in progress.end_offsets(TOPICO_DE_VENTAS).items():
-        inventario_has_counted(end, partition)
+    ends = progress.topic_ends(TOPICO_DE_VENTAS)
+    for partition, end in ends.offsets.items():
+        inventario_has_counted(end, partition, ends.topic_uuid)
+    revisar_avisos()
+    assert states_of(rosa) == [("", "infundado")]
+
+
+def test_a_notice_outlives_the_topic_of_sales(rosa: UUID, topics: None) -> None:
+    """The topic was deleted and made again: nobody will ever reach the offsets of the old one."""
+    ends = progress.topic_ends(TOPICO_DE_VENTAS)
+    of_the_old_topic = {partition: end + 500 for partition, end in ends.offsets.items()}
+    consumers.reponer_carros([notice(rosa, ventas_hasta=of_the_old_topic, ventas_topico="the old one")])
+    for partition, end in ends.offsets.items():
+        inventario_has_counted(end, partition, ends.topic_uuid)
     revisar_avisos()
     assert states_of(rosa) == [("", "infundado")]

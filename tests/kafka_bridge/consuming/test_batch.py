@@ -9,6 +9,7 @@ from kafka_bridge.consuming.batch import Batch
 from kafka_bridge.consuming.limits import FailureLimit, GroupSize
 from kafka_bridge.consuming.record import Record
 from kafka_bridge.exceptions import Fenced
+from kafka_bridge.models import ConsumerOffset
 from tests.support.sandbox import Sandbox
 
 
@@ -54,3 +55,15 @@ def test_handlers_need_a_transaction(sandbox: Sandbox) -> None:
     failure = attempt(sandbox.consumer, [], patient=True)
     assert failure is not None
     assert isinstance(failure.error, TransactionManagementError)
+
+
+def test_a_batch_of_an_earlier_topic_is_fenced(sandbox: Sandbox) -> None:
+    """Another member may have come as far in the new topic of that name."""
+    sandbox.publish(1, 2, 3, key="one")
+    runner = sandbox.runner()
+    records = sandbox.poll(runner)
+    ConsumerOffset.objects.filter(consumer=sandbox.consumer.name).update(topic_uuid="the new topic's")
+    with pytest.raises(Fenced, match="is no longer at 0 of that topic"):
+        batch_of(sandbox, records).apply(runner.held, runner.topic_uuids, [])
+    assert sandbox.rows() == []
+    runner.kafka.close()

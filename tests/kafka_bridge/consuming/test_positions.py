@@ -3,13 +3,14 @@
 import threading
 from collections.abc import Callable
 from dataclasses import replace
+from itertools import count
 from typing import Any
 
 import pytest
 from django.db import OperationalError
 
 from deploy.embedded.waiting import wait_until
-from kafka_bridge.brokers import topic_admin
+from kafka_bridge.brokers import topic_admin, watermarks
 from kafka_bridge.consuming import positions
 from kafka_bridge.publishing import relay
 from tests.support.consumers import running
@@ -108,6 +109,44 @@ def recreate(sandbox: Sandbox, partitions: int) -> None:
     topic = replace(sandbox.topic, partitions=partitions)
     topic_admin.create_topics([topic])
     wait_until(lambda: is_there(topic), SECONDS)
+
+
+@pytest.mark.slow
+def test_each_partition_of_a_recreated_topic_begins_anew(full_sandbox: Sandbox) -> None:
+    """In one the new topic is shorter, which is an error; in another longer, which is none."""
+    shorter, longer = _keys_of_two_partitions(full_sandbox)
+    full_sandbox.publish(*range(60), key=shorter)
+    full_sandbox.publish(60, 61, key=longer)
+    with full_sandbox.running():
+        wait_until(lambda: len(full_sandbox.rows()) == 62, SECONDS)
+        full_sandbox.recreate_topic()
+        full_sandbox.publish(*range(100, 110), key=longer)  # two lie below the offset of the consumer
+        full_sandbox.publish(200, key=shorter)
+        wait_until(lambda: {*range(100, 110), 200} <= {*full_sandbox.rows()}, SECONDS)
+
+
+def test_a_topic_recreated_between_two_questions(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Kafka tells the id of the old topic and the ends of the new one: no message is lost."""
+    sandbox.publish(1, 2, 3, key="one")
+    with sandbox.running():
+        wait_until(lambda: len(sandbox.rows()) == 3, SECONDS)
+    asked, bounds = count(), watermarks.bounds
+
+    def recreate_before_the_first_answer(*arguments: Any) -> Any:
+        if not next(asked):
+            sandbox.recreate_topic()
+        return bounds(*arguments)
+
+    monkeypatch.setattr(watermarks, "bounds", recreate_before_the_first_answer)
+    with sandbox.running():
+        wait_until(lambda: next(asked) > 1, SECONDS)
+        sandbox.publish(4, 5, key="one")
+        wait_until(lambda: sandbox.rows() == [1, 2, 3, 4, 5], SECONDS)
+
+
+def _keys_of_two_partitions(sandbox: Sandbox) -> tuple[str, str]:
+    keys = {sandbox.topic.partition_for(str(n), priority=False): str(n) for n in range(100)}
+    return keys[0], keys[1]
 
 
 @pytest.fixture

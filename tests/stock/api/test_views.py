@@ -13,6 +13,7 @@ from django.utils import timezone
 from rest_framework.test import APIClient
 
 from kafka_bridge.consuming import progress
+from kafka_bridge.consuming.progress import TopicEnds
 from kafka_bridge.consuming.record import read
 from kafka_bridge.events.event import Event
 from kafka_bridge.exceptions import KafkaUnavailable
@@ -120,7 +121,7 @@ def test_202_means_that_the_notice_is_in_kafka(
     assert isinstance(event, StockAgotado)
     assert (str(event.aviso_id), event.maestro_id) == (answer.json()["id"], rosa)
     assert (event.insumos, event.origen) == (["mote", "vaso"], "maestro")
-    assert event.ventas_hasta == progress.end_offsets(TOPICO_DE_VENTAS)
+    assert TopicEnds(event.ventas_topico, event.ventas_hasta or {}) == progress.topic_ends(TOPICO_DE_VENTAS)
 
 
 def test_a_pasted_code_is_cleaned(api: APIClient, published: Callable[[], list[Event | None]]) -> None:
@@ -172,11 +173,11 @@ def test_an_unknown_ingredient_is_named_in_spanish(api: APIClient) -> None:
 def test_a_notice_is_accepted_without_the_sales_end(
     api: APIClient, published: Callable[[], list[Event | None]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def unreachable(_topic: str, timeout: float) -> dict[int, int]:
+    def unreachable(_topic: str, timeout: float) -> TopicEnds:
         raise KafkaUnavailable("no broker answers")
 
     with monkeypatch.context() as patch:
-        patch.setattr(progress, "end_offsets", unreachable)
+        patch.setattr(progress, "topic_ends", unreachable)
         assert api.post("/api/v1/stock/avisos/", {}, format="json").status_code == 202
     [event] = published()
     assert isinstance(event, StockAgotado)

@@ -134,7 +134,7 @@ def test_a_week_waits_for_kafka(monkeypatch: pytest.MonkeyPatch, module: Any, qu
     def no_leader(*_: object) -> None:
         raise KafkaException(KafkaError(KafkaError.LEADER_NOT_AVAILABLE))
 
-    monkeypatch.setattr(topic_admin, "topic_uuids", lambda names: dict.fromkeys(names, "u"))
+    monkeypatch.setattr(topic_admin, "topic_uuids", lambda names, _: dict.fromkeys(names, "u"))
     monkeypatch.setattr(topic_admin, "partitions_of", lambda topic, _: [(topic, 0)])
     monkeypatch.setattr(module, question, no_leader)
     assert not cierre.cerrar_semana(W47, ahora=AFTERWARDS)

@@ -290,8 +290,8 @@ def guild(beginning: datetime) -> Iterator[Guild]:
     """Provide a guild with empty tables and an empty topic; its rows are undone afterwards."""
     new = Guild(beginning)
     with transaction.atomic(), pytest.MonkeyPatch.context() as patch:
-        patch.setattr(progress, "end_offsets", lambda topic: {0: len(new.topic) if topic == VENTAS.name else 0})
-        patch.setattr(progress, "topic_uuid", lambda topic: "t")
+        patch.setattr(progress, "end_offsets", lambda topic, _: {0: len(new.topic) if topic == VENTAS.name else 0})
+        patch.setattr(progress, "topic_uuid", lambda topic, *_: "t")
         yield new
         transaction.set_rollback(True)
 
