@@ -112,7 +112,7 @@ def recreate(sandbox: Sandbox, partitions: int) -> None:
 
 
 @pytest.mark.slow
-def test_each_partition_of_a_recreated_topic_begins_anew(full_sandbox: Sandbox) -> None:
+def test_all_partitions_of_a_recreated_topic(full_sandbox: Sandbox) -> None:
     """In one the new topic is shorter, which is an error; in another longer, which is none."""
     shorter, longer = _keys_of_two_partitions(full_sandbox)
     full_sandbox.publish(*range(60), key=shorter)
