@@ -6,7 +6,7 @@ from uuid import UUID
 from celery import shared_task
 from django.utils import timezone
 
-from inscripciones import envios
+from inscripciones.correos import envios
 
 SWEEP_SECONDS: Final = 60
 

@@ -9,7 +9,7 @@ from typing import Any
 from rest_framework import serializers
 
 from gremio.serializer_fields import CorreoField, TextoField
-from inscripciones import normalizacion
+from inscripciones.formulario import normalizacion
 
 
 class NormalisedField(TextoField):

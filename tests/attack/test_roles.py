@@ -21,7 +21,8 @@ from django.utils import timezone
 from pytest_django import Settings
 from rest_framework.test import APIClient
 
-from inscripciones import credenciales, ids
+from inscripciones import credenciales
+from inscripciones.formulario import ids
 from inscripciones.models import Usuario
 from inscripciones.seed import GRUPO as REVISORES
 from kafka_bridge.brokers import topic_admin

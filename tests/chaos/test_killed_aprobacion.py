@@ -24,7 +24,7 @@ from knox.models import AuthToken
 from bench import paid
 from bench.result import p99
 from deploy.embedded.waiting import wait_until
-from inscripciones import envios
+from inscripciones.correos import envios
 from inscripciones.events import INSCRIPCIONES, InscripcionAprobada
 from inscripciones.models import Envio, Inscripcion, Maestro
 from kafka_bridge.brokers import topic_admin

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 
 from gremio.correo import con_dominio_ascii
 from gremio.textos import limpiar
-from inscripciones import normalizacion
+from inscripciones.formulario import normalizacion
 
 # Characters that word processors, telephones and chats add, between those of names and numbers.
 PASTED = st.text(

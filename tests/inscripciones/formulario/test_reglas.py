@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inscripciones import normalizacion, reglas
+from inscripciones.formulario import normalizacion, reglas
+from inscripciones.formulario.reglas import Conocido, Resultado, Veredicto
 from inscripciones.models import Inscripcion
-from inscripciones.reglas import Conocido, Resultado, Veredicto
 from tests.support.people import make_event, make_form, make_paid_form, make_rut
 
 Estado = Inscripcion.Estado

@@ -9,10 +9,10 @@ from django.apps import apps
 from django.db import connection
 from pytest_django import DjangoAssertNumQueries, Settings
 
-from inscripciones import recepcion, revision
 from inscripciones.consumers import recordar_aprobadas, recordar_correos, recordar_rechazadas, registrar_inscripciones
 from inscripciones.events import CorreoCorregido, InscripcionAprobada, InscripcionRechazada, InscripcionRecibida
 from inscripciones.models import Decision, Envio, Inscripcion, Maestro, Usuario
+from inscripciones.tramite import recepcion, revision
 from kafka_bridge.consuming import restore
 from kafka_bridge.models import OutboxMessage
 from tests.support.people import NOW, make_event, make_form

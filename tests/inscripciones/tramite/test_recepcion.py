@@ -11,9 +11,9 @@ import pytest
 from pytest_django import DjangoAssertNumQueries, Settings
 
 from gremio.transactions import TransactionRequired
-from inscripciones import admision, recepcion, revision
 from inscripciones.consumers import registrar_inscripciones
 from inscripciones.models import Comprobante, Envio, Inscripcion, Maestro, Usuario
+from inscripciones.tramite import admision, recepcion, revision
 from kafka_bridge.models import OutboxMessage
 from tests.support.people import NOW, make_event, make_form, make_paid_form, make_rut, published, register
 

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import pytest
 from django.contrib.admin.models import LogEntry
 
-from inscripciones import revision
 from inscripciones.models import Comprobante, Envio, Inscripcion, Maestro, Usuario
+from inscripciones.tramite import revision
 from kafka_bridge.models import OutboxMessage
 from tests.support.people import NOW, make_form, make_paid_form, register
 

@@ -12,9 +12,9 @@ from django.utils import timezone
 from django.utils.crypto import salted_hmac
 
 from gremio.transactions import transaction_required
-from inscripciones import envios
+from inscripciones.correos import envios
+from inscripciones.formulario.reglas import Conocido
 from inscripciones.models import Envio, Inscripcion
-from inscripciones.reglas import Conocido
 from kafka_bridge import conf
 
 

@@ -12,11 +12,11 @@ from uuid import UUID, uuid5
 from django.contrib.auth.hashers import make_password
 
 from gremio.transactions import transaction_required
-from inscripciones import correspondencia
+from inscripciones.correos import correspondencia
 from inscripciones.events import InscripcionAprobada, InscripcionRechazada
+from inscripciones.formulario.normalizacion import clave_de_comprobante
+from inscripciones.formulario.zonas import zona_de
 from inscripciones.models import Comprobante, Inscripcion, Maestro, Usuario
-from inscripciones.normalizacion import clave_de_comprobante
-from inscripciones.zonas import zona_de
 from kafka_bridge import conf
 from kafka_bridge.publishing import outbox
 

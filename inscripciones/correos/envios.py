@@ -18,7 +18,8 @@ from django.utils import timezone
 from gremio import mail
 from gremio.hints import hint
 from gremio.transactions import transaction_required
-from inscripciones import credenciales, emails
+from inscripciones import credenciales
+from inscripciones.correos import emails
 from inscripciones.models import Envio, Usuario
 
 logger = logging.getLogger(__name__)

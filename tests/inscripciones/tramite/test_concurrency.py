@@ -11,10 +11,10 @@ import pytest
 from django.contrib.admin.models import LogEntry
 from django.db import connection, transaction
 
-from inscripciones import revision
 from inscripciones.consumers import registrar_inscripciones
 from inscripciones.events import InscripcionRecibida
 from inscripciones.models import Comprobante, Inscripcion, Maestro, Usuario
+from inscripciones.tramite import revision
 from kafka_bridge.models import OutboxMessage
 from tests.support.people import NOW, make_event, make_form, make_paid_form, make_rut, register
 

@@ -6,9 +6,11 @@ In normal operation all of them are stored already, and nothing changes.
 from collections.abc import Iterable, Sequence
 
 from gremio.transactions import transaction_required
-from inscripciones import locks, maestros, revision
+from inscripciones import maestros
 from inscripciones.events import CorreoCorregido, InscripcionAprobada, InscripcionRechazada
+from inscripciones.formulario import locks
 from inscripciones.models import Decision, Inscripcion
+from inscripciones.tramite import revision
 from kafka_bridge.consuming.restore import is_before_restore
 
 Estado = Inscripcion.Estado

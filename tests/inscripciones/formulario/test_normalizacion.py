@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from inscripciones import normalizacion
+from inscripciones.formulario import normalizacion
 from tests.support.people import make_rut
 
 NUMBERS = st.integers(1_000_000, 99_999_999)

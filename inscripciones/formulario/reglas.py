@@ -12,8 +12,8 @@ from typing import Final
 from django.core.exceptions import ValidationError
 from django.core.validators import validate_email
 
-from inscripciones import normalizacion
 from inscripciones.events import InscripcionRecibida
+from inscripciones.formulario import normalizacion
 from inscripciones.models import Inscripcion
 
 Estado = Inscripcion.Estado

@@ -21,8 +21,10 @@ from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 from deploy.embedded.mailbox import Mailbox
 from deploy.embedded.ports import free_port
 from gremio.hints import breaker
-from inscripciones import credenciales, emails, envios, revision
+from inscripciones import credenciales
+from inscripciones.correos import emails, envios
 from inscripciones.models import Envio, Inscripcion, Usuario
+from inscripciones.tramite import revision
 from mamochi_site.celery import app as celery_app
 from tests.support.people import NOW, make_form, make_rut, register
 from tests.support.secrets import is_valid, token_in

@@ -13,11 +13,13 @@ from django.conf import settings
 from django.db.models import Q
 
 from gremio.transactions import transaction_required
-from inscripciones import admision, correspondencia, ids, locks, normalizacion, reglas
+from inscripciones.correos import correspondencia
 from inscripciones.events import InscripcionRecibida
+from inscripciones.formulario import ids, locks, normalizacion, reglas
+from inscripciones.formulario.normalizacion import clave_de_comprobante
+from inscripciones.formulario.reglas import Conocido, Resultado
 from inscripciones.models import Comprobante, Decision, Inscripcion
-from inscripciones.normalizacion import clave_de_comprobante
-from inscripciones.reglas import Conocido, Resultado
+from inscripciones.tramite import admision
 from kafka_bridge.publishing.producer import publish
 
 Estado = Inscripcion.Estado

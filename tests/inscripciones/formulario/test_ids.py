@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pytest_django import Settings
 
-from inscripciones import ids
+from inscripciones.formulario import ids
 from tests.support.people import make_form, make_paid_form
 
 DAY = date(2026, 11, 23)

@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from inscripciones.ids import lane_of
+from inscripciones.formulario.ids import lane_of
 from inscripciones.models import Inscripcion
 
 

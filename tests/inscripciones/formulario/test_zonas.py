@@ -2,9 +2,10 @@
 
 import pytest
 
-from inscripciones import normalizacion, revision
+from inscripciones.formulario import normalizacion
+from inscripciones.formulario.zonas import zona_de
 from inscripciones.models import Inscripcion, Usuario
-from inscripciones.zonas import zona_de
+from inscripciones.tramite import revision
 from tests.support.people import NOW, make_form, register
 
 

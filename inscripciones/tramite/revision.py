@@ -12,8 +12,10 @@ from django.db.models import Q
 from django.utils import timezone
 
 from gremio.transactions import transaction_required
-from inscripciones import admision, correspondencia, locks
+from inscripciones.correos import correspondencia
+from inscripciones.formulario import locks
 from inscripciones.models import Inscripcion, Usuario
+from inscripciones.tramite import admision
 
 Estado = Inscripcion.Estado
 HISTORY_NOTES: Final = {Estado.APROBADA: "Aprobada", Estado.RECHAZADA: "Rechazada"}

@@ -10,8 +10,8 @@ from uuid import UUID
 from django.db import connection
 
 from gremio.transactions import transaction_required
-from inscripciones import normalizacion
 from inscripciones.events import InscripcionRecibida
+from inscripciones.formulario import normalizacion
 from inscripciones.models import Inscripcion
 
 

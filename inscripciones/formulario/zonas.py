@@ -5,7 +5,7 @@ from functools import cache
 from typing import Final
 from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
-from inscripciones.normalizacion import COMUNAS_CSV
+from inscripciones.formulario.normalizacion import COMUNAS_CSV
 
 CONTINENTAL: Final = "America/Santiago"
 PUNTA_ARENAS: Final = "America/Punta_Arenas"
