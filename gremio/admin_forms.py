@@ -15,8 +15,8 @@ from django.forms.models import _get_foreign_key
 from django.http import HttpRequest
 from django.utils import timezone
 
-from gremio.form_fields import CorreoField, DecimalField, EnteroField, TextoField
-from gremio.textos import limpiar
+from gremio.lectura.form_fields import CorreoField, DecimalField, EnteroField, TextoField
+from gremio.lectura.textos import limpiar
 
 SHOWN: Final = "version_mostrada"  # the hidden field with what the page showed
 SALT: Final = "gremio.admin_forms"

@@ -9,7 +9,7 @@ from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
 from django.template.loader import render_to_string
 
-from gremio.correo import con_dominio_ascii
+from gremio.lectura.direcciones import con_dominio_ascii
 
 # What sending can raise: SMTP refuses, the server is not reachable, or an address fits into no
 # header.

@@ -213,13 +213,13 @@ REST_FRAMEWORK = {
         "rest_framework.renderers.BrowsableAPIRenderer",
     ],
     "DEFAULT_PARSER_CLASSES": [
-        "gremio.json_parser.JSONParser",
-        "gremio.form_parser.FormParser",
+        "gremio.api.json_parser.JSONParser",
+        "gremio.api.form_parser.FormParser",
         # The browsable API's forms:
         "rest_framework.parsers.MultiPartParser",
     ],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "EXCEPTION_HANDLER": "gremio.errors.exception_handler",
+    "EXCEPTION_HANDLER": "gremio.api.errors.exception_handler",
     "COERCE_DECIMAL_TO_STRING": False,
     # 0: ignore X-Forwarded-For, because any client can write that header.
     "NUM_PROXIES": number("NUM_PROXIES", int, default=0, least=0),
@@ -237,7 +237,7 @@ SPECTACULAR_SETTINGS = {
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
     # Programs send JSON; forms are for the browsable pages, and confuse generators of clients.
-    "PARSER_WHITELIST": ["gremio.json_parser.JSONParser"],
+    "PARSER_WHITELIST": ["gremio.api.json_parser.JSONParser"],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],

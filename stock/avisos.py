@@ -14,7 +14,7 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Exists, OuterRef
 
-from gremio.errors import DatosDistintos, otros_datos
+from gremio.api.errors import DatosDistintos, otros_datos
 from gremio.transactions import transaction_required
 from kafka_bridge.consuming import progress
 from kafka_bridge.exceptions import KafkaUnavailable

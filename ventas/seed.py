@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from django.apps import apps as installed_apps
 
-from gremio.permissions import make_group
+from gremio.seed import make_group
 from ventas import historia
 
 INSUMOS: Final = {

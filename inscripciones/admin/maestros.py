@@ -13,7 +13,7 @@ from knox.models import AuthToken
 from unfold.decorators import action
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from gremio.form_fields import CorreoField
+from gremio.lectura.form_fields import CorreoField
 from inscripciones import credenciales, maestros
 from inscripciones.admin.confirmation import MAX_AT_ONCE, MotivoForm
 from inscripciones.admin.search import search_people

@@ -8,7 +8,7 @@ from typing import Any
 
 from rest_framework import serializers
 
-from gremio.serializer_fields import CorreoField, TextoField
+from gremio.lectura.serializer_fields import CorreoField, TextoField
 from inscripciones.formulario import normalizacion
 
 

@@ -18,7 +18,7 @@ from rest_framework.response import Response
 from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView
 
-from gremio.requests import received
+from gremio.api.requests import received
 from inscripciones import credenciales
 from inscripciones.api import seguimiento
 from inscripciones.api.forms import EntrarForm

@@ -14,8 +14,8 @@ from typing import Final
 from stdnum.cl import rut as stdnum_rut
 from stdnum.exceptions import InvalidChecksum, ValidationError
 
-from gremio.correo import con_dominio_ascii
-from gremio.textos import limpiar
+from gremio.lectura.direcciones import con_dominio_ascii
+from gremio.lectura.textos import limpiar
 
 # Domains whose addresses are the same with and without dots.
 GMAIL: Final = ("gmail.com", "googlemail.com")

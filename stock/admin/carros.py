@@ -17,8 +17,8 @@ from unfold.decorators import action
 from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from gremio.admin_forms import CleanSearch, SeenForm
-from gremio.form_fields import EnteroField, TextoField
 from gremio.formats import con_unidad, miles
+from gremio.lectura.form_fields import EnteroField, TextoField
 from kafka_bridge.admin_base import ReadOnlyAdmin
 from stock import inventario, libro, reports
 from stock.models import Aviso, Carro, Existencia, Insumo, Movimiento

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 from django.db import transaction
 from rest_framework.exceptions import ValidationError
 
-from gremio.errors import DatosDistintos, otros_datos
+from gremio.api.errors import DatosDistintos, otros_datos
 from kafka_bridge.publishing import claims
 from kafka_bridge.publishing.claims import Claimed, Content
 from kafka_bridge.publishing.producer import publish

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 from rest_framework.exceptions import ValidationError
 
-from gremio.errors import DatosDistintos
+from gremio.api.errors import DatosDistintos
 from ventas.api.catalogo import Catalogo
 from ventas.api.serializers import VentaEntradaSerializer
 from ventas.calendario import CHILE, con_zona

@@ -21,8 +21,8 @@ from rest_framework.response import Response
 from rest_framework.reverse import reverse
 from rest_framework.viewsets import GenericViewSet
 
+from gremio.api.requests import CLAVE, maestro_id, received, zona
 from gremio.formats import pesos
-from gremio.requests import CLAVE, maestro_id, received, zona
 from kafka_bridge.publishing.rest import idempotency_key, idempotent_id
 from ventas import calendario
 from ventas.api import aceptacion, catalogo, entrada, filters

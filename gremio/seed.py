@@ -1,4 +1,7 @@
-"""Groups of staff: each app creates one in a migration, with permissions on its own models."""
+"""Rows that the apps' seeds add: groups of staff, and tasks in Celery Beat's schedule.
+
+Both may be edited in the admin. A row that exists stays as it is.
+"""
 
 from collections.abc import Collection
 from typing import Any
@@ -28,3 +31,23 @@ def _make_permissions(apps: Any, app_label: str) -> None:
         # Django skips apps without a models module, and a migration's app has none.
         app_config.models_module = True
     create_permissions(app_config, apps=apps, verbosity=0)
+
+
+def run_every(apps: Any, seconds: int, *, name: str, task: str, description: str) -> None:
+    """Add a periodic task if no row has that name; each call expires when the next one is due.
+
+    `apps`: a migration's registry, or Django's. `name` and `description` are shown to staff, in
+    Spanish.
+    """
+    intervals = apps.get_model("django_celery_beat", "IntervalSchedule").objects
+    period = {"every": seconds, "period": "seconds"}
+    apps.get_model("django_celery_beat", "PeriodicTask").objects.get_or_create(
+        name=name,
+        defaults={
+            "task": task,
+            # Beat's table allows several equal intervals: take the first one.
+            "interval": intervals.filter(**period).first() or intervals.create(**period),
+            "expire_seconds": seconds,
+            "description": description,
+        },
+    )

@@ -7,9 +7,9 @@ from django import forms
 from django.core.exceptions import ValidationError
 from django.forms.widgets import Widget
 
-from gremio import numeros
-from gremio.correo import con_dominio_ascii
-from gremio.textos import limpiar
+from gremio.lectura import numeros
+from gremio.lectura.direcciones import con_dominio_ascii
+from gremio.lectura.textos import limpiar
 
 
 class EnteroField(forms.IntegerField):

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from rest_framework.exceptions import ParseError, ValidationError
 
-from gremio.json_parser import MAX_DEPTH, JSONParser
+from gremio.api.json_parser import MAX_DEPTH, JSONParser
 
 
 def parse(body: str) -> Any:

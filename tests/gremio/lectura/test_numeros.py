@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gremio import numeros
 from gremio.formats import miles, pesos
+from gremio.lectura import numeros
 
 
 @pytest.mark.parametrize(

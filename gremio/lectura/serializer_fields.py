@@ -5,9 +5,9 @@ from typing import Any
 from rest_framework import serializers
 from rest_framework.fields import empty
 
-from gremio import numeros
-from gremio.correo import con_dominio_ascii
-from gremio.textos import limpiar
+from gremio.lectura import numeros
+from gremio.lectura.direcciones import con_dominio_ascii
+from gremio.lectura.textos import limpiar
 
 
 class EnteroField(serializers.IntegerField):

@@ -4,7 +4,7 @@ import pytest
 from django.db import OperationalError
 from rest_framework.exceptions import ParseError
 
-from gremio.errors import exception_handler
+from gremio.api.errors import exception_handler
 from kafka_bridge.exceptions import Unavailable
 
 

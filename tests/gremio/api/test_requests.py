@@ -8,7 +8,7 @@ from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.test import APIRequestFactory
 
-from gremio.requests import accepted, maestro_id
+from gremio.api.requests import accepted, maestro_id
 
 
 def request_of(user: object) -> Request:

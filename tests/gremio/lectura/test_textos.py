@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from gremio.correo import con_dominio_ascii
-from gremio.textos import limpiar
+from gremio.lectura.direcciones import con_dominio_ascii
+from gremio.lectura.textos import limpiar
 from inscripciones.formulario import normalizacion
 
 # Characters that word processors, telephones and chats add, between those of names and numbers.

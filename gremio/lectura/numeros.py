@@ -8,7 +8,7 @@ import re
 from decimal import Decimal
 from typing import Final
 
-from gremio.textos import limpiar
+from gremio.lectura.textos import limpiar
 
 _SIGN: Final = r"(?P<sign>[+-]?)\s?\$?\s?"
 _GROUPED: Final = r"[1-9][0-9]{0,2}(?:\.[0-9]{3})+|[1-9][0-9]{0,2}(?: [0-9]{3})+"
