@@ -158,5 +158,5 @@ def test_an_error_during_the_wait_is_kept(sandbox: Sandbox) -> None:
     runner.wait_out(KafkaException(KafkaError(KafkaError._TIMED_OUT)), attempt=1)
     assert stray is not None
     assert stray.error() is not None
-    assert at in runner.unpositioned
+    assert at in runner.partitions.unpositioned
     runner.kafka.close()

@@ -8,8 +8,8 @@ attempts are usually enough. The records before a culprit are applied on the way
 from collections.abc import Callable
 from typing import NamedTuple
 
-from kafka_bridge.consuming.attempt import Failure
-from kafka_bridge.consuming.limits import FailureLimit, GroupSize
+from kafka_bridge.consuming.culprits.attempt import Failure
+from kafka_bridge.consuming.culprits.limits import FailureLimit, GroupSize
 from kafka_bridge.consuming.record import Record
 from kafka_bridge.events.event import Event
 

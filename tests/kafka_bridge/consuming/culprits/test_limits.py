@@ -12,8 +12,8 @@ from django.utils import timezone
 from hypothesis import given
 from hypothesis import strategies as st
 
+from kafka_bridge.consuming.culprits.limits import FailureLimit, GroupSize
 from kafka_bridge.consuming.handlers import consumers
-from kafka_bridge.consuming.limits import FailureLimit, GroupSize
 from kafka_bridge.events.codec import encode
 from kafka_bridge.exceptions import TooManyDeadLetters
 from kafka_bridge.models import DeadLetter

@@ -8,9 +8,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deploy.embedded.waiting import wait_until
-from kafka_bridge.consuming.attempt import Failure
-from kafka_bridge.consuming.culprit import CulpritSearch
-from kafka_bridge.consuming.limits import FailureLimit, GroupSize
+from kafka_bridge.consuming.culprits.attempt import Failure
+from kafka_bridge.consuming.culprits.limits import FailureLimit, GroupSize
+from kafka_bridge.consuming.culprits.search import CulpritSearch
 from kafka_bridge.consuming.record import Record
 from kafka_bridge.models import DeadLetter
 from tests.support.sandbox import SECONDS, Sandbox

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from deploy.embedded.waiting import wait_until
-from kafka_bridge.consuming import positions
+from kafka_bridge.consuming.partitions import topic_watch
 from tests.support.sandbox import SECONDS, Sandbox
 
 
@@ -21,7 +21,7 @@ def test_a_topic_recreated_before_a_start(sandbox: Sandbox) -> None:
 
 
 def test_a_topic_recreated_while_it_is_read(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(positions, "WATCH_SECONDS", 0.2)
+    monkeypatch.setattr(topic_watch, "WATCH_SECONDS", 0.2)
     sandbox.publish(1, 2, 3, key="one")
     with sandbox.running():
         wait_until(lambda: len(sandbox.rows()) == 3, SECONDS)
@@ -34,16 +34,16 @@ def test_a_topic_recreated_while_it_is_read(sandbox: Sandbox, monkeypatch: pytes
 @pytest.mark.parametrize(
     ("before", "after", "watch_seconds"),
     [
-        pytest.param(60, 12, positions.WATCH_SECONDS, id="error-first"),
+        pytest.param(60, 12, topic_watch.WATCH_SECONDS, id="error-first"),
         pytest.param(60, 12, 0.1, id="watch-first"),
-        pytest.param(12, 60, positions.WATCH_SECONDS, id="no-error"),
+        pytest.param(12, 60, topic_watch.WATCH_SECONDS, id="no-error"),
     ],
 )
 def test_all_of_a_recreated_topic_is_read(
     full_sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, before: int, after: int, watch_seconds: float
 ) -> None:
     """The client reports the lost offset before the watch sees the new topic, after, or never."""
-    monkeypatch.setattr(positions, "WATCH_SECONDS", watch_seconds)
+    monkeypatch.setattr(topic_watch, "WATCH_SECONDS", watch_seconds)
     full_sandbox.publish(*range(before))
     with full_sandbox.running():
         wait_until(lambda: len(full_sandbox.rows()) == before, SECONDS)

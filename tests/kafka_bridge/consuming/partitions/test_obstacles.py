@@ -9,7 +9,7 @@ from confluent_kafka import KafkaError
 
 from deploy.embedded.waiting import wait_until
 from kafka_bridge.brokers import topic_admin
-from kafka_bridge.consuming.obstacles import Obstacles
+from kafka_bridge.consuming.partitions.obstacles import Obstacles
 from kafka_bridge.telemetry import probe
 from tests.support.sandbox import SECONDS, Sandbox
 

@@ -5,9 +5,7 @@ and Kafka must still have the message.
 """
 
 import logging
-import time
 from collections.abc import Iterable
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
@@ -17,17 +15,13 @@ from confluent_kafka import KafkaError
 from django.db.models import Q
 
 from kafka_bridge.brokers import topic_admin, watermarks
-from kafka_bridge.brokers.topic_admin import Described
 from kafka_bridge.events.topics import Partition
 from kafka_bridge.exceptions import OffsetsLost
 from kafka_bridge.models import ConsumerOffset, DeadLetter
 
 logger = logging.getLogger(__name__)
 
-WATCH_SECONDS: Final = 10.0  # how long a recreated topic may stay unnoticed
 CLAIM_SECONDS: Final = 3.0  # how long Kafka may take to tell the ends; meanwhile the consumer does nothing else
-
-_background: Final = ThreadPoolExecutor(1, "topic-watch")
 
 
 @dataclass(frozen=True)
@@ -121,30 +115,3 @@ def failures_before(consumer: str, claimed: Positions, window: int) -> list[bool
         for at, offset in claimed.offsets.items()
     ]
     return [failed for tail in sorted(tails, key=sum) for failed in tail]
-
-
-class TopicWatch:
-    """Notices topics that are recreated while they are read, and those that cannot be read.
-
-    A Kafka client continues at the old offset without an error. The messages that it read meanwhile
-    are read again from the beginning of the topic, and so are those that it skipped.
-    """
-
-    def __init__(self, names: Iterable[str]) -> None:
-        self._names = list(names)
-        self._answer: Future[Described] | None = None
-        self._ask_at = 0.0
-
-    def news(self) -> Described:
-        """Return what Kafka has answered about the topics since the last call; empty if nothing.
-
-        Kafka is asked in the background, every WATCH_SECONDS; this function never waits.
-        """
-        if self._answer and self._answer.done():
-            answer, self._answer = self._answer, None
-            if not answer.exception():  # after an error, the next round asks again
-                return answer.result()
-        elif not self._answer and time.monotonic() >= self._ask_at:
-            self._ask_at = time.monotonic() + WATCH_SECONDS
-            self._answer = _background.submit(topic_admin.describe, self._names)
-        return Described({}, {})
