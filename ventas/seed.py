@@ -11,7 +11,7 @@ from typing import Any, Final
 from django.apps import apps as installed_apps
 
 from gremio.seed import make_group
-from ventas import historia
+from ventas.catalogo import historia
 
 INSUMOS: Final = {
     # code: (name, unit, CLP per unit)

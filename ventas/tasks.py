@@ -9,7 +9,7 @@ from celery import Task, shared_task
 from django.utils import timezone
 
 from gremio.hints import hint
-from ventas.semanas import cierre, envios
+from ventas.semanas import cierre, mailer
 
 RETRY_SECONDS: Final = 2
 RETRIES: Final = 30  # for a minute; afterwards the next run of Beat continues
@@ -36,7 +36,7 @@ def enviar_reportes() -> int:
 
     If more are due, another task continues, behind the tasks that wait already.
     """
-    sweep = envios.enviar_pendientes()
+    sweep = mailer.enviar_pendientes()
     if sweep.unfinished:
         hint_sending()
     return sweep.sent

@@ -29,7 +29,7 @@ from kafka_bridge.consuming.observer import LaneObserver
 from kafka_bridge.consuming.partitions import positions
 from kafka_bridge.consuming.partitions.held import LanePartitions
 from kafka_bridge.consuming.record import Record, read
-from kafka_bridge.errors import database_answers, describe
+from kafka_bridge.diagnosis import database_answers, describe
 from kafka_bridge.events.topics import Partition
 from kafka_bridge.exceptions import Fenced
 

@@ -7,7 +7,7 @@ from typing import Final
 
 from confluent_kafka import KafkaError
 
-from kafka_bridge.errors import concerns_topic
+from kafka_bridge.diagnosis import concerns_topic
 from kafka_bridge.events.codec import Message
 from kafka_bridge.events.topics import Partition
 

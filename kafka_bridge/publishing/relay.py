@@ -14,7 +14,7 @@ from typing import Final
 from django.db import DatabaseError, InterfaceError, connection, transaction
 from django.db.models import Q
 
-from kafka_bridge.errors import describe
+from kafka_bridge.diagnosis import describe
 from kafka_bridge.events.codec import Message
 from kafka_bridge.models import OutboxMessage
 from kafka_bridge.publishing import claims

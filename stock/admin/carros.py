@@ -20,7 +20,7 @@ from gremio.admin_forms import CleanSearch, SeenForm
 from gremio.formats import con_unidad, miles
 from gremio.lectura.form_fields import EnteroField, TextoField
 from kafka_bridge.admin_base import ReadOnlyAdmin
-from stock import inventario, libro, reports
+from stock import inventario, movimientos, reports
 from stock.models import Aviso, Carro, Existencia, Insumo, Movimiento
 
 CARTS_SHOWN: Final = 8  # in the table of carts that run out next
@@ -142,7 +142,7 @@ class CarroAdmin(CleanSearch, ReadOnlyAdmin):
             datos["evento_id"], carro.pk, datos["insumo"].pk, datos["cantidad"], datos["motivo"]
         )
         with transaction.atomic():
-            libro.tomar([carro.pk])
+            movimientos.tomar([carro.pk])
             is_sent_twice = Movimiento.objects.filter(evento_id=correccion.evento_id).exists()
             if not is_sent_twice and not form.check_seen(carro):
                 return False

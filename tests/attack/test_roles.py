@@ -32,7 +32,7 @@ from tests.attack.conftest import seed_all
 from tests.attack.routes import all_views, methods_of
 from tests.support.people import make_form
 from ventas import calendario
-from ventas.api import catalogo
+from ventas.catalogo import memoria
 from ventas.events import VentaRegistrada
 from ventas.models import Venta
 from ventas.seed import GRUPO as CONTADORES
@@ -226,7 +226,7 @@ def world(kafka: str, settings: Settings) -> World:
     settings.LIMITE_INSCRIPCIONES = settings.LIMITE_ENTRADAS = ""
     topic_admin.create_topics(topic_admin.declared_topics())
     seed_all()
-    catalogo.olvidar()
+    memoria.olvidar()
     maestro = a_maestro()
     assert maestro.maestro_id is not None
     revoked = a_maestro()

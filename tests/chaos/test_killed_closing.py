@@ -26,7 +26,7 @@ from tests.support.consumers import consumer, running
 from tests.support.sales import enter, prepare_topics, sale
 from ventas import calendario, libro, seed
 from ventas.models import Cuenta, ReporteSemanal, Semana
-from ventas.semanas import envios
+from ventas.semanas import mailer
 
 pytestmark = [
     pytest.mark.chaos,
@@ -37,7 +37,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 MAESTROS = 2_000
 KILLS = 10
 SECONDS = 120.0
-LAPSED = SECONDS + envios.CLAIM.total_seconds()  # the claim of a killed worker
+LAPSED = SECONDS + mailer.CLAIM.total_seconds()  # the claim of a killed worker
 CELERY = [sys.executable, "-m", "celery", "-A", "mamochi_site.celery"]
 WORKER = [*CELERY, "worker", "--concurrency", "2", "--without-mingle", "--without-gossip"]
 BEAT = [*CELERY, "beat", "--pidfile=", "--max-interval", "1"]

@@ -9,7 +9,7 @@ from rest_framework.test import APIClient
 from inscripciones.models import Usuario
 from tests.support import sales
 from ventas import seed
-from ventas.api import catalogo
+from ventas.catalogo import memoria
 
 
 @pytest.fixture(scope="session")
@@ -21,9 +21,9 @@ def topics(kafka: str) -> None:
 def catalogue(db: None) -> Iterator[None]:
     """Seed the catalogue; no test sees prices that another test has edited."""
     seed.sembrar_catalogo()
-    catalogo.olvidar()
+    memoria.olvidar()
     yield
-    catalogo.olvidar()
+    memoria.olvidar()
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from django.db.transaction import TransactionManagementError
 
 from kafka_bridge.consuming.handlers import Consumer
 from kafka_bridge.consuming.record import Record
-from kafka_bridge.errors import connection_is_lost, is_outage, is_transient
+from kafka_bridge.diagnosis import connection_is_lost, is_outage, is_transient
 from kafka_bridge.events.event import Event
 from kafka_bridge.exceptions import KafkaUnavailable, Unavailable
 

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 
 from confluent_kafka import KafkaError
 
-from kafka_bridge.errors import MISSING, NO_RIGHTS, concerns_topic
+from kafka_bridge.diagnosis import MISSING, NO_RIGHTS, concerns_topic
 
 GROUP = ""  # the place of an error that names no topic
 

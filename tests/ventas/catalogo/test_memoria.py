@@ -5,18 +5,18 @@ from typing import Any
 from rest_framework.test import APIClient
 
 from tests.ventas.api.requests import VALID, post
-from ventas.api import catalogo
+from ventas.catalogo import memoria
 from ventas.models import Insumo, Producto
 
 
 def test_edited_prices_apply_to_the_next_sales(topics: None, api: APIClient) -> None:
     Producto.objects.filter(pk="mediano").update(precio=9_990)
     Insumo.objects.filter(pk="vaso").update(costo="40.50")
-    catalogo.olvidar()
-    assert catalogo.vigente()["mediano"].precio == 9_990
-    assert catalogo.vigente()["mediano"].costo == 611  # 610.5, rounded half up
+    memoria.olvidar()
+    assert memoria.vigente()["mediano"].precio == 9_990
+    assert memoria.vigente()["mediano"].costo == 611  # 610.5, rounded half up
     Producto.objects.filter(pk="mediano").update(activo=False)
-    catalogo.olvidar()
+    memoria.olvidar()
     assert "producto" in post(api, VALID).json()
 
 

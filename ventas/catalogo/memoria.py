@@ -12,8 +12,8 @@ from typing import Final
 from django.db import DatabaseError
 from django.utils import timezone
 
-from kafka_bridge.errors import describe
-from ventas import historia
+from kafka_bridge.diagnosis import describe
+from ventas.catalogo import historia
 from ventas.models import CambioDeCatalogo
 
 logger = logging.getLogger(__name__)

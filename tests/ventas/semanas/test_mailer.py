@@ -22,8 +22,8 @@ from deploy.embedded.mailbox import Mail, Mailbox
 from deploy.embedded.ports import free_port
 from tests.support.sales import W47, account, close, enter, sale
 from ventas.models import ReporteSemanal
-from ventas.semanas import envios
-from ventas.semanas.envios import Sweep
+from ventas.semanas import mailer
+from ventas.semanas.mailer import Sweep
 
 SECONDS = 30.0
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("smtp")]
@@ -76,7 +76,7 @@ def server(settings: Any) -> Iterator[Server]:
 
 
 def send() -> int:
-    return envios.enviar_pendientes().sent
+    return mailer.enviar_pendientes().sent
 
 
 def close_with_accounts(count: int = 1) -> None:
@@ -119,7 +119,7 @@ def test_an_unknown_mailbox_is_given_up(server: Server) -> None:
     assert (reporte.envio, reporte.respuesta) == ("fallido", "550 5.1.1 No such user")
     server.answer = "250 OK"
     assert send() == 0
-    assert envios.reenviar(ReporteSemanal.objects.all()) == 1
+    assert mailer.reenviar(ReporteSemanal.objects.all()) == 1
     assert send() == 1
 
 
@@ -132,8 +132,8 @@ def test_a_mail_refused_for_now_is_tried_later(server: Server) -> None:
     assert reporte.proximo_intento is not None
     assert reporte.proximo_intento > timezone.now()
     server.answer = "250 OK"
-    assert not envios.pendientes(ahora=timezone.now()).exists()
-    assert envios.pendientes(ahora=timezone.now() + timedelta(minutes=1)).exists()
+    assert not mailer.pendientes(ahora=timezone.now()).exists()
+    assert mailer.pendientes(ahora=timezone.now() + timedelta(minutes=1)).exists()
 
 
 def test_without_a_server_the_mails_wait(stack: Stack) -> None:
@@ -150,7 +150,7 @@ def test_days_without_a_server_drop_no_mail(server: Server, answer: str | None) 
     close_with_accounts(3)
     server.answer = answer or "250 OK"
     with override_settings(EMAIL_PORT=settings.EMAIL_PORT if answer else free_port()):
-        for _ in range(5 * envios.MAX_REFUSALS):
+        for _ in range(5 * mailer.MAX_REFUSALS):
             assert send() == 0
             at_most = timezone.now() + timedelta(minutes=10)
             assert not ReporteSemanal.objects.filter(proximo_intento__gt=at_most).exists()
@@ -182,8 +182,8 @@ def test_a_server_that_closes_at_once_is_left_alone(server: Server) -> None:
 def test_a_turn_ends_with_mails_left(server: Server) -> None:
     """The worker is free for other tasks then."""
     close_with_accounts(3)
-    assert envios.enviar_pendientes(turn_seconds=0) == Sweep(1, unfinished=True)
-    assert envios.enviar_pendientes() == Sweep(2)
+    assert mailer.enviar_pendientes(turn_seconds=0) == Sweep(1, unfinished=True)
+    assert mailer.enviar_pendientes() == Sweep(2)
 
 
 @pytest.mark.slow
@@ -204,9 +204,9 @@ def test_no_transaction_is_open_while_a_mail_is_sent(server: Server) -> None:
 def test_a_killed_workers_claim_lapses(server: Server) -> None:
     """It keeps other e-mails waiting for seconds only, and its own for as long as a claim lasts."""
     close_with_accounts(2)
-    envios._claim(ReporteSemanal.objects.order_by("id")[0])
+    mailer._claim(ReporteSemanal.objects.order_by("id")[0])
     assert send() == 0
-    claim = envios.CLAIM - envios.TURN
+    claim = mailer.CLAIM - mailer.TURN
     ReporteSemanal.objects.filter(envio="enviando").update(proximo_intento=timezone.now() + claim)
     assert send() == 1
     ReporteSemanal.objects.filter(envio="enviando").update(proximo_intento=timezone.now())
@@ -223,7 +223,7 @@ def test_what_a_person_asks_for_is_a_new_message(server: Server) -> None:
     server.after_data = "250 OK"
     assert send() == 1
     for _ in range(2):
-        assert envios.reenviar(ReporteSemanal.objects.all()) == 1
+        assert mailer.reenviar(ReporteSemanal.objects.all()) == 1
         assert send() == 1
     first, retry, asked, asked_again = server.message_ids
     assert first == retry
@@ -260,9 +260,9 @@ def test_workers_take_turns(server: Server) -> None:
 def test_a_request_during_the_sending_is_obeyed(server: Server) -> None:
     close_with_accounts()
     [seen] = ReporteSemanal.objects.all()
-    claimed = envios._claim(seen)
+    claimed = mailer._claim(seen)
     assert claimed is not None
-    envios.reenviar(ReporteSemanal.objects.all())
+    mailer.reenviar(ReporteSemanal.objects.all())
     assert claimed.update(envio="enviado") == 0
     assert send() == 1
 
