@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 from django import forms
 from django.contrib.admin.models import LogEntry
 from django.contrib.admin.utils import display_for_value
+from django.contrib.auth.models import Permission
 from django.contrib.contenttypes.models import ContentType
 from django.core import signing
 from django.core.exceptions import ValidationError
@@ -17,6 +18,7 @@ from django.utils import timezone
 
 from gremio.lectura.form_fields import CorreoField, DecimalField, EnteroField, TextoField
 from gremio.lectura.textos import limpiar
+from gremio.permission_names import in_spanish
 
 SHOWN: Final = "version_mostrada"  # the hidden field with what the page showed
 SALT: Final = "gremio.admin_forms"
@@ -232,7 +234,8 @@ def _values_of(obj: Model, names: Iterable[str]) -> Iterator[tuple[str, str, str
         # `str` of a related object may read its own relations, as a permission's does.
         prefetch_related_objects(value, *(f.name for f in field.related_model._meta.fields if f.many_to_one))
         for related in value:
-            yield f"{field.name} {related.pk}", label, str(related)
+            text = in_spanish(related) if isinstance(related, Permission) else str(related)
+            yield f"{field.name} {related.pk}", label, text
 
 
 def _text(field: Any, obj: Model, value: Any) -> str:

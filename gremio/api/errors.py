@@ -28,8 +28,7 @@ class DatosDistintos(APIException):
     default_code = "datos_distintos"
 
     def __init__(self, errores: dict[str, list[str]]) -> None:
-        super().__init__()
-        self.detail = errores  # type: ignore[assignment]  # DRF's type of it is narrower than its use
+        super().__init__(errores)
 
 
 def otros_datos(antes: Content, ahora: Content) -> dict[str, list[str]]:

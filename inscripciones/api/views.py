@@ -117,7 +117,7 @@ def _user(request: Request) -> Usuario:
     return cast(Usuario, request.user)
 
 
-class TokenScheme(KnoxTokenScheme):  # type: ignore[no-untyped-call]  # drf-spectacular is half typed
+class TokenScheme(KnoxTokenScheme):
     """The token in the OpenAPI document."""
 
     target_class = "inscripciones.api.authentication.TokenDeMaestro"

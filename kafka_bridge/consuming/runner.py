@@ -6,7 +6,7 @@ neither lane waits for the other (ADR 3).
 """
 
 import logging
-import random
+import secrets
 import threading
 from collections import deque
 from collections.abc import Iterable
@@ -34,6 +34,8 @@ from kafka_bridge.events.topics import Partition
 from kafka_bridge.exceptions import Fenced
 
 logger = logging.getLogger(__name__)
+
+_jitter: Final = secrets.SystemRandom()
 
 POLL_SECONDS: Final = 0.5  # how long a round waits for a first message
 CHUNK: Final = 100  # messages that are taken from the client at once
@@ -289,7 +291,7 @@ class Runner:
         The partitions are paused and Kafka is polled meanwhile, so that the group keeps this
         member.
         """
-        delay = min(LONGEST_BACKOFF, 0.1 * 2**attempt) * random.uniform(0.5, 1.0)  # noqa: S311 - jitter
+        delay = min(LONGEST_BACKOFF, 0.1 * 2**attempt) * _jitter.uniform(0.5, 1.0)
         logger.warning("%s: %s; again in %.1f s", self.consumer.name, describe(error), delay)
         self.observer.waiting(describe(error))
         connection.close()

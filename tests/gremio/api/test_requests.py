@@ -1,6 +1,7 @@
 """Whose request it is, and the answer 202."""
 
 from types import SimpleNamespace
+from typing import Any
 from uuid import uuid4
 
 import pytest
@@ -11,9 +12,10 @@ from rest_framework.test import APIRequestFactory
 from gremio.api.requests import accepted, maestro_id
 
 
-def request_of(user: object) -> Request:
+def request_of(user: Any) -> Request:
+    """Return a request of a user, of whom only `maestro_id` is read."""
     request = Request(APIRequestFactory().get("/"))
-    request.user = user  # type: ignore[assignment]  # only its maestro_id is read
+    request.user = user
     return request
 
 

@@ -49,14 +49,14 @@ def send(fila: Inscripcion, *, minutes: float = 0) -> bool:
 class Refuses:
     """A handler of aiosmtpd that knows no mailbox; its answer quotes the address."""
 
-    async def handle_RCPT(self, _server: SMTP, _session: Session, _envelope: Envelope, to: str, _options: Any) -> str:  # noqa: N802
+    async def handle_RCPT(self, _server: SMTP, _session: Session, _envelope: Envelope, to: str, _options: Any) -> str:
         return f"550 5.1.1 <{to}>: no such user"
 
 
 class Slow:
     """A handler of aiosmtpd that takes its time."""
 
-    async def handle_DATA(self, _server: SMTP, _session: Session, _envelope: Envelope) -> str:  # noqa: N802
+    async def handle_DATA(self, _server: SMTP, _session: Session, _envelope: Envelope) -> str:
         await asyncio.sleep(0.8)
         return "250 OK"
 

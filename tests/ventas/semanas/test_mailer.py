@@ -45,7 +45,7 @@ class Server:
         self.asked, self.gate = threading.Event(), threading.Event()
         self.gate.set()
 
-    async def handle_RCPT(  # noqa: N802 - aiosmtpd's name
+    async def handle_RCPT(
         self, server: SMTP, session: Session, envelope: Envelope, address: str, options: list[str]
     ) -> str:
         self.asked.set()
@@ -59,7 +59,7 @@ class Server:
             envelope.rcpt_tos.append(address)
         return self.answer
 
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
         assert isinstance(envelope.content, bytes)
         self.message_ids.append(str(message_from_bytes(envelope.content)["Message-ID"]))
         return self.after_data
