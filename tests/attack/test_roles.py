@@ -26,7 +26,7 @@ from inscripciones.formulario import ids
 from inscripciones.models import Usuario
 from inscripciones.seed import GRUPO as REVISORES
 from kafka_bridge.brokers import topic_admin
-from mamochi_site.middleware import NOT_A_PAGE_POLICY
+from mamochi_site.web.middleware import NOT_A_PAGE_POLICY
 from stock.seed import GRUPO as DISTRIBUIDORES
 from tests.attack.conftest import seed_all
 from tests.attack.routes import all_views, methods_of

@@ -16,7 +16,7 @@ from django_celery_beat.models import CrontabSchedule, IntervalSchedule, Periodi
 
 from deploy.embedded import Stack
 from deploy.embedded.waiting import wait_until
-from mamochi_site.beat import Entry, Scheduler
+from mamochi_site.background.beat import Entry, Scheduler
 from mamochi_site.celery import app
 
 FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)

@@ -19,7 +19,7 @@ from django.http import (
 from django.middleware.security import SecurityMiddleware
 from django.urls import is_valid_path
 
-from mamochi_site.views import bad_request
+from mamochi_site.web.views import bad_request
 
 logger = logging.getLogger(__name__)
 

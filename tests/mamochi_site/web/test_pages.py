@@ -9,7 +9,7 @@ from django.urls import reverse
 
 from inscripciones.api.views import RaizView
 from inscripciones.models import Usuario
-from mamochi_site import views
+from mamochi_site.web import views
 from stock import seed as stock_seed
 from ventas import seed as ventas_seed
 
