@@ -196,9 +196,9 @@ class SeenForm(forms.Form):
             self.fields["visto"].initial = last_entry_of(obj)
 
     def check_seen(self, obj: Model) -> bool:
-        """Return whether the history has grown by nothing since the page was opened.
+        """Return True if the history has no new line since the page was opened.
 
-        Otherwise the form gets an error with the new lines, and, sent again, it is accepted.
+        Otherwise the form gets an error with the new lines. Sent again, it is accepted.
         """
         seen = self.cleaned_data["visto"]
         if seen is None:

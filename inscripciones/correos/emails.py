@@ -41,4 +41,4 @@ def message_id(envio: Envio) -> str:
     """
     if envio.tipo == Envio.Tipo.CREDENCIALES:
         return mail.message_id(envio.tipo, envio.pk, envio.intentos)
-    return mail.message_id(envio.tipo, envio.pk, *mail.request(envio.reenvios))
+    return mail.message_id(envio.tipo, envio.pk, *mail.resend_part(envio.reenvios))

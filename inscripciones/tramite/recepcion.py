@@ -17,7 +17,7 @@ from inscripciones.correos import correspondencia
 from inscripciones.events import InscripcionRecibida
 from inscripciones.formulario import ids, locks, normalizacion, reglas
 from inscripciones.formulario.normalizacion import clave_de_comprobante
-from inscripciones.formulario.reglas import Conocido, Resultado
+from inscripciones.formulario.reglas import Conocido, Resultado, Veredicto
 from inscripciones.models import Comprobante, Decision, Inscripcion
 from inscripciones.tramite import admision
 from kafka_bridge.publishing.producer import publish
@@ -89,7 +89,21 @@ def _decide(form: InscripcionRecibida, conocido: Conocido, earlier: Decision | N
     if earlier and estado != Estado.REPETIDA:
         estado, motivo, ahora = Estado(earlier.estado), earlier.motivo, earlier.decidida_en
     viva = _same_enrolment(form, conocido) if estado == Estado.REPETIDA else None
-    fila = Inscripcion(
+    fila = _row_of(form, veredictos)
+    fila.estado, fila.unida_a, fila.motivo = Estado.UNIDA if viva else estado, viva, motivo
+    fila.resuelta_en = ahora if estado in Inscripcion.RESUELTAS else None
+    if viva and fila.paid and not viva.paid:
+        _turn_paid(viva, fila)
+    elif fila.estado in Inscripcion.VIVAS:
+        conocido.conocer(fila)
+    if _uses_receipt(fila):
+        conocido.comprobantes.add(clave_de_comprobante(fila.comprobante_pago))
+    return fila
+
+
+def _row_of(form: InscripcionRecibida, veredictos: list[Veredicto]) -> Inscripcion:
+    """Return the form as a row that is not decided yet."""
+    return Inscripcion(
         id=form.inscripcion_id,
         nombre=form.nombre,
         rut=form.rut,
@@ -99,20 +113,9 @@ def _decide(form: InscripcionRecibida, conocido: Conocido, earlier: Decision | N
         comuna=form.comuna,
         paid=form.paid,
         comprobante_pago=form.comprobante_pago,
-        estado=Estado.UNIDA if viva else estado,
-        unida_a=viva,
-        motivo=motivo,
         veredictos=[dict(vars(veredicto)) for veredicto in veredictos],
         recibida_en=form.time,
-        resuelta_en=ahora if estado in Inscripcion.RESUELTAS else None,
     )
-    if viva and fila.paid and not viva.paid:
-        _turn_paid(viva, fila)
-    elif fila.estado in Inscripcion.VIVAS:
-        conocido.conocer(fila)
-    if _uses_receipt(fila):
-        conocido.comprobantes.add(clave_de_comprobante(fila.comprobante_pago))
-    return fila
 
 
 def _same_enrolment(form: InscripcionRecibida, conocido: Conocido) -> Inscripcion | None:

@@ -185,9 +185,9 @@ class Runner:
         return self.unreadable.record_of(message, self.partitions.held)
 
     def _is_good(self, message: KafkaMessage) -> bool:
-        """Return False for a message that stands for an event of the client.
+        """Return True for a real message, and False for a report of the client, which is acted on.
 
-        Raises KafkaException if it is a fatal error.
+        Raises KafkaException if the client reports a fatal error.
         """
         error = message.error()
         if error is None:

@@ -65,23 +65,27 @@ def of_kafka(cluster: ClusterState | None) -> Iterator[Problem]:
             grave=True,
         )
     for topic in cluster.topics:
-        if topic.missing:
-            yield Problem(
-                gettext("Topic %(topic)s is missing.") % {"topic": topic.name},
-                gettext("Run manage.py create_topics."),
-                grave=True,
-            )
-        if topic.no_rights:
-            yield Problem(
-                gettext("Kafka gives this process no rights to topic %(topic)s.") % {"topic": topic.name},
-                gettext(
-                    "The topic may exist or not. Grant Describe, Read and Write on it to the user of the settings "
-                    "(kafka-acls.sh --add), and Read on the groups of the consumers."
-                ),
-                grave=True,
-            )
-        yield from _of_numbers(topic)
-        yield from _of_partitions(topic)
+        yield from _of_topic(topic)
+
+
+def _of_topic(topic: TopicState) -> Iterator[Problem]:
+    if topic.missing:
+        yield Problem(
+            gettext("Topic %(topic)s is missing.") % {"topic": topic.name},
+            gettext("Run manage.py create_topics."),
+            grave=True,
+        )
+    if topic.no_rights:
+        yield Problem(
+            gettext("Kafka gives this process no rights to topic %(topic)s.") % {"topic": topic.name},
+            gettext(
+                "The topic may exist or not. Grant Describe, Read and Write on it to the user of the settings "
+                "(kafka-acls.sh --add), and Read on the groups of the consumers."
+            ),
+            grave=True,
+        )
+    yield from _of_numbers(topic)
+    yield from _of_partitions(topic)
 
 
 def _of_numbers(topic: TopicState) -> Iterator[Problem]:

@@ -31,8 +31,8 @@ class Breaker:
     """The partitions that do not acknowledge, or all of Kafka.
 
     Only one call now and then tries them; the others do not wait. Each partition counts for itself:
-    one that is missing or has no leader must not delay the messages of the others. Hence all of
-    Kafka counts as out of reach only if a partition is silent that was not known to be bad.
+    one that is missing or has no leader must not delay the messages of the others. All of Kafka
+    counts as out of reach only when a partition that was good until now falls silent.
     """
 
     def __init__(self) -> None:

@@ -29,7 +29,7 @@ LOCK_CLASS: Final = 0x6B62726C  # "kbrl", for kafka_bridge's relay: its own spac
 MESSAGES_PER_ROUND: Final = 500
 LOCK: Final = """
     SELECT pg_try_advisory_xact_lock(%s, %s), set_config('idle_in_transaction_session_timeout', %s, true)"""
-EXTRA_MS: Final = 20_000  # beyond the deadline of a message, which a waiting one begins to count late
+EXTRA_MS: Final = 20_000  # added to DEADLINE_MS, because a message that waits may begin to count it later
 POLL_SECONDS: Final = 1.0
 OUTAGE_SECONDS: Final = 2.0
 # The shards that have messages, the one with the first priority or oldest message first. The

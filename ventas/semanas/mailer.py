@@ -86,7 +86,10 @@ def enviar_pendientes(turn_seconds: float = TURN_SECONDS) -> Sweep:
 
 
 def _another_sends() -> bool:
-    """Return whether another worker has just claimed an e-mail: between batches, we have none."""
+    """Return whether another worker is sending.
+
+    A fresh claim shows that: between two batches this worker has claimed none.
+    """
     now = timezone.now()
     claims = ReporteSemanal.objects.filter(envio=EstadoCorreo.ENVIANDO)
     # A later claim was dated by a clock that was ahead and has been set right.

@@ -10,10 +10,10 @@ GROUP = ""  # the place of an error that names no topic
 
 
 class Obstacles:
-    """What Kafka refuses this lane: each refusal is kept until the topic can be read again.
+    """What Kafka refuses this lane.
 
-    The client reports a refusal once, so it is kept until the topic is read (a message, or an end
-    without one).
+    The client reports a refusal only once. It is kept here until the topic is read again: a message
+    arrives, or the client reports the end of a partition.
     """
 
     def __init__(self) -> None:

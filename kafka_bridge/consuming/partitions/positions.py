@@ -85,7 +85,7 @@ def _valid_offset(row: ConsumerOffset, low: int, end: int, uuid: str, accept_los
 
 
 def _move(row: ConsumerOffset, offset: int, uuid: str) -> int:
-    """Compare and set, as each batch does: members that see the same change agree."""
+    """Set the row's offset, unless another member has changed the row; return the offset."""
     same = ConsumerOffset.objects.filter(pk=row.pk, next_offset=row.next_offset, topic_uuid=row.topic_uuid)
     same.update(next_offset=offset, topic_uuid=uuid)
     return offset
