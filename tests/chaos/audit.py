@@ -21,7 +21,7 @@ from tests.chaos.pulse import KafkaPulse
 
 LEADER_SECONDS: Final = 15.0  # seconds until the next acknowledgement after the kill of a leader
 ANSWER_SECONDS: Final = 10.0  # seconds that the clients wait
-EXPECTED: Final = frozenset({NO_ANSWER, 202, 401, 404, 429, 503})  # statuses that a client may see during faults
+REFUSALS: Final = frozenset({NO_ANSWER, 202, 401, 404, 429, 503})  # what a client may see during faults
 
 ROWS: Final = "SELECT venta_id::text, count(*) FROM ventas_venta GROUP BY 1"
 VOIDED: Final = (
@@ -31,11 +31,11 @@ VOIDED: Final = (
 COUNTED: Final = (
     "SELECT coalesce(sum(cantidad_ventas), 0)::int, coalesce(sum(ganancias), 0)::int FROM ventas_reportesemanal"
 )
-NOT_VOIDED: Final = (
+STANDING: Final = (
     "SELECT count(*)::int, coalesce(sum(cantidad * (precio_unitario - costo_unitario)), 0)::int "
     "FROM ventas_venta WHERE anulada_en IS NULL"
 )
-WRONG_TOTALS: Final = """
+LEDGER_OFF: Final = """
     SELECT count(*) FROM (
         SELECT maestro_id, line.key AS insumo, sum(line.value::bigint) AS cantidad
         FROM stock_movimiento, jsonb_each_text(insumos) line GROUP BY 1, 2
@@ -45,9 +45,7 @@ IN_THE_LEDGER: Final = "SELECT evento_id::text, count(*) FROM stock_movimiento W
 SALES: Final = "SELECT id::text FROM ventas_venta"
 NOTICES: Final = "SELECT aviso_id::text, bool_and(estado <> 'abierto') FROM stock_aviso GROUP BY 1"
 DECIDED: Final = "SELECT id::text, estado FROM inscripciones_inscripcion"
-FORMS_PER_PERSON: Final = (
-    "SELECT max(forms) FROM (SELECT count(*) forms FROM inscripciones_inscripcion GROUP BY rut) one"
-)
+FORMS_A_PERSON: Final = "SELECT max(forms) FROM (SELECT count(*) forms FROM inscripciones_inscripcion GROUP BY rut) one"
 TOKENS: Final = (
     "SELECT maestro.email, count(token.*) FROM inscripciones_maestro maestro "
     "LEFT JOIN knox_authtoken token ON token.user_id = maestro.usuario_id GROUP BY 1"
@@ -81,8 +79,8 @@ class Audit:
         return self.database.execute(sql).fetchall()
 
     def _answers(self) -> Iterator[Check]:
-        """Accept 202, and statuses after which a client tries again; any other is a mistake."""
-        odd = {status: times for status, times in self.journal.statuses.items() if status not in EXPECTED}
+        """Accept only statuses that ask for a retry; any other is wrong about the request."""
+        odd = {status: times for status, times in self.journal.statuses.items() if status not in REFUSALS}
         yield Check("answers other than 202, 401, 404, 429, 503", {}, odd)
         slowest = max(entry.took for entry in self.journal.entries)
         yield Check(f"no request hung for {ANSWER_SECONDS:g} s", True, slowest < ANSWER_SECONDS)
@@ -100,23 +98,23 @@ class Audit:
 
     def _week(self) -> Iterator[Check]:
         """Compare the reports and the e-mails with the rows, in CLP."""
-        not_voided = self._query(NOT_VOIDED)[0]
-        yield Check("sales and earnings of the rows = of the reports", not_voided, self._query(COUNTED)[0])
+        standing = self._query(STANDING)[0]
+        yield Check("sales and earnings of the rows = of the reports", standing, self._query(COUNTED)[0])
         mails = self.system.stack.mailbox.mails(subject=WEEK_SUBJECT)
         told = {str(mail.message["Message-ID"]): numbers_in(mail.text) for mail in mails}
         yield Check(
             "the same, as the e-mails tell it",
-            not_voided,
+            standing,
             (
                 sum(max(count, 0) for count, _ in told.values()),
                 sum(earned for count, earned in told.values() if count > 0),
             ),
         )
         [(reports,)] = self._query("SELECT count(*) FROM ventas_reportesemanal")
-        yield Check("weekly e-mails, one Message-ID per report", reports, len(told))
+        yield Check("weekly e-mails, one Message-ID a report", reports, len(told))
 
     def _carts(self) -> Iterator[Check]:
-        yield Check("totals of stock that are not the sum of their ledger", 0, self._query(WRONG_TOTALS)[0][0])
+        yield Check("totals of stock that are not the sum of their ledger", 0, self._query(LEDGER_OFF)[0][0])
         lines = dict(self._query(IN_THE_LEDGER))
         yield Check("sales in the ledger = rows", {id_ for (id_,) in self._query(SALES)} == lines.keys(), True)
         yield Check("sales more than once in the ledger", 0, sum(times > 1 for times in lines.values()))
@@ -129,9 +127,9 @@ class Audit:
         accepted = self.journal.accepted("inscripcion")
         approved = [id_ for id_ in accepted if states.get(id_) == "aprobada"]
         yield Check("enrolments accepted = approved", len(accepted), len(approved))
-        yield Check("forms per person", 1, self._query(FORMS_PER_PERSON)[0][0])
+        yield Check("forms a person", 1, self._query(FORMS_A_PERSON)[0][0])
         tokens = dict(self._query(TOKENS))
-        yield Check("tokens per maestro", {1}, set(tokens.values()))
+        yield Check("tokens a maestro", {1}, set(tokens.values()))
         yield Check("maestros whose newest mail lets them in", len(tokens), sum(map(self._gets_in, tokens)))
         mails = self.system.stack.mailbox.mails(subject=CREDENTIALS_SUBJECT)
         repeated = Counter(str(mail.message["Message-ID"]) for mail in mails)

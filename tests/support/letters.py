@@ -23,7 +23,7 @@ LIST_URL: Final = "/admin/kafka_bridge/deadletter/"
 MakeLetter = Callable[..., DeadLetter]
 
 
-def staff_client(*permissions: str, username: str = "jefa") -> Client:
+def client_with(*permissions: str, username: str = "jefa") -> Client:
     """Return a client that is logged in as a new member of staff with these permissions."""
     user = get_user_model().objects.create_user(username, password="x", is_staff=True)
     user.user_permissions.set(Permission.objects.filter(codename__in=permissions))

@@ -61,7 +61,7 @@ class Resultado:
 
 
 @dataclass(frozen=True, slots=True)
-class _Candidata:
+class _Envio:
     """A sale as it was sent. `propio`: its id is the client's, or from the client's key."""
 
     indice: int
@@ -122,68 +122,66 @@ def _aceptar(datos: Sequence[Any], remitente: Remitente, ahora: datetime, *, par
     """Publish the valid sales; without `parcial`, only if all are valid."""
     productos, resultado = memoria.leer(), Resultado()
     leidas = [entrada.leer(una, remitente.zona) for una in datos]
-    candidatas = [_candidata(i, leida, remitente) for i, leida in enumerate(leidas) if isinstance(leida, VentaEntrada)]
+    envios = [_envio(i, leida, remitente) for i, leida in enumerate(leidas) if isinstance(leida, VentaEntrada)]
     resultado.errores = {i: leida for i, leida in enumerate(leidas) if not isinstance(leida, VentaEntrada)}
-    resultado.errores |= _rule_errors(candidatas, productos, ahora) | entrada.repeated_ids(
-        {una.indice: una.venta_id for una in candidatas}
+    resultado.errores |= _rule_errors(envios, productos, ahora) | entrada.repeated_ids(
+        {envio.indice: envio.venta_id for envio in envios}
     )
-    candidatas = [una for una in candidatas if una.indice not in resultado.errores]
+    envios = [envio for envio in envios if envio.indice not in resultado.errores]
     if resultado.errores and not parcial:
         return resultado
-    reclamos, distintos = _claim(candidatas, ahora, parcial=parcial)
+    reclamos, distintos = _claim(envios, ahora, parcial=parcial)
     resultado.errores |= distintos
     resultado.distintos = set(distintos)
     if resultado.errores and not parcial:
         return resultado
-    candidatas = [una for una in candidatas if una.indice not in distintos]
-    if candidatas:
-        publish(
-            *[_evento(una, productos, reclamos.get(una.evento_id), remitente.maestro_id, ahora) for una in candidatas]
-        )
-    resultado.aceptadas = [Aceptada(una.venta_id, _repeats(reclamos.get(una.evento_id))) for una in candidatas]
+    envios = [envio for envio in envios if envio.indice not in distintos]
+    if envios:
+        publish(*[_evento(uno, productos, reclamos.get(uno.evento_id), remitente.maestro_id, ahora) for uno in envios])
+    resultado.aceptadas = [Aceptada(uno.venta_id, _repeats(reclamos.get(uno.evento_id))) for uno in envios]
     return resultado
 
 
-def _candidata(indice: int, venta: VentaEntrada, remitente: Remitente) -> _Candidata:
+def _envio(indice: int, venta: VentaEntrada, remitente: Remitente) -> _Envio:
     venta_id = venta.id or remitente.id_for(indice)
     evento_id = VentaRegistrada.derive_id(remitente.maestro_id, venta_id)
-    return _Candidata(indice, venta, venta_id, evento_id, propio=venta.id is not None or remitente.con_clave)
+    return _Envio(indice, venta, venta_id, evento_id, propio=venta.id is not None or remitente.con_clave)
 
 
-def _rule_errors(candidatas: Sequence[_Candidata], productos: Catalogo, ahora: datetime) -> dict[int, Errores]:
+def _rule_errors(envios: Sequence[_Envio], productos: Catalogo, ahora: datetime) -> dict[int, Errores]:
     """Return what the rules have against the sales, by index.
 
     A sale that was sent before is judged at the moment of its first sending: a product that left
     the catalogue meanwhile does not stop its retry.
     """
-    por_indice = ((una, entrada.rule_errors(una.venta, productos, ahora, desde=None)) for una in candidatas)
-    dudosos = [(una, errores) for una, errores in por_indice if errores]
-    propios = [una.evento_id for una, _ in dudosos if una.propio]
+    por_indice = ((uno, entrada.rule_errors(uno.venta, productos, ahora, desde=None)) for uno in envios)
+    dudosos = [(uno, errores) for uno, errores in por_indice if errores]
+    propios = [uno.evento_id for uno, _ in dudosos if uno.propio]
     antes = claims.earlier(propios) if propios else {}
     todos = {
-        una.indice: entrada.rule_errors(una.venta, productos, ahora, desde=antes[una.evento_id])
-        if una.evento_id in antes
+        uno.indice: entrada.rule_errors(uno.venta, productos, ahora, desde=antes[uno.evento_id])
+        if uno.evento_id in antes
         else errores
-        for una, errores in dudosos
+        for uno, errores in dudosos
     }
     return {indice: errores for indice, errores in todos.items() if errores}
 
 
 def _claim(
-    candidatas: Sequence[_Candidata], ahora: datetime, *, parcial: bool
+    envios: Sequence[_Envio], ahora: datetime, *, parcial: bool
 ) -> tuple[dict[UUID, Claimed], dict[int, Errores]]:
     """Claim the clients' own ids; return the claims, and the errors of ids that differ, by index.
 
     If a list is refused as a whole, none of its ids stays claimed: a corrected list can use them.
     """
-    contents = {una.evento_id: entrada.contenido(una.venta) for una in candidatas if una.propio}
+    contents = {uno.evento_id: entrada.contenido(uno.venta) for uno in envios if uno.propio}
     whole = len(contents) > 1 and not parcial
     with transaction.atomic() if whole else nullcontext():
         reclamos = claims.claim(contents, at=ahora, ledger=Venta, columns=LEDGER)
         errores = {
-            una.indice: otros_datos(antes, ahora_)
-            for una in candidatas
-            if una.propio and (antes := _first_content(reclamos[una.evento_id])) != (ahora_ := contents[una.evento_id])
+            uno.indice: otros_datos(antes, ahora_)
+            for uno in envios
+            if uno.propio and (antes := _first_content(reclamos[uno.evento_id])) != (ahora_ := contents[uno.evento_id])
         }
         if errores and whole:
             transaction.set_rollback(True)
@@ -205,19 +203,19 @@ def _repeats(claim: Claimed | None) -> bool:
 
 
 def _evento(
-    candidata: _Candidata, productos: Catalogo, claim: Claimed | None, maestro_id: UUID, ahora: datetime
+    envio: _Envio, productos: Catalogo, claim: Claimed | None, maestro_id: UUID, ahora: datetime
 ) -> VentaRegistrada:
     """Return the event of a sale, with price, cost and ingredients of the moment of the sale.
 
     A retry has the moment of the first attempt.
     """
-    venta, aceptada_en = candidata.venta, claim.at if claim else ahora
+    venta, aceptada_en = envio.venta, claim.at if claim else ahora
     momento = venta.vendida_en or (claim.at if claim and not claim.is_new else None)
     producto = productos.en(venta.producto, momento) or productos.vigente[venta.producto]
     return VentaRegistrada(
-        id=candidata.evento_id,
+        id=envio.evento_id,
         time=aceptada_en,
-        venta_id=candidata.venta_id,
+        venta_id=envio.venta_id,
         maestro_id=maestro_id,
         producto=producto.codigo,
         cantidad=venta.cantidad,

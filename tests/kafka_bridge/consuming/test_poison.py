@@ -18,7 +18,7 @@ from kafka_bridge.exceptions import NotReplayable
 from kafka_bridge.models import ConsumerOffset, DeadLetter
 from kafka_bridge.monitoring import overview
 from kafka_bridge.monitoring.lookup import search
-from tests.support.letters import STAFF, staff_client, url_of
+from tests.support.letters import STAFF, client_with, url_of
 from tests.support.sandbox import SECONDS, Sandbox
 
 CHECKOUT: Final = Path(__file__).resolve().parents[3]
@@ -78,7 +78,7 @@ def test_an_unreadable_batch_is_one_dead_letter(sandbox: Sandbox, count: int) ->
 @pytest.mark.slow
 def test_a_huge_value_is_cut(sandbox: Sandbox) -> None:
     sandbox.consumer.max_batch = 5
-    staff = staff_client("view_deadletter", "replay_deadletter")
+    staff = client_with("view_deadletter", "replay_deadletter")
     send_compressed(sandbox.topic.name, [b"[" * 90_000_000, b"[" * (LARGEST_VALUE + 1), b"[" * LARGEST_VALUE], "gzip")
     key = next(str(n) for n in range(100) if sandbox.topic.partition_for(str(n), priority=False) == 0)
     sandbox.publish(1, key=key)
@@ -103,7 +103,7 @@ def test_an_absurd_timestamp_breaks_nothing(
     """A valid event is applied; one without event becomes a dead letter without that time."""
     monkeypatch.setitem(consumers, sandbox.consumer.name, sandbox.consumer)
     use_create_time(sandbox.topic.name)
-    viewer = staff_client("view_lookuppage", "view_deadletter")
+    viewer = client_with("view_lookuppage", "view_deadletter")
     event = sandbox.happened(1)
     at_zero = Producer({**settings.KAFKA_CLIENT_CONFIG})
     for message in (encode(event), None):

@@ -7,7 +7,7 @@ from django.utils import timezone
 from kafka_bridge.consuming.handlers import consumers
 from kafka_bridge.events.codec import encode
 from kafka_bridge.models import DeadLetter
-from tests.support.letters import MakeLetter, staff_client
+from tests.support.letters import MakeLetter, client_with
 from tests.support.sandbox import Sandbox
 
 
@@ -52,4 +52,4 @@ def make_letter(consumed: Sandbox) -> MakeLetter:
 @pytest.fixture
 def staff(consumed: Sandbox) -> Client:
     """Return a client who may view, replay and discard."""
-    return staff_client("view_deadletter", "replay_deadletter", "discard_deadletter")
+    return client_with("view_deadletter", "replay_deadletter", "discard_deadletter")

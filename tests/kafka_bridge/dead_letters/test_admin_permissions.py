@@ -4,7 +4,7 @@ import pytest
 from django.test import Client
 
 from kafka_bridge.models import DeadLetter
-from tests.support.letters import LIST_URL, MakeLetter, staff_client, url_of
+from tests.support.letters import LIST_URL, MakeLetter, client_with, url_of
 
 
 @pytest.mark.parametrize(
@@ -19,7 +19,7 @@ from tests.support.letters import LIST_URL, MakeLetter, staff_client, url_of
 def test_each_action_needs_its_permission(
     make_letter: MakeLetter, permissions: list[str], replays: int, discards: int
 ) -> None:
-    letter, client = make_letter(), staff_client(*permissions)
+    letter, client = make_letter(), client_with(*permissions)
     assert client.get(url_of(letter, "correct_and_replay")).status_code == replays
     assert client.get(url_of(letter, "discard_one")).status_code == discards
     for name, status in (("replay_selected", replays), ("discard_selected", discards)):
@@ -31,7 +31,7 @@ def test_each_action_needs_its_permission(
 
 
 def test_viewing_needs_a_permission(make_letter: MakeLetter) -> None:
-    letter, client = make_letter(), staff_client()
+    letter, client = make_letter(), client_with()
     assert client.get(url_of(letter)).status_code == 403
     assert client.get(LIST_URL).status_code == 403
 
