@@ -19,8 +19,8 @@ from stdnum.cl.rut import calc_check_digit
 from bench.result import Result, Say, p99, plot_distribution
 from bench.system import Http, running
 from deploy.embedded.waiting import wait_until
-from inscripciones import ids
 from inscripciones.events import INSCRIPCIONES, InscripcionRecibida
+from inscripciones.formulario import ids
 from kafka_bridge.brokers import topic_admin
 from kafka_bridge.consuming import progress
 from kafka_bridge.events.codec import encode

@@ -1,8 +1,7 @@
 """What the guild's apps share: below the apps and above the engine.
 
-Reading what people type: `textos` cleans a text, `numeros` reads numbers, and `correo` mail
-domains; `form_fields` and `serializer_fields` use them in forms and in the API. Writing for people:
-`formats`. Requests: `json_parser`, `form_parser`, `errors`, `csrf`, `requests`. The admin:
-`admin_forms`, `permissions`. Work in the background: `hints`, `schedule`, `mail`. The database:
-`copy`, `transactions`.
+`lectura` reads what people type, in forms and in the API; `formats` writes for people. `api` has
+the parsers, errors and answers of the API, and `csrf` explains a refused form. The admin:
+`admin_forms`, `permission_names`. The database: `copy`, `transactions`. Work in the background:
+`hints`, `mail`. Events: `types`. New installations: `seed`.
 """

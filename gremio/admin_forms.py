@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, NamedTuple
 from django import forms
 from django.contrib.admin.models import LogEntry
 from django.contrib.admin.utils import display_for_value
+from django.contrib.auth.models import Permission
 from django.contrib.contenttypes.models import ContentType
 from django.core import signing
 from django.core.exceptions import ValidationError
@@ -15,8 +16,9 @@ from django.forms.models import _get_foreign_key
 from django.http import HttpRequest
 from django.utils import timezone
 
-from gremio.form_fields import CorreoField, DecimalField, EnteroField, TextoField
-from gremio.textos import limpiar
+from gremio.lectura.form_fields import CorreoField, DecimalField, EnteroField, TextoField
+from gremio.lectura.textos import limpiar
+from gremio.permission_names import in_spanish
 
 SHOWN: Final = "version_mostrada"  # the hidden field with what the page showed
 SALT: Final = "gremio.admin_forms"
@@ -194,9 +196,9 @@ class SeenForm(forms.Form):
             self.fields["visto"].initial = last_entry_of(obj)
 
     def check_seen(self, obj: Model) -> bool:
-        """Return whether the history has grown by nothing since the page was opened.
+        """Return True if the history has no new line since the page was opened.
 
-        Otherwise the form gets an error with the new lines, and, sent again, it is accepted.
+        Otherwise the form gets an error with the new lines. Sent again, it is accepted.
         """
         seen = self.cleaned_data["visto"]
         if seen is None:
@@ -232,7 +234,8 @@ def _values_of(obj: Model, names: Iterable[str]) -> Iterator[tuple[str, str, str
         # `str` of a related object may read its own relations, as a permission's does.
         prefetch_related_objects(value, *(f.name for f in field.related_model._meta.fields if f.many_to_one))
         for related in value:
-            yield f"{field.name} {related.pk}", label, str(related)
+            text = in_spanish(related) if isinstance(related, Permission) else str(related)
+            yield f"{field.name} {related.pk}", label, text
 
 
 def _text(field: Any, obj: Model, value: Any) -> str:

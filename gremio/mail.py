@@ -9,7 +9,7 @@ from django.conf import settings
 from django.core.mail import EmailMultiAlternatives
 from django.template.loader import render_to_string
 
-from gremio.correo import con_dominio_ascii
+from gremio.lectura.direcciones import con_dominio_ascii
 
 # What sending can raise: SMTP refuses, the server is not reachable, or an address fits into no
 # header.
@@ -47,10 +47,11 @@ def message_id(*parts: object) -> str:
     return f"<{'.'.join(map(str, parts))}@{domain}>"
 
 
-def request(resent: int) -> tuple[str, ...]:
-    """Return the part of a Message-ID for the mail that a person asked for the `resent`-th time.
+def resend_part(resent: int) -> tuple[str, ...]:
+    """Return what the Message-ID of a mail contains that staff have sent again `resent` times.
 
-    Mailboxes show messages with equal ids once, so the id must differ. Our first mail has no part.
+    A mailbox shows messages with equal ids once, so a mail that staff send again needs another id.
+    The first mail has no such part.
     """
     return (f"r{resent}",) if resent else ()
 

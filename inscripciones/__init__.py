@@ -1,6 +1,6 @@
 """Enrolment in the guild: from an applicant's form to a maestro with a token.
 
-`recepcion` takes forms, and `reglas` judge them; `revision` is a person's decision, and `admision`
-what follows from one. `correspondencia` chooses the e-mails, `envios` sends them and `emails`
-writes them. `restauracion` applies decisions again after a backup was restored.
+`formulario` is what an applicant sent, and the rules that judge it. `tramite` is what happens to
+it: reception, review, admission. `correos` sends the e-mails. `maestros` and `credenciales` change
+members and their tokens; `reports` has the figures for staff.
 """

@@ -2,8 +2,8 @@
 
 from django.utils import timezone
 
-from inscripciones import recepcion, restauracion
 from inscripciones.events import CorreoCorregido, InscripcionAprobada, InscripcionRechazada, InscripcionRecibida
+from inscripciones.tramite import recepcion, restauracion
 from kafka_bridge.consuming.handlers import handles
 
 

@@ -7,8 +7,10 @@ from uuid import UUID
 from django.db import transaction
 
 from gremio.transactions import transaction_required
-from inscripciones import credenciales, envios, locks, normalizacion
+from inscripciones import credenciales
+from inscripciones.correos import envios
 from inscripciones.events import CorreoCorregido
+from inscripciones.formulario import locks, normalizacion
 from inscripciones.models import Envio, Inscripcion, Maestro, Usuario
 from kafka_bridge.publishing import outbox
 

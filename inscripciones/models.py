@@ -31,7 +31,8 @@ class Usuario(AbstractUser):
 class Inscripcion(models.Model):
     """An enrolment form. `id` is the id that the applicant got; times are UTC.
 
-    `veredictos`: the verdict of each rule, as `[{"regla", "resultado", "razon"}]` (see reglas.py).
+    `veredictos`: the verdict of each rule, as `[{"regla", "resultado", "razon"}]`
+    (see formulario/reglas.py).
     """
 
     class Estado(models.TextChoices):

@@ -11,10 +11,10 @@ from uuid import UUID
 from django.db.models import Count, Min, Q
 from django.urls import reverse
 
-from inscripciones.admision import maestro_id
 from inscripciones.events import InscripcionAprobada, InscripcionRechazada, InscripcionRecibida
-from inscripciones.ids import lane_of
+from inscripciones.formulario.ids import lane_of
 from inscripciones.models import Envio, Inscripcion, Maestro
+from inscripciones.tramite.admision import maestro_id
 from kafka_bridge.events import Event
 from kafka_bridge.monitoring.due_work import DueWork, due_work, overdue
 from kafka_bridge.monitoring.lookup.registry import ExpectedEvent, Ids, Limitation, Row, lookup

@@ -2,8 +2,7 @@
 
 from typing import Any, Final
 
-from gremio.permissions import make_group
-from gremio.schedule import run_every
+from gremio.seed import make_group, run_every
 from inscripciones.tasks import SWEEP_SECONDS
 
 GRUPO: Final = "Revisores"

@@ -7,7 +7,7 @@ from celery import shared_task
 from django.utils import timezone
 
 from gremio import mail
-from inscripciones import envios
+from inscripciones.correos import envios
 
 SWEEP_SECONDS: Final = 30
 

@@ -1,6 +1,6 @@
 """The engine's exceptions. Each docstring says what happened and what to do about it.
 
-What an error of the database or of Kafka means is in errors.py.
+What an error of the database or of Kafka means is in diagnosis.py.
 """
 
 

@@ -7,8 +7,8 @@ from django.shortcuts import render
 from prometheus_client import CONTENT_TYPE_LATEST
 
 from kafka_bridge.brokers import client
+from kafka_bridge.diagnosis import database_answers
 from kafka_bridge.docs import asyncapi, events_page
-from kafka_bridge.errors import database_answers
 from kafka_bridge.monitoring import scrape
 
 KAFKA_SECONDS: Final = 0.2  # Kafka's answer does not decide, and Kubernetes waits for one second by default

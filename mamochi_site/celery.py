@@ -15,7 +15,7 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks()
 
 # Importing the module connects its signal handlers.
-from mamochi_site import worker  # noqa: E402 - after the settings module is named
+from mamochi_site.background import worker  # noqa: E402 - after the settings module is named
 
 app.steps["worker"].add(worker.ProbeServer)
 app.steps["consumer"].add(worker.MainLoopPulse)

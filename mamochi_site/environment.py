@@ -20,7 +20,7 @@ from django.core.validators import validate_email
 from redis.backoff import NoBackoff
 from redis.retry import Retry
 
-from gremio.correo import con_dominio_ascii
+from gremio.lectura.direcciones import con_dominio_ascii
 
 T = TypeVar("T")
 

@@ -49,7 +49,7 @@ else:
     SITE_URL = environment.site_of_host(ALLOWED_HOSTS)
 # Behind a proxy on another port, the port is in the browser's Origin and not in the Host header.
 CSRF_TRUSTED_ORIGINS = [environment.origin_of(SITE_URL)]
-CSRF_FAILURE_VIEW = "mamochi_site.views.csrf_failure"
+CSRF_FAILURE_VIEW = "mamochi_site.web.views.csrf_failure"
 
 INSTALLED_APPS = [
     "mamochi_site.apps.MamochiSiteConfig",
@@ -77,20 +77,20 @@ INSTALLED_APPS = [
     "ventas",
 ]
 MIDDLEWARE = [
-    "mamochi_site.middleware.accept_either_slash",
+    "mamochi_site.web.middleware.accept_either_slash",
     "kafka_bridge.telemetry.middleware.log_requests",
     "django_prometheus.middleware.PrometheusBeforeMiddleware",
-    "mamochi_site.middleware.Security",
-    "mamochi_site.middleware.ContentSecurityPolicy",
+    "mamochi_site.web.middleware.Security",
+    "mamochi_site.web.middleware.ContentSecurityPolicy",
     "django_permissions_policy.PermissionsPolicyMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "kafka_bridge.telemetry.middleware.probes_before_host_check",
     "whitenoise.middleware.WhiteNoiseMiddleware",
-    "mamochi_site.middleware.no_store_for_users",
-    "mamochi_site.middleware.limit_body",
-    "mamochi_site.middleware.require_utf8",
-    "mamochi_site.middleware.refuse_compressed_body",
-    "mamochi_site.middleware.RejectInvalidValues",
+    "mamochi_site.web.middleware.no_store_for_users",
+    "mamochi_site.web.middleware.limit_body",
+    "mamochi_site.web.middleware.require_utf8",
+    "mamochi_site.web.middleware.refuse_compressed_body",
+    "mamochi_site.web.middleware.RejectInvalidValues",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
@@ -202,7 +202,7 @@ AXES_RESET_ON_SUCCESS = True
 # If True, the row of an attempt would grow for as long as somebody keeps trying.
 AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False
 AXES_CLIENT_IP_CALLABLE = "inscripciones.api.throttling.client_address"
-AXES_LOCKOUT_CALLABLE = "mamochi_site.views.locked_out"
+AXES_LOCKOUT_CALLABLE = "mamochi_site.web.views.locked_out"
 # There is no requirement to record who logged in when.
 AXES_DISABLE_ACCESS_LOG = True
 # The page for staff is in inscripciones/admin/.
@@ -221,13 +221,13 @@ REST_FRAMEWORK = {
         "rest_framework.renderers.BrowsableAPIRenderer",
     ],
     "DEFAULT_PARSER_CLASSES": [
-        "gremio.json_parser.JSONParser",
-        "gremio.form_parser.FormParser",
+        "gremio.api.json_parser.JSONParser",
+        "gremio.api.form_parser.FormParser",
         # The browsable API's forms:
-        "gremio.form_parser.MultiPartParser",
+        "gremio.api.form_parser.MultiPartParser",
     ],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
-    "EXCEPTION_HANDLER": "gremio.errors.exception_handler",
+    "EXCEPTION_HANDLER": "gremio.api.errors.exception_handler",
     "COERCE_DECIMAL_TO_STRING": False,
     # 0: ignore X-Forwarded-For, because any client can write that header.
     "NUM_PROXIES": number("NUM_PROXIES", int, default=0, least=0),
@@ -245,7 +245,7 @@ SPECTACULAR_SETTINGS = {
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
     # Programs send JSON; forms are for the browsable pages, and confuse generators of clients.
-    "PARSER_WHITELIST": ["gremio.json_parser.JSONParser"],
+    "PARSER_WHITELIST": ["gremio.api.json_parser.JSONParser"],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
@@ -255,7 +255,7 @@ DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 
 # Celery. A task is acknowledged when it is done, and never contains a secret.
 CELERY_BROKER_URL = environment.broker("CELERY_BROKER_URL", required("CELERY_BROKER_URL", "redis://127.0.0.1:6379/0"))
-CELERY_BEAT_SCHEDULER = "mamochi_site.beat:Scheduler"
+CELERY_BEAT_SCHEDULER = "mamochi_site.background.beat:Scheduler"
 # Seconds until Beat notices an edit of its schedule.
 CELERY_BEAT_MAX_LOOP_INTERVAL = 5
 # Beat writes each start to the database, so that monitoring.py can see whether Beat runs.
@@ -318,7 +318,7 @@ WHITENOISE_AUTOREFRESH = DEBUG
 # HTTPS: on in production unless HTTPS_ONLY=false (the embedded stack uses plain HTTP on loopback)
 HTTPS_ONLY = flag("HTTPS_ONLY", default=not DEBUG)
 SECURE_SSL_REDIRECT = HTTPS_ONLY
-# The check looks for SecurityMiddleware by name; mamochi_site.middleware.Security extends it.
+# The check looks for SecurityMiddleware by name; mamochi_site.web.middleware.Security extends it.
 SILENCED_SYSTEM_CHECKS = ["security.W001"]
 SECURE_REDIRECT_EXEMPT = [r"^health/", r"^metrics"]
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS_ONLY else None

@@ -5,11 +5,11 @@ from django.urls import include, path
 from django.views.generic import RedirectView
 from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitView
 
-from mamochi_site.views import admin_login
+from mamochi_site.web.views import admin_login
 
-handler400 = "mamochi_site.views.bad_request"
-handler404 = "mamochi_site.views.not_found"
-handler500 = "mamochi_site.views.server_error"
+handler400 = "mamochi_site.web.views.bad_request"
+handler404 = "mamochi_site.web.views.not_found"
+handler500 = "mamochi_site.web.views.server_error"
 urlpatterns = [
     path("", RedirectView.as_view(pattern_name="inscripciones:raiz", http_method_names=["get", "head", "options"])),
     # Before the admin's own URLs, because this view wraps the admin's login.

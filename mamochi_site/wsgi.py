@@ -5,7 +5,7 @@ import os
 from django.core.wsgi import get_wsgi_application
 
 from kafka_bridge.waits import limit_silence
-from mamochi_site.chunked import with_length
+from mamochi_site.web.chunked import with_length
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mamochi_site.settings")
 

@@ -16,16 +16,16 @@ from uuid import UUID
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q
 
-from gremio.errors import DatosDistintos, otros_datos
+from gremio.api.errors import DatosDistintos, otros_datos
 from gremio.transactions import transaction_required
 from kafka_bridge.consuming import progress
 from kafka_bridge.consuming.progress import TopicEnds
 from kafka_bridge.exceptions import KafkaUnavailable
 from kafka_bridge.publishing import claims, outbox, publish
-from stock import libro, notice_rows, reposicion
+from stock import movimientos, notice_rows, reposicion
 from stock.events import StockAgotado
-from stock.libro import StockKey, Totals
 from stock.models import Aviso, Existencia
+from stock.movimientos import StockKey, Totals
 from stock.names import TOPICO_DE_VENTAS
 from stock.reposicion import MAX_NOTICES
 
@@ -93,13 +93,13 @@ def avisar_agotados(totals: Totals, abiertos: Collection[UUID], causas: dict[UUI
 
     `totals`: the stock after a write. `abiertos`: the maestros whose cart is open. `causas`: by
     maestro, the id of the event from which the id of the notice is derived. The caller holds the
-    carts (`libro.tomar`).
+    carts (`movimientos.tomar`).
     """
     vacios = {key for key, cantidad in totals.items() if cantidad <= 0 and key[0] in abiertos}
     if not vacios:
         return
-    catalogo = reposicion.capacidades()
-    vacios = {key for key in vacios if key[1] in catalogo}
+    capacidades = reposicion.capacidades()
+    vacios = {key for key in vacios if key[1] in capacidades}
     avisos = list(notice_rows.open_notices().filter(carro__in={maestro_id for maestro_id, _ in vacios}))
     de_maestros = [aviso for aviso in avisos if aviso.origen == Aviso.Origen.MAESTRO]
     servidos = reposicion.decidir(de_maestros, {}, ahora=ahora)
@@ -140,7 +140,7 @@ def recibir_avisos(eventos: list[StockAgotado], *, ahora: datetime, before_resto
     """
     # Read before the stock, so that the stock contains at least the sales that are counted by now.
     contadas = reposicion.ventas_contadas()
-    libro.tomar(evento.maestro_id for evento in eventos)
+    movimientos.tomar(evento.maestro_id for evento in eventos)
     rows = notice_rows.rows_of(eventos)
     inserted = notice_rows.insert_open(rows)
     notice_rows.insert_repeated([row for row in rows if (row.aviso_id, row.insumo) not in inserted], ahora)

@@ -15,8 +15,8 @@ from kafka_bridge.events import Event
 from stock import avisos, inventario, reposicion
 from stock.events import StockAgotado, StockRepuesto
 from stock.inventario import Apertura
-from stock.libro import Asiento
 from stock.models import Anulacion, Movimiento
+from stock.movimientos import Asiento
 from stock.names import DISTRIBUIDORES, INVENTARIO
 from ventas.events import VentaAnulada, VentaRegistrada
 

@@ -1,6 +1,6 @@
 """All that moves stock except restocks: opening loads, sales and their voids, corrections.
 
-Restocks are in reposicion.py. Every movement is written by libro.py.
+Restocks are in reposicion.py. Every movement is written by movimientos.py.
 """
 
 from datetime import datetime
@@ -10,9 +10,9 @@ from uuid import UUID
 from django.db import connection, transaction
 
 from gremio.transactions import transaction_required
-from stock import avisos, libro, reposicion
-from stock.libro import Asiento
+from stock import avisos, movimientos, reposicion
 from stock.models import Anulacion, Movimiento
+from stock.movimientos import Asiento
 
 
 class Apertura(NamedTuple):
@@ -32,7 +32,7 @@ def abrir_carros(aperturas: list[Apertura], *, ahora: datetime, before_restore: 
     Sales that arrived before the approval stay subtracted.
     With `before_restore` no notice is raised: those of that time come back as events of their own.
     """
-    libro.tomar(apertura.maestro_id for apertura in aperturas)
+    movimientos.tomar(apertura.maestro_id for apertura in aperturas)
     with connection.cursor() as cursor:
         cursor.execute(
             "UPDATE stock_carro SET nombre = opened.nombre, "
@@ -46,7 +46,7 @@ def abrir_carros(aperturas: list[Apertura], *, ahora: datetime, before_restore: 
             ],
         )
     carga, capacidades = Movimiento.Tipo.CARGA.value, reposicion.capacidades()
-    totals = libro.asentar(
+    totals = movimientos.asentar(
         Asiento(a.evento_id, a.maestro_id, carga, capacidades, a.abierto_en, a.inscripcion_id) for a in aperturas
     )
     if not before_restore:
@@ -62,9 +62,9 @@ def descontar(asientos: list[Asiento], *, ahora: datetime, before_restore: bool 
     decided. With `before_restore` they are not: the notices and restocks of that time come back as
     events of their own.
     """
-    abiertos = libro.tomar(asiento.maestro_id for asiento in asientos)
-    totals = libro.asentar(asientos)
-    totals |= libro.asentar_anulaciones(asiento.evento_id for asiento in asientos)
+    abiertos = movimientos.tomar(asiento.maestro_id for asiento in asientos)
+    totals = movimientos.asentar(asientos)
+    totals |= movimientos.asentar_anulaciones(asiento.evento_id for asiento in asientos)
     if not before_restore:
         causas = {asiento.maestro_id: asiento.evento_id for asiento in asientos}
         avisos.avisar_agotados(totals, abiertos, causas, ahora=ahora)
@@ -78,9 +78,9 @@ def anular(anulaciones: list[Anulacion], *, ahora: datetime, before_restore: boo
     A void that arrives before its sale waits for it. Then notices that wait for sales are decided,
     unless `before_restore` is set.
     """
-    libro.tomar(anulacion.carro_id for anulacion in anulaciones)
+    movimientos.tomar(anulacion.carro_id for anulacion in anulaciones)
     Anulacion.objects.bulk_create(anulaciones, ignore_conflicts=True)
-    libro.asentar_anulaciones(anulacion.venta for anulacion in anulaciones)
+    movimientos.asentar_anulaciones(anulacion.venta for anulacion in anulaciones)
     if not before_restore:
         reposicion.decidir_al_confirmar(ahora)
 
@@ -116,7 +116,7 @@ class Correccion(NamedTuple):
 def corregir(correccion: Correccion, *, ahora: datetime) -> None:
     """Add a correction by staff to a cart's stock. A form that is sent twice counts once."""
     evento_id, maestro_id, insumo, cantidad, motivo = correccion
-    abiertos = libro.tomar([maestro_id])
+    abiertos = movimientos.tomar([maestro_id])
     tipo = Movimiento.Tipo.CORRECCION.value
-    totals = libro.asentar([Asiento(evento_id, maestro_id, tipo, {insumo: cantidad}, ahora, None, motivo)])
+    totals = movimientos.asentar([Asiento(evento_id, maestro_id, tipo, {insumo: cantidad}, ahora, None, motivo)])
     avisos.avisar_agotados(totals, abiertos, {maestro_id: evento_id}, ahora=ahora)

@@ -1,8 +1,8 @@
 """The carts: their stock, the ledger that moves it, and the notices that an ingredient ran out.
 
-`Existencia.cantidad` is always the sum of the ledger: libro.py writes both in one transaction, and
-no other code writes them. Rows name an ingredient by its code, without a foreign key in the
-database: a sale may use an ingredient that staff add here later.
+`Existencia.cantidad` is always the sum of the ledger: movimientos.py writes both in one
+transaction, and no other code writes them. Rows name an ingredient by its code, without a foreign
+key in the database: a sale may use an ingredient that staff add here later.
 """
 
 from typing import Final
@@ -62,7 +62,7 @@ class Carro(models.Model):
 
     The row is made by the first event that names the maestro. The cart is open once the approval
     has arrived, which a sale may overtake. The row is also the lock of everything the cart has:
-    code that moves stock locks it first (`libro.tomar`), in the order of `maestro_id`.
+    code that moves stock locks it first (`movimientos.tomar`), in the order of `maestro_id`.
     """
 
     maestro_id = models.UUIDField("maestro", primary_key=True, editable=False)

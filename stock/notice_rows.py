@@ -14,8 +14,8 @@ from django.db import connection
 from django.db.models import QuerySet
 
 from stock.events import StockAgotado
-from stock.libro import StockKey
 from stock.models import Aviso
+from stock.movimientos import StockKey
 
 
 class NoticeRow(NamedTuple):

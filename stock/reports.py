@@ -13,8 +13,8 @@ from django.db.models.functions import TruncDate
 from django.utils import timezone
 
 from gremio.formats import con_unidad
-from stock.libro import StockKey
 from stock.models import Carro, Existencia, Insumo, Movimiento
+from stock.movimientos import StockKey
 
 WINDOW: Final = timedelta(hours=1)  # the recent pace is the pace in this time
 # The shortest time a pace is measured over: one sale a millisecond ago is not a sale per

@@ -25,10 +25,10 @@ from django.db import transaction
 from gremio.transactions import transaction_required
 from kafka_bridge.consuming import progress
 from kafka_bridge.publishing import outbox
-from stock import libro, notice_rows
+from stock import movimientos, notice_rows
 from stock.events import StockRepuesto
-from stock.libro import Asiento, StockKey
 from stock.models import Aviso, Existencia, Insumo, Movimiento
+from stock.movimientos import Asiento, StockKey
 from stock.names import INVENTARIO, TOPICO_DE_VENTAS
 
 MAX_NOTICES: Final = 1_000  # how many waiting notices one call looks at; the next call sees the others
@@ -74,8 +74,8 @@ def decidir(avisos: Collection[Aviso], contadas: Contadas, *, ahora: datetime) -
     """Decide these open notices of open carts: fill what they ask for; return what was filled.
 
     Unfounded notices are closed, and notices that must wait stay open. The caller holds the carts
-    (`libro.tomar`). `contadas`: the result of `ventas_contadas`, read before this call reads the
-    stock, so that the stock contains at least those sales.
+    (`movimientos.tomar`). `contadas`: the result of `ventas_contadas`, read before this call reads
+    the stock, so that the stock contains at least those sales.
     """
     if not avisos:
         return set()
@@ -100,10 +100,10 @@ def _niveles(maestros: Collection[UUID]) -> dict[UUID, dict[str, Nivel]]:
     """Return the level of every ingredient of the catalogue, by maestro and code."""
     filas = Existencia.objects.filter(carro__in=maestros).values_list("carro_id", "insumo_id", "cantidad")
     cantidades = {(maestro_id, insumo): cantidad for maestro_id, insumo, cantidad in filas}
-    catalogo = capacidades()
+    caben = capacidades()
     return {
         maestro_id: {
-            insumo: Nivel(cantidades.get((maestro_id, insumo), 0), capacidad) for insumo, capacidad in catalogo.items()
+            insumo: Nivel(cantidades.get((maestro_id, insumo), 0), capacidad) for insumo, capacidad in caben.items()
         }
         for maestro_id in maestros
     }
@@ -123,7 +123,7 @@ def _reponer(rellenos: dict[StockKey, tuple[UUID, int]], ahora: datetime) -> Non
         por_aviso[aviso_id, maestro_id][insumo] = cantidad
     eventos = [_repuesto(aviso_id, maestro_id, insumos, ahora) for (aviso_id, maestro_id), insumos in por_aviso.items()]
     tipo = Movimiento.Tipo.REPOSICION.value
-    libro.asentar(Asiento(e.id, e.maestro_id, tipo, e.insumos, ahora, e.aviso_id) for e in eventos)
+    movimientos.asentar(Asiento(e.id, e.maestro_id, tipo, e.insumos, ahora, e.aviso_id) for e in eventos)
     notice_rows.close_served(rellenos, ahora)
     outbox.add(*eventos)
 
@@ -147,9 +147,9 @@ def recordar_reposiciones(eventos: list[StockRepuesto]) -> None:
 
     The ledger has them already, except those that a restored database lost.
     """
-    libro.tomar(evento.maestro_id for evento in eventos)
+    movimientos.tomar(evento.maestro_id for evento in eventos)
     tipo = Movimiento.Tipo.REPOSICION.value
-    libro.asentar(Asiento(e.id, e.maestro_id, tipo, e.insumos, e.repuesto_en, e.aviso_id) for e in eventos)
+    movimientos.asentar(Asiento(e.id, e.maestro_id, tipo, e.insumos, e.repuesto_en, e.aviso_id) for e in eventos)
     avisos = notice_rows.open_notices().filter(aviso_id__in=[evento.aviso_id for evento in eventos])
     notice_rows.close_restocked(avisos)
 
@@ -187,6 +187,6 @@ def decidir_contados(*, ahora: datetime) -> None:
 @transaction_required
 def decidir_carros(maestros: set[UUID], contadas: Contadas, *, ahora: datetime) -> set[UUID]:
     """Lock these carts and decide their open notices; return the maestros whose cart is open."""
-    abiertos = libro.tomar(maestros)
+    abiertos = movimientos.tomar(maestros)
     decidir(list(notice_rows.open_notices().filter(carro__in=maestros)), contadas, ahora=ahora)
     return abiertos

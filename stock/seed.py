@@ -2,8 +2,7 @@
 
 from typing import Any, Final
 
-from gremio.permissions import make_group
-from gremio.schedule import run_every
+from gremio.seed import make_group, run_every
 
 # By code. The capacity of a cart is enough for ten `mediano`.
 INSUMOS: Final = {

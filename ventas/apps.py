@@ -6,6 +6,6 @@ class VentasConfig(AppConfig):
     verbose_name = "Ventas y contabilidad"
 
     def ready(self) -> None:
-        from ventas import historia  # models exist only now
+        from ventas.catalogo import historia  # models exist only now
 
         historia.connect()

@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from django.apps import apps as installed_apps
 
-from gremio.permissions import make_group
-from ventas import historia
+from gremio.seed import make_group
+from ventas.catalogo import historia
 
 INSUMOS: Final = {
     # code: (name, unit, CLP per unit)

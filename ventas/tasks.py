@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from gremio import mail
 from gremio.hints import hint
-from ventas.semanas import cierre, envios
+from ventas.semanas import cierre, mailer
 
 RETRY_SECONDS: Final = 2
 RETRIES: Final = 30  # for a minute; afterwards the next run of Beat continues
@@ -39,7 +39,7 @@ def enviar_reportes(self: "Task[..., int]") -> int:
     If more are due, another task continues, behind the tasks that wait already. If no server
     answers, it is tried again once before Beat's next run.
     """
-    sweep = envios.enviar_pendientes()
+    sweep = mailer.enviar_pendientes()
     if sweep.unfinished:
         hint_sending()
     if sweep.no_server and self.request.retries < self.max_retries:

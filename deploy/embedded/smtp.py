@@ -28,7 +28,7 @@ class Keeper:
         self.mailbox = mailbox
         self._numbers = count(1)
 
-    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:  # noqa: N802 - aiosmtpd's
+    async def handle_DATA(self, server: SMTP, session: Session, envelope: Envelope) -> str:
         """Keep a complete mail and return the SMTP answer; aiosmtpd calls this."""
         content = envelope.content
         raw = content if isinstance(content, bytes) else str(content).encode()

@@ -5,7 +5,7 @@ from typing import Any, Final
 from unfold.widgets import UnfoldAdminTextareaWidget
 
 from gremio.admin_forms import SeenForm
-from gremio.form_fields import TextoField
+from gremio.lectura.form_fields import TextoField
 
 # As many rows as one page can show before they are decided.
 MAX_AT_ONCE: Final = 200

@@ -6,8 +6,8 @@ from django.http import HttpRequest
 from django.utils import timezone
 
 from gremio.admin_forms import CleanSearch
-from inscripciones import envios
 from inscripciones.admin.confirmation import MAX_AT_ONCE
+from inscripciones.correos import envios
 from inscripciones.models import Envio
 from kafka_bridge.admin_base import ReadOnlyAdmin
 

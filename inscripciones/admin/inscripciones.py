@@ -17,12 +17,13 @@ from django.utils.safestring import SafeString
 from unfold.decorators import action, display
 
 from gremio.admin_forms import CleanSearch
-from inscripciones import reports, revision
+from inscripciones import reports
 from inscripciones.admin.confirmation import FOR_THE_HISTORY, MAX_AT_ONCE, MotivoForm
 from inscripciones.admin.search import search_people
+from inscripciones.formulario.normalizacion import clave_de_comprobante
+from inscripciones.formulario.reglas import REGLAS
 from inscripciones.models import Comprobante, Decision, Inscripcion
-from inscripciones.normalizacion import clave_de_comprobante
-from inscripciones.reglas import REGLAS
+from inscripciones.tramite import revision
 from kafka_bridge.admin_base import ReadOnlyAdmin
 
 DAYS_OF_FIGURES: Final = 30

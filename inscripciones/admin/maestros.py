@@ -13,10 +13,11 @@ from knox.models import AuthToken
 from unfold.decorators import action
 from unfold.widgets import UnfoldAdminTextInputWidget
 
-from gremio.form_fields import CorreoField
-from inscripciones import credenciales, envios, maestros
+from gremio.lectura.form_fields import CorreoField
+from inscripciones import credenciales, maestros
 from inscripciones.admin.confirmation import MAX_AT_ONCE, MotivoForm
 from inscripciones.admin.search import search_people
+from inscripciones.correos import envios
 from inscripciones.models import Maestro, Usuario
 from kafka_bridge.admin_base import ReadOnlyAdmin
 

@@ -7,8 +7,8 @@ from uuid import UUID
 from django.db.models import Func, Q, QuerySet, Value
 from django.db.models.functions import Lower
 
-from gremio.textos import limpiar
-from inscripciones import normalizacion
+from gremio.lectura.textos import limpiar
+from inscripciones.formulario import normalizacion
 
 ACCENTED, PLAIN = "áéíóúüñ", "aeiouun"
 

@@ -1,9 +1,11 @@
 """The admin's pages of users, groups and failed logins, in the look of unfold."""
 
+from typing import TYPE_CHECKING, Any
+
 from axes.models import AccessAttempt
 from django.contrib import admin
 from django.contrib.auth.admin import GroupAdmin, UserAdmin
-from django.contrib.auth.models import Group
+from django.contrib.auth.models import Group, Permission
 from django.db.models import Model
 from django.http import HttpRequest
 from knox.models import AuthToken
@@ -11,6 +13,7 @@ from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
 from gremio.admin_forms import CleanSearch, GremioAdmin
+from gremio.permission_names import PermissionsField
 from inscripciones.models import Usuario
 from kafka_bridge.admin_base import ReadOnlyAdmin
 
@@ -19,8 +22,23 @@ admin.site.unregister(AuthToken)
 admin.site.unregister(Group)
 
 
+if TYPE_CHECKING:
+    _Admin = admin.ModelAdmin[Any]
+else:
+    _Admin = object
+
+
+class PermissionsInSpanish(_Admin):
+    """A mixin of ModelAdmins: the boxes with permissions show their Spanish names."""
+
+    def formfield_for_manytomany(self, db_field: Any, request: Any = None, **kwargs: Any) -> Any:
+        if db_field.related_model is Permission:
+            kwargs["form_class"] = PermissionsField
+        return super().formfield_for_manytomany(db_field, request, **kwargs)
+
+
 @admin.register(Usuario)
-class UsuarioAdmin(GremioAdmin, UserAdmin, ModelAdmin):  # type: ignore[type-arg]  # not subscriptable when it runs
+class UsuarioAdmin(PermissionsInSpanish, GremioAdmin, UserAdmin, ModelAdmin):  # type: ignore[type-arg]  # not subscriptable when it runs
     """Staff and maestros; a maestro's user has no password."""
 
     form = UserChangeForm
@@ -33,7 +51,7 @@ class UsuarioAdmin(GremioAdmin, UserAdmin, ModelAdmin):  # type: ignore[type-arg
 
 
 @admin.register(Group)
-class GrupoAdmin(GremioAdmin, GroupAdmin, ModelAdmin):
+class GrupoAdmin(PermissionsInSpanish, GremioAdmin, GroupAdmin, ModelAdmin):
     """Groups of permissions, such as Revisores."""
 
 

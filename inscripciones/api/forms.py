@@ -7,7 +7,7 @@ from django import forms
 from django.http import HttpRequest
 from rest_framework.exceptions import AuthenticationFailed
 
-from gremio.form_fields import TextoField
+from gremio.lectura.form_fields import TextoField
 from inscripciones.api.authentication import TokenDeMaestro
 from inscripciones.models import Usuario
 

@@ -8,8 +8,8 @@ from typing import Any
 
 from rest_framework import serializers
 
-from gremio.serializer_fields import CorreoField, StrictSerializer, TextoField
-from inscripciones import normalizacion
+from gremio.lectura.serializer_fields import CorreoField, StrictSerializer, TextoField
+from inscripciones.formulario import normalizacion
 
 
 class NormalisedField(TextoField):

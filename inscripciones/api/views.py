@@ -18,8 +18,9 @@ from rest_framework.response import Response
 from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView
 
-from gremio.requests import received
-from inscripciones import credenciales, recepcion, seguimiento
+from gremio.api.requests import received
+from inscripciones import credenciales
+from inscripciones.api import seguimiento
 from inscripciones.api.forms import EntrarForm
 from inscripciones.api.serializers import (
     FormularioSerializer,
@@ -29,8 +30,9 @@ from inscripciones.api.serializers import (
     TokenSerializer,
 )
 from inscripciones.api.throttling import LimiteEntradas, LimiteInscripciones
-from inscripciones.ids import lane_of
+from inscripciones.formulario.ids import lane_of
 from inscripciones.models import Inscripcion, Usuario
+from inscripciones.tramite import recepcion
 
 RECIBIDA = "Inscripción recibida. Guarda la dirección de esta página: aquí sigues tu inscripción."
 
@@ -115,7 +117,7 @@ def _user(request: Request) -> Usuario:
     return cast(Usuario, request.user)
 
 
-class TokenScheme(KnoxTokenScheme):  # type: ignore[no-untyped-call]  # drf-spectacular is half typed
+class TokenScheme(KnoxTokenScheme):
     """The token in the OpenAPI document."""
 
     target_class = "inscripciones.api.authentication.TokenDeMaestro"

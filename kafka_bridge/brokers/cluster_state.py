@@ -20,7 +20,7 @@ from django.utils.translation import gettext, ngettext
 from kafka_bridge.brokers import client, reader, topic_admin
 from kafka_bridge.brokers.messages import stored_at
 from kafka_bridge.brokers.reader import Place
-from kafka_bridge.errors import NO_RIGHTS
+from kafka_bridge.diagnosis import NO_RIGHTS
 from kafka_bridge.events.topics import Partition, Topic
 
 ANSWER_SECONDS: Final = 0.55

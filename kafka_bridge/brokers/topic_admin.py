@@ -9,9 +9,9 @@ from typing import Final, NamedTuple
 from confluent_kafka import KafkaError, KafkaException, TopicCollection
 from confluent_kafka.admin import NewPartitions, NewTopic
 
-from kafka_bridge import errors
 from kafka_bridge.brokers import client
 from kafka_bridge.brokers.watermarks import end_offsets
+from kafka_bridge.diagnosis import concerns_topic
 from kafka_bridge.events.event import registered
 from kafka_bridge.events.topics import Partition, Topic
 
@@ -137,7 +137,7 @@ def describe(names: Iterable[str], timeout: float = UUIDS_SECONDS) -> Described:
         try:
             seen.uuids[name] = str(future.result().topic_id)
         except KafkaException as error:
-            if not errors.concerns_topic(error.args[0]):
+            if not concerns_topic(error.args[0]):
                 raise
             seen.refused[name] = error.args[0]
     return seen

@@ -8,13 +8,13 @@ from typing import Final
 from django.db import transaction
 from django.db.models.functions import Now
 
-from kafka_bridge.consuming.attempt import Failure, attempt
-from kafka_bridge.consuming.culprit import CulpritSearch
+from kafka_bridge.consuming.culprits.attempt import Failure, attempt
+from kafka_bridge.consuming.culprits.limits import FailureLimit, GroupSize
+from kafka_bridge.consuming.culprits.search import CulpritSearch
 from kafka_bridge.consuming.handlers import Consumer
-from kafka_bridge.consuming.limits import FailureLimit, GroupSize
 from kafka_bridge.consuming.record import Record, next_offsets, printable
 from kafka_bridge.consuming.time_limit import limited_transaction
-from kafka_bridge.errors import connection_is_lost, describe
+from kafka_bridge.diagnosis import connection_is_lost, describe
 from kafka_bridge.events.topics import Partition
 from kafka_bridge.exceptions import Fenced
 from kafka_bridge.models import ConsumerOffset, DeadLetter

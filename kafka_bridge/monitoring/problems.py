@@ -69,23 +69,27 @@ def of_kafka(cluster: ClusterState | None) -> Iterator[Problem]:
             grave=True,
         )
     for topic in cluster.topics:
-        if topic.missing:
-            yield Problem(
-                gettext("Topic %(topic)s is missing.") % {"topic": topic.name},
-                gettext("Run manage.py create_topics."),
-                grave=True,
-            )
-        if topic.no_rights:
-            yield Problem(
-                gettext("Kafka gives this process no rights to topic %(topic)s.") % {"topic": topic.name},
-                gettext(
-                    "Whether the topic exists is not known. Grant Describe, Read and Write on it to the user of the "
-                    "settings (kafka-acls.sh --add), and Read on the groups of the consumers."
-                ),
-                grave=True,
-            )
-        yield from _of_numbers(topic)
-        yield from _of_partitions(topic)
+        yield from _of_topic(topic)
+
+
+def _of_topic(topic: TopicState) -> Iterator[Problem]:
+    if topic.missing:
+        yield Problem(
+            gettext("Topic %(topic)s is missing.") % {"topic": topic.name},
+            gettext("Run manage.py create_topics."),
+            grave=True,
+        )
+    if topic.no_rights:
+        yield Problem(
+            gettext("Kafka gives this process no rights to topic %(topic)s.") % {"topic": topic.name},
+            gettext(
+                "The topic may exist or not. Grant Describe, Read and Write on it to the user of the settings "
+                "(kafka-acls.sh --add), and Read on the groups of the consumers."
+            ),
+            grave=True,
+        )
+    yield from _of_numbers(topic)
+    yield from _of_partitions(topic)
 
 
 def _of_numbers(topic: TopicState) -> Iterator[Problem]:
@@ -101,8 +105,8 @@ def _of_numbers(topic: TopicState) -> Iterator[Problem]:
         yield Problem(
             gettext("%(topic)s has %(found)d partitions, %(declared)d are declared.") % numbers,
             gettext(
-                "Nothing is lost, but the others get no messages. Set KAFKA_BRIDGE['PARTITIONS'] to what is there and "
-                "restart the processes; Kafka cannot take partitions away."
+                "Nothing is lost, but the other partitions get no messages. Set KAFKA_BRIDGE['PARTITIONS'] to the "
+                "number found and restart the processes; Kafka cannot take partitions away."
             ),
             grave=False,
         )
@@ -115,7 +119,7 @@ def _of_partitions(topic: TopicState) -> Iterator[Problem]:
         yield Problem(
             gettext("%(topic)s has no leader in %(partitions)s, which can be neither written nor read.")
             % {"topic": topic.name, "partitions": _partitions(leaderless)},
-            gettext("Start the missing broker: none of the running ones has these data up to date."),
+            gettext("Start the missing broker: no running broker has a complete copy."),
             grave=True,
         )
     if thin:
@@ -180,8 +184,8 @@ def _advice_on_outbox(outbox: Outbox) -> str:
             "add_partitions, or create_topics if the topic is missing."
         ) % {"count": sum(outbox.missing.values()), "places": ", ".join(outbox.missing)}
     return gettext(
-        "Kafka answers here. Whether manage.py run_outbox_relay runs is not visible here: check that it does. If it "
-        "does, its log says what Kafka does not accept."
+        "Kafka answers. Check that manage.py run_outbox_relay runs, which is not visible here. If it runs, its log "
+        "says what Kafka does not accept."
     )
 
 
@@ -190,7 +194,7 @@ def of_groups(groups: list[GroupState]) -> Iterator[Problem]:
     for group in groups:
         if group.members == 0:
             yield Problem(
-                gettext("Nobody serves “%(group)s”.") % {"group": group.group} + _messages_left(group),
+                gettext("No process runs “%(group)s”.") % {"group": group.group} + _messages_left(group),
                 gettext("Start manage.py run_consumer %(consumer)s. If it stopped by itself, its log says why.")
                 % {"consumer": group.consumer},
                 grave=True,
@@ -202,8 +206,8 @@ def of_groups(groups: list[GroupState]) -> Iterator[Problem]:
                 + _messages_left(group),
                 _observed_cause(group)
                 or gettext(
-                    "Why is not visible here: its log and its /health/ready say what it waits for. If a server does "
-                    "not answer it, it continues by itself. A restart loses nothing."
+                    "The reason is not visible here: its log and its /health/ready say what it waits for. If it "
+                    "waits for a server, it continues by itself. A restart loses nothing."
                 ),
                 grave=True,
             )
@@ -225,14 +229,14 @@ def _observed_cause(group: GroupState) -> str:
     """Return what was observed to hold the group up, with advice; empty if nothing was."""
     if group.open_transactions:
         return gettext(
-            "Another program has an open transaction in %(places)s, and Kafka hands out nothing behind it. The "
-            "consumer is well and continues when that program or its timeout ends the transaction. If it stays open, "
-            "find and end it with kafka-transactions.sh (describe-producers, abort)."
+            "Another program has an open transaction in %(places)s, and Kafka delivers no message behind it. The "
+            "consumer itself is well and continues when that program or its timeout ends the transaction. If it "
+            "stays open, find and end it with kafka-transactions.sh (describe-producers, abort)."
         ) % {"places": ", ".join(group.open_transactions)}
     if group.recreated:
         return gettext(
-            "%(topics)s was deleted and created again, and the consumer has not begun it yet. It does so by itself "
-            "within a minute; if it does not, its log says why. A restart loses nothing."
+            "%(topics)s was deleted and created again, and the consumer has not begun to read it. It does so by "
+            "itself within a minute; if it does not, its log says why. A restart loses nothing."
         ) % {"topics": ", ".join(group.recreated)}
     return ""
 

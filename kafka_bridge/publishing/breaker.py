@@ -7,7 +7,7 @@ from typing import Final
 
 from confluent_kafka import KafkaError
 
-from kafka_bridge.errors import concerns_topic
+from kafka_bridge.diagnosis import concerns_topic
 from kafka_bridge.events.codec import Message
 from kafka_bridge.events.topics import Partition
 from kafka_bridge.publishing.refusals import is_of_the_message
@@ -33,8 +33,8 @@ class Breaker:
     """The partitions that do not acknowledge, or all of Kafka.
 
     Only one call now and then tries them; the others do not wait. Each partition counts for itself:
-    one that is missing or has no leader must not delay the messages of the others. Hence all of
-    Kafka counts as out of reach only if a partition is silent that was not known to be bad.
+    one that is missing or has no leader must not delay the messages of the others. All of Kafka
+    counts as out of reach only when a partition that was good until now falls silent.
     """
 
     def __init__(self) -> None:

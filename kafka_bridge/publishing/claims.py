@@ -23,7 +23,7 @@ import msgspec
 from django.db import DatabaseError, InterfaceError, connection, models, transaction
 from django.utils import timezone
 
-from kafka_bridge.errors import is_outage
+from kafka_bridge.diagnosis import is_outage
 from kafka_bridge.exceptions import Unavailable
 from kafka_bridge.models import Claim
 

@@ -17,7 +17,7 @@ from django.db import DatabaseError, InterfaceError, connection, transaction
 from django.db.models import Q
 from django.db.models.functions import Now
 
-from kafka_bridge.errors import describe
+from kafka_bridge.diagnosis import describe
 from kafka_bridge.events.codec import Message
 from kafka_bridge.models import OutboxMessage
 from kafka_bridge.publishing import claims
@@ -33,7 +33,7 @@ LOCK_CLASS: Final = 0x6B62726C  # "kbrl", for kafka_bridge's relay: its own spac
 MESSAGES_PER_ROUND: Final = 500
 LOCK: Final = """
     SELECT pg_try_advisory_xact_lock(%s, %s), set_config('idle_in_transaction_session_timeout', %s, true)"""
-EXTRA_MS: Final = 20_000  # beyond the deadline of a message, which a waiting one begins to count late
+EXTRA_MS: Final = 20_000  # added to DEADLINE_MS, because a message that waits may begin to count it later
 POLL_SECONDS: Final = 1.0
 OUTAGE_SECONDS: Final = 2.0
 MOST_REASONS: Final = 10  # of partitions that take no message, which /health/ready names

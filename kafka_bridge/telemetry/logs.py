@@ -173,7 +173,7 @@ def _described(error: BaseException) -> str:
     if isinstance(error, psycopg.Error):
         return f"{type(error).__name__} {error.sqlstate or ''}".strip()
     if isinstance(error, DatabaseError):
-        from kafka_bridge.errors import describe  # loads the Kafka client
+        from kafka_bridge.diagnosis import describe  # loads the Kafka client
 
         return describe(error)
     return f"{type(error).__name__}: {error}"

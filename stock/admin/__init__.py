@@ -3,6 +3,6 @@
 Staff do not edit totals: a correction is a line of the ledger, with its reason.
 """
 
-from stock.admin import avisos, carros, insumos, libro
+from stock.admin import avisos, carros, insumos, movimientos
 
-__all__ = ["avisos", "carros", "insumos", "libro"]
+__all__ = ["avisos", "carros", "insumos", "movimientos"]

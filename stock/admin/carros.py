@@ -17,10 +17,10 @@ from unfold.decorators import action
 from unfold.widgets import UnfoldAdminIntegerFieldWidget, UnfoldAdminSelectWidget, UnfoldAdminTextInputWidget
 
 from gremio.admin_forms import CleanSearch, SeenForm
-from gremio.form_fields import EnteroField, TextoField
 from gremio.formats import con_unidad, miles
+from gremio.lectura.form_fields import EnteroField, TextoField
 from kafka_bridge.admin_base import ReadOnlyAdmin
-from stock import inventario, libro, reports
+from stock import inventario, movimientos, reports
 from stock.models import Aviso, Carro, Existencia, Insumo, Movimiento
 
 CARTS_SHOWN: Final = 8  # in the table of carts that run out next
@@ -159,7 +159,7 @@ class CarroAdmin(CleanSearch, ReadOnlyAdmin):
             datos["evento_id"], carro.pk, datos["insumo"].pk, datos["cantidad"], datos["motivo"]
         )
         with transaction.atomic():
-            libro.tomar([carro.pk])
+            movimientos.tomar([carro.pk])
             first = Movimiento.objects.filter(evento_id=correccion.evento_id).first()
             if first is not None:
                 return form.is_same_as(first, correccion)

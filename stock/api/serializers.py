@@ -8,8 +8,8 @@ from typing import Any
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from gremio.serializer_fields import StrictSerializer
-from gremio.textos import limpiar
+from gremio.lectura.serializer_fields import StrictSerializer
+from gremio.lectura.textos import limpiar
 from stock.models import Aviso, Insumo, Movimiento
 
 

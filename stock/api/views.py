@@ -15,7 +15,7 @@ from rest_framework.pagination import Cursor, CursorPagination
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from gremio.requests import CLAVE, maestro_id, received
+from gremio.api.requests import CLAVE, maestro_id, received
 from kafka_bridge.publishing.rest import idempotency_key, idempotent_id
 from stock import avisos, reports
 from stock.api import serializers

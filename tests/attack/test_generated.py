@@ -85,7 +85,7 @@ def test_generated_requests(target: Target, total: int, least: int, identified: 
     for strategy in attacks:  # each with a new token: some operations revoke the token of the request
         headers = {"Authorization": f"Bearer {a_new_token(target.maestro_id)}"} if identified else {}
         answers += send_examples(strategy, 1 + total // len(attacks), target, headers)
-    print(f"{answers.total()} requests: {dict(sorted(answers.items()))}")  # noqa: T201 - for the report
+    print(f"{answers.total()} requests: {dict(sorted(answers.items()))}")
     assert answers.total() >= least
     assert answers[400] > 0
     assert (answers[401] < total / 4) == identified, "a token worked until its strategy's end"

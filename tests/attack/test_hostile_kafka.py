@@ -25,8 +25,7 @@ from pytest_django import Settings
 from inscripciones.events import InscripcionAprobada
 from inscripciones.models import Inscripcion, Maestro, Usuario
 from kafka_bridge.brokers import topic_admin, watermarks
-from kafka_bridge.consuming.handlers import Consumer, consumers
-from kafka_bridge.consuming.runner import Runner
+from kafka_bridge.consuming.handlers import consumers
 from kafka_bridge.docs.examples import example_of
 from kafka_bridge.events.codec import encode
 from kafka_bridge.events.event import Event, registered
@@ -34,6 +33,7 @@ from kafka_bridge.models import ConsumerOffset, DeadLetter
 from stock import avisos as stock_avisos
 from stock.models import Aviso, Carro
 from tests.stack import wait_until
+from tests.support.consumers import consumer, running
 from tests.support.people import make_event, make_form, make_paid_form
 from ventas import calendario
 from ventas.events import VentaRegistrada
@@ -213,27 +213,9 @@ def raw(event: Event) -> Raw:
 @contextmanager
 def all_consumers() -> Iterator[threading.Event]:
     """Each lane of the four in a thread. What ends one ends all, and is raised at the end."""
-    stop, failures = threading.Event(), list[BaseException]()
-
-    def run(consumer: Consumer, lane: str) -> None:
-        try:
-            Runner(consumer, stop=stop, lane=lane).run()
-        except BaseException as error:  # noqa: BLE001 - raised below
-            failures.append(error)
-            stop.set()
-
-    lanes = [(consumer, lane) for consumer in consumers.values() for lane in ["", *consumer.lanes]]
-    threads = [threading.Thread(target=run, args=of) for of in lanes]
-    for thread in threads:
-        thread.start()
-    try:
+    lanes = [consumer(name, lane=lane) for name, one in consumers.items() for lane in ["", *one.lanes]]
+    with running(*lanes) as stop:
         yield stop
-    finally:
-        stop.set()
-        for thread in threads:
-            thread.join(30)
-    if failures:
-        raise failures[0]
 
 
 def wait_until_all_is_read(stop: threading.Event) -> None:
@@ -293,7 +275,7 @@ def check_good(good: Good) -> None:
 
 def check_dead_letters(due: Counter[str]) -> None:
     letters = list(DeadLetter.objects.all())
-    print(f"{len(letters)} dead letters: {dict(Counter(letter.reason for letter in letters))}")  # noqa: T201 - for the report
+    print(f"{len(letters)} dead letters: {dict(Counter(letter.reason for letter in letters))}")
     assert all(letter.reason and letter.error for letter in letters)
     undecodable = Counter(letter.consumer for letter in letters if letter.reason != DeadLetter.Reason.HANDLER)
     assert {name: undecodable[name] >= number for name, number in due.items()} == dict.fromkeys(due, True), (

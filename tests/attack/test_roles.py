@@ -21,16 +21,17 @@ from django.utils import timezone
 from pytest_django import Settings
 from rest_framework.test import APIClient
 
-from inscripciones import credenciales, ids
+from inscripciones import credenciales
+from inscripciones.formulario import ids
 from inscripciones.models import Usuario
 from inscripciones.seed import GRUPO as REVISORES
 from kafka_bridge.brokers import topic_admin
-from mamochi_site.middleware import NOT_A_PAGE_POLICY
+from mamochi_site.web.middleware import NOT_A_PAGE_POLICY
 from stock.seed import GRUPO as DISTRIBUIDORES
 from tests.attack.routes import all_views, methods_of
 from tests.support.people import make_form
 from ventas import calendario
-from ventas.api import catalogo
+from ventas.catalogo import memoria
 from ventas.events import VentaRegistrada
 from ventas.models import Venta
 from ventas.seed import GRUPO as CONTADORES
@@ -225,7 +226,7 @@ def a_sale_of(maestro_id: UUID) -> UUID:
 def world(kafka: str, settings: Settings) -> World:
     settings.LIMITE_INSCRIPCIONES = settings.LIMITE_ENTRADAS = ""
     topic_admin.create_topics(topic_admin.declared_topics())
-    catalogo.olvidar()
+    memoria.olvidar()
     maestro = a_maestro()
     assert maestro.maestro_id is not None
     revoked = a_maestro()

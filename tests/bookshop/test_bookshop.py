@@ -95,22 +95,22 @@ class Bookshop:
 
 def answers(url: str) -> bool:
     try:
-        with urlopen(url, timeout=SECONDS) as answer:  # noqa: S310 - the address is ours
+        with urlopen(url, timeout=SECONDS) as answer:
             return bool(answer.status == 200)
     except OSError:
         return False
 
 
 def read(url: str) -> str:
-    with urlopen(url, timeout=SECONDS) as answer:  # noqa: S310 - the address is ours
+    with urlopen(url, timeout=SECONDS) as answer:
         return str(answer.read().decode())
 
 
 def order(web: str, isbn: str, copies: int, number: str = "") -> int:
     """Order copies of a book; return the status."""
     body = json.dumps({"number": number or str(uuid4()), "isbn": isbn, "copies": copies})
-    request = Request(f"{web}/orders/", data=body.encode(), method="POST")  # noqa: S310 - the address is ours
-    with urlopen(request, timeout=SECONDS) as answer:  # noqa: S310
+    request = Request(f"{web}/orders/", data=body.encode(), method="POST")
+    with urlopen(request, timeout=SECONDS) as answer:
         return int(answer.status)
 
 

@@ -22,6 +22,6 @@ def test_faults_lose_nothing(tmp_path: Path) -> None:
         text=True,
         timeout=SECONDS,
     )
-    print(done.stdout)  # noqa: T201 - CI shows the recovery times
+    print(done.stdout)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "Nothing lost, nothing doubled." in done.stdout

@@ -24,7 +24,7 @@ from knox.models import AuthToken
 from bench import paid
 from bench.result import p99
 from deploy.embedded.waiting import wait_until
-from inscripciones import envios
+from inscripciones.correos import envios
 from inscripciones.events import INSCRIPCIONES, InscripcionAprobada
 from inscripciones.models import Envio, Inscripcion, Maestro
 from kafka_bridge.brokers import topic_admin
@@ -99,7 +99,7 @@ def test_paid_is_first_after_a_kill(members: list[Member]) -> None:
     takeover = max(paid.at_a_steady_rate(publish, PAID // 4, PER_SECOND))  # those in between wait
     after = p99(paid.at_a_steady_rate(publish, PAID, PER_SECOND))
     waiting = paid.normal_waiting()
-    print(f"p99 {before:.1f} ms, {under_load:.1f} under load, {after:.1f} after {takeover:.0f}; {waiting} waited")  # noqa: T201
+    print(f"p99 {before:.1f} ms, {under_load:.1f} under load, {after:.1f} after {takeover:.0f}; {waiting} waited")
     assert waiting, "the load was gone before the measure: raise NORMAL"
     assert after <= 2 * max(before, under_load, NOISE_MS)
     assert survivor.told(PAID_LANE)

@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from uuid import uuid4
 
@@ -26,7 +27,7 @@ from tests.support.consumers import consumer, running
 from tests.support.sales import enter, prepare_topics, sale
 from ventas import calendario, libro, seed
 from ventas.models import Cuenta, ReporteSemanal, Semana
-from ventas.semanas import envios
+from ventas.semanas import mailer
 
 pytestmark = [
     pytest.mark.chaos,
@@ -37,7 +38,7 @@ CHECKOUT = Path(__file__).resolve().parents[2]
 MAESTROS = 2_000
 KILLS = 10
 SECONDS = 120.0
-LAPSED = SECONDS + envios.CLAIM.total_seconds()  # the claim of a killed worker
+LAPSED = SECONDS + mailer.CLAIM.total_seconds()  # the claim of a killed worker
 CELERY = [sys.executable, "-m", "celery", "-A", "mamochi_site.celery"]
 WORKER = [*CELERY, "worker", "--concurrency", "2", "--without-mingle", "--without-gossip"]
 BEAT = [*CELERY, "beat", "--pidfile=", "--max-interval", "1"]
@@ -117,6 +118,10 @@ def connected(pids: set[int]) -> bool:
         return cursor.fetchone() is not None
 
 
+def has_progressed(mailbox: Mailbox, before: tuple[int, int]) -> bool:
+    return progress(mailbox) != before
+
+
 def progress(mailbox: Mailbox) -> tuple[int, int]:
     """Return the closed weeks and the number of e-mails that arrived."""
     return Semana.objects.filter(estado=Semana.Estado.CERRADA).count(), len(list(mailbox.folder.glob("*.eml")))
@@ -151,12 +156,12 @@ def test_killed_closing_mails_once(
         assert not ReporteSemanal.objects.exists()
         assert not Semana.objects.get(pk=vencida.pk).cerrada
         repeatable = secrets.randbelow(10**6)
-        print(f"seed {repeatable}")  # noqa: T201 - to repeat a failure
+        print(f"seed {repeatable}")
         chance = random.Random(repeatable)
         for _ in range(KILLS - 1):
             before = progress(mailbox)
             start()
-            wait_until(lambda before=before: progress(mailbox) != before, SECONDS)  # type: ignore[misc]
+            wait_until(partial(has_progressed, mailbox, before), SECONDS)
             time.sleep(chance.uniform(0, 0.8))  # the moment of the kill, not a wait
             kill()
         start()
@@ -166,5 +171,5 @@ def test_killed_closing_mails_once(
     own = {id_: times for id_, times in ids.items() if calendario.codigo(vencida.lunes) in id_}
     assert len(own) == suyos.count() == MAESTROS
     repeated = sum(own.values()) - MAESTROS
-    print(f"{KILLS} kills, {repeated} mails repeated between SMTP's 250 and the commit")  # noqa: T201
+    print(f"{KILLS} kills, {repeated} mails repeated between SMTP's 250 and the commit")
     assert repeated <= KILLS  # one worker sends at a time, with one e-mail in flight

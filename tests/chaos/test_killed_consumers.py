@@ -127,7 +127,7 @@ def test_fifty_kills_count_each_sale_once(consumers: list[Member], environment: 
     maestros = [uuid4() for _ in range(200)]
     before = watermarks.end_offsets(topic_admin.partitions_of("mamochi.ventas"))
     seed = secrets.randbelow(10**6)
-    print(f"seed {seed}")  # noqa: T201 - to repeat a failure
+    print(f"seed {seed}")
     chance, stop, exits = random.Random(seed), threading.Event(), Counter[int]()
     publisher = threading.Thread(target=publish_sales, args=[SALES, maestros, stop])
     publisher.start()

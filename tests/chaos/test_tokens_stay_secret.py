@@ -41,7 +41,7 @@ class Postman:
     down: bool = True
     tokens: list[tuple[str, str, bool]] = field(default_factory=list)  # recipient, token, accepted
 
-    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:  # noqa: N802
+    async def handle_DATA(self, _server: SMTP, _session: Session, envelope: Envelope) -> str:
         content = envelope.content
         assert isinstance(content, bytes)
         body = message_from_bytes(content, policy=policy.default).get_body(preferencelist=("plain",))

@@ -63,7 +63,7 @@ def test_all_work_continues_within_a_minute(behind_proxies: tuple[System, dict[s
     wait_until(lambda: outbox_is_empty(system), left(began))
     wait_until(lambda: beats(system) > last, left(began) + 60)  # Beat runs each task once a minute
     enrol(system, port, paid=False)
-    print(f"{silent}: {time.monotonic() - began:.0f} s")  # noqa: T201 - the figure for the operator's guide
+    print(f"{silent}: {time.monotonic() - began:.0f} s")
 
 
 def test_frozen_kafka_costs_no_sale(behind_proxies: tuple[System, dict[str, Proxy]]) -> None:
@@ -84,7 +84,7 @@ def test_frozen_kafka_costs_no_sale(behind_proxies: tuple[System, dict[str, Prox
     began = time.monotonic()
     wait_until(lambda: outbox_is_empty(system), SECONDS)
     wait_until(lambda: all(client.has(sale) for sale in client.sent), left(began))
-    print(f"frozen Kafka: {time.monotonic() - began:.0f} s")  # noqa: T201 - as above
+    print(f"frozen Kafka: {time.monotonic() - began:.0f} s")
 
 
 @pytest.mark.parametrize("after", [b"", b"220 ", b"354 "], ids=["accepts", "greets", "takes DATA"])
@@ -104,7 +104,7 @@ def test_mail_arrives_within_a_minute(behind_proxies: tuple[System, dict[str, Pr
         proxies[MAIL].release()
     began = time.monotonic()
     system.mailbox.wait_for(to=form["email"], subject="Tus credenciales de MAMOCHI", timeout=SECONDS)
-    print(f"{MAIL} {after!r}: {time.monotonic() - began:.0f} s")  # noqa: T201 - as above
+    print(f"{MAIL} {after!r}: {time.monotonic() - began:.0f} s")
 
 
 def left(began: float) -> float:

@@ -3,6 +3,7 @@
 import http.client
 import json
 import random
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -68,7 +69,7 @@ def test_trace_reaches_the_credentials_task(system: System, anyone: Client) -> N
     connection.close()
     for name, said in (("web", "request"), ("consumer-aprobacion", "batch"), ("celery-worker", "enviar_correos")):
         log: Path = system.stack.folder / "logs" / f"{name}.log"
-        wait_until(lambda log=log, said=said: traced(log, trace, said), SECONDS)  # type: ignore[misc]
+        wait_until(partial(traced, log, trace, said), SECONDS)
 
 
 def traced(log: Path, trace: str, said: str) -> bool:

@@ -13,7 +13,7 @@ from pytest_django import Settings
 from pytest_django.live_server_helper import LiveServer
 
 from deploy.embedded.mailbox import Mailbox
-from inscripciones import envios
+from inscripciones.correos import envios
 from inscripciones.models import Envio, Usuario
 from inscripciones.seed import GRUPO
 from tests.support.browser import BROWSER_TEST, chromium

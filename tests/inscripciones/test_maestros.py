@@ -4,7 +4,8 @@ import pytest
 from django.utils import timezone
 from knox.models import AuthToken
 
-from inscripciones import credenciales, envios, maestros
+from inscripciones import credenciales, maestros
+from inscripciones.correos import envios
 from inscripciones.models import Envio, Maestro, Usuario
 from tests.support.people import NOW, make_form, published, register
 

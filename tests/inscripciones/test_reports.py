@@ -6,8 +6,9 @@ from functools import partial
 import pytest
 from django.utils import timezone
 
-from inscripciones import reports, revision
+from inscripciones import reports
 from inscripciones.models import Usuario
+from inscripciones.tramite import revision
 from tests.support.people import NOW, make_form, make_paid_form, register
 
 pytestmark = pytest.mark.django_db

@@ -13,7 +13,8 @@ from django.conf import settings as django_settings
 from knox.models import AuthToken
 
 from deploy.embedded.mailbox import Mailbox
-from inscripciones import credenciales, envios, tasks
+from inscripciones import credenciales, tasks
+from inscripciones.correos import envios
 from inscripciones.models import Envio, Usuario
 from mamochi_site.celery import app as celery_app
 from tests.stack import wait_until

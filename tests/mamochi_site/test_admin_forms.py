@@ -10,8 +10,8 @@ from django.test import RequestFactory
 from drf_spectacular.generators import SchemaGenerator
 from rest_framework import serializers
 
-from gremio import form_fields, serializer_fields
 from gremio.admin_forms import CleanSearch, NoLostUpdates
+from gremio.lectura import form_fields, serializer_fields
 from inscripciones.admin.search import search_people
 from inscripciones.models import Usuario
 from kafka_bridge.models import DeadLetter

@@ -21,7 +21,7 @@ def test_everything_runs_on_an_older_postgresql(stack: Stack, tmp_path: Path) ->
             "tests/gremio/test_copy.py",
             "tests/ventas/semanas/test_cierre.py",
             "tests/ventas/test_libro.py",
-            "tests/inscripciones/test_recepcion.py",
+            "tests/inscripciones/tramite/test_recepcion.py",
             "tests/stock/test_reposicion.py",
         )
 
@@ -48,13 +48,16 @@ def test_everything_runs_behind_a_pool(stack: Stack, tmp_path: Path) -> None:
             "tests/kafka_bridge/consuming/test_runner.py",
             "tests/kafka_bridge/dead_letters/test_replay.py",
             "tests/kafka_bridge/publishing/test_relay.py",
-            "tests/ventas/semanas/test_envios.py",
+            "tests/ventas/semanas/test_mailer.py",
             "tests/ventas/admin/test_lists.py",
             "tests/ventas/admin/test_reportes.py",
-            "tests/inscripciones/test_envios.py",
+            "tests/inscripciones/correos/test_envios.py",
             # These change the session to imitate another server, or are woken by LISTEN, which a
             # pool does not pass on: the relay then finds messages by its poll.
-            *("--deselect", "tests/ventas/semanas/test_envios.py::test_no_transaction_is_open_while_a_mail_is_sent"),
-            *("--deselect", "tests/inscripciones/test_envios.py::test_no_transaction_is_open_while_a_mail_is_sent"),
+            *("--deselect", "tests/ventas/semanas/test_mailer.py::test_no_transaction_is_open_while_a_mail_is_sent"),
+            *(
+                "--deselect",
+                "tests/inscripciones/correos/test_envios.py::test_no_transaction_is_open_while_a_mail_is_sent",
+            ),
             *("--deselect", "tests/kafka_bridge/publishing/test_relay.py::test_a_commit_wakes_the_relay"),
         )

@@ -19,7 +19,7 @@ from tests.support import sales
 from tests.support.browser import BROWSER_TEST, chromium
 from tests.support.people import make_form
 from tests.support.sales import enter, sale
-from ventas.api import catalogo
+from ventas.catalogo import memoria
 
 pytestmark = [*BROWSER_TEST, pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 MAESTRO: Final = uuid4()
@@ -44,7 +44,7 @@ def published(kafka: str, monkeypatch: pytest.MonkeyPatch) -> set[UUID]:
 
 @pytest.fixture
 def site(live_server: LiveServer, settings: Settings, published: set[UUID]) -> str:
-    catalogo.olvidar()
+    memoria.olvidar()
     storage = {"BACKEND": "django.contrib.staticfiles.storage.StaticFilesStorage"}
     settings.STORAGES = {**settings.STORAGES, "staticfiles": storage}
     return str(live_server.url)

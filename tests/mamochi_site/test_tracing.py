@@ -14,7 +14,7 @@ from deploy.embedded.waiting import wait_until
 from inscripciones.events import InscripcionAprobada
 from kafka_bridge.events.codec import encode
 from kafka_bridge.telemetry import traceparent
-from mamochi_site import worker
+from mamochi_site.background import worker
 from mamochi_site.celery import app
 from tests.support.log_lines import LineKeeper, of_event
 

@@ -1,14 +1,17 @@
 """Run consumers, the relay or any other loop in threads of the test process."""
 
+import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from itertools import chain
 from uuid import uuid4
 
 from django.db import connections
 
 from kafka_bridge.consuming.handlers import consumers
 from kafka_bridge.consuming.runner import Runner
+from kafka_bridge.telemetry import probe
 
 # How long a loop may take to end.
 SECONDS = 60.0
@@ -59,3 +62,9 @@ def running(*loops: Loop) -> Iterator[threading.Event]:
             thread.join(SECONDS)
     if errors:
         raise errors[0]
+
+
+def readiness() -> tuple[int, str]:
+    """Return the status of this process's /health/ready, and its reasons in one text."""
+    status, _, body = probe.ready()
+    return status, " ".join(chain.from_iterable(json.loads(body).get("why", {}).values()))

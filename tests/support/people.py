@@ -10,9 +10,10 @@ from django.db import transaction
 from django.utils import timezone
 from stdnum.cl.rut import calc_check_digit
 
-from inscripciones import ids, recepcion
 from inscripciones.events import InscripcionRecibida
+from inscripciones.formulario import ids
 from inscripciones.models import Inscripcion
+from inscripciones.tramite import recepcion
 from kafka_bridge.models import OutboxMessage
 
 NOW = datetime(2026, 11, 23, 15, 0, tzinfo=UTC)

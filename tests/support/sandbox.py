@@ -165,4 +165,4 @@ class _Replaced:
 
 def replace_methods(runner: Runner, **methods: Callable[..., Any]) -> None:
     """Replace methods of the runner's Kafka consumer."""
-    runner.kafka = cast(KafkaConsumer, _Replaced(runner.kafka, methods))
+    runner.kafka = runner.partitions.kafka = cast(KafkaConsumer, _Replaced(runner.kafka, methods))

@@ -8,7 +8,7 @@ from rest_framework.test import APIClient
 
 from inscripciones.models import Usuario
 from tests.support import sales
-from ventas.api import catalogo
+from ventas.catalogo import memoria
 
 
 @pytest.fixture(scope="session")
@@ -19,9 +19,9 @@ def topics(kafka: str) -> None:
 @pytest.fixture
 def catalogue(db: None) -> Iterator[None]:
     """Read the catalogue again; no test sees prices that another test has edited."""
-    catalogo.olvidar()
+    memoria.olvidar()
     yield
-    catalogo.olvidar()
+    memoria.olvidar()
 
 
 @pytest.fixture

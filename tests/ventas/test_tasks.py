@@ -17,8 +17,8 @@ from tests.support.consumers import consumer, running
 from tests.support.sales import account, sale
 from ventas import calendario, tasks
 from ventas.models import ReporteSemanal, Semana, Venta
-from ventas.semanas import cierre, envios
-from ventas.semanas.envios import Sweep
+from ventas.semanas import cierre, mailer
+from ventas.semanas.mailer import Sweep
 
 SECONDS = 30.0
 
@@ -81,6 +81,6 @@ def test_an_unfinished_sweep_asks_for_another(monkeypatch: pytest.MonkeyPatch) -
     monkeypatch.setattr(tasks, "hint_sending", lambda: asked.append(True))
     for unfinished in (True, False):
         sweep = Sweep(5, unfinished=unfinished)
-        monkeypatch.setattr(envios, "enviar_pendientes", lambda sweep=sweep: sweep)
+        monkeypatch.setattr(mailer, "enviar_pendientes", lambda sweep=sweep: sweep)
         assert tasks.enviar_reportes() == 5
     assert asked == [True]

@@ -3,6 +3,6 @@
 Django discovers this package; importing a module registers its page.
 """
 
-from ventas.admin import catalogo, libro, reportes, semanas
+from ventas.admin import catalogo, reportes, semanas, ventas
 
-__all__ = ["catalogo", "libro", "reportes", "semanas"]
+__all__ = ["catalogo", "reportes", "semanas", "ventas"]

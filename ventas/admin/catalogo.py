@@ -12,7 +12,7 @@ from unfold.admin import ModelAdmin, TabularInline
 from gremio.admin_forms import GremioAdmin, TypedAsInChile
 from gremio.formats import pesos
 from kafka_bridge.admin_base import ReadOnlyAdmin
-from ventas import historia
+from ventas.catalogo import historia
 from ventas.models import CambioDeCatalogo, Insumo, Producto, Receta, costo_de
 
 

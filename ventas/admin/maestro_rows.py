@@ -6,7 +6,7 @@ from django.contrib import admin
 from django.db.models import OuterRef, Q, QuerySet, Subquery
 from django.http import HttpRequest
 
-from gremio.textos import limpiar
+from gremio.lectura.textos import limpiar
 from kafka_bridge.admin_base import ReadOnlyAdmin
 from ventas.models import Cuenta
 

@@ -14,7 +14,7 @@ from gremio.formats import pesos
 from ventas.admin.export import ChileanCSV, ReporteResource
 from ventas.admin.maestro_rows import MaestroRowsAdmin
 from ventas.models import ReporteSemanal
-from ventas.semanas import envios
+from ventas.semanas import mailer
 from ventas.tasks import hint_sending
 
 
@@ -45,7 +45,7 @@ class ReporteSemanalAdmin(ExportActionModelAdmin, MaestroRowsAdmin):  # type: ig
     @admin.action(description="Enviar de nuevo el correo", permissions=["reenviar"])
     def reenviar(self, request: HttpRequest, elegidos: QuerySet[ReporteSemanal]) -> None:
         """Send the e-mails again, sent ones too, as new messages."""
-        cuantos = envios.reenviar(ReporteSemanal.objects.filter(pk__in=list(elegidos.values_list("pk", flat=True))))
+        cuantos = mailer.reenviar(ReporteSemanal.objects.filter(pk__in=list(elegidos.values_list("pk", flat=True))))
         for reporte in elegidos[:1_000]:
             self.log_change(request, reporte, "Correo por enviar de nuevo")
         hint_sending()

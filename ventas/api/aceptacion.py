@@ -11,14 +11,15 @@ from zoneinfo import ZoneInfo
 from django.db import transaction
 from rest_framework.exceptions import ValidationError
 
-from gremio.errors import DatosDistintos, otros_datos
+from gremio.api.errors import DatosDistintos, otros_datos
 from kafka_bridge.publishing import claims
 from kafka_bridge.publishing.claims import Claimed, Content
 from kafka_bridge.publishing.producer import publish
-from ventas.api import catalogo, entrada
-from ventas.api.catalogo import Catalogo
+from ventas.api import entrada
 from ventas.api.entrada import Errores, ListaConOtrosDatos, ListaInvalida, VentaEntrada
 from ventas.calendario import CHILE
+from ventas.catalogo import memoria
+from ventas.catalogo.memoria import Catalogo
 from ventas.events import VentaAnulada, VentaRegistrada
 from ventas.models import Anulacion, Venta
 
@@ -123,7 +124,7 @@ def aceptar_anulacion(venta: Venta, *, motivo: str) -> Aceptada:
 
 def _aceptar(datos: Sequence[Any], remitente: Remitente, ahora: datetime, *, parcial: bool) -> Resultado:
     """Publish the valid sales; without `parcial`, only if all are valid."""
-    productos, resultado = catalogo.leer(), Resultado()
+    productos, resultado = memoria.leer(), Resultado()
     leidas = [entrada.leer(una, remitente.zona) for una in datos]
     buenas = {i: leida for i, leida in enumerate(leidas) if isinstance(leida, VentaEntrada)}
     envios = [_envio(i, len(datos), leida, remitente) for i, leida in buenas.items()]

@@ -12,10 +12,10 @@ from zoneinfo import ZoneInfo
 import msgspec
 from rest_framework.exceptions import ValidationError
 
-from gremio.errors import DatosDistintos
-from ventas.api.catalogo import Catalogo
+from gremio.api.errors import DatosDistintos
 from ventas.api.serializers import VentaEntradaSerializer
 from ventas.calendario import CHILE, con_zona
+from ventas.catalogo.memoria import Catalogo
 from ventas.events import MAX_UNIDADES
 
 MAX_AHEAD: Final = timedelta(minutes=5)  # a phone's clock may be ahead of ours by this much

@@ -11,7 +11,7 @@ from typing import Any, Final
 from drf_spectacular.utils import extend_schema_serializer
 from rest_framework import serializers
 
-from gremio.serializer_fields import EnteroField, StrictSerializer, TextoField
+from gremio.lectura.serializer_fields import EnteroField, StrictSerializer, TextoField
 from ventas import calendario
 from ventas.events import MAX_UNIDADES
 from ventas.models import Producto, Receta, Venta

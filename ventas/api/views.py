@@ -21,11 +21,11 @@ from rest_framework.response import Response
 from rest_framework.reverse import reverse
 from rest_framework.viewsets import GenericViewSet
 
+from gremio.api.requests import CLAVE, maestro_id, received, zona
 from gremio.formats import pesos
-from gremio.requests import CLAVE, maestro_id, received, zona
 from kafka_bridge.publishing.rest import idempotency_key, idempotent_id
 from ventas import calendario
-from ventas.api import aceptacion, catalogo, entrada, filters
+from ventas.api import aceptacion, entrada, filters
 from ventas.api.aceptacion import Remitente
 from ventas.api.pagination import SalesPagination
 from ventas.api.renderers import ResumenRenderer
@@ -40,6 +40,7 @@ from ventas.api.serializers import (
     VentasAceptadasSerializer,
     VentaSerializer,
 )
+from ventas.catalogo import memoria
 from ventas.events import VentaRegistrada
 from ventas.models import Producto, Venta
 from ventas.semanas import reports
@@ -113,7 +114,7 @@ class VentaViewSet(GenericViewSet[Venta]):
         """Return the serializer; its HTML form offers the products of the catalogue."""
         serializer = super().get_serializer(*args, **kwargs)
         if isinstance(serializer, VentaEntradaSerializer):
-            opciones = [(codigo, f"{uno.nombre}, {pesos(uno.precio)}") for codigo, uno in catalogo.vigente().items()]
+            opciones = [(codigo, f"{uno.nombre}, {pesos(uno.precio)}") for codigo, uno in memoria.vigente().items()]
             serializer.fields["producto"] = ChoiceField(choices=opciones)
         return serializer
 

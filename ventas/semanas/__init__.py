@@ -1,1 +1,1 @@
-"""Accounting weeks: `cierre` closes one, `reports` has its sums, `envios` sends its e-mails."""
+"""Accounting weeks: `cierre` closes one, `reports` has its sums, `mailer` sends its e-mails."""

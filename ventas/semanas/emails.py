@@ -94,7 +94,7 @@ def message_id(reporte: ReporteSemanal) -> str:
     An e-mail that a person asked for again is a new message.
     """
     codigo = calendario.codigo(reporte.semana_id)
-    return mail.message_id("semana", codigo, reporte.maestro_id, *mail.request(reporte.reenvios))
+    return mail.message_id("semana", codigo, reporte.maestro_id, *mail.resend_part(reporte.reenvios))
 
 
 def _context(carta: Carta) -> dict[str, Any]:

@@ -11,8 +11,8 @@ from django.contrib.auth.models import Permission
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries
 
-from inscripciones import revision
 from inscripciones.models import Envio, Inscripcion, Maestro, Usuario
+from inscripciones.tramite import revision
 from tests.support.people import NOW, make_form, make_paid_form, register
 from tests.support.staff import make_staff
 

@@ -11,10 +11,10 @@ from django.test import Client
 from pytest_django import DjangoAssertNumQueries, Settings
 from rest_framework.test import APIClient
 
-from inscripciones import revision
 from inscripciones.api.serializers import FormularioSerializer
 from inscripciones.events import INSCRIPCIONES, InscripcionRecibida
 from inscripciones.models import Inscripcion, Usuario
+from inscripciones.tramite import revision
 from kafka_bridge.brokers import topic_admin
 from kafka_bridge.events import codec
 from tests.stack import wait_until

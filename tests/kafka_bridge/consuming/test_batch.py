@@ -4,9 +4,9 @@ import pytest
 from django.db import transaction
 from django.db.transaction import TransactionManagementError
 
-from kafka_bridge.consuming.attempt import attempt
 from kafka_bridge.consuming.batch import Batch
-from kafka_bridge.consuming.limits import FailureLimit, GroupSize
+from kafka_bridge.consuming.culprits.attempt import attempt
+from kafka_bridge.consuming.culprits.limits import FailureLimit, GroupSize
 from kafka_bridge.consuming.record import Record
 from kafka_bridge.exceptions import Fenced
 from kafka_bridge.models import ConsumerOffset
@@ -27,10 +27,10 @@ def test_a_redelivered_batch_is_fenced(sandbox: Sandbox) -> None:
     sandbox.publish(1, 2, 3, key="one")
     runner = sandbox.runner()
     records = sandbox.poll(runner)
-    held = dict(runner.held)
+    held = dict(runner.partitions.held)
     assert runner.apply(records)
     with pytest.raises(Fenced):
-        batch_of(sandbox, records).apply(held, runner.topic_uuids, [])
+        batch_of(sandbox, records).apply(held, runner.partitions.topic_uuids, [])
     assert sorted(sandbox.rows()) == [1, 2, 3]
     runner.kafka.close()
 
@@ -41,7 +41,7 @@ def test_an_offset_only_moves_forward(sandbox: Sandbox) -> None:
     records = sandbox.poll(runner)
     assert runner.apply(records)
     with pytest.raises(Fenced):  # the held offset is already the one after the batch
-        batch_of(sandbox, records).apply(runner.held, runner.topic_uuids, [])
+        batch_of(sandbox, records).apply(runner.partitions.held, runner.partitions.topic_uuids, [])
     assert sandbox.rows() == [1, 2, 3]
     runner.kafka.close()
 
@@ -64,6 +64,6 @@ def test_a_batch_of_an_earlier_topic_is_fenced(sandbox: Sandbox) -> None:
     records = sandbox.poll(runner)
     ConsumerOffset.objects.filter(consumer=sandbox.consumer.name).update(topic_uuid="the new topic's")
     with pytest.raises(Fenced, match="is no longer at 0 of that topic"):
-        batch_of(sandbox, records).apply(runner.held, runner.topic_uuids, [])
+        batch_of(sandbox, records).apply(runner.partitions.held, runner.partitions.topic_uuids, [])
     assert sandbox.rows() == []
     runner.kafka.close()

@@ -19,10 +19,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from deploy.embedded.waiting import wait_until
-from kafka_bridge.consuming import positions
 from kafka_bridge.consuming import runner as runner_module
 from kafka_bridge.consuming.batch import Batch
-from kafka_bridge.consuming.positions import Positions
+from kafka_bridge.consuming.partitions import positions
+from kafka_bridge.consuming.partitions.held import LanePartitions
+from kafka_bridge.consuming.partitions.positions import Positions
 from kafka_bridge.consuming.record import Record
 from kafka_bridge.consuming.runner import Runner
 from kafka_bridge.events.event import registered
@@ -94,10 +95,10 @@ class MortalBatch(Batch):
         self.accidents.may_crash("written")
 
 
-class MortalRunner(Runner):
-    """A runner that may crash at each step, and whose Kafka may deliver everything again."""
+class MortalPartitions(LanePartitions):
+    """The partitions of a lane that may crash when it gets them, and when it gives them back."""
 
-    accidents: Accidents
+    accidents: ClassVar[Accidents]
 
     def on_assign(self, kafka: KafkaConsumer, assigned: list[TopicPartition]) -> None:
         super().on_assign(kafka, assigned)
@@ -111,6 +112,12 @@ class MortalRunner(Runner):
         self.accidents.may_crash("claimed")
         super().assign_at(partition, offset)
 
+
+class MortalRunner(Runner):
+    """A runner that may crash at each step, and whose Kafka may deliver everything again."""
+
+    accidents: Accidents
+
     def apply(self, records: list[Record]) -> bool:
         self.accidents.may_crash("polled")
         return super().apply(records)
@@ -121,13 +128,13 @@ class MortalRunner(Runner):
         self.accidents.may_crash("committed to Kafka")
 
     def step(self) -> bool:
-        if self.held and self.accidents.happens("rewound"):
+        if self.partitions.held and self.accidents.happens("rewound"):
             self._rewind()
         return super().step()
 
     def _rewind(self) -> None:
         """Let Kafka deliver everything again."""
-        for partition in self.held:
+        for partition in self.partitions.held:
             try:
                 self.kafka.seek(TopicPartition(*partition, 0))
             except KafkaException:  # not started yet: all that it delivers is new anyway
@@ -210,7 +217,8 @@ def check(
         cursor.execute("TRUNCATE sandbox_row, kafka_bridge_deadletter")
     sandbox = make_sandbox(max_batch=max_batch)
     # A consumer gives its partitions back when it ends: each crash there needs an end before.
-    accidents = MortalBatch.accidents = Accidents(Counter(plan) + Counter(polled=plan.count("revoked")))
+    accidents = Accidents(Counter(plan) + Counter(polled=plan.count("revoked")))
+    MortalBatch.accidents = MortalPartitions.accidents = accidents
     with another_type(sandbox) as other:
         sent = Sent(sandbox, other)
         for kind in kinds:
@@ -255,6 +263,7 @@ def mortal_claim(accidents: Callable[[], Accidents]) -> Callable[..., Positions]
 @pytest.fixture
 def mortal(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runner_module, "Batch", MortalBatch)
+    monkeypatch.setattr(runner_module, "LanePartitions", MortalPartitions)
     monkeypatch.setattr(positions, "claim", mortal_claim(lambda: MortalBatch.accidents))
 
 

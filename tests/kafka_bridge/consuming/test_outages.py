@@ -158,7 +158,7 @@ def test_an_error_during_the_wait_is_kept(sandbox: Sandbox) -> None:
     runner.wait_out(KafkaException(KafkaError(KafkaError._TIMED_OUT)), attempt=1)
     assert stray is not None
     assert stray.error() is not None
-    assert at in runner.unpositioned
+    assert at in runner.partitions.unpositioned
     runner.kafka.close()
 
 
@@ -168,12 +168,12 @@ def test_partitions_lent_in_an_outage_are_read(sandbox: Sandbox) -> None:
     lender, borrower = sandbox.runner(), sandbox.runner()
     all_of_them = sandbox.topic.partitions
     lender.subscribe()
-    wait_until(lambda: not lender.step() and len(lender.held) == all_of_them, SECONDS)
+    wait_until(lambda: not lender.step() and len(lender.partitions.held) == all_of_them, SECONDS)
     with sandbox.running(borrower):
         outage = KafkaException(KafkaError(KafkaError._TIMED_OUT))
-        wait_until(lambda: lender.wait_out(outage, attempt=1) or borrower.held, SECONDS)
-    assert 0 < len(lender.held) < all_of_them
-    wait_until(lambda: not lender.step() and len(lender.held) == all_of_them, SECONDS)
+        wait_until(lambda: lender.wait_out(outage, attempt=1) or borrower.partitions.held, SECONDS)
+    assert 0 < len(lender.partitions.held) < all_of_them
+    wait_until(lambda: not lender.step() and len(lender.partitions.held) == all_of_them, SECONDS)
     sandbox.publish(*range(30))
     wait_until(lambda: not lender.step() and len(sandbox.rows()) == 30, SECONDS)
     lender.kafka.close()

@@ -9,8 +9,8 @@ from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from deploy.embedded.waiting import wait_until
 from kafka_bridge.brokers import topic_admin, watermarks
 from kafka_bridge.consuming import runner as runner_module
+from kafka_bridge.consuming.culprits.limits import FailureLimit
 from kafka_bridge.consuming.handlers import Consumer
-from kafka_bridge.consuming.limits import FailureLimit
 from kafka_bridge.consuming.record import Record
 from kafka_bridge.consuming.runner import Runner
 from kafka_bridge.models import ConsumerOffset, DeadLetter

@@ -3,7 +3,7 @@
 import pytest
 
 from kafka_bridge.dead_letters import explain
-from kafka_bridge.errors import describe
+from kafka_bridge.diagnosis import describe
 from kafka_bridge.events.codec import decode
 from kafka_bridge.exceptions import Undecodable
 from kafka_bridge.models import DeadLetter

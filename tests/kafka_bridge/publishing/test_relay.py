@@ -11,8 +11,7 @@ from kafka_bridge.events.codec import Message, encode
 from kafka_bridge.models import OutboxMessage
 from kafka_bridge.publishing import outbox, relay
 from kafka_bridge.telemetry.pulse import pulses
-from tests.kafka_bridge.consuming.test_obstacles import readiness
-from tests.support.consumers import running
+from tests.support.consumers import readiness, running
 from tests.support.sandbox import SECONDS, Sandbox
 from tests.support.topics import topic_numbers
 

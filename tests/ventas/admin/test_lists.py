@@ -10,7 +10,7 @@ from django.urls import reverse
 
 from tests.support.sales import W47, close, enter, sale, void_of
 from tests.ventas.admin.pages import SellAndVoid, open_list
-from ventas.admin import libro
+from ventas.admin import ventas
 from ventas.models import Semana, Venta
 
 LISTS = ["venta", "anulacion", "cuenta", "semana", "reportesemanal", "producto", "insumo"]
@@ -57,7 +57,7 @@ def test_the_ledger_shows_a_weeks_voids(admin_client: Client, catalogue: None) -
 def test_the_ledger_counts_up_to_its_limit(
     admin_client: Client, sell_and_void: SellAndVoid, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(libro, "COUNT_LIMIT", 3)
+    monkeypatch.setattr(ventas, "COUNT_LIMIT", 3)
     sell_and_void(3)
     assert open_list_of_week(admin_client, "venta").context["cl"].result_count == 3
 

@@ -15,7 +15,7 @@ from rest_framework.test import APIClient
 from kafka_bridge.models import OutboxMessage
 from kafka_bridge.publishing import producer
 from tests.ventas.api.requests import VALID, VENTAS, post
-from ventas.api import catalogo
+from ventas.catalogo import memoria
 from ventas.events import VentaRegistrada
 from ventas.models import CambioDeCatalogo, Insumo, Producto, Receta
 
@@ -49,7 +49,7 @@ def changed(moment: datetime, **fields: Any) -> None:
         setattr(producto, name, value)
     producto.save()
     CambioDeCatalogo.objects.filter(pk=CambioDeCatalogo.objects.latest("id").pk).update(desde=moment)
-    catalogo.olvidar()
+    memoria.olvidar()
 
 
 def test_a_late_sale_has_the_price_of_its_moment(api: APIClient, admin_client: Client, accepted: Accepted) -> None:
@@ -67,7 +67,7 @@ def test_a_late_sale_has_the_price_of_its_moment(api: APIClient, admin_client: C
     }
     page = reverse("admin:ventas_producto_change", args=["mediano"])
     assert admin_client.post(page, form).status_code == 302
-    catalogo.olvidar()
+    memoria.olvidar()
     now = timezone.now()
     assert post(api, sold(now - timedelta(days=1))).status_code == 202
     assert post(api, sold(now)).status_code == 202
@@ -85,7 +85,7 @@ def test_an_earlier_cost_counts_as_it_was(api: APIClient, accepted: Accepted) ->
     vaso = Insumo.objects.get(pk="vaso")
     vaso.costo = 140
     vaso.save()
-    catalogo.olvidar()
+    memoria.olvidar()
     post(api, [sold(timezone.now() - HOUR), sold(timezone.now())])
     assert [event.costo_unitario for event in accepted] == [610, 710]
 
@@ -132,7 +132,7 @@ def test_a_deleted_product_was_on_sale(api: APIClient, accepted: Accepted, delet
     chico = Producto.objects.get(pk="chico")
     before = timezone.now()
     delete(chico)
-    catalogo.olvidar()
+    memoria.olvidar()
     assert post(api, sold(before - HOUR, "chico")).status_code == 202
     assert accepted[0].precio_unitario == 1_500
     assert post(api, {**VALID, "producto": "chico"}).status_code == 400
@@ -140,7 +140,7 @@ def test_a_deleted_product_was_on_sale(api: APIClient, accepted: Accepted, delet
 
 def test_a_change_without_a_signal_is_written_down(api: APIClient, accepted: Accepted) -> None:
     Producto.objects.filter(pk="mediano").update(precio=2_600)
-    catalogo.olvidar()
+    memoria.olvidar()
     assert post(api, [VALID, sold(timezone.now() - HOUR)]).status_code == 202
     assert [event.precio_unitario for event in accepted] == [2_600, 2_000]
     assert list(CambioDeCatalogo.objects.filter(producto="mediano").values_list("precio", flat=True)) == [2_600, 2_000]
@@ -154,7 +154,7 @@ def test_change_is_dated_by_the_databases_clock(api: APIClient, accepted: Accept
         mediano = Producto.objects.get(pk="mediano")
         mediano.precio = 2_200
         mediano.save()
-    catalogo.olvidar()
+    memoria.olvidar()
     for moment in (now - HOUR, timezone.now() + timedelta(minutes=4)):
         assert post(api, sold(moment)).status_code == 202
     assert [event.precio_unitario for event in accepted] == [2_000, 2_200]

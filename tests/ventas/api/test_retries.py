@@ -17,7 +17,8 @@ from kafka_bridge.publishing.producer import process_producer
 from tests.support.consumers import consumer, running
 from tests.support.sales import enter, sale, void_of
 from tests.ventas.api.requests import VALID, VENTAS, post
-from ventas.api import aceptacion, catalogo
+from ventas.api import aceptacion
+from ventas.catalogo import memoria
 from ventas.models import Producto, Venta
 
 SECONDS = 30.0
@@ -109,7 +110,7 @@ def test_a_change_of_the_catalogue_is_no_conflict(api: APIClient) -> None:
     post(api, body)
     for change in ({"precio": 9_990}, {"activo": False}):
         Producto.objects.filter(pk="mediano").update(**change)
-        catalogo.olvidar()
+        memoria.olvidar()
         assert post(api, body).status_code == 202
     assert post(api, {**VALID, "id": str(uuid4())}).status_code == 400
 

@@ -8,8 +8,8 @@ import pytest
 import time_machine
 from rest_framework.test import APIClient
 
+from inscripciones.formulario.zonas import zona_de
 from inscripciones.models import Usuario
-from inscripciones.zonas import zona_de
 from tests.ventas.api.requests import VALID, post
 from ventas.api import entrada
 

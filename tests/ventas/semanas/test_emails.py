@@ -9,7 +9,7 @@ from django.conf import settings
 from deploy.embedded.mailbox import Mailbox
 from tests.support.sales import NOW, W46, W47, account, close, enter, sale, void_of
 from ventas.models import ReporteSemanal
-from ventas.semanas import emails, envios
+from ventas.semanas import emails, mailer
 
 WEEK = timedelta(days=7)
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("smtp")]
@@ -23,7 +23,7 @@ def test_a_mail_has_the_weeks_figures(mailbox: Mailbox, maestro_id: UUID) -> Non
     enter(void_of(mistake))
     enter(sale(maestro_id, cantidad=5), sale(maestro_id, vendida_en=NOW + timedelta(days=3), cantidad=1))
     close(W47)
-    assert envios.enviar_pendientes().sent == 2
+    assert mailer.enviar_pendientes().sent == 2
     first, second = mailbox.wait_for(to=own.email, subject="Tu semana en MAMOCHI", count=2)
     for body in (second.text, second.html):
         assert "16 de Noviembre al 22 de Noviembre de 2026" in body.replace("noviembre", "Noviembre")
@@ -42,7 +42,7 @@ def test_a_mail_has_the_weeks_figures(mailbox: Mailbox, maestro_id: UUID) -> Non
 def test_a_mail_without_sales_is_short(mailbox: Mailbox) -> None:
     own = account()
     close(W47)
-    envios.enviar_pendientes()
+    mailer.enviar_pendientes()
     [mail] = mailbox.wait_for(to=own.email)
     assert "no registraste ventas" in mail.text
     assert "no registraste ventas" in mail.html
@@ -57,7 +57,7 @@ def test_adjustments_that_cancel_out_are_shown(mailbox: Mailbox, maestro_id: UUI
     enter(void_of(mistake))
     enter(sale(maestro_id, vendida_en=NOW - timedelta(days=8)))
     close(W47)
-    envios.enviar_pendientes()
+    mailer.enviar_pendientes()
     mail = mailbox.wait_for(to=own.email, count=2)[1]
     for body in (mail.text, mail.html):
         assert "1 venta que llegó tarde y 1 que anulaste después del cierre" in body
@@ -70,7 +70,7 @@ def test_the_best_day_is_a_day_with_sales(mailbox: Mailbox, maestro_id: UUID) ->
     own = account(maestro_id=maestro_id)
     enter(sale(maestro_id, precio_unitario=100))
     close(W47)
-    envios.enviar_pendientes()
+    mailer.enviar_pendientes()
     [mail] = mailbox.wait_for(to=own.email)
     assert "miércoles 18" in mail.text
     assert "miércoles 18" in mail.html

@@ -2,7 +2,7 @@
 
 import random
 
-from inscripciones import normalizacion
+from inscripciones.formulario import normalizacion
 from mamochi_site.local.demo.people import Persona, gather
 
 

@@ -1,0 +1,1 @@
+"""What the APIs of the apps share: parsers of bodies, errors, and answers."""

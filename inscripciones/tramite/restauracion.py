@@ -1,0 +1,57 @@
+"""After a restore of the database: apply the decisions and corrections that come back from Kafka.
+
+In normal operation all of them are stored already, and nothing changes.
+"""
+
+from collections.abc import Iterable, Sequence
+
+from gremio.transactions import transaction_required
+from inscripciones import maestros
+from inscripciones.events import CorreoCorregido, InscripcionAprobada, InscripcionRechazada
+from inscripciones.formulario import locks
+from inscripciones.models import Decision, Inscripcion
+from inscripciones.tramite import revision
+from kafka_bridge.consuming.restore import is_before_restore
+
+Estado = Inscripcion.Estado
+
+
+@transaction_required
+def recordar(decisiones: Iterable[InscripcionAprobada | InscripcionRechazada]) -> None:
+    """Apply the decisions that the database lacks.
+
+    The decision on a pending enrolment is applied at once; it has no reviewer, because the event
+    names none. The decision on a form that was not replayed yet is kept until that form arrives.
+    """
+    by_id = {decision.inscripcion_id: decision for decision in map(_decision, decisiones)}
+    locks.acquire(locks.enrolment_key(pk) for pk in by_id)
+    estados = dict(Inscripcion.objects.filter(pk__in=by_id).values_list("pk", "estado"))
+    Decision.objects.bulk_create([by_id[pk] for pk in by_id.keys() - estados.keys()], ignore_conflicts=True)
+    for pk in sorted(pk for pk, estado in estados.items() if estado in Inscripcion.PENDIENTES):
+        decision = by_id[pk]
+        revision.resolver([pk], Estado(decision.estado), por=None, motivo=decision.motivo, ahora=decision.decidida_en)
+
+
+@transaction_required
+def recordar_correos(corregidos: Sequence[CorreoCorregido]) -> None:
+    """Apply the corrected addresses whose events are older than the last restore.
+
+    The newest one of each maestro wins: after a change of the number of partitions, they arrive in
+    another order than they were made.
+    """
+    by_time = sorted(corregidos, key=lambda corregido: corregido.time)
+    if not is_before_restore(by_time[0].time):
+        return
+    replayed = [corregido for corregido in by_time if is_before_restore(corregido.time)]
+    maestros.cambiar_correos({one.maestro_id: (one.email, one.time) for one in replayed})
+
+
+def _decision(event: InscripcionAprobada | InscripcionRechazada) -> Decision:
+    if isinstance(event, InscripcionAprobada):
+        return Decision(inscripcion_id=event.inscripcion_id, estado=Estado.APROBADA, decidida_en=event.aprobada_en)
+    return Decision(
+        inscripcion_id=event.inscripcion_id,
+        estado=Estado.RECHAZADA,
+        motivo=event.motivo,
+        decidida_en=event.rechazada_en,
+    )

@@ -1,0 +1,86 @@
+"""One attempt: a consumer's handlers run on some records, in a savepoint."""
+
+from collections import defaultdict
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from django.db import connection, transaction
+from django.db.transaction import TransactionManagementError
+
+from kafka_bridge.consuming.handlers import Consumer
+from kafka_bridge.consuming.record import Record
+from kafka_bridge.diagnosis import connection_is_lost, is_outage, is_transient
+from kafka_bridge.events.event import Event
+from kafka_bridge.exceptions import KafkaUnavailable, Unavailable
+
+
+class EventBatch(list[Event]):
+    """The list of events that a handler gets. `current` is the event that its loop is at.
+
+    A handler that fails inside its loop usually fails at the guilty event, so the search for the
+    culprit tries `current` first. It is None before a loop begins and after it has reached the end.
+    """
+
+    current: Event | None = None
+
+    def __iter__(self) -> Iterator[Event]:
+        for event in super().__iter__():
+            self.current = event
+            yield event
+        self.current = None
+
+
+class Failure(NamedTuple):
+    """Why an attempt failed. `suspect` is the event that the handler was at, if it was at one."""
+
+    error: Exception
+    suspect: Event | None = None
+
+
+def attempt(consumer: Consumer, records: list[Record], *, patient: bool) -> Failure | None:
+    """Run the consumer's handlers on the records. Return why a handler failed, or None.
+
+    A failure leaves no rows of this attempt. Raises errors that lose the database connection and,
+    if `patient`, errors that may pass (`may_pass`): then no message is to blame.
+    """
+    events_at_work = EventBatch()
+    try:
+        with _savepoint():
+            for event_type, events in _by_type(records).items():
+                events_at_work = events
+                consumer.handlers[event_type](events)
+    except Exception as error:
+        if connection_is_lost() or (patient and may_pass(error)):
+            raise
+        return Failure(error, events_at_work.current)
+    return None
+
+
+def may_pass(error: BaseException) -> bool:
+    """Return whether another attempt may succeed: after an outage or a transaction conflict."""
+    return isinstance(error, Unavailable | KafkaUnavailable) or is_outage(error) or is_transient(error)
+
+
+def _by_type(records: list[Record]) -> dict[type[Event], EventBatch]:
+    events: dict[type[Event], EventBatch] = defaultdict(EventBatch)
+    for record in records:
+        if record.event is not None:
+            events[type(record.event)].append(record.event)
+    return events
+
+
+@contextmanager
+def _savepoint() -> Iterator[None]:
+    """Undo only what the block wrote if it fails, and keep the rest of the transaction.
+
+    Raises TransactionManagementError outside of a transaction.
+    Deferred constraints (Django's foreign keys) are checked at the end of the block. At COMMIT,
+    where PostgreSQL would check them, the culprit could not be found any more.
+    """
+    if not connection.in_atomic_block:
+        raise TransactionManagementError("handlers run in the transaction of their batch")
+    with transaction.atomic():
+        yield
+        with connection.cursor() as cursor:
+            cursor.execute("SET CONSTRAINTS ALL IMMEDIATE; SET CONSTRAINTS ALL DEFERRED")

@@ -1,0 +1,1 @@
+"""Celery in the background: the worker's telemetry, and the scheduler of Beat."""

@@ -1,0 +1,1 @@
+"""What every request passes: chunked bodies, middleware, and the pages of errors."""

@@ -1,0 +1,1 @@
+"""The catalogue over time: `historia` notes each change, `memoria` has what sales need of it."""
