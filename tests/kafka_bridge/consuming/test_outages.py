@@ -169,9 +169,14 @@ def test_partitions_lent_in_an_outage_are_read(sandbox: Sandbox) -> None:
     all_of_them = sandbox.topic.partitions
     lender.subscribe()
     wait_until(lambda: not lender.step() and len(lender.partitions.held) == all_of_them, SECONDS)
+    outage = KafkaException(KafkaError(KafkaError._TIMED_OUT))
+
+    def lends() -> bool:
+        lender.wait_out(outage, attempt=1)
+        return bool(borrower.partitions.held)
+
     with sandbox.running(borrower):
-        outage = KafkaException(KafkaError(KafkaError._TIMED_OUT))
-        wait_until(lambda: lender.wait_out(outage, attempt=1) or borrower.partitions.held, SECONDS)
+        wait_until(lends, SECONDS)
     assert 0 < len(lender.partitions.held) < all_of_them
     wait_until(lambda: not lender.step() and len(lender.partitions.held) == all_of_them, SECONDS)
     sandbox.publish(*range(30))

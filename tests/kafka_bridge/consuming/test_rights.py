@@ -22,7 +22,7 @@ from deploy.embedded.processes import Supervisor
 from deploy.embedded.waiting import wait_until
 from kafka_bridge.brokers import client
 from kafka_bridge.publishing import producer
-from tests.kafka_bridge.consuming.partitions.test_obstacles import readiness
+from tests.support.consumers import readiness
 from tests.support.sandbox import SECONDS, Sandbox
 
 pytestmark = pytest.mark.chaos
