@@ -189,3 +189,11 @@ def test_a_sale_without_an_id_costs_no_query(api: APIClient, django_assert_num_q
         post(api, VALID)
     with django_assert_num_queries(1):
         post(api, VALID, **{"Idempotency-Key": str(uuid4())})
+
+
+def test_a_form_leads_to_a_page_that_can_be_reloaded(api: APIClient) -> None:
+    form = {**VALID, "Idempotency-Key": str(uuid4())}
+    for _ in range(2):
+        answer = api.post(VENTAS, form, headers={"Accept": "text/html"})
+        assert (answer.status_code, answer["Location"]) == (303, VENTAS)
+    assert Claim.objects.count() == 1
