@@ -14,6 +14,7 @@ from ventas.semanas import cierre, mailer
 
 RETRY_SECONDS: Final = 2
 RETRIES: Final = 30  # for a minute; afterwards the next run of Beat continues
+SERVER_RETRIES: Final = 1
 SERVER_AGAIN_SECONDS: Final = 20  # a mail server that is back is used within a minute
 
 
@@ -32,7 +33,9 @@ def cerrar_semanas(self: "Task[..., int]", semana: str = "", hasta: str = "") ->
     return sum(closed)
 
 
-@shared_task(bind=True, max_retries=1, soft_time_limit=mail.LONGEST_SENDING_S, time_limit=mail.KILLED_AFTER_S)
+@shared_task(
+    bind=True, max_retries=SERVER_RETRIES, soft_time_limit=mail.LONGEST_SENDING_S, time_limit=mail.KILLED_AFTER_S
+)
 def enviar_reportes(self: "Task[..., int]") -> int:
     """Send the weekly e-mails that are due, for some seconds; return how many were sent.
 
@@ -42,7 +45,7 @@ def enviar_reportes(self: "Task[..., int]") -> int:
     sweep = mailer.enviar_pendientes()
     if sweep.unfinished:
         hint_sending()
-    if sweep.no_server and self.request.retries < self.max_retries:
+    if sweep.no_server and self.request.retries < SERVER_RETRIES:
         raise self.retry(countdown=SERVER_AGAIN_SECONDS)
     return sweep.sent
 

@@ -38,6 +38,7 @@ class AddressThrottle(SimpleRateThrottle):
     """A limit per address; `setting` names the setting with the limit, read at each request."""
 
     setting: str
+    duration: int | None  # seconds of the period; None without a limit
 
     def get_rate(self) -> str | None:
         return getattr(settings, self.setting) or None
@@ -56,6 +57,8 @@ class AddressThrottle(SimpleRateThrottle):
 
     def _forget_the_future(self, request: Request, view: Any) -> None:
         """Forget requests that a clock dated which was ahead: they would count until that time."""
+        if self.rate is None:
+            return
         key = self.get_cache_key(request, view)
         history, latest = self.cache.get(key, []), self.timer() + CLOCKS_DIFFER_S
         if any(stamp > latest for stamp in history):

@@ -111,7 +111,8 @@ def _wait(envio: Envio, error: Exception) -> timedelta:
     """Return how long to wait before the next attempt; a mail that is refused waits ever longer."""
     if isinstance(error, mail.DELIVERY_ERRORS) and not mail.email_is_refused(error):
         return RETRY_WITHOUT_SERVER
-    return min(FIRST_RETRY * 2 ** min(envio.intentos - 1, 20), LONGEST_RETRY)
+    doubled: timedelta = FIRST_RETRY * 2 ** min(envio.intentos - 1, 20)
+    return min(doubled, LONGEST_RETRY)
 
 
 @transaction.atomic

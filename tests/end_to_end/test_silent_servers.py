@@ -46,7 +46,7 @@ def _advertise(stack: Stack, through: Proxy) -> str:
     broker, address = stack.kafka.brokers[0], f"{HOST}:{through.port}"
     lines = stack.kafka.config(broker).replace(f"advertised.listeners=PLAINTEXT://{broker.address}", "", 1)
     config = f"{lines}advertised.listeners=PLAINTEXT://{address}\n"
-    stack.kafka.config = lambda _broker: config  # type: ignore[method-assign]
+    stack.kafka.config = lambda broker: config  # type: ignore[method-assign]
     return address
 
 
@@ -103,7 +103,7 @@ def test_mail_arrives_within_a_minute(behind_proxies: tuple[System, dict[str, Pr
     finally:
         proxies[MAIL].release()
     began = time.monotonic()
-    system.mailbox.wait_for(to=form["email"], subject="Tus credenciales de MAMOCHI", timeout=SECONDS)
+    system.mailbox.wait_for(to=str(form["email"]), subject="Tus credenciales de MAMOCHI", timeout=SECONDS)
     print(f"{MAIL} {after!r}: {time.monotonic() - began:.0f} s")
 
 

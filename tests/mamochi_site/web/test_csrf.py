@@ -49,8 +49,7 @@ def test_other_origin_is_named(client: Client) -> None:
 def test_each_cause_has_its_reason() -> None:
     request = RequestFactory().post("/", HTTP_ORIGIN="https://otra.cl")
     assert "cookie" in csrf.explain("CSRF cookie not set.", request)
-    for headers in ({}, {"HTTP_ORIGIN": "null"}):
-        silent = RequestFactory().post("/", **headers)
+    for silent in (RequestFactory().post("/"), RequestFactory().post("/", HTTP_ORIGIN="null")):
         assert csrf.explain("Referer checking failed - no Referer.", silent) == csrf.NO_ORIGIN
     assert "mucho tiempo" in csrf.explain("CSRF token from POST incorrect.", request)
     assert "https://otra.cl" in csrf.explain("Origin checking failed - x does not match any trusted origins.", request)
