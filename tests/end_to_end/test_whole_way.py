@@ -7,10 +7,14 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pytest
+
 from deploy.embedded.waiting import wait_until
 from mamochi_site.local.demo.people import gather
 from mamochi_site.local.system import System
 from tests.support.system import SECONDS, Client, enrol, query, wait_for_sales
+
+pytestmark = pytest.mark.slow
 
 
 def stock(client: Client) -> dict[str, int]:
