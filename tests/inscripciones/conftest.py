@@ -4,7 +4,6 @@ import socket
 from collections.abc import Callable, Iterator
 
 import pytest
-from celery.contrib.testing.worker import start_worker
 from django.core.cache import cache
 from pytest_django import Settings
 
@@ -12,8 +11,7 @@ from gremio.hints import breaker
 from inscripciones.models import Usuario
 from kafka_bridge.brokers import topic_admin
 from kafka_bridge.publishing import relay
-from mamochi_site.celery import app as celery_app
-from tests.support.consumers import consumer, running
+from tests.support.consumers import celery_worker, consumer, running
 
 
 @pytest.fixture(autouse=True)
@@ -47,7 +45,7 @@ def running_system() -> Iterator[None]:
     """Run both lanes of `aprobacion`, the relay and a worker in threads of this process."""
     topic_admin.create_topics(topic_admin.declared_topics())
     with (
-        start_worker(celery_app, perform_ping_check=False, shutdown_timeout=20.0),
+        celery_worker(),
         running(relay.run, consumer("aprobacion"), consumer("aprobacion", lane="paid")),
     ):
         yield

@@ -8,7 +8,6 @@ from uuid import UUID
 
 import pytest
 import redis
-from celery.contrib.testing.worker import start_worker
 from django.conf import settings as django_settings
 from knox.models import AuthToken
 
@@ -16,9 +15,9 @@ from deploy.embedded.mailbox import Mailbox
 from inscripciones import credenciales, tasks
 from inscripciones.correos import envios
 from inscripciones.models import Envio, Usuario
-from mamochi_site.celery import app as celery_app
 from tests.stack import wait_until
 from tests.support.api import client_with
+from tests.support.consumers import celery_worker
 from tests.support.people import make_form, register
 from tests.support.secrets import is_valid, token_in, whole_database
 
@@ -62,7 +61,7 @@ def test_smtp_down_while_fifty_are_approved(
     monkeypatch.setattr(credenciales, "emitir", remember)
     monkeypatch.setattr(envios, "FIRST_RETRY", timedelta(seconds=1))
     filas = register(*(make_form() for _ in range(50)))
-    with start_worker(celery_app, perform_ping_check=False, shutdown_timeout=20.0):
+    with celery_worker():
         wait_until(lambda: Envio.objects.filter(intentos__gte=1, estado="pendiente").count() == 50, timeout=30)
         queued = everything_in_valkey()
         smtp_down()

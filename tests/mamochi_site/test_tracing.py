@@ -8,14 +8,13 @@ from uuid import uuid4
 
 import pytest
 from celery import shared_task
-from celery.contrib.testing.worker import start_worker
 
 from deploy.embedded.waiting import wait_until
 from inscripciones.events import InscripcionAprobada
 from kafka_bridge.events.codec import encode
 from kafka_bridge.telemetry import traceparent
 from mamochi_site.background import worker
-from mamochi_site.celery import app
+from tests.support.consumers import celery_worker
 from tests.support.log_lines import LineKeeper, of_event
 
 SECONDS = 60.0
@@ -37,7 +36,7 @@ def say_hello() -> None:
 
 def test_task_continues_the_trace_in_one_line(stack: object, keeper: LineKeeper) -> None:
     queue, lines = f"trace-{uuid4()}", keeper.lines
-    with start_worker(app, pool="solo", perform_ping_check=False, queues=[queue], loglevel="INFO"):
+    with celery_worker(pool="solo", queues=[queue], loglevel="INFO"):
         logging.getLogger().addHandler(keeper)  # the worker has configured logging again
         with traceparent.continued(TRACE):
             say_hello.apply_async(queue=queue)

@@ -1,17 +1,21 @@
-"""Run consumers, the relay or any other loop in threads of the test process."""
+"""Run consumers, the relay, a Celery worker or any other loop in threads of the test process."""
 
 import json
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import chain
+from typing import Any
 from uuid import uuid4
 
+from celery.contrib.testing.worker import start_worker
 from django.db import connections
+from kombu.asynchronous import set_event_loop
 
 from kafka_bridge.consuming.handlers import consumers
 from kafka_bridge.consuming.runner import Runner
 from kafka_bridge.telemetry import probe
+from mamochi_site.celery import app as celery_app
 
 # How long a loop may take to end.
 SECONDS = 60.0
@@ -68,3 +72,15 @@ def readiness() -> tuple[int, str]:
     """Return the status of this process's /health/ready, and its reasons in one text."""
     status, _, body = probe.ready()
     return status, " ".join(chain.from_iterable(json.loads(body).get("why", {}).values()))
+
+
+@contextmanager
+def celery_worker(**options: Any) -> Iterator[None]:
+    """Run a Celery worker until the block ends; `options` are those of the worker."""
+    try:
+        with start_worker(celery_app, perform_ping_check=False, shutdown_timeout=20.0, **options):
+            yield
+    finally:
+        # The event loop is the process's. A second worker would use the closed one, with the timers
+        # and sockets of the first, and now and then it received no task.
+        set_event_loop(None)
