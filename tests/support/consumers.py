@@ -10,7 +10,6 @@ from uuid import uuid4
 
 from celery.contrib.testing.worker import start_worker
 from django.db import connections
-from kombu.asynchronous import set_event_loop
 
 from kafka_bridge.consuming.handlers import consumers
 from kafka_bridge.consuming.runner import Runner
@@ -81,6 +80,4 @@ def celery_worker(**options: Any) -> Iterator[None]:
         with start_worker(celery_app, perform_ping_check=False, shutdown_timeout=20.0, **options):
             yield
     finally:
-        # The event loop is the process's. A second worker would use the closed one, with the timers
-        # and sockets of the first, and now and then it received no task.
-        set_event_loop(None)
+        celery_app.amqp.queues = None  # else the next worker reads the queues of this one
