@@ -14,6 +14,7 @@ from knox.models import AuthToken
 from knox.settings import CONSTANTS, knox_settings
 from rest_framework.exceptions import AuthenticationFailed
 
+from gremio import first_query
 from inscripciones.models import Usuario
 
 _QUERY: Final = """
@@ -51,9 +52,7 @@ def _rows(token_key: str) -> list[tuple[Usuario, AuthToken, bool]]:
 
     The last value is True if the user has an expired token, which may be this one.
     """
-    with connection.cursor() as cursor:
-        cursor.execute(_sql(), [timezone.now(), token_key])
-        return [_row(values) for values in cursor.fetchall()]
+    return [_row(values) for values in first_query.rows(_sql(), [timezone.now(), token_key])]
 
 
 def _row(values: tuple[Any, ...]) -> tuple[Usuario, AuthToken, bool]:
