@@ -1,5 +1,6 @@
 """What the API's views share: whose request it is, and the answer to what was accepted."""
 
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -50,13 +51,15 @@ def accepted(data: dict[str, Any], *, location: str = "") -> Response:
     return Response(data, status.HTTP_202_ACCEPTED, headers={"Location": location} if location else None)
 
 
-def received(request: Request, data: dict[str, Any], *, page: str, message: str, location: str = "") -> HttpResponse:
+def received(
+    request: Request, data: dict[str, Any], *, page: Callable[[], str], message: str, location: str = ""
+) -> HttpResponse:
     """Answer a request whose events are accepted: 202 to programs, a redirect to people.
 
-    A browser's form is answered with 303 to `page`, where `message` is shown: reloading that page
-    sends nothing again.
+    A browser's form is answered with 303 to the URL that `page` returns, where `message` is shown:
+    reloading that page sends nothing again.
     """
     if getattr(request.accepted_renderer, "format", "") != "api":
         return accepted(data, location=location)
     messages.success(request._request, message)
-    return HttpResponseRedirect(page, status=status.HTTP_303_SEE_OTHER)
+    return HttpResponseRedirect(page(), status=status.HTTP_303_SEE_OTHER)

@@ -63,10 +63,10 @@ class InscripcionViewSet(viewsets.GenericViewSet[Any]):
         serializer = self.get_serializer(data=request.data)
         serializer.is_valid(raise_exception=True)
         inscripcion_id = recepcion.recibir(serializer.validated_data, dia=timezone.localdate())
-        url = request.build_absolute_uri(reverse("inscripciones:inscripcion-detail", args=[inscripcion_id]))
-        data = {"id": inscripcion_id, "estado": "recibida", "via": lane_of(inscripcion_id), "url": url}
         page = reverse("inscripciones:inscripcion-detail", args=[inscripcion_id])
-        return received(request, data, location=url, page=page, message=RECIBIDA)
+        url = request.build_absolute_uri(page)
+        data = {"id": inscripcion_id, "estado": "recibida", "via": lane_of(inscripcion_id), "url": url}
+        return received(request, data, location=url, page=lambda: page, message=RECIBIDA)
 
     @extend_schema(responses=SeguimientoSerializer)
     def retrieve(self, _request: Request, pk: UUID) -> Response:

@@ -59,11 +59,10 @@ def idempotency_key(request: Request) -> str:
     return key
 
 
-def idempotent_id(request: Request, owner: object, index: int = 0) -> UUID:
+def idempotent_id(key: str, owner: object, index: int = 0) -> UUID:
     """Return the id of what a request creates, if the client gave none.
 
     It is derived from `owner`, the request's Idempotency-Key and `index`, so that a retry has the
-    same id; without a key it is random. Raises ValidationError for a key that is too long.
+    same id; without a key (an empty text) it is random.
     """
-    key = idempotency_key(request)
     return uuid5(conf.NAMESPACE, f"{owner}|{key}|{index}") if key else uuid4()

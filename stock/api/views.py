@@ -1,5 +1,6 @@
 """The API of a maestro's cart: its stock, its ledger, and notices that something ran out."""
 
+from functools import partial
 from typing import Any
 
 from django.db.models import QuerySet
@@ -151,9 +152,11 @@ class AvisoViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[Aviso]):
         cuerpo = self.get_serializer(data=request.data)
         cuerpo.is_valid(raise_exception=True)
         whose = maestro_id(request)
-        aviso_id = idempotent_id(request, f"aviso {whose}")
+        clave = idempotency_key(request)
+        aviso_id = idempotent_id(clave, f"aviso {whose}")
         insumos = cuerpo.validated_data.get("insumos", ())
-        if idempotency_key(request):
+        if clave:
             avisos.reservar(aviso_id, insumos, ahora=timezone.now())
         avisos.avisar(aviso_id, whose, insumos)
-        return received(request, {"id": aviso_id}, page=reverse("stock:aviso-list"), message="Aviso recibido.")
+        page = partial(reverse, "stock:aviso-list")
+        return received(request, {"id": aviso_id}, page=page, message="Aviso recibido.")

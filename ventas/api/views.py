@@ -170,7 +170,7 @@ class VentaViewSet(GenericViewSet[Venta]):
             request,
             {"id": aceptada.id},
             location=reverse("ventas:venta-detail", [aceptada.id], request=request),
-            page=reverse("ventas:venta-list"),
+            page=partial(reverse, "ventas:venta-list"),
             message=VENTA_REPETIDA if aceptada.repetida else VENTA_RECIBIDA,
         )
 
@@ -185,7 +185,7 @@ class VentaViewSet(GenericViewSet[Venta]):
         if parcial:
             data["errores"] = entrada.con_indice(resultado.errores)
         recibidas = f"Ventas recibidas: {len(resultado.aceptadas)}. Con errores: {len(resultado.errores)}."
-        return received(request, data, page=reverse("ventas:venta-list"), message=recibidas)
+        return received(request, data, page=partial(reverse, "ventas:venta-list"), message=recibidas)
 
     @extend_schema(responses=VentaSerializer)
     def retrieve(self, request: Request, **_: str) -> Response:
@@ -208,7 +208,7 @@ class VentaViewSet(GenericViewSet[Venta]):
         cuerpo = AnularSerializer(data=request.data)
         cuerpo.is_valid(raise_exception=True)
         anulada = aceptacion.aceptar_anulacion(self._own_sale(), motivo=cuerpo.validated_data["motivo"])
-        page = reverse("ventas:venta-detail", [anulada.id])
+        page = partial(reverse, "ventas:venta-detail", [anulada.id])
         message = "Esa anulación ya estaba recibida." if anulada.repetida else "Anulación recibida."
         return received(request, {"id": anulada.id}, page=page, message=message)
 
@@ -232,9 +232,9 @@ class VentaViewSet(GenericViewSet[Venta]):
 
 
 def _remitente(request: Request) -> Remitente:
-    maestro = maestro_id(request)
-    id_for = partial(idempotent_id, request, maestro)
-    return Remitente(maestro, id_for=id_for, con_clave=bool(idempotency_key(request)), zona=zona(request))
+    maestro, clave = maestro_id(request), idempotency_key(request)
+    id_for = partial(idempotent_id, clave, maestro)
+    return Remitente(maestro, id_for=id_for, con_clave=bool(clave), zona=zona(request))
 
 
 class ProductosView(generics.ListAPIView[Producto]):
