@@ -1,5 +1,6 @@
 """Authentication by a maestro's token in the Authorization header."""
 
+from collections.abc import Sequence
 from functools import cache
 from hmac import compare_digest
 from typing import Any, Final
@@ -17,6 +18,9 @@ from rest_framework.exceptions import AuthenticationFailed
 from gremio import first_query
 from inscripciones.models import Usuario
 
+# What requests use, in the models' order. Django reads another field when it is asked for.
+_OF_TOKEN: Final = ("digest", "user_id")
+_OF_USER: Final = ("id", "is_superuser", "username", "is_staff", "is_active", "maestro_id", "zona")
 _QUERY: Final = """
     SELECT {columns}, EXISTS (SELECT FROM {tokens} own WHERE own.user_id = {users}.id AND own.expiry < %s)
     FROM {tokens} JOIN {users} ON {users}.id = {tokens}.user_id WHERE {tokens}.token_key = %s"""
@@ -56,24 +60,21 @@ def _rows(token_key: str) -> list[tuple[Usuario, AuthToken, bool]]:
 
 
 def _row(values: tuple[Any, ...]) -> tuple[Usuario, AuthToken, bool]:
-    of_token = _fields(AuthToken)
-    token = AuthToken.from_db(connection.alias, of_token, values[: len(of_token)])
-    token.user = Usuario.from_db(connection.alias, _fields(Usuario), values[len(of_token) : -1])
+    token = AuthToken.from_db(connection.alias, _OF_TOKEN, values[: len(_OF_TOKEN)])
+    token.user = Usuario.from_db(connection.alias, _OF_USER, values[len(_OF_TOKEN) : -1])
     return token.user, token, values[-1]
 
 
 @cache
-def _fields(model: type[Model]) -> list[str]:
-    return [field.attname for field in model._meta.concrete_fields]
-
-
-@cache
 def _sql() -> str:
-    """Return the query; its columns are the fields of both models, in the models' order."""
     tokens, users = _quoted(AuthToken._meta.db_table), _quoted(Usuario._meta.db_table)
-    columns = [f"{tokens}.{_quoted(field.column)}" for field in AuthToken._meta.concrete_fields]
-    columns += [f"{users}.{_quoted(field.column)}" for field in Usuario._meta.concrete_fields]
-    return _QUERY.format(columns=", ".join(columns), tokens=tokens, users=users)
+    columns = ", ".join([*_columns(AuthToken, _OF_TOKEN), *_columns(Usuario, _OF_USER)])
+    return _QUERY.format(columns=columns, tokens=tokens, users=users)
+
+
+def _columns(model: type[Model], names: Sequence[str]) -> list[str]:
+    columns = {field.attname: field.column for field in model._meta.concrete_fields}
+    return [f"{_quoted(model._meta.db_table)}.{_quoted(columns[name])}" for name in names]
 
 
 def _quoted(name: str | None) -> str:
