@@ -30,6 +30,17 @@ def test_published_events_are_in_the_topic(sandbox: Sandbox) -> None:
     assert not OutboxMessage.objects.exists()
 
 
+def test_a_lone_event_waits_for_no_other(sandbox: Sandbox) -> None:
+    """The fastest of many, because a busy machine delays some; a wait for a batch delays each."""
+    sandbox.publish(0)
+    times = []
+    for number in range(100):
+        began = time.monotonic()
+        sandbox.publish(number)
+        times.append(time.monotonic() - began)
+    assert min(times) < 0.001
+
+
 @pytest.mark.slow
 @pytest.mark.usefixtures("kafka_away")
 def test_without_kafka_events_go_to_the_outbox(sandbox: Sandbox) -> None:
