@@ -87,7 +87,7 @@ def test_a_reloaded_sale_counts_once(page: Page, published: set[UUID]) -> None:
 
 
 def test_a_sale_that_is_sent_again_counts_once(page: Page, published: set[UUID]) -> None:
-    """Back, and send: the browser may show the page that it kept, or load it anew."""
+    """Back, and send: the browser may show the page that it kept, or load it again."""
     page.goto("/api/v1/ventas/")
     fill(page)
     send(page)
