@@ -11,7 +11,7 @@ from typing import Any
 
 from deploy.embedded.ports import HOST, free_port
 from deploy.embedded.waiting import wait_until
-from mamochi_site.local.system import CHECKOUT, application_processes
+from mamochi_site.local.system import CHECKOUT, application_processes, web_is_ready
 
 SETTINGS = {"REVISION_AUTOMATICA": "true", "LIMITE_INSCRIPCIONES": "", "HTTPS_ONLY": "false", "LOG_FORMAT": "json"}
 
@@ -57,21 +57,10 @@ def running(*names: str) -> Iterator[Http]:
         for name in names
     ]
     try:
-        wait_until(lambda: _is_ready(port), 60)
+        wait_until(lambda: web_is_ready(f"{HOST}:{port}"), 60)
         yield Http(port)
     finally:
         for process in processes:
             process.terminate()
         for process in processes:
             process.wait(30)
-
-
-def _is_ready(port: int) -> bool:
-    connection = http.client.HTTPConnection(HOST, port, timeout=2)
-    try:
-        connection.request("GET", "/health/ready")
-        return connection.getresponse().status == 200
-    except OSError:
-        return False
-    finally:
-        connection.close()

@@ -17,7 +17,7 @@ DELIVERY_ERRORS: Final = (SMTPException, OSError, ValueError)
 LONGEST_ANSWER: Final = 1_000  # characters
 CLOSING_CONNECTION: Final = 421  # SMTP: the server closes this connection
 # How long a worker tries to send, in seconds; shorter than a claim. EMAIL_TIMEOUT limits each wait
-# for the server only: one that sends a byte now and then would keep a worker for ever.
+# for the server only: one that sends a byte now and then would keep a worker without end.
 LONGEST_SENDING_S: Final = 150
 KILLED_AFTER_S: Final = LONGEST_SENDING_S + 15  # where closing the connection hangs, too
 _ENHANCED_CODE: Final = re.compile(r"[245]\.\d{1,3}\.\d{1,3}\b")  # RFC 3463

@@ -192,7 +192,7 @@ def hosts(value: str) -> list[str]:
 
 
 def _ascii_host(name: str) -> str:
-    """Return a host name as DNS and browsers write it. Raises ValueError if it is none.
+    """Return a host name as DNS and browsers write it. Raises ValueError for any other text.
 
     A first dot, which in ALLOWED_HOSTS stands for all names below, is kept.
     """

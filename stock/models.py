@@ -191,8 +191,8 @@ class Aviso(models.Model):
     A notice that names several ingredients is several rows with the same `aviso_id`.
     `ventas_hasta`: where the topic of sales ended when the notice was accepted, or later. Once
     `inventario` has reached these offsets, all the sales that the maestro can have known of are
-    counted. `ventas_topico`: the broker's id of that topic; in one that was made again, the sweep
-    measures anew.
+    counted. `ventas_topico`: the broker's id of that topic. If the topic was made again, the
+    sweep asks Kafka for its new ends.
     """
 
     class Origen(models.TextChoices):

@@ -96,7 +96,7 @@ def _revision() -> str:
 
 
 def replace_missing(docker: Docker, images: Iterable[str], base: str, say: Say) -> dict[str, str]:
-    """Return a stand-in for each image that cannot be pulled; empty if there is none.
+    """Return the stand-in of each image that cannot be pulled; empty if all can be pulled.
 
     Stand-ins have names of their own, so that they never hide an official image.
     """

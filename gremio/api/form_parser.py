@@ -25,9 +25,7 @@ class FormParser(parsers.FormParser):
         self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
     ) -> Any:
         """Return the fields. Raises JSONSentAsForm."""
-        raw = stream.read()
-        if raw.lstrip().startswith(JSON_BEGINS):
-            raise JSONSentAsForm
+        raw = _read_form(stream)
         return super().parse(BytesIO(raw), media_type, parser_context)
 
 
@@ -38,10 +36,16 @@ class MultiPartParser(parsers.MultiPartParser):
         self, stream: IO[Any], media_type: str | None = None, parser_context: Mapping[str, Any] | None = None
     ) -> Any:
         """Return the fields. Raises JSONSentAsForm or ParseError."""
-        raw = stream.read()
-        if raw.lstrip().startswith(JSON_BEGINS):
-            raise JSONSentAsForm
+        raw = _read_form(stream)
         _, parameters = parse_header_parameters(media_type or "")
         if raw.strip() and f"--{parameters.get('boundary')}".encode() not in raw:
             raise ParseError("no part begins with the boundary that the Content-Type names")
         return super().parse(BytesIO(raw), media_type, parser_context)
+
+
+def _read_form(stream: IO[Any]) -> bytes:
+    """Return the body. Raises JSONSentAsForm."""
+    raw: bytes = stream.read()
+    if raw.lstrip().startswith(JSON_BEGINS):
+        raise JSONSentAsForm
+    return raw

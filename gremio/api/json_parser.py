@@ -18,7 +18,7 @@ class JSONParser(parsers.JSONParser):
     """Refuse three kinds of values that DRF's parser accepts.
 
     Nesting deeper than MAX_DEPTH overflows Python's stack. A lone surrogate (half a character)
-    can be neither stored nor sent back. Of a field that comes twice, nobody knows which one counts.
+    can be neither stored nor sent back. Of a field that comes twice, either could be meant.
     """
 
     def parse(

@@ -22,7 +22,8 @@ _APOSTROPHES: Final = frozenset(
     "\u00b4\u02b9\u02bb\u02bc\u02bd\u02be\u02bf\u02c8\u02ca\u02cb\u0384\u055a\u1fbd\u1fbf"
     "\u2018\u2019\u201a\u201b\u2032\u2035\u275b\u275c\ua78b\ua78c\uff07"
 )
-# What looks like a hyphen and is none of Unicode's dashes (Pd): minus signs, bullets, drawn lines.
+# Characters that look like a hyphen, but that Unicode does not call dashes (Pd): minus signs,
+# bullets, drawn lines.
 _DASHES: Final = frozenset("\u02d7\u2043\u207b\u208b\u2212\u23af\u2500\u2501\u2796")
 # Letters and digits in another width or font: `３` and `𝟑` are `3`. Ligatures come from PDFs.
 _OTHER_SHAPES: Final = ("<wide>", "<font>")

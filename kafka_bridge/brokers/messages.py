@@ -51,7 +51,7 @@ def stored_at(message: KafkaMessage) -> datetime | None:
 def check_timestamp(message: KafkaMessage) -> None:
     """Raise Undecodable for a timestamp outside of the years that an event may have.
 
-    Whoever sent such a message is broken, so a person looks at it. A timestamp that is only wrong,
+    The sender of such a message is broken, so a person looks at it. A timestamp that is only wrong,
     or missing, says nothing about the event.
     """
     kind, milliseconds = message.timestamp()

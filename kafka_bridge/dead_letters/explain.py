@@ -42,7 +42,7 @@ MESSAGE_PROBLEMS: Final = (
         r"the timestamp (?P<ms>-?\d+) \(ms since 1970\) lies outside of the years (?P<first>\d+) to (?P<last>\d+)",
         _(
             "The message's timestamp, %(ms)s milliseconds since 1970, lies outside of the years %(first)s to %(last)s. "
-            "Whoever sent it has a wrong clock or unit. If the content is right, replay it unchanged."
+            "Its sender has a wrong clock or unit. If the content is right, replay it unchanged."
         ),
     ),
     Explanation(

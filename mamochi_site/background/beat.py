@@ -43,7 +43,7 @@ class Scheduler(DatabaseScheduler):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self.pulse = Pulse("beat")
-        super().__init__(*args, **kwargs)  # type: ignore[no-untyped-call]  # as above
+        super().__init__(*args, **kwargs)  # type: ignore[no-untyped-call]  # django-celery-beat has no types
 
     def tick(self, *args: Any, **kwargs: Any) -> Any:
         """Send the next task that is due.

@@ -188,7 +188,12 @@ def _ready(system: System) -> bool:
     for process in system.applications.values():
         if not process.running:
             raise StackError(f"{process.name} ended while starting{process.last_words()}.")
-    connection = http.client.HTTPConnection(urlsplit(system.url).netloc, timeout=2)
+    return web_is_ready(urlsplit(system.url).netloc)
+
+
+def web_is_ready(host: str) -> bool:
+    """Return whether the web at `host` (`name:port`) answers 200 to /health/ready within 5 s."""
+    connection = http.client.HTTPConnection(host, timeout=5)
     try:
         connection.request("GET", "/health/ready")
         return connection.getresponse().status == 200

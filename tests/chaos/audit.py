@@ -172,7 +172,7 @@ class Audit:
             yield Check(f"leaders killed with no acknowledgement for {LEADER_SECONDS:g} s", [], late)
 
     def _topics(self) -> Iterator[Check]:
-        """Check the acts on topics; nobody restarted a process for them."""
+        """Check the acts on topics; no process was restarted for them."""
         slow = [one.topic for one in self.acts.grown if one.found > FOUND_SECONDS]
         yield Check(f"new partitions that a consumer did not find within {FOUND_SECONDS:g} s", [], slow)
         slow = [one.topic for one in self.acts.made_again if one.found > READ_SECONDS]

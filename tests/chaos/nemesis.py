@@ -98,7 +98,7 @@ class Nemesis(threading.Thread):
         plans = self.plans()
         order = self.chance.sample(plans, len(plans))
         for act in self.topic_acts():
-            order.insert(self.chance.randint(1, EARLY), act)  # not first: then nobody sells yet
+            order.insert(self.chance.randint(1, EARLY), act)  # not first: the maestros do not sell yet
         return order
 
     def _carry_out(self, plan: Plan) -> None:
@@ -142,7 +142,10 @@ class Nemesis(threading.Thread):
         other = self.chance.choice([topic for topic in SOURCES if topic != VENTAS])
         return [
             Plan("partitions added", self.topics.more_partitions),
-            *(Plan("topic made again", partial(self.topics.made_anew, topic), SHORT) for topic in (VENTAS, other)),
+            *(
+                Plan("topic made again", partial(self.topics.delete_and_make, topic), SHORT)
+                for topic in (VENTAS, other)
+            ),
         ]
 
     def _leader(self) -> Broker:

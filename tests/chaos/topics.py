@@ -103,7 +103,7 @@ class TopicActs:
         connection.close()
 
     @contextmanager
-    def made_anew(self, topic: str) -> Iterator[str]:
+    def delete_and_make(self, topic: str) -> Iterator[str]:
         """Delete the topic once all of it is consumed, and create it again when the block ends."""
         connection.close()
         source, began = SOURCES[topic], self.clock()

@@ -36,7 +36,7 @@ def test_defaults_of_the_role_change_nothing(stack: Stack, tmp_path: Path) -> No
             "tests/kafka_bridge/publishing/test_relay.py",
             "tests/ventas/semanas/test_cierre.py",
             "tests/stock/test_concurrency.py",
-            "tests/inscripciones/test_concurrency.py",
+            "tests/inscripciones/tramite/test_concurrency.py",
         )
 
 

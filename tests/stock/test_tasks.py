@@ -29,7 +29,7 @@ def test_the_sweep_decides_with_kafkas_own_offsets(rosa: UUID, topics: None) -> 
 
 
 def test_a_notice_outlives_the_topic_of_sales(rosa: UUID, topics: None) -> None:
-    """The topic was deleted and made again: nobody will ever reach the offsets of the old one."""
+    """The topic was deleted and made again: no message will reach the offsets of the old one."""
     ends = progress.topic_ends(TOPICO_DE_VENTAS)
     of_the_old_topic = {partition: end + 500 for partition, end in ends.offsets.items()}
     consumers.reponer_carros([notice(rosa, ventas_hasta=of_the_old_topic, ventas_topico="the old one")])

@@ -80,4 +80,4 @@ def celery_worker(**options: Any) -> Iterator[None]:
         with start_worker(celery_app, perform_ping_check=False, shutdown_timeout=20.0, **options):
             yield
     finally:
-        celery_app.amqp.queues = None  # else the next worker reads the queues of this one
+        vars(celery_app.amqp).pop("queues", None)  # else the next worker reads the queues of this one

@@ -1,6 +1,5 @@
 """The services of deploy/compose on an engine: start, break, look at, stop."""
 
-import http.client
 import json
 import re
 import time
@@ -19,6 +18,7 @@ from deploy.embedded.ports import HOST
 from deploy.embedded.signals import uninterrupted
 from deploy.embedded.waiting import wait_until
 from mamochi_site.local.compose.files import BROKERS, COMPOSE_FILE, Files
+from mamochi_site.local.system import web_is_ready
 
 UP_S = 900.0
 READY_S = 60.0
@@ -77,17 +77,12 @@ class ComposeSystem:
     def up(self) -> None:
         """Start everything and wait until the web serves. Raises StackError."""
         self.compose("up", "--detach", "--no-build", "--quiet-pull", "--wait", *self.started, timeout=UP_S)
-        wait_until(self._web_is_ready, READY_S, what=f"{self.url}/health/ready answers 200", interval=0.2)
-
-    def _web_is_ready(self) -> bool:
-        connection = http.client.HTTPConnection(HOST, self.files.web_port, timeout=5)
-        try:
-            connection.request("GET", "/health/ready")
-            return connection.getresponse().status == 200
-        except (OSError, http.client.HTTPException):
-            return False
-        finally:
-            connection.close()
+        wait_until(
+            lambda: web_is_ready(f"{HOST}:{self.files.web_port}"),
+            READY_S,
+            what=f"{self.url}/health/ready answers 200",
+            interval=0.2,
+        )
 
     def failure(self) -> str:
         """Return which container has ended that should not, or else an empty text.

@@ -149,7 +149,7 @@ def test_server_that_is_back_is_used_soon(settings: Settings, smtp_down: Callabl
 
 
 def test_claim_outlasts_its_sending() -> None:
-    """A server may send a byte now and then, for ever: each wait for it is short."""
+    """A server may send a byte now and then, without end: each wait for it is short."""
     for task, claim in ((tasks.enviar_correos, envios.CLAIM), (enviar_reportes, CLAIM_OF_A_REPORT)):
         soft, hard = task.soft_time_limit, task.time_limit
         assert soft is not None

@@ -113,7 +113,7 @@ def recreate(sandbox: Sandbox, partitions: int) -> None:
 
 @pytest.mark.slow
 def test_all_partitions_of_a_recreated_topic(full_sandbox: Sandbox) -> None:
-    """In one the new topic is shorter, which is an error; in another longer, which is none."""
+    """Kafka reports an error only where the new partition is shorter than the old offset."""
     shorter, longer = _keys_of_two_partitions(full_sandbox)
     full_sandbox.publish(*range(60), key=shorter)
     full_sandbox.publish(60, 61, key=longer)
