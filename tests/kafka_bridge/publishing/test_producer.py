@@ -31,14 +31,14 @@ def test_published_events_are_in_the_topic(sandbox: Sandbox) -> None:
 
 
 def test_a_lone_event_waits_for_no_other(sandbox: Sandbox) -> None:
-    """The fastest of many, because a busy machine delays some; a wait for a batch delays each."""
+    """librdkafka would gather for 5 ms. A busy machine delays some events; gathering delays each."""
     sandbox.publish(0)
     times = []
     for number in range(100):
         began = time.monotonic()
         sandbox.publish(number)
         times.append(time.monotonic() - began)
-    assert min(times) < 0.001
+    assert min(times) < 0.005
 
 
 @pytest.mark.slow
