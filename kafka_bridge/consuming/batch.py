@@ -2,13 +2,13 @@
 
 import traceback
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
 from django.db import transaction
-from django.db.models.functions import Now
 
-from kafka_bridge.consuming.culprits.attempt import Failure, attempt
+from kafka_bridge.consuming.culprits.attempt import Attempt, Failure, attempt
 from kafka_bridge.consuming.culprits.limits import FailureLimit, GroupSize
 from kafka_bridge.consuming.culprits.search import CulpritSearch
 from kafka_bridge.consuming.handlers import Consumer
@@ -16,11 +16,26 @@ from kafka_bridge.consuming.record import Record, next_offsets, printable
 from kafka_bridge.consuming.time_limit import limited_transaction
 from kafka_bridge.diagnosis import connection_is_lost, describe
 from kafka_bridge.events.topics import Partition
-from kafka_bridge.exceptions import Fenced
-from kafka_bridge.models import ConsumerOffset, DeadLetter
+from kafka_bridge.exceptions import Fenced, TooManyDeadLetters
+from kafka_bridge.models import DeadLetter
 
 INSERT_BYTES: Final = 1_000_000  # of contents in one INSERT, which takes several times as much memory
 TRANSACTION_TIMEOUT_MS: Final = 30_000  # less than max.poll.interval.ms (time_limit.py)
+
+# Locks the rows in the order of topic and partition, so that two members never deadlock. Returns
+# the partitions whose row was where this member left it.
+_ADVANCE: Final = """
+    WITH moved AS (
+        SELECT stored.id, move.next_offset
+        FROM unnest(%s::text[], %s::int[], %s::text[], %s::bigint[], %s::bigint[])
+            move (topic, partition, topic_uuid, held, next_offset)
+        JOIN kafka_bridge_consumeroffset stored USING (topic, partition)
+        WHERE stored.consumer = %s AND stored.topic_uuid = move.topic_uuid
+            AND stored.next_offset = move.held AND move.held < move.next_offset
+        ORDER BY topic, partition FOR UPDATE OF stored
+    )
+    UPDATE kafka_bridge_consumeroffset stored SET next_offset = moved.next_offset, updated_at = statement_timestamp()
+    FROM moved WHERE stored.id = moved.id RETURNING stored.topic, stored.partition"""
 
 
 @dataclass(kw_only=True)
@@ -47,18 +62,57 @@ class Batch:
         earlier messages (True for a failure). Raises Fenced, TooManyDeadLetters, any error that
         loses the connection and, if `patient`, errors that may pass.
         """
-        offsets = self._offsets()
         self.topic_uuids = topic_uuids
+        offsets = self._offsets()
+        failure = None
+        if self._is_one_group():
+            failure = self._apply_whole(held, offsets, before)
+            if failure is None:
+                return offsets
+        with self._transaction(held, offsets):
+            self._search(failure)
+            self.set_aside(before)
+        return offsets
+
+    def _is_one_group(self) -> bool:
+        """Return whether all records are tried at once first, as they are unless culprits are near."""
+        return self.patient and self.verdict is None and len(self._handled()) <= self.group_size.records
+
+    def _apply_whole(
+        self, held: dict[Partition, int], offsets: dict[Partition, int], before: Sequence[bool]
+    ) -> Failure | None:
+        """Try the batch in a transaction without savepoints, which most batches do not need.
+
+        Returns why a handler, or a deferred constraint, failed: then nothing is written.
+        """
+        records = self._handled()
+        attempt = Attempt(self.consumer, records)
+        try:
+            with self._transaction(held, offsets):
+                attempt.run()
+                self.set_aside(before)
+        except (Fenced, TooManyDeadLetters):
+            raise
+        except Exception as error:
+            return attempt.failure(error, patient=self.patient)
+        self.group_size.passed(len(records))
+        return None
+
+    @contextmanager
+    def _transaction(self, held: dict[Partition, int], offsets: dict[Partition, int]) -> Iterator[None]:
+        """Move the offsets and bury the rejected records; commit what the block adds.
+
+        Raises Fenced if another member has moved an offset.
+        """
+        self.dead.clear()
         with transaction.atomic(durable=True):
             try:
-                with limited_transaction(TRANSACTION_TIMEOUT_MS):
-                    self.advance(held, offsets)
-                    self.handle()
-                    self.set_aside(before)
+                with self.advanced(held, offsets):
+                    self._bury_rejected()
+                    yield
             finally:
                 # Inside the transaction: after it, Django may have opened a new connection.
                 self.lost_connection = connection_is_lost()
-        return offsets
 
     @property
     def partitions(self) -> set[Partition]:
@@ -70,36 +124,42 @@ class Batch:
         after = next_offsets(self.records)
         return {at: max(after.get(at, 0), self.reached.get(at, 0)) for at in sorted(self.partitions)}
 
-    def advance(self, held: dict[Partition, int], offsets: dict[Partition, int]) -> None:
-        """Move the offset rows.
+    @contextmanager
+    def advanced(self, held: dict[Partition, int], offsets: dict[Partition, int]) -> Iterator[None]:
+        """Move the offset rows, all in the transaction's first statement.
 
         Raises Fenced if a row is not at `held` any more, or is of a topic with another id: another
         member has moved it.
         """
-        for (topic, partition), offset in offsets.items():
-            expected = held[topic, partition]
-            row = ConsumerOffset.objects.filter(
-                consumer=self.consumer.name,
-                topic=topic,
-                topic_uuid=self.topic_uuids[topic],
-                partition=partition,
-                next_offset=expected,
-            )
-            if not row.filter(next_offset__lt=offset).update(next_offset=offset, updated_at=Now()):
-                raise Fenced(f"{self.consumer.name}: {topic}[{partition}] is no longer at {expected} of that topic")
+        moves = [(*at, self.topic_uuids[at[0]], held[at], offset) for at, offset in offsets.items()]
+        parameters = [*map(list, zip(*moves, strict=True)), self.consumer.name]
+        with limited_transaction(TRANSACTION_TIMEOUT_MS, _ADVANCE, parameters) as moved:
+            for topic, partition in offsets.keys() - set(moved):
+                raise Fenced(
+                    f"{self.consumer.name}: {topic}[{partition}] is no longer at {held[topic, partition]} of that topic"
+                )
+            yield
 
-    def handle(self) -> None:
-        """Run the handlers on the records that are for this consumer.
-
-        Rejected records and culprits become dead letters.
-        """
-        ours = [record for record in self.records if record.replayed_for in ("", self.consumer.name)]
-        for record in ours:
+    def _bury_rejected(self) -> None:
+        for record in self._ours():
             if record.rejected:
                 self._bury(record, record.rejected.reason, record.rejected, attempts=1)
+
+    def _search(self, failure: Failure | None) -> None:
+        """Run the handlers in savepoints; culprits become dead letters.
+
+        `failure`: why the batch has failed as a whole, if that was tried.
+        """
         search = CulpritSearch(self._attempt, group_size=self.group_size, limit=self.limit)
-        for culprit in search.apply([record for record in ours if type(record.event) in self.consumer.handlers]):
+        for culprit in search.apply(self._handled(), failure):
             self._bury(culprit.record, DeadLetter.Reason.HANDLER, culprit.error, culprit.attempts)
+
+    def _ours(self) -> list[Record]:
+        """Return the records that are for this consumer: all but those replayed for another."""
+        return [record for record in self.records if record.replayed_for in ("", self.consumer.name)]
+
+    def _handled(self) -> list[Record]:
+        return [record for record in self._ours() if type(record.event) in self.consumer.handlers]
 
     def set_aside(self, before: Sequence[bool]) -> None:
         """Store the dead letters.

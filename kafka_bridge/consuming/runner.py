@@ -8,6 +8,7 @@ neither lane waits for the other (ADR 3).
 import logging
 import secrets
 import threading
+import time
 from collections import deque
 from collections.abc import Iterable
 from typing import Final, cast
@@ -27,6 +28,7 @@ from kafka_bridge.consuming.culprits.limits import FailureLimit, GroupSize
 from kafka_bridge.consuming.handlers import Consumer
 from kafka_bridge.consuming.observer import LaneObserver
 from kafka_bridge.consuming.partitions import positions
+from kafka_bridge.consuming.partitions.commits import KafkaCommits
 from kafka_bridge.consuming.partitions.held import LanePartitions
 from kafka_bridge.consuming.record import Record, read
 from kafka_bridge.diagnosis import database_answers, describe
@@ -38,6 +40,8 @@ logger = logging.getLogger(__name__)
 _jitter: Final = secrets.SystemRandom()
 
 POLL_SECONDS: Final = 0.5  # how long a round waits for a first message
+# From one batch to the next, unless that is full. A batch costs as much as many messages (ADR 32).
+GATHER_SECONDS: Final = 0.04
 CHUNK: Final = 100  # messages that are taken from the client at once
 BATCH_BYTES: Final = 4_000_000  # of values; the chunk that reaches it is the last of a batch
 FETCH_BYTES: Final = 65_536  # of one answer of a broker, as stored; a larger batch is still sent, alone
@@ -89,10 +93,13 @@ class Runner:
         self.group_size = GroupSize(consumer.max_batch)
         self.limit = FailureLimit()
         self.unreadable = poison.UnreadableBatches()
+        self._gather_until = 0.0  # monotonic seconds: until then, a batch waits for more messages
         self.outcomes: deque[bool] = deque(maxlen=self.limit.window)  # of the last messages, True for a failure
         self.observer = LaneObserver(consumer.name, lane)
+        self.commits = KafkaCommits(consumer.name)
         group_id = ".".join(filter(None, [group or consumer.name, lane]))
-        config = {**settings.KAFKA_CLIENT_CONFIG, **KAFKA_CONFIG, "group.id": group_id, "on_commit": self.on_commit}
+        config = {**settings.KAFKA_CLIENT_CONFIG, **KAFKA_CONFIG, "group.id": group_id}
+        config["on_commit"] = self.commits.on_commit
         self.kafka = KafkaConsumer(config, logger=client.client_logger)
         self.partitions = LanePartitions(
             self.kafka, consumer.name, self.topics, priority=bool(lane), accept_loss=accept_loss
@@ -117,15 +124,26 @@ class Runner:
         self.kafka.subscribe(
             list(self.topics),
             on_assign=self.partitions.on_assign,
-            on_revoke=self.partitions.on_revoke,
-            on_lost=self.partitions.on_revoke,
+            on_revoke=self.on_revoke,
+            on_lost=self.on_lost,
         )
+
+    def on_revoke(self, kafka: KafkaConsumer, revoked: list[TopicPartition]) -> None:
+        """Give the partitions back, with the offsets that Kafka does not have yet."""
+        self.commits.send(kafka)
+        self.partitions.on_revoke(kafka, revoked)
+
+    def on_lost(self, kafka: KafkaConsumer, lost: list[TopicPartition]) -> None:
+        """Leave partitions that other members have already."""
+        self.commits.forget((at.topic, at.partition) for at in lost)
+        self.partitions.on_revoke(kafka, lost)
 
     def step(self) -> bool:
         """Make one round: position, poll, apply. Return whether a batch was applied."""
         self.partitions.look_at_topics()
         self.position()
         records = self.poll()
+        self.commits.send_if_due(self.kafka)
         self.observer.round_finished(self.kafka, self.partitions.held, self.partitions.hindrances())
         if records:
             with self.observer.processing(records):
@@ -151,11 +169,15 @@ class Runner:
     # Poll: a batch of messages from Kafka
 
     def poll(self) -> list[Record]:
-        """Return the messages that are there now, up to a batch; wait for the first one only."""
+        """Return the messages that are there now, up to a batch.
+
+        Waits for the first one and, shortly after another batch, for those that follow it.
+        """
         first = self.kafka.poll(POLL_SECONDS)
         if first is None:
             return []
         records = self._with_queued(first)
+        self._gather_until = time.monotonic() + GATHER_SECONDS
         self.partitions.obstacles.is_read({record.partition[0] for record in records})
         # Leave out messages fetched before the client was assigned another offset, and those of
         # partitions no longer held.
@@ -174,7 +196,8 @@ class Runner:
             if taken >= self.max_batch or size >= BATCH_BYTES or self.unreadable.found:
                 break
             fitting = (BATCH_BYTES - size) * taken // (size + 1) + 1  # if the next ones are as large as these
-            chunk = self.kafka.consume(min(CHUNK, self.max_batch - taken, fitting), 0)
+            patience = max(0.0, self._gather_until - time.monotonic())
+            chunk = self.kafka.consume(min(CHUNK, self.max_batch - taken, fitting), patience)
         return records
 
     def _record_of(self, message: KafkaMessage) -> Record | None:
@@ -313,20 +336,7 @@ class Runner:
         if batch.dead:
             logger.error("%s: %d dead letters, see the admin", self.consumer.name, len(batch.dead))
         self.observer.committed(batch)
-        self._commit_to_kafka(offsets)
-
-    def _commit_to_kafka(self, offsets: dict[Partition, int]) -> None:
-        """Commit the offsets to Kafka, for lag tools and autoscalers only (ADR 1)."""
-        places = [TopicPartition(*partition, offset) for partition, offset in offsets.items()]
-        try:
-            self.kafka.commit(offsets=places, asynchronous=True)
-        except KafkaException as error:
-            logger.warning("%s: Kafka does not take the offsets: %s", self.consumer.name, error)
-
-    def on_commit(self, error: KafkaError | None, places: list[TopicPartition]) -> None:
-        """Log what Kafka refused. The database has the offsets, so nothing is lost."""
-        for failure in filter(None, [error, *(at.error for at in places)]):
-            logger.warning("%s: Kafka does not take an offset: %s", self.consumer.name, failure)
+        self.commits.note(offsets)
 
 
 def _servers_answer() -> bool:

@@ -8,9 +8,9 @@ transaction in which no statement runs (a frozen process), after five sixths of 
 transaction lasts less than twice the limit.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import Final
+from typing import Any, Final
 
 from django.db import connection
 
@@ -22,27 +22,38 @@ CLIENT_EXTRA_SECONDS: Final = 5.0
 
 
 @contextmanager
-def limited_transaction(milliseconds: int) -> Iterator[None]:
+def limited_transaction(
+    milliseconds: int, statement: str = "", parameters: Sequence[object] = ()
+) -> Iterator[list[tuple[Any, ...]]]:
     """End the open transaction, and its connection, if the block takes longer than that.
 
-    The server's settings end with the transaction: a pool's next client does not meet them.
+    The server's settings end with the transaction: a pool's next client does not meet them. They
+    share their round trip with the transaction's first `statement`, whose rows the block gets.
     """
     has_timeout = connection.connection.info.server_version >= FIRST_WITH_TRANSACTION_TIMEOUT
+    limits = _whole(milliseconds) if has_timeout else _parts(milliseconds * 5 // 6)
     with deadline(milliseconds / 1_000 + (CLIENT_EXTRA_SECONDS if has_timeout else 0)):
-        _set_local(_whole(milliseconds) if has_timeout else _parts(milliseconds * 5 // 6))
-        yield
+        yield _execute(f"{limits}; {statement}" if statement else limits, parameters)
 
 
-def _whole(milliseconds: int) -> dict[str, int]:
-    return {"transaction_timeout": milliseconds, "idle_in_transaction_session_timeout": milliseconds}
+def _whole(milliseconds: int) -> str:
+    return (
+        f"SET LOCAL transaction_timeout = {milliseconds}; "
+        f"SET LOCAL idle_in_transaction_session_timeout = {milliseconds}"
+    )
 
 
-def _parts(milliseconds: int) -> dict[str, int]:
-    return {"statement_timeout": milliseconds, "idle_in_transaction_session_timeout": milliseconds}
+def _parts(milliseconds: int) -> str:
+    return (
+        f"SET LOCAL statement_timeout = {milliseconds}; "
+        f"SET LOCAL idle_in_transaction_session_timeout = {milliseconds}"
+    )
 
 
-def _set_local(settings: dict[str, int]) -> None:
-    """Change settings of the server until the transaction ends, in one round trip."""
-    changes = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in settings.items())
+def _execute(statements: str, parameters: Sequence[object]) -> list[tuple[Any, ...]]:
+    """Execute the statements in one round trip; return the rows of the last one."""
     with connection.cursor() as cursor:
-        cursor.execute(f"SELECT {changes}")
+        cursor.execute(statements, parameters)
+        while cursor.nextset():
+            pass
+        return cursor.fetchall() if cursor.description else []

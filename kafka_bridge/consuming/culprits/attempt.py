@@ -1,7 +1,7 @@
-"""One attempt: a consumer's handlers run on some records, in a savepoint."""
+"""One attempt: a consumer's handlers run on some records."""
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
@@ -38,36 +38,50 @@ class Failure(NamedTuple):
     suspect: Event | None = None
 
 
-def attempt(consumer: Consumer, records: list[Record], *, patient: bool) -> Failure | None:
-    """Run the consumer's handlers on the records. Return why a handler failed, or None.
+class Attempt:
+    """One run of a consumer's handlers on some records."""
 
-    A failure leaves no rows of this attempt. Raises errors that lose the database connection and,
-    if `patient`, errors that may pass (`may_pass`): then no message is to blame.
+    def __init__(self, consumer: Consumer, records: Iterable[Record]) -> None:
+        self.consumer = consumer
+        self.events: dict[type[Event], EventBatch] = defaultdict(EventBatch)
+        for record in records:
+            if record.event is not None:
+                self.events[type(record.event)].append(record.event)
+
+    def run(self) -> None:
+        """Call the handlers, each with the events of its type. Raises what they raise."""
+        for event_type, events in self.events.items():
+            self.consumer.handlers[event_type](events)
+
+    def failure(self, error: Exception, *, patient: bool) -> Failure:
+        """Return the error of a run as a failure of its records.
+
+        Raises errors that lose the database connection and, if `patient`, errors that may pass
+        (`may_pass`): then no message is to blame.
+        """
+        if connection_is_lost() or (patient and may_pass(error)):
+            raise error
+        at_work = [events.current for events in self.events.values() if events.current]
+        return Failure(error, at_work[-1] if at_work else None)
+
+
+def attempt(consumer: Consumer, records: list[Record], *, patient: bool) -> Failure | None:
+    """Run the handlers in a savepoint. Return why one failed, or None.
+
+    A failure leaves no rows of this attempt. Raises what `Attempt.failure` raises.
     """
-    events_at_work = EventBatch()
+    this = Attempt(consumer, records)
     try:
         with _savepoint():
-            for event_type, events in _by_type(records).items():
-                events_at_work = events
-                consumer.handlers[event_type](events)
+            this.run()
     except Exception as error:
-        if connection_is_lost() or (patient and may_pass(error)):
-            raise
-        return Failure(error, events_at_work.current)
+        return this.failure(error, patient=patient)
     return None
 
 
 def may_pass(error: BaseException) -> bool:
     """Return whether another attempt may succeed: after an outage or a transaction conflict."""
     return isinstance(error, Unavailable | KafkaUnavailable) or is_outage(error) or is_transient(error)
-
-
-def _by_type(records: list[Record]) -> dict[type[Event], EventBatch]:
-    events: dict[type[Event], EventBatch] = defaultdict(EventBatch)
-    for record in records:
-        if record.event is not None:
-            events[type(record.event)].append(record.event)
-    return events
 
 
 @contextmanager

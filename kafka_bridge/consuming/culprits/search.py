@@ -37,18 +37,20 @@ class CulpritSearch:
         self.culprits: list[Culprit] = []
         self._in_a_row = 0  # culprits since the last attempt that passed
 
-    def apply(self, records: list[Record]) -> list[Culprit]:
+    def apply(self, records: list[Record], failure: Failure | None = None) -> list[Culprit]:
         """Apply all records but the culprits, in their order, and return the culprits.
 
-        Raises TooManyDeadLetters, and what `attempt` raises.
+        `failure`: why the first group has failed already, all records that fit into it. Raises
+        TooManyDeadLetters, and what `attempt` raises.
         """
         done = 0
         while done < len(records):
             group = records[done : done + self.group_size.records]
-            failure = self._try(group)
+            failure = failure or self._try(group)
             if failure:
                 self.group_size.failed()
                 done += self._apply_to_first_culprit(group, failure.suspect)
+                failure = None
             else:
                 self.group_size.passed(len(group))
                 done += len(group)

@@ -5,7 +5,7 @@ Each bad message becomes one dead letter, and the events of a key keep their ord
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, ClassVar
@@ -51,8 +51,8 @@ CRASHES = [
 ACCIDENTS = [*CRASHES, "rewound"]
 
 
-class Crash(Exception):
-    """The process of a consumer ends at this step."""
+class Crash(BaseException):
+    """The process of a consumer ends at this step. No handler of errors sees it."""
 
 
 @dataclass
@@ -82,16 +82,15 @@ class MortalBatch(Batch):
 
     accidents: ClassVar[Accidents]
 
-    def advance(self, held: dict[Partition, int], offsets: dict[Partition, int]) -> None:
-        super().advance(held, offsets)
-        self.accidents.may_crash("advanced")
+    @contextmanager
+    def advanced(self, held: dict[Partition, int], offsets: dict[Partition, int]) -> Iterator[None]:
+        with super().advanced(held, offsets):
+            self.accidents.may_crash("advanced")
+            yield
 
-    def handle(self) -> None:
-        super().handle()
+    def set_aside(self, before: Sequence[bool]) -> None:
         self.accidents.may_crash("handled")
-
-    def set_aside(self, *arguments: Any) -> None:
-        super().set_aside(*arguments)
+        super().set_aside(before)
         self.accidents.may_crash("written")
 
 
