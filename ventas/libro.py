@@ -12,7 +12,7 @@ from uuid import UUID
 from django.db import connection
 from django.db.models import Max
 
-from gremio.copy import Row, copy_unless_duplicated
+from gremio.copy import Row, insert_missing
 from gremio.transactions import transaction_required
 from ventas import calendario
 from ventas.events import VentaAnulada, VentaRegistrada
@@ -45,7 +45,7 @@ def registrar(ventas: Sequence[VentaRegistrada]) -> None:
     dias = [calendario.dia_en_chile(venta.vendida_en) for venta in ventas]
     contables = semanas_contables({calendario.lunes_de(dia) for dia in dias})
     filas = [row_of(venta, dia, contables[calendario.lunes_de(dia)]) for venta, dia in zip(ventas, dias, strict=True)]
-    insert(filas)
+    insert_missing("ventas_venta", COLUMNS, filas)
     aplicar_anulaciones([venta.id for venta in ventas])
 
 
@@ -63,13 +63,6 @@ def row_of(venta: VentaRegistrada, dia: date, semana_contable: date) -> Row:
         venta.time,
         semana_contable,
     )
-
-
-def insert(filas: list[Row]) -> None:
-    """Insert the sales that the ledger does not have yet; with COPY if all are new."""
-    if not copy_unless_duplicated("ventas_venta", COLUMNS, filas):
-        ventas = (Venta(**dict(zip(COLUMNS, fila, strict=True))) for fila in filas)
-        Venta.objects.bulk_create(ventas, ignore_conflicts=True)
 
 
 @transaction_required

@@ -1,4 +1,4 @@
-"""COPY inserts all rows or none."""
+"""COPY inserts all rows or none; `insert_missing` those that the table does not have."""
 
 from datetime import UTC, datetime
 from uuid import UUID, uuid4
@@ -6,7 +6,7 @@ from uuid import UUID, uuid4
 import pytest
 from django.db import DataError, connection
 
-from gremio.copy import copy_unless_duplicated
+from gremio.copy import FEW, copy_unless_duplicated, insert_missing
 
 COLUMNS = {"id": "uuid", "name": "text", "at": "timestamptz"}
 NOW = datetime(2026, 11, 18, 15, 0, tzinfo=UTC)
@@ -52,3 +52,19 @@ def test_other_errors_are_raised(table: str) -> None:
     with pytest.raises(DataError):
         copy_unless_duplicated(table, COLUMNS, [row("too long")])
     assert names() == []
+
+
+@pytest.mark.parametrize("rows", [2, FEW], ids=["one INSERT", "COPY"])
+def test_only_missing_rows_are_inserted(table: str, rows: int) -> None:
+    existing, new = row("a"), [row("b") for _ in range(rows)]
+    insert_missing(table, COLUMNS, [existing])
+    insert_missing(table, COLUMNS, [existing, *new, new[0]])
+    insert_missing(table, COLUMNS, new)
+    insert_missing(table, COLUMNS, [])
+    assert names() == ["a"] + ["b"] * rows
+
+
+@pytest.mark.parametrize("rows", [1, FEW], ids=["one INSERT", "COPY"])
+def test_a_row_that_breaks_another_rule_is_an_error(table: str, rows: int) -> None:
+    with pytest.raises(DataError):
+        insert_missing(table, COLUMNS, [row("too long")] * rows)
