@@ -18,6 +18,7 @@ from uuid import UUID
 import msgspec
 from django.db import connection
 
+from gremio.arrays import array_of
 from gremio.copy import FEW, copy_unless_duplicated
 from gremio.transactions import transaction_required
 
@@ -67,7 +68,7 @@ def tomar(maestros: Iterable[UUID]) -> set[UUID]:
 
     A cart that has no row yet gets one, which is not open.
     """
-    ids = sorted(set(maestros))
+    ids = array_of(sorted(set(maestros)))
     with connection.cursor() as cursor:
         cursor.execute(_LOCK_CARTS, [ids, ids])
         cursor.nextset()
@@ -114,9 +115,9 @@ def _move_totals(lines: list[Asiento]) -> Totals:
 _INSERT_MISSING: Final = """
     WITH written AS (
         INSERT INTO stock_movimiento (evento_id, maestro_id, tipo, insumos, ocurrido_en, referencia, motivo)
-        SELECT * FROM unnest(
-            %s::uuid[], %s::uuid[], %s::text[], %s::jsonb[], %s::timestamptz[], %s::uuid[], %s::text[]
-        )
+        SELECT evento_id, maestro_id, tipo, insumos, ocurrido_en, referencia, motivo FROM json_to_recordset(%s::json)
+            AS given (evento_id uuid, maestro_id uuid, tipo text, insumos jsonb, ocurrido_en timestamptz,
+                referencia uuid, motivo text)
         ON CONFLICT (evento_id) DO NOTHING
         RETURNING maestro_id, insumos
     ), moved AS (
@@ -132,9 +133,7 @@ _INSERT_MISSING: Final = """
 
 
 def _insert_missing(lines: list[Asiento]) -> Totals:
-    columns = {name: list(values) for name, values in zip(COLUMNS, zip(*lines, strict=True), strict=True)}
-    columns["insumos"] = [msgspec.json.encode(insumos).decode() for insumos in columns["insumos"]]
-    return _query_totals(_INSERT_MISSING, list(columns.values()))
+    return _query_totals(_INSERT_MISSING, [msgspec.json.encode([line._asdict() for line in lines]).decode()])
 
 
 # One statement writes the lines that give back what voided sales took, and moves the totals.
@@ -146,7 +145,7 @@ _GIVE_BACK_VOIDED: Final = """
             void.anulada_en, sale.referencia, ''
         FROM stock_anulacion void
         JOIN stock_movimiento sale ON sale.evento_id = void.venta AND sale.maestro_id = void.maestro_id
-        WHERE void.venta = ANY(%s) AND sale.tipo = 'venta'
+        WHERE void.venta = ANY(%s::uuid[]) AND sale.tipo = 'venta'
         ON CONFLICT (evento_id) DO NOTHING
         RETURNING maestro_id, insumos
     ), moved AS (
@@ -168,7 +167,7 @@ def asentar_anulaciones(ventas: Iterable[UUID]) -> Totals:
     `ventas`: the ids of the sales' events. A sale is given back once both the sale and its void
     have arrived, in either order. The caller holds the carts (`tomar`).
     """
-    return _query_totals(_GIVE_BACK_VOIDED, [list(ventas)])
+    return _query_totals(_GIVE_BACK_VOIDED, [array_of(ventas)])
 
 
 def _query_totals(sql: str, parameters: list[Any]) -> Totals:

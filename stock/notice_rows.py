@@ -7,7 +7,7 @@ names none is one row whose `insumo` is empty.
 import json
 from collections.abc import Iterable
 from datetime import datetime
-from typing import NamedTuple
+from typing import Final, NamedTuple
 from uuid import UUID
 
 from django.db import connection
@@ -106,6 +106,20 @@ def open_notices() -> QuerySet[Aviso]:
     """
     abiertos = Aviso.objects.filter(estado=Aviso.Estado.ABIERTO, carro__abierto_en__isnull=False)
     return abiertos.order_by("abierto_en", "id")
+
+
+_SOME_WAIT: Final = """
+    SELECT EXISTS (
+        SELECT FROM stock_aviso JOIN stock_carro USING (maestro_id)
+        WHERE estado = 'abierto' AND ventas_hasta IS NOT NULL AND stock_carro.abierto_en IS NOT NULL
+    )"""
+
+
+def some_wait_for_sales() -> bool:
+    """Return whether a notice of an open cart waits until sales are counted; asked after each batch."""
+    with connection.cursor() as cursor:
+        cursor.execute(_SOME_WAIT)
+        return bool(cursor.fetchone()[0])
 
 
 def close_served(keys: Iterable[StockKey], ahora: datetime) -> None:

@@ -176,8 +176,10 @@ def decidir_contados(*, ahora: datetime) -> None:
 
     Makes one query if no notice waits.
     """
+    if not notice_rows.some_wait_for_sales():
+        return
     en_espera = list(notice_rows.open_notices().filter(ventas_hasta__isnull=False)[:MAX_NOTICES])
-    contadas = ventas_contadas() if en_espera else {}
+    contadas = ventas_contadas()
     maestros = {aviso.carro_id for aviso in en_espera if aviso.ventas_contadas(contadas)}
     if maestros:
         with transaction.atomic():

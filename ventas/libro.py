@@ -12,6 +12,7 @@ from uuid import UUID
 from django.db import connection
 from django.db.models import Max
 
+from gremio.arrays import array_of
 from gremio.copy import Row, insert_missing
 from gremio.transactions import transaction_required
 from ventas import calendario
@@ -95,10 +96,8 @@ def aplicar_anulaciones(ventas: list[UUID]) -> None:
     A sale is subtracted in its own accounting week or, if that week has closed, in the first open
     one.
     """
-    # PostgreSQL's text form of an array: passing it takes half the time of a Python list.
-    ids = f"{{{','.join([venta.hex for venta in ventas])}}}"
     with connection.cursor() as cursor:
-        cursor.execute(_WAITING_VOIDS, [ids])
+        cursor.execute(_WAITING_VOIDS, [array_of(ventas)])
         esperan = {venta: (anulacion, anulada_en) for anulacion, venta, anulada_en in cursor.fetchall()}
     anuladas = list(Venta.objects.filter(id__in=list(esperan))) if esperan else []
     if not anuladas:
@@ -126,13 +125,13 @@ def semanas_contables(de_venta: Iterable[date]) -> dict[date, date]:
     return contables
 
 
-_LOCK_WEEKS: Final = "SELECT estado FROM ventas_semana WHERE lunes = ANY(%s) ORDER BY lunes FOR SHARE"
+_LOCK_WEEKS: Final = "SELECT estado FROM ventas_semana WHERE lunes = ANY(%s::date[]) ORDER BY lunes FOR SHARE"
 
 
 def _lock_open_weeks(lunes: Collection[date]) -> bool:
     """Lock the weeks for sharing; return False if one of them has no row or has closed."""
     with connection.cursor() as cursor:
-        cursor.execute(_LOCK_WEEKS, [list(lunes)])
+        cursor.execute(_LOCK_WEEKS, [array_of(lunes)])
         estados = [estado for (estado,) in cursor.fetchall()]
     return len(estados) == len(lunes) and Semana.Estado.CERRADA not in estados
 

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Final
 
+import msgspec
 from django.db import transaction
 
 from kafka_bridge.consuming.culprits.attempt import Attempt, Failure, attempt
@@ -27,8 +28,8 @@ TRANSACTION_TIMEOUT_MS: Final = 30_000  # less than max.poll.interval.ms (time_l
 _ADVANCE: Final = """
     WITH moved AS (
         SELECT stored.id, move.next_offset
-        FROM unnest(%s::text[], %s::int[], %s::text[], %s::bigint[], %s::bigint[])
-            move (topic, partition, topic_uuid, held, next_offset)
+        FROM json_to_recordset(%s::json)
+            AS move (topic text, partition int, topic_uuid text, held bigint, next_offset bigint)
         JOIN kafka_bridge_consumeroffset stored USING (topic, partition)
         WHERE stored.consumer = %s AND stored.topic_uuid = move.topic_uuid
             AND stored.next_offset = move.held AND move.held < move.next_offset
@@ -36,6 +37,16 @@ _ADVANCE: Final = """
     )
     UPDATE kafka_bridge_consumeroffset stored SET next_offset = moved.next_offset, updated_at = statement_timestamp()
     FROM moved WHERE stored.id = moved.id RETURNING stored.topic, stored.partition"""
+
+
+class _Move(msgspec.Struct):
+    """The move of one partition's offset from `held` to `next_offset`."""
+
+    topic: str
+    partition: int
+    topic_uuid: str
+    held: int
+    next_offset: int
 
 
 @dataclass(kw_only=True)
@@ -131,8 +142,8 @@ class Batch:
         Raises Fenced if a row is not at `held` any more, or is of a topic with another id: another
         member has moved it.
         """
-        moves = [(*at, self.topic_uuids[at[0]], held[at], offset) for at, offset in offsets.items()]
-        parameters = [*map(list, zip(*moves, strict=True)), self.consumer.name]
+        moves = [_Move(*at, self.topic_uuids[at[0]], held[at], offset) for at, offset in offsets.items()]
+        parameters = [msgspec.json.encode(moves).decode(), self.consumer.name]
         with limited_transaction(TRANSACTION_TIMEOUT_MS, _ADVANCE, parameters) as moved:
             for topic, partition in offsets.keys() - set(moved):
                 raise Fenced(

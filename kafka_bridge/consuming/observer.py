@@ -20,6 +20,7 @@ from kafka_bridge.telemetry.pulse import Pulse
 
 logger = logs.logger("kafka_bridge.consuming.batch")
 
+LAG_SECONDS: Final = 1.0
 TRACE_ENDS: Final = 35  # the position in a `traceparent` header after the trace id
 
 
@@ -31,6 +32,7 @@ class LaneObserver:
         self.pulse = Pulse(f"{consumer}.{lane}" if lane else consumer)
         self._began = 0.0
         self._with_lag: set[Partition] = set()  # the partitions that the gauge shows
+        self._lag_at = 0.0  # monotonic seconds of the gauge's next change
         self._start_counters()
 
     def _start_counters(self) -> None:
@@ -44,11 +46,14 @@ class LaneObserver:
             metrics.DEAD_LETTERS.labels(self.consumer, reason)
 
     def round_finished(self, kafka: KafkaConsumer, held: Mapping[Partition, int], hindrances: Sequence[str]) -> None:
-        """Note one round of the loop, what hinders it, and show the lag.
+        """Note one round of the loop, what hinders it, and show the lag once per LAG_SECONDS.
 
         The partitions' ends are those that the last fetch brought, so no broker is asked.
         """
         self.pulse.beat(working=not hindrances, hindrances=hindrances)
+        if held.keys() == self._with_lag and time.monotonic() < self._lag_at:
+            return
+        self._lag_at = time.monotonic() + LAG_SECONDS
         for topic, partition in self._with_lag - held.keys():
             metrics.LAG.remove(self.consumer, topic, str(partition))
         shown = {at for at, offset in held.items() if self._show_lag(kafka, at, offset)}

@@ -9,6 +9,8 @@ event. The handler must not decide again: with the rows of today, the result cou
 
 from datetime import datetime
 
+from django.db import connection
+
 from kafka_bridge.models import Restore
 
 
@@ -19,4 +21,6 @@ def begin() -> None:
 
 def is_before_restore(accepted_at: datetime) -> bool:
     """Return whether an event of that moment (its `time`, UTC) is replayed after a restore."""
-    return Restore.objects.filter(restored_at__gt=accepted_at).exists()
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT EXISTS (SELECT FROM kafka_bridge_restore WHERE restored_at > %s)", [accepted_at])
+        return bool(cursor.fetchone()[0])

@@ -41,7 +41,7 @@ _jitter: Final = secrets.SystemRandom()
 
 POLL_SECONDS: Final = 0.5  # how long a round waits for a first message
 # From one batch to the next, unless that is full. A batch costs as much as many messages (ADR 32).
-GATHER_SECONDS: Final = 0.04
+GATHER_SECONDS: Final = 0.07
 CHUNK: Final = 100  # messages that are taken from the client at once
 BATCH_BYTES: Final = 4_000_000  # of values; the chunk that reaches it is the last of a batch
 FETCH_BYTES: Final = 65_536  # of one answer of a broker, as stored; a larger batch is still sent, alone
