@@ -79,8 +79,8 @@ def tomar(maestros: Iterable[UUID]) -> set[UUID]:
 def asentar(asientos: Iterable[Asiento]) -> Totals:
     """Write the lines that the ledger does not have yet; return the totals that changed.
 
-    The caller holds the carts (`tomar`). For many lines, COPY straight into the table is three times
-    as fast as the statement that skips existing ones; for few, COPY's savepoint costs more.
+    The caller holds the carts (`tomar`). For many lines, COPY straight into the table is three
+    times as fast as the statement that skips existing ones; for few, its savepoint costs more.
     """
     lines = list(asientos)
     if not lines:

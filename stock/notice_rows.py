@@ -116,7 +116,7 @@ _SOME_WAIT: Final = """
 
 
 def some_wait_for_sales() -> bool:
-    """Return whether a notice of an open cart waits until sales are counted; asked after each batch."""
+    """Return whether a notice of an open cart waits until sales are counted."""
     with connection.cursor() as cursor:
         cursor.execute(_SOME_WAIT)
         return bool(cursor.fetchone()[0])

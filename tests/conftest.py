@@ -46,12 +46,12 @@ def test_timing() -> Iterator[None]:
     On a busy machine an acknowledgement may take long; in production the event would wait in the
     outbox. Hundreds of tests wait for one poll without a message, to start or to stop a consumer.
     """
-    from kafka_bridge.consuming import runner
+    from kafka_bridge.consuming import intake
     from kafka_bridge.publishing import producer
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(producer, "DEADLINE_MS", 30_000)
-        patch.setattr(runner, "POLL_SECONDS", 0.05)
+        patch.setattr(intake, "POLL_SECONDS", 0.05)
         yield
 
 

@@ -44,8 +44,9 @@ def registrar(ventas: Sequence[VentaRegistrada]) -> None:
     The week that counts a sale stays open until the caller's transaction ends.
     """
     dias = [calendario.dia_en_chile(venta.vendida_en) for venta in ventas]
-    contables = semanas_contables({calendario.lunes_de(dia) for dia in dias})
-    filas = [row_of(venta, dia, contables[calendario.lunes_de(dia)]) for venta, dia in zip(ventas, dias, strict=True)]
+    lunes = {dia: calendario.lunes_de(dia) for dia in set(dias)}
+    contables = semanas_contables(lunes.values())
+    filas = [row_of(venta, dia, contables[lunes[dia]]) for venta, dia in zip(ventas, dias, strict=True)]
     insert_missing("ventas_venta", COLUMNS, filas)
     aplicar_anulaciones([venta.id for venta in ventas])
 

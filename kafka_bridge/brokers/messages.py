@@ -18,6 +18,9 @@ from kafka_bridge.models import DeadLetter
 # C looks at the error.
 _call_headers: Final = methodcaller("headers")
 
+EARLIEST_MS: Final = EARLIEST.timestamp() * 1_000
+LATEST_MS: Final = LATEST.timestamp() * 1_000
+
 # A timestamp that lies further in the future is no moment at which the message was stored.
 CLOCK_DIFFERENCE: Final = timedelta(days=1)
 
@@ -42,8 +45,8 @@ def stored_at(message: KafkaMessage) -> datetime | None:
     or lie in the year 58851.
     """
     kind, milliseconds = message.timestamp()
-    latest = datetime.now(UTC) + CLOCK_DIFFERENCE
-    if kind == TIMESTAMP_NOT_AVAILABLE or not _ms(EARLIEST) <= milliseconds <= _ms(latest):
+    latest = (datetime.now(UTC) + CLOCK_DIFFERENCE).timestamp() * 1_000
+    if kind == TIMESTAMP_NOT_AVAILABLE or not EARLIEST_MS <= milliseconds <= latest:
         return None
     return datetime.fromtimestamp(milliseconds / 1_000, UTC)
 
@@ -55,14 +58,10 @@ def check_timestamp(message: KafkaMessage) -> None:
     or missing, says nothing about the event.
     """
     kind, milliseconds = message.timestamp()
-    if kind != TIMESTAMP_NOT_AVAILABLE and not _ms(EARLIEST) <= milliseconds < _ms(LATEST):
+    if kind != TIMESTAMP_NOT_AVAILABLE and not EARLIEST_MS <= milliseconds < LATEST_MS:
         years = f"{EARLIEST.year} to {LATEST.year - 1}"
         detail = f"the timestamp {milliseconds} (ms since 1970) lies outside of the years {years}"
         raise Undecodable(DeadLetter.Reason.UNDECODABLE, detail)
-
-
-def _ms(moment: datetime) -> float:
-    return moment.timestamp() * 1_000
 
 
 def headers_of(message: KafkaMessage) -> Headers:

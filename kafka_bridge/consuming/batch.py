@@ -4,12 +4,13 @@ import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Final
 
 import msgspec
 from django.db import transaction
 
-from kafka_bridge.consuming.culprits.attempt import Attempt, Failure, attempt
+from kafka_bridge.consuming.culprits.attempt import Attempt, Failure, accuses_no_message, attempt
 from kafka_bridge.consuming.culprits.limits import FailureLimit, GroupSize
 from kafka_bridge.consuming.culprits.search import CulpritSearch
 from kafka_bridge.consuming.handlers import Consumer
@@ -86,8 +87,8 @@ class Batch:
         return offsets
 
     def _is_one_group(self) -> bool:
-        """Return whether all records are tried at once first, as they are unless culprits are near."""
-        return self.patient and self.verdict is None and len(self._handled()) <= self.group_size.records
+        """Return whether all records are tried at once first: not while culprits are near."""
+        return self.patient and self.verdict is None and len(self._handled) <= self.group_size.records
 
     def _apply_whole(
         self, held: dict[Partition, int], offsets: dict[Partition, int], before: Sequence[bool]
@@ -96,16 +97,16 @@ class Batch:
 
         Returns why a handler, or a deferred constraint, failed: then nothing is written.
         """
-        records = self._handled()
-        attempt = Attempt(self.consumer, records)
+        records = self._handled
+        whole = Attempt(self.consumer, records)
         try:
             with self._transaction(held, offsets):
-                attempt.run()
+                whole.run()
                 self.set_aside(before)
-        except (Fenced, TooManyDeadLetters):
-            raise
         except Exception as error:
-            return attempt.failure(error, patient=self.patient)
+            if isinstance(error, Fenced | TooManyDeadLetters) or accuses_no_message(error, patient=self.patient):
+                raise
+            return whole.failure(error)
         self.group_size.passed(len(records))
         return None
 
@@ -152,7 +153,7 @@ class Batch:
             yield
 
     def _bury_rejected(self) -> None:
-        for record in self._ours():
+        for record in self._ours:
             if record.rejected:
                 self._bury(record, record.rejected.reason, record.rejected, attempts=1)
 
@@ -162,15 +163,17 @@ class Batch:
         `failure`: why the batch has failed as a whole, if that was tried.
         """
         search = CulpritSearch(self._attempt, group_size=self.group_size, limit=self.limit)
-        for culprit in search.apply(self._handled(), failure):
+        for culprit in search.apply(self._handled, failure):
             self._bury(culprit.record, DeadLetter.Reason.HANDLER, culprit.error, culprit.attempts)
 
+    @cached_property
     def _ours(self) -> list[Record]:
         """Return the records that are for this consumer: all but those replayed for another."""
         return [record for record in self.records if record.replayed_for in ("", self.consumer.name)]
 
+    @cached_property
     def _handled(self) -> list[Record]:
-        return [record for record in self._ours() if type(record.event) in self.consumer.handlers]
+        return [record for record in self._ours if type(record.event) in self.consumer.handlers]
 
     def set_aside(self, before: Sequence[bool]) -> None:
         """Store the dead letters.
@@ -186,6 +189,8 @@ class Batch:
 
     def outcomes(self) -> list[bool]:
         """Return for each record, in order, whether it became a dead letter."""
+        if not self.dead:
+            return [False] * len(self.records)
         dead = {(letter.topic, letter.partition, letter.offset) for letter in self.dead}
         return [(*record.partition, record.offset) in dead for record in self.records]
 

@@ -136,8 +136,10 @@ def _replayed_for(headers: Headers) -> str:
     Raises Undecodable if no consumer has that name: every consumer would leave the message to
     another.
     """
-    name = text_of(headers.get(REPLAY_HEADER))
-    if name not in consumers and REPLAY_HEADER in headers:
+    if REPLAY_HEADER not in headers:
+        return ""
+    name = text_of(headers[REPLAY_HEADER])
+    if name not in consumers:
         raise Undecodable(DeadLetter.Reason.UNDECODABLE, f"the header {REPLAY_HEADER} names no consumer")
     return name
 

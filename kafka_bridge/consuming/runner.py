@@ -8,29 +8,28 @@ neither lane waits for the other (ADR 3).
 import logging
 import secrets
 import threading
-import time
 from collections import deque
 from collections.abc import Iterable
-from typing import Final, cast
+from typing import Final
 
 from confluent_kafka import Consumer as KafkaConsumer
-from confluent_kafka import KafkaError, KafkaException, TopicPartition
-from confluent_kafka import Message as KafkaMessage
+from confluent_kafka import KafkaException, TopicPartition
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 
 from kafka_bridge.brokers import client
-from kafka_bridge.brokers.messages import partition_of, size_of
+from kafka_bridge.brokers.messages import partition_of
 from kafka_bridge.consuming import poison
 from kafka_bridge.consuming.batch import Batch
 from kafka_bridge.consuming.culprits.attempt import may_pass
 from kafka_bridge.consuming.culprits.limits import FailureLimit, GroupSize
 from kafka_bridge.consuming.handlers import Consumer
+from kafka_bridge.consuming.intake import Intake
 from kafka_bridge.consuming.observer import LaneObserver
 from kafka_bridge.consuming.partitions import positions
 from kafka_bridge.consuming.partitions.commits import KafkaCommits
 from kafka_bridge.consuming.partitions.held import LanePartitions
-from kafka_bridge.consuming.record import Record, read
+from kafka_bridge.consuming.record import Record
 from kafka_bridge.diagnosis import database_answers, describe
 from kafka_bridge.events.topics import Partition
 from kafka_bridge.exceptions import Fenced
@@ -39,11 +38,6 @@ logger = logging.getLogger(__name__)
 
 _jitter: Final = secrets.SystemRandom()
 
-POLL_SECONDS: Final = 0.5  # how long a round waits for a first message
-# From one batch to the next, unless that is full. A batch costs as much as many messages (ADR 32).
-GATHER_SECONDS: Final = 0.07
-CHUNK: Final = 100  # messages that are taken from the client at once
-BATCH_BYTES: Final = 4_000_000  # of values; the chunk that reaches it is the last of a batch
 FETCH_BYTES: Final = 65_536  # of one answer of a broker, as stored; a larger batch is still sent, alone
 PATIENT_ATTEMPTS: Final = 5  # how often a batch is tried as a whole when the error may pass
 SERVERS_SECONDS: Final = 2.0  # how long Kafka may take to answer
@@ -89,21 +83,19 @@ class Runner:
         self.stop = stop
         self.lane = lane
         self.topics = {topic.name: topic for topic in consumer.topics if not lane or topic.priority_lane == lane}
-        self.max_batch = consumer.max_batch
         self.group_size = GroupSize(consumer.max_batch)
         self.limit = FailureLimit()
-        self.unreadable = poison.UnreadableBatches()
-        self._gather_until = 0.0  # monotonic seconds: until then, a batch waits for more messages
         self.outcomes: deque[bool] = deque(maxlen=self.limit.window)  # of the last messages, True for a failure
         self.observer = LaneObserver(consumer.name, lane)
         self.commits = KafkaCommits(consumer.name)
         group_id = ".".join(filter(None, [group or consumer.name, lane]))
-        config = {**settings.KAFKA_CLIENT_CONFIG, **KAFKA_CONFIG, "group.id": group_id}
-        config["on_commit"] = self.commits.on_commit
+        reports = {"on_commit": self.commits.on_commit}
+        config = {**settings.KAFKA_CLIENT_CONFIG, **KAFKA_CONFIG, "group.id": group_id, **reports}
         self.kafka = KafkaConsumer(config, logger=client.client_logger)
         self.partitions = LanePartitions(
             self.kafka, consumer.name, self.topics, priority=bool(lane), accept_loss=accept_loss
         )
+        self.intake = Intake(self.kafka, consumer.name, self.partitions, consumer.max_batch)
 
     def run(self) -> None:
         """Poll and apply until `stop` is set, then leave the group.
@@ -115,6 +107,7 @@ class Runner:
             while not self.stop.is_set():
                 self.step()
         finally:
+            self.intake.close()
             self.kafka.close()
             connection.close()
             self.observer.pulse.end()
@@ -166,67 +159,9 @@ class Runner:
         if claimed:
             self.partitions.assign(claimed)
 
-    # Poll: a batch of messages from Kafka
-
     def poll(self) -> list[Record]:
-        """Return the messages that are there now, up to a batch.
-
-        Waits for the first one and, shortly after another batch, for those that follow it.
-        """
-        first = self.kafka.poll(POLL_SECONDS)
-        if first is None:
-            return []
-        records = self._with_queued(first)
-        self._gather_until = time.monotonic() + GATHER_SECONDS
-        self.partitions.obstacles.is_read({record.partition[0] for record in records})
-        # Leave out messages fetched before the client was assigned another offset, and those of
-        # partitions no longer held.
-        held = self.partitions.held
-        return [record for record in records if record.offset >= held.get(record.partition, record.offset + 1)]
-
-    def _with_queued(self, first: KafkaMessage) -> list[Record]:
-        """Return the first message and the queued ones, up to a batch's count or bytes."""
-        self.unreadable.found.clear()
-        records: list[Record] = []
-        chunk, taken, size = [first], 0, 0
-        while chunk:
-            taken += len(chunk)
-            size += sum(map(size_of, chunk))
-            records += filter(None, map(self._record_of, chunk))
-            if taken >= self.max_batch or size >= BATCH_BYTES or self.unreadable.found:
-                break
-            fitting = (BATCH_BYTES - size) * taken // (size + 1) + 1  # if the next ones are as large as these
-            patience = max(0.0, self._gather_until - time.monotonic())
-            chunk = self.kafka.consume(min(CHUNK, self.max_batch - taken, fitting), patience)
-        return records
-
-    def _record_of(self, message: KafkaMessage) -> Record | None:
-        """Return the record of a message or of an unreadable batch; None for any other error."""
-        if self._is_good(message):
-            return read(message)
-        error = message.error()
-        if error is None or error.code() not in poison.OF_THE_BATCH:
-            return None
-        return self.unreadable.record_of(message, self.partitions.held, self.kafka)
-
-    def _is_good(self, message: KafkaMessage) -> bool:
-        """Return True for a real message, and False for a report of the client, which is acted on.
-
-        Raises KafkaException if the client reports a fatal error.
-        """
-        error = message.error()
-        if error is None:
-            return True
-        if error.code() == KafkaError._PARTITION_EOF:
-            self.partitions.note_end(partition_of(message), cast(int, message.offset()))
-        elif error.code() in (KafkaError._AUTO_OFFSET_RESET, KafkaError.OFFSET_OUT_OF_RANGE):
-            self.partitions.position_again([partition_of(message)])
-        elif error.fatal():
-            raise KafkaException(error)
-        else:
-            logger.warning("%s: %s", self.consumer.name, error)
-            self.partitions.obstacles.refused(message.topic() or "", error)
-        return False
+        """Return the next batch of records; empty if none comes within half a second."""
+        return self.intake.next_batch()
 
     # Apply: a batch into the database
 
@@ -306,7 +241,7 @@ class Runner:
         The batch may have outlasted its transaction's time, or one of its messages ends the
         connection.
         """
-        self.max_batch = len(records) // 2
+        self.intake.max_batch = len(records) // 2
 
     def _holds(self, partitions: Iterable[Partition]) -> bool:
         return all(partition in self.partitions.held for partition in partitions)
@@ -324,14 +259,14 @@ class Runner:
         paused = [TopicPartition(*partition) for partition in self.partitions.held]
         self.kafka.pause(paused)
         stray = self.kafka.poll(delay)  # an error, or a message that was fetched before the pause
-        if stray is not None and self._is_good(stray):
+        if stray is not None and self.intake.is_good(stray):
             self.partitions.position_again([partition_of(stray)])
         self.kafka.resume([at for at in paused if (at.topic, at.partition) in self.partitions.held])
 
     def committed(self, batch: Batch, offsets: dict[Partition, int]) -> None:
         """Note a batch that is in the database. From here on nothing may try it again."""
         self.outcomes.extend(batch.outcomes())
-        self.max_batch = min(self.consumer.max_batch, 2 * self.max_batch)
+        self.intake.max_batch = min(self.consumer.max_batch, 2 * self.intake.max_batch)
         self.partitions.held.update(offsets)
         if batch.dead:
             logger.error("%s: %d dead letters, see the admin", self.consumer.name, len(batch.dead))

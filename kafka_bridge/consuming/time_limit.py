@@ -23,7 +23,7 @@ CLIENT_EXTRA_SECONDS: Final = 5.0
 
 @contextmanager
 def limited_transaction(
-    milliseconds: int, statement: str = "", parameters: Sequence[object] = ()
+    milliseconds: int, statement: str = "", parameters: Sequence[str] = ()
 ) -> Iterator[list[tuple[Any, ...]]]:
     """End the open transaction, and its connection, if the block takes longer than that.
 
@@ -45,12 +45,11 @@ def _whole(milliseconds: int) -> str:
 
 def _parts(milliseconds: int) -> str:
     return (
-        f"SET LOCAL statement_timeout = {milliseconds}; "
-        f"SET LOCAL idle_in_transaction_session_timeout = {milliseconds}"
+        f"SET LOCAL statement_timeout = {milliseconds}; SET LOCAL idle_in_transaction_session_timeout = {milliseconds}"
     )
 
 
-def _execute(statements: str, parameters: Sequence[object]) -> list[tuple[Any, ...]]:
+def _execute(statements: str, parameters: Sequence[str]) -> list[tuple[Any, ...]]:
     """Execute the statements in one round trip; return the rows of the last one."""
     with connection.cursor() as cursor:
         cursor.execute(statements, parameters)

@@ -53,14 +53,8 @@ class Attempt:
         for event_type, events in self.events.items():
             self.consumer.handlers[event_type](events)
 
-    def failure(self, error: Exception, *, patient: bool) -> Failure:
-        """Return the error of a run as a failure of its records.
-
-        Raises errors that lose the database connection and, if `patient`, errors that may pass
-        (`may_pass`): then no message is to blame.
-        """
-        if connection_is_lost() or (patient and may_pass(error)):
-            raise error
+    def failure(self, error: Exception) -> Failure:
+        """Return the error of a run as a failure of its records."""
         at_work = [events.current for events in self.events.values() if events.current]
         return Failure(error, at_work[-1] if at_work else None)
 
@@ -68,15 +62,22 @@ class Attempt:
 def attempt(consumer: Consumer, records: list[Record], *, patient: bool) -> Failure | None:
     """Run the handlers in a savepoint. Return why one failed, or None.
 
-    A failure leaves no rows of this attempt. Raises what `Attempt.failure` raises.
+    A failure leaves no rows of this attempt. Raises the errors that accuse no message.
     """
     this = Attempt(consumer, records)
     try:
         with _savepoint():
             this.run()
     except Exception as error:
-        return this.failure(error, patient=patient)
+        if accuses_no_message(error, patient=patient):
+            raise
+        return this.failure(error)
     return None
+
+
+def accuses_no_message(error: Exception, *, patient: bool) -> bool:
+    """Return whether the error lost the database connection or, if `patient`, may pass."""
+    return connection_is_lost() or (patient and may_pass(error))
 
 
 def may_pass(error: BaseException) -> bool:

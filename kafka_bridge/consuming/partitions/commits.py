@@ -1,4 +1,4 @@
-"""The offsets that Kafka is told, for lag tools and autoscalers; consumers use the database's (ADR 1)."""
+"""The offsets that Kafka is told, for lag tools and autoscalers: no consumer reads them (ADR 1)."""
 
 import logging
 import time
@@ -16,7 +16,7 @@ COMMIT_SECONDS: Final = 1.0  # between two commits: a commit costs the broker as
 
 
 class KafkaCommits:
-    """Commits a lane's offsets to Kafka once per COMMIT_SECONDS, and when partitions are given back."""
+    """Commits a lane's offsets once per COMMIT_SECONDS, and when partitions are given back."""
 
     def __init__(self, consumer: str) -> None:
         self.consumer = consumer

@@ -4,13 +4,15 @@ import threading
 from collections.abc import Callable
 
 import pytest
+from confluent_kafka import Consumer as KafkaConsumer
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
 from deploy.embedded.waiting import wait_until
 from kafka_bridge.brokers import topic_admin, watermarks
-from kafka_bridge.consuming import runner as runner_module
+from kafka_bridge.consuming import intake
 from kafka_bridge.consuming.culprits.limits import FailureLimit
 from kafka_bridge.consuming.handlers import Consumer
+from kafka_bridge.consuming.partitions import commits
 from kafka_bridge.consuming.record import Record
 from kafka_bridge.consuming.runner import Runner
 from kafka_bridge.models import ConsumerOffset, DeadLetter
@@ -74,8 +76,8 @@ def test_each_lane_applies_its_own_partition(make_sandbox: Callable[..., Sandbox
 
 
 def test_the_bytes_of_a_batch_are_limited(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runner_module, "BATCH_BYTES", 50_000)
-    monkeypatch.setattr(runner_module, "CHUNK", 10)
+    monkeypatch.setattr(intake, "BATCH_BYTES", 50_000)
+    monkeypatch.setattr(intake, "CHUNK", 10)
     for n in range(100):
         sandbox.send_raw(b"x" * 10_000, [("ce_type", b"")], sandbox.topic.partition_for(str(n % 2), priority=False))
     runner = WeighingRunner(sandbox.consumer, stop=threading.Event())
@@ -107,10 +109,69 @@ def test_a_refused_commit_applies_nothing_again(sandbox: Sandbox, caplog: pytest
     records = sandbox.poll(runner)
     replace_methods(runner, commit=refuse)
     assert runner.apply(records)
+    runner.commits.send(runner.kafka)
     assert sandbox.rows() == [0, 1, 2, 3, 4]
     assert "does not take the offsets" in caplog.text
-    runner.on_commit(None, [TopicPartition(sandbox.topic.name, 0, 1)])
+    runner.commits.on_commit(None, [TopicPartition(sandbox.topic.name, 0, 1)])
     assert "does not take an offset" not in caplog.text
-    runner.on_commit(KafkaError(KafkaError.ILLEGAL_GENERATION), [])
+    runner.commits.on_commit(KafkaError(KafkaError.ILLEGAL_GENERATION), [])
     assert "does not take an offset" in caplog.text
+    runner.kafka.close()
+
+
+def committed(sandbox: Sandbox, kafka: KafkaConsumer) -> int:
+    """Return how many messages Kafka takes for applied."""
+    places = [TopicPartition(sandbox.topic.name, number) for number in range(sandbox.topic.partitions)]
+    return sum(max(0, place.offset) for place in kafka.committed(places, SECONDS))
+
+
+def test_offsets_reach_kafka_while_it_runs_and_at_its_end(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    runner = sandbox.runner()
+    with sandbox.running(runner):
+        sandbox.publish(*range(10))
+        wait_until(lambda: committed(sandbox, runner.kafka) == 10, SECONDS)
+        monkeypatch.setattr(commits, "COMMIT_SECONDS", 10 * SECONDS)
+        sandbox.publish(10)  # whose commit is due, and makes the next one wait
+        wait_until(lambda: len(sandbox.rows()) == 11, SECONDS)
+        sandbox.publish(11)
+        wait_until(lambda: len(sandbox.rows()) == 12, SECONDS)
+    assert committed(sandbox, sandbox.runner().kafka) == 12
+
+
+def test_messages_that_follow_a_batch_are_one_batch(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intake, "GATHER_SECONDS", SECONDS / 10)
+    runner = sandbox.runner()
+    sandbox.publish(0, key="one")
+    assert len(sandbox.poll(runner)) == 1, "an idle consumer waits for no more"
+    late = threading.Timer(SECONDS / 40, sandbox.publish, [2], {"key": "one"})
+    late.start()
+    sandbox.publish(1, key="one")
+    assert [record.event.n for record in runner.poll()] == [1, 2]  # type: ignore[union-attr]
+    late.join()
+    runner.kafka.close()
+
+
+@pytest.mark.usefixtures("table")
+def test_a_full_batch_waits_for_no_more(make_sandbox: Callable[..., Sandbox], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(intake, "GATHER_SECONDS", 10 * SECONDS)
+    sandbox = make_sandbox(max_batch=5)
+    with sandbox.running():
+        sandbox.publish(*range(50), key="one")
+        wait_until(lambda: len(sandbox.rows()) == 50, SECONDS)
+
+
+@pytest.mark.usefixtures("table")
+def test_what_was_taken_ahead_of_a_fenced_batch_is_read_again(make_sandbox: Callable[..., Sandbox]) -> None:
+    """Also the end behind it: it must not carry the offset over messages that are not applied."""
+    sandbox = make_sandbox(max_batch=5)
+    sandbox.publish(*range(10), key="one")
+    runner = sandbox.runner()
+    records = sandbox.poll(runner)
+    assert len(records) <= 5
+    offsets = ConsumerOffset.objects.filter(consumer=sandbox.consumer.name, topic=sandbox.topic.name)
+    offsets.filter(partition=records[0].partition[1]).update(next_offset=1)  # by another member
+    assert not runner.apply(records)
+    wait_until(lambda: runner.step() is False and len(sandbox.rows()) == 9, SECONDS)
+    assert sandbox.rows() == list(range(1, 10))
+    runner.intake.close()
     runner.kafka.close()
