@@ -1,6 +1,7 @@
 """A runner applies each event once, in order, and continues at the database's offset."""
 
 import threading
+import time
 from collections.abc import Callable
 
 import pytest
@@ -153,11 +154,13 @@ def test_messages_that_follow_a_batch_are_one_batch(sandbox: Sandbox, monkeypatc
 
 @pytest.mark.usefixtures("table")
 def test_a_full_batch_waits_for_no_more(make_sandbox: Callable[..., Sandbox], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(intake, "GATHER_SECONDS", 10 * SECONDS)
+    monkeypatch.setattr(intake, "GATHER_SECONDS", 2.0)
     sandbox = make_sandbox(max_batch=5)
+    sandbox.publish(*range(100), key="one")
+    began = time.monotonic()
     with sandbox.running():
-        sandbox.publish(*range(50), key="one")
-        wait_until(lambda: len(sandbox.rows()) == 50, SECONDS)
+        wait_until(lambda: len(sandbox.rows()) == 100, SECONDS)
+        assert time.monotonic() - began < 20, "the twenty batches would have gathered for 40 s"
 
 
 @pytest.mark.usefixtures("table")
