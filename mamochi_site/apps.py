@@ -13,7 +13,7 @@ class MamochiSiteConfig(AppConfig):
     name = "mamochi_site"
 
     def ready(self) -> None:
-        # Celery's application exists in every process of Django; what only starts others needs none.
+        # Celery's application exists wherever Django runs, and tasks are sent through it.
         import_module("mamochi_site.celery")
         from mamochi_site.checks import check_addresses, check_mail
 

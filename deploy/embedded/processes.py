@@ -203,7 +203,7 @@ class Supervisor:
         self._on_change = on_change
         self._lock = threading.RLock()
 
-    def spawn(
+    def spawn(  # noqa: PLR0913 - each argument is an independent option with a default
         self,
         name: str,
         argv: Sequence[str],

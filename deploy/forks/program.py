@@ -3,9 +3,9 @@
     python -m deploy.forks.program MODULE
 
 Standard input is a socket (SOCK_SEQPACKET) with one JSON object per packet. An order has `name`,
-`argv` (of Python), `cwd`, `env` and `log`; the answer is `{"forked": pid}`. `{"ended": pid, "code":
-code}` reports the end of a fork, with a negative signal as in subprocess. MODULE may have a function
-`begin()`, which each fork calls once its environment is set.
+`argv` (of Python), `cwd`, `env` and `log`; the answer has the pid as `forked`. When a fork ends, a
+report has its pid as `ended` and its exit code, which is negative for a signal as in subprocess.
+MODULE may have a function `begin()`, which each fork calls once its environment is set.
 
 SIGTERM or the end of the socket: take no more orders, and end when the last fork has ended.
 """
@@ -142,7 +142,7 @@ def main() -> None:
     # A copy of the descriptor: a fork replaces the standard one.
     channel = socket.socket(fileno=os.dup(0))
     module = importlib.import_module(parser.parse_args().module)
-    # From here on the garbage collector leaves the loaded objects alone, so their pages stay shared.
+    # From here on the garbage collector leaves what is loaded alone, so its pages stay shared.
     gc.collect()
     gc.freeze()
     order = Program(channel).serve()

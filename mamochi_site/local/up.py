@@ -21,10 +21,10 @@ def main() -> int:
     try:
         _run(options)
     except StackError as error:
-        print(f"./dev up: {error}", file=sys.stderr)
+        sys.stderr.write(f"./dev up: {error}\n")
         return 1
     except KeyboardInterrupt:
-        print("Everything is stopped.")
+        _write("Everything is stopped.")
     return 0
 
 
@@ -33,9 +33,7 @@ def _options() -> argparse.Namespace:
         prog="./dev up",
         description="Run the whole system on this machine until Ctrl-C: servers, web, consumers, worker and Beat.",
     )
-    parser.add_argument(
-        "--dir", type=Path, default=DEFAULT_FOLDER, help="folder for data and logs (default: .mamochi)"
-    )
+    parser.add_argument("--dir", type=Path, default=DEFAULT_FOLDER, help="folder for data and logs (default: .mamochi)")
     parser.add_argument("--brokers", type=int, choices=[1, 3], default=1, help="Kafka brokers (default: 1)")
     parser.add_argument("--port", type=int, default=DEFAULT_PORT, help="port of the web, or the next free one")
     parser.add_argument("--fresh", action="store_true", help="delete the data of the last run first")
@@ -54,19 +52,23 @@ def _run(options: argparse.Namespace) -> None:
 
 
 def _say(message: str) -> None:
-    print(f"  {message}", flush=True)
+    _write(f"  {message}")
+
+
+def _write(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
 
 
 def _describe(system: System) -> None:
-    print(
+    _write(
         f"\nMAMOCHI runs on {system.url}\n"
         f"  API      {system.url}/api/v1/   (documentation: {system.url}/api/docs/)\n"
         f"  admin    {system.url}/admin/   user {system.admin_user}   password {system.admin_password}\n"
         f"  mailbox  {system.stack.mail.mailbox}\n"
         f"  logs     {system.stack.supervisor.logs}\n"
         f"  details  {system.stack.record_file}\n"
-        "Ctrl-C stops everything.",
-        flush=True,
+        "Ctrl-C stops everything."
     )
 
 
