@@ -6,7 +6,7 @@ import signal
 import subprocess
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,7 +46,8 @@ class Process:
     """A child process, whose output goes to a log file.
 
     The child has its own session, so that Ctrl-C reaches only the parent. With `forks` it is a fork
-    of a loaded program, and `argv` a command line of Python.
+    of a loaded program, and `argv` a command line of Python; but if `env` has changed meanwhile,
+    what the program loaded may be wrong for it, and it is started by itself.
     """
 
     name: str
@@ -63,14 +64,14 @@ class Process:
     def spawn(self) -> None:
         """Start the process, or start it again. Raises StackError if the program cannot be run."""
         try:
-            self._popen = self._order(self.forks) if self.forks else _spawner.submit(self._execute).result()
+            if self.forks and self.forks.may_run(self.env):
+                self._popen = self.forks.order(self.name, self.argv, cwd=self.cwd, env=self.env, log=self.log)
+            else:
+                self._popen = _spawner.submit(self._execute).result()
         except OSError as error:
             raise StackError(f"{self.name} cannot be started: {error}.") from error
         with contextlib.suppress(psutil.NoSuchProcess):
             self.started = psutil.Process(self.pid).create_time()
-
-    def _order(self, forks: Forks) -> Fork:
-        return forks.order(self.name, self.argv, cwd=self.cwd, env=self.env, log=self.log)
 
     def _execute(self) -> subprocess.Popen[bytes]:
         parent = os.getpid()
@@ -222,12 +223,13 @@ class Supervisor:
         self.start(process)
         return process
 
-    def load(self, name: str, module: str, *, cwd: Path, env: Mapping[str, str]) -> Forks:
+    def load(self, name: str, module: str, *, cwd: Path, env: Mapping[str, str], own: Collection[str] = ()) -> Forks:
         """Start a program that imports the module, of which other children are forked.
 
-        The program ends after them. Raises StackError when the stack is stopping.
+        Their environment is the program's, but for their `own` variables. The program ends after
+        them. Raises StackError when the stack is stopping.
         """
-        forks = Forks()
+        forks = Forks({**env, RUN_ID_VARIABLE: self.run_id}, own)
         process = self._process(name, orders.command(module), cwd=cwd, env=env, stdin=forks.program_end.fileno())
         self.start(process)
         forks.program_end.close()

@@ -7,7 +7,7 @@ import socket
 import sys
 import threading
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 from subprocess import TimeoutExpired
@@ -26,14 +26,26 @@ def command(module: str) -> list[str]:
 class Forks:
     """The forks of one loaded program. Several threads may use it.
 
+    `env` is the program's environment, which the loaded module may have read. A fork has the same,
+    but for the variables that are each process's `own`.
+
     `program_end` is the program's end of the socket: its standard input, closed here afterwards.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, env: Mapping[str, str], own: Collection[str] = ()) -> None:
+        self._own = frozenset(own)
+        self._shared = self._without_own(env)
         self._channel, self.program_end = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         self._lock = threading.Lock()
         self._codes: dict[int, int | None] = {}  # exit codes by pid; None while the fork runs
         self._ended = False
+
+    def _without_own(self, env: Mapping[str, str]) -> dict[str, str]:
+        return {variable: value for variable, value in env.items() if variable not in self._own}
+
+    def may_run(self, env: Mapping[str, str]) -> bool:
+        """Return whether a process with this environment may be a fork."""
+        return self._without_own(env) == self._shared
 
     def order(self, name: str, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], log: Path) -> "Fork":
         """Start a process whose command line is one of Python's.

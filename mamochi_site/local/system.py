@@ -29,6 +29,11 @@ READY_TIMEOUT_S = 90.0
 ADMIN = "admin"
 # The program that has imported the application, and of which its processes are forks.
 LOADED = "application"
+# What its forks have each for themselves.
+OWN_VARIABLES = (
+    *("METRICS_PORT", "PROMETHEUS_MULTIPROC_DIR"),
+    *("DJANGO_SUPERUSER_USERNAME", "DJANGO_SUPERUSER_PASSWORD"),
+)
 CONSUMERS = ("aprobacion", "distribuidores", "contabilidad", "inventario")
 
 
@@ -107,7 +112,9 @@ def running_system(
     with stack:
         port = next_free_port(port)
         system = _configure(stack, port, settings or {}, consumers)
-        forks = stack.supervisor.load(LOADED, "mamochi_site.local.loaded", cwd=CHECKOUT, env=system.environment)
+        forks = stack.supervisor.load(
+            LOADED, "mamochi_site.local.loaded", cwd=CHECKOUT, env=system.environment, own=OWN_VARIABLES
+        )
         _prepare(system, forks)
         for name, argv in system.commands.items():
             environment = system.environment | _metrics_settings(system, name)

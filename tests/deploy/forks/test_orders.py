@@ -25,7 +25,7 @@ class Loaded:
 
     def __init__(self, folder: Path) -> None:
         self.folder = folder
-        self.forks = Forks()
+        self.forks = Forks(os.environ)
         self.program = subprocess.Popen(command("json"), stdin=self.forks.program_end.fileno(), cwd=CHECKOUT)
         self.forks.program_end.close()
 
@@ -116,3 +116,21 @@ def test_no_order_reaches_a_program_that_ended(tmp_path: Path) -> None:
     with pytest.raises(StackError, match="sells cannot be started: the program that forks it has ended"):
         supervisor.spawn("sells", [sys.executable, "-m", "this"], cwd=tmp_path, forks=forks)
     assert "no.such" in program.last_words() or "No module named" in program.last_words()
+
+
+def test_another_environment_is_no_fork(tmp_path: Path) -> None:
+    """What the program has loaded may depend on it."""
+    supervisor, environment = Supervisor("run", tmp_path, lambda: None), {**os.environ, "SOLD": "mote"}
+    forks = supervisor.load("program", "json", cwd=CHECKOUT, env=environment, own=["PORT"])
+    (tmp_path / "script.py").write_text("import os; print(os.getppid(), os.environ['SOLD'], os.environ.get('PORT'))")
+    seller = supervisor.spawn(
+        "seller", [sys.executable, "script.py"], cwd=tmp_path, env=environment | {"PORT": "1"}, forks=forks
+    )
+    seller.wait(SECONDS)
+    seller.env = {**seller.env, "SOLD": "huesillo"}
+    supervisor.start(seller)
+    seller.wait(SECONDS)
+    program = supervisor.processes["program"]
+    assert seller.log.read_text() == f"{program.pid} mote 1\n{os.getpid()} huesillo 1\n"
+    program.stop()
+    assert program.returncode == 0

@@ -26,11 +26,12 @@ COUNTED = re.compile(r'^mamochi_published_total\{way="kafka"\} (\S+)$', re.MULTI
 @pytest.mark.slow
 def test_metrics_of_forks_go_where_each_process_counts(tmp_path: Path) -> None:
     """Two forks share a folder and add up; two others count alone."""
-    forks, script, shared = Forks(), tmp_path / "counts.py", tmp_path / "shared"
+    script, shared = tmp_path / "counts.py", tmp_path / "shared"
     shared.mkdir()
     script.write_text(COUNTS)
     environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "mamochi_site.settings"}
     environment.pop("PROMETHEUS_MULTIPROC_DIR", None)
+    forks = Forks(environment)
     program = subprocess.Popen(
         command("mamochi_site.local.loaded"), stdin=forks.program_end.fileno(), cwd=CHECKOUT, env=environment
     )
