@@ -1,7 +1,7 @@
 """CPU and memory of a running stack by process, from /proc: its record is stack.json."""
 
 import json
-from collections import Counter, defaultdict
+from collections import defaultdict
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
@@ -37,9 +37,15 @@ def members(record: Record) -> dict[str, list[psutil.Process]]:
     return dict(found)
 
 
-def cpu_seconds(record: Record) -> Counter[str]:
+def cpu_seconds(record: Record) -> dict[str, float]:
     """Return the CPU time since the start by name, ended children included."""
-    return Counter({name: sum(cpu_of(process.pid) for process in group) for name, group in members(record).items()})
+    return {name: sum(cpu_of(process.pid) for process in group) for name, group in members(record).items()}
+
+
+def spent(before: dict[str, float], after: dict[str, float]) -> dict[str, float]:
+    """Return the CPU time between two readings by name, the greatest first."""
+    each = {name: cpu - before.get(name, 0.0) for name, cpu in after.items()}
+    return dict(sorted(each.items(), key=lambda one: -one[1]))
 
 
 def cpu_of(pid: int) -> float:

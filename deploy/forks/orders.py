@@ -52,6 +52,7 @@ class Forks:
 
         Raises OSError if the program has ended, or does not fork in time.
         """
+        log.touch()
         order = {"name": name, "argv": list(argv), "cwd": str(cwd), "env": dict(env), "log": str(log)}
         deadline = time.monotonic() + FORK_TIMEOUT_S
         with self._lock:
