@@ -225,17 +225,18 @@ def running(checkout: Path) -> Iterator[usage.Record]:
         command = ["./dev", "up", "--dir", folder, "--port", str(free_port())]
         up = subprocess.Popen(command, cwd=checkout, env=environment, stdout=log, stderr=subprocess.STDOUT)
         try:
-            yield wait_until(lambda: _record(up, Path(folder)), 180, what="the system runs", interval=0.5) or {}
+            wait_until(lambda: _is_up(up, Path(folder) / "up.log"), 180, what="the system runs", interval=0.5)
+            yield usage.read_record(Path(folder))
         finally:
             up.send_signal(signal.SIGINT)
             up.wait(90)
 
 
-def _record(up: "subprocess.Popen[bytes]", folder: Path) -> usage.Record | None:
+def _is_up(up: "subprocess.Popen[bytes]", log: Path) -> bool:
+    """Return whether the whole system runs. Raises RuntimeError if it has ended."""
     if up.poll() is not None:
-        raise RuntimeError(f"./dev up ended: {(folder / 'up.log').read_text()[-1_000:]}")
-    started = "Ctrl-C stops everything" in (folder / "up.log").read_text()
-    return usage.read_record(folder) if started else None
+        raise RuntimeError(f"./dev up ended: {log.read_text()[-1_000:]}")
+    return "Ctrl-C stops everything" in log.read_text()
 
 
 def enrol(record: usage.Record, count: int = MAESTROS) -> list[Maestro]:

@@ -11,12 +11,10 @@ import psutil
 Record = dict[str, Any]
 
 
-def read_record(folder: Path) -> Record | None:
-    """Return stack.json, once the whole system runs; None before."""
-    with suppress(FileNotFoundError):
-        record: Record = json.loads((folder / "stack.json").read_text())
-        return record if "web" in record else None
-    return None
+def read_record(folder: Path) -> Record:
+    """Return stack.json of a running stack."""
+    record: Record = json.loads((folder / "stack.json").read_text())
+    return record
 
 
 def members(record: Record) -> dict[str, list[psutil.Process]]:

@@ -56,7 +56,8 @@ class Forks:
         order = {"name": name, "argv": list(argv), "cwd": str(cwd), "env": dict(env), "log": str(log)}
         deadline = time.monotonic() + FORK_TIMEOUT_S
         with self._lock:
-            self._channel.send(json.dumps(order).encode())
+            with suppress(BrokenPipeError, ConnectionResetError):  # the loop finds that it has ended
+                self._channel.send(json.dumps(order).encode())
             while not (forked := self._receive(deadline - time.monotonic()).get("forked")):
                 if self._ended or time.monotonic() > deadline:
                     raise OSError(f"the program that forks it {'has ended' if self._ended else 'does not answer'}")
