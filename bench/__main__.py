@@ -27,27 +27,39 @@ def main() -> int:
 
     1: the ratio is lower than --assert-ratio; 2: there is no benchmark of that name.
     """
-    chosen = arguments()
+    chosen, rest = arguments()
     os.environ.setdefault("DEBUG", "true")
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mamochi_site.settings")
     with tempfile.TemporaryDirectory(prefix="mamochi-bench-") as folder:
-        stack = Stack(Path(folder), say=lambda text: console.print(f"[dim]{text}[/dim]"))
+        stack = Stack(Path(folder), say=say)
         os.environ.update(stack.environment())
         setup_django()
         known = benchmarks()
         if chosen.list or chosen.name not in known:
             explain(known)
             return 0 if chosen.list else 2
+        module = known[chosen.name]
+        if hasattr(module, "STARTS_ITS_SYSTEM"):
+            return report(module.run(say, module.arguments(rest)), chosen.assert_ratio)
+        if rest:
+            console.print(f"[red]{chosen.name} has no option {rest[0]}[/red]")
+            return 2
         with stack:
-            return report(measure(known[chosen.name]), chosen.assert_ratio)
+            return report(measure(module), chosen.assert_ratio)
 
 
-def arguments() -> argparse.Namespace:
+def say(text: str) -> None:
+    """Print a line of progress."""
+    console.print(f"[dim]{text}[/dim]")
+
+
+def arguments() -> tuple[argparse.Namespace, list[str]]:
+    """Return the options of every benchmark, and what is left for the chosen one."""
     parser = argparse.ArgumentParser(prog="./dev bench", description=__doc__)
     parser.add_argument("name", nargs="?", help="the benchmark: see --list")
     parser.add_argument("--list", action="store_true", help="list and explain the benchmarks")
     parser.add_argument("--assert-ratio", type=float, metavar="R", help="exit 1 if the ratio is lower than R")
-    return parser.parse_args()
+    return parser.parse_known_args()
 
 
 def setup_django() -> None:
@@ -81,7 +93,7 @@ def measure(module: ModuleType) -> Result:
     console.print("[dim]preparing the tables and topics[/dim]")
     call_command("migrate", verbosity=0)
     call_command("create_topics", stdout=StringIO())
-    result: Result = module.run(lambda text: console.print(f"[dim]{text}[/dim]"))
+    result: Result = module.run(say)
     return result
 
 

@@ -1,5 +1,7 @@
 """Two Django apps: the project itself, and django-axes under a Spanish name."""
 
+from importlib import import_module
+
 from axes.apps import AppConfig as AxesConfig
 from django.apps import AppConfig
 from django.core import checks
@@ -11,6 +13,8 @@ class MamochiSiteConfig(AppConfig):
     name = "mamochi_site"
 
     def ready(self) -> None:
+        # Celery's application exists wherever Django runs, and tasks are sent through it.
+        import_module("mamochi_site.celery")
         from mamochi_site.checks import check_addresses, check_mail
 
         checks.register(check_mail, "mail", deploy=True)

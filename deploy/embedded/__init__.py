@@ -8,7 +8,20 @@ from Maven Central, provides their URLs, and leaves no process behind. `Stack` i
 `mail.py` runs, and `mailbox.py` reads what it received. `jars.py` downloads Kafka.
 """
 
+from typing import TYPE_CHECKING, Any
+
 from deploy.embedded.errors import StackError
-from deploy.embedded.stack import Stack
+
+if TYPE_CHECKING:
+    from deploy.embedded.stack import Stack
 
 __all__ = ["Stack", "StackError"]
+
+
+def __getattr__(name: str) -> Any:
+    """Import `Stack` when it is asked for: the SMTP sink needs none of the servers' clients."""
+    if name != "Stack":
+        raise AttributeError(f"module {__name__} has no attribute {name}")
+    from deploy.embedded.stack import Stack
+
+    return Stack

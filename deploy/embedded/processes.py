@@ -1,34 +1,33 @@
 """Child processes that end with the stack, even if the stack is killed with kill -9."""
 
 import contextlib
-import ctypes
 import os
 import signal
 import subprocess
-import sys
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypedDict
+from typing import Any, TypedDict
 
 import psutil
 
 from deploy.embedded.errors import StackError
+from deploy.forks import orders
+from deploy.forks.orders import Fork, Forks
+from deploy.forks.parent import die_with
 
 # In every child's environment, so that the next run can find the children of this one.
 RUN_ID_VARIABLE = "MAMOCHI_STACK"
 # Two readings of one start time may differ: it is computed from the boot time, which changes when
 # the clock is set.
 START_TIME_TOLERANCE_S = 2.0
-PR_SET_PDEATHSIG = 1
 
 # Linux sends the parent-death signal when the forking *thread* ends, so one thread, which lives as
 # long as the interpreter, forks all children.
 _spawner = ThreadPoolExecutor(max_workers=1, thread_name_prefix="spawner")
-_libc = ctypes.CDLL(None) if sys.platform == "linux" else None
 
 
 class ProcessRecord(TypedDict):
@@ -42,29 +41,13 @@ class ProcessRecord(TypedDict):
     log: str
 
 
-def _die_with_parent(parent: int) -> Callable[[], None] | None:
-    """Return the function that a child runs between fork and exec.
-
-    None if the system has no parent-death signal.
-    """
-    if _libc is None:
-        return None
-    libc = _libc
-
-    def ask_for_signal() -> None:
-        libc.prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
-        # The parent may have ended before the call above.
-        if os.getppid() != parent:
-            os._exit(1)
-
-    return ask_for_signal
-
-
 @dataclass
 class Process:
     """A child process, whose output goes to a log file.
 
-    The child has its own session, so that Ctrl-C reaches only the parent.
+    The child has its own session, so that Ctrl-C reaches only the parent. With `forks` it is a fork
+    of a loaded program, and `argv` a command line of Python; but if `env` has changed meanwhile,
+    what the program loaded may be wrong for it, and it is started by itself.
     """
 
     name: str
@@ -73,29 +56,35 @@ class Process:
     cwd: Path
     env: Mapping[str, str]
     stop_signal: signal.Signals = signal.SIGTERM
+    forks: Forks | None = None
+    stdin: int = subprocess.DEVNULL
     started: float = 0.0
-    _popen: subprocess.Popen[bytes] | None = field(default=None, repr=False)
+    _popen: subprocess.Popen[bytes] | Fork | None = field(default=None, repr=False)
 
     def spawn(self) -> None:
         """Start the process, or start it again. Raises StackError if the program cannot be run."""
         try:
-            self._popen = _spawner.submit(self._fork).result()
+            if self.forks and self.forks.may_run(self.env):
+                self._popen = self.forks.order(self.name, self.argv, cwd=self.cwd, env=self.env, log=self.log)
+            else:
+                self._popen = _spawner.submit(self._execute).result()
         except OSError as error:
             raise StackError(f"{self.name} cannot be started: {error}.") from error
         with contextlib.suppress(psutil.NoSuchProcess):
             self.started = psutil.Process(self.pid).create_time()
 
-    def _fork(self) -> subprocess.Popen[bytes]:
+    def _execute(self) -> subprocess.Popen[bytes]:
+        parent = os.getpid()
         with self.log.open("ab") as log:
             return subprocess.Popen(
                 self.argv,
-                stdin=subprocess.DEVNULL,
+                stdin=self.stdin,
                 stdout=log,
                 stderr=subprocess.STDOUT,
                 cwd=self.cwd,
                 env=dict(self.env),
                 start_new_session=True,
-                preexec_fn=_die_with_parent(os.getpid()),  # noqa: PLW1509 - the function takes no lock
+                preexec_fn=lambda: die_with(parent),  # noqa: PLW1509 - the function takes no lock
             )
 
     @property
@@ -215,7 +204,7 @@ class Supervisor:
         self._on_change = on_change
         self._lock = threading.RLock()
 
-    def spawn(
+    def spawn(  # noqa: PLR0913 - each argument is an independent option with a default
         self,
         name: str,
         argv: Sequence[str],
@@ -223,17 +212,35 @@ class Supervisor:
         cwd: Path,
         env: Mapping[str, str] | None = None,
         stop_signal: signal.Signals = signal.SIGTERM,
+        forks: Forks | None = None,
     ) -> Process:
         """Start a child named `name` and record it. Raises StackError when the stack is stopping.
 
         `env` is its whole environment. The default is our own, with a locale that can decode every
         path.
         """
-        inherited = {**os.environ, "LC_ALL": "C.UTF-8"} if env is None else env
-        environment = {**inherited, RUN_ID_VARIABLE: self.run_id}
-        process = Process(name, argv, self.logs / f"{name}.log", cwd, environment, stop_signal)
+        process = self._process(name, argv, cwd=cwd, env=env, stop_signal=stop_signal, forks=forks)
         self.start(process)
         return process
+
+    def load(self, name: str, module: str, *, cwd: Path, env: Mapping[str, str], own: Collection[str] = ()) -> Forks:
+        """Start a program that imports the module, of which other children are forked.
+
+        Their environment is the program's, but for their `own` variables. The program ends after
+        them. Raises StackError when the stack is stopping.
+        """
+        forks = Forks({**env, RUN_ID_VARIABLE: self.run_id}, own)
+        process = self._process(name, orders.command(module), cwd=cwd, env=env, stdin=forks.program_end.fileno())
+        self.start(process)
+        forks.program_end.close()
+        return forks
+
+    def _process(
+        self, name: str, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str] | None, **options: Any
+    ) -> Process:
+        inherited = {**os.environ, "LC_ALL": "C.UTF-8"} if env is None else env
+        environment = {**inherited, RUN_ID_VARIABLE: self.run_id}
+        return Process(name, argv, self.logs / f"{name}.log", cwd, environment, **options)
 
     def start(self, process: Process) -> None:
         """Start a child, or start it again. Raises StackError when the stack is stopping."""

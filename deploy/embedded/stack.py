@@ -25,6 +25,7 @@ from deploy.embedded.processes import Process, Supervisor, end, leftovers
 from deploy.embedded.server import Server
 from deploy.embedded.signals import uninterrupted
 from deploy.embedded.valkey import Valkey
+from deploy.forks.orders import Forks
 
 # Seconds to stop before SIGKILL: a consumer finishes its batch, a worker its task.
 APPLICATION_GRACE_S = 20.0
@@ -207,12 +208,14 @@ class Stack:
         part.start(self.supervisor, self.say)
         self.say(f"{part.name} ready in {time.monotonic() - began:.1f} s")
 
-    def run(self, name: str, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str]) -> Process:
+    def run(
+        self, name: str, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], forks: Forks | None = None
+    ) -> Process:
         """Start a process of the application, which is stopped before the servers.
 
-        `env` is its whole environment.
+        `env` is its whole environment. With `forks`, the process is a fork of that loaded program.
         """
-        return self.supervisor.spawn(name, argv, cwd=cwd, env=env)
+        return self.supervisor.spawn(name, argv, cwd=cwd, env=env, forks=forks)
 
     def restart(self, name: str) -> None:
         """Kill a process of the application (SIGKILL) if it runs, and start it again."""

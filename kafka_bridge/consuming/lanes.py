@@ -1,6 +1,6 @@
-"""Run each priority lane of a consumer in a process of its own (ADR 14).
+"""Run lanes in processes of their own (ADR 14).
 
-The process of the main lane is the parent: it forks the others.
+The first lane's process is the parent: it forks the others, which share its loaded memory.
 
 If one process ends, for whatever reason (SIGTERM, an error, kill -9), the others are stopped. The
 main process serves /metrics and /health for all of them: each second, a lane's process sends a
@@ -14,9 +14,8 @@ import signal
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from functools import partial
 from multiprocessing.connection import Connection
 from typing import Final, NamedTuple, TypeAlias
 
@@ -25,7 +24,6 @@ from django.db import connections
 from prometheus_client import REGISTRY, Metric
 
 from kafka_bridge import conf
-from kafka_bridge.consuming.handlers import Consumer
 from kafka_bridge.telemetry import registry
 from kafka_bridge.telemetry.pulse import Pulse, pulses
 
@@ -47,33 +45,33 @@ class Report(NamedTuple):
     metrics: list[Metric]
 
 
-RunLane = Callable[[str], None]  # runs the lane of that name; raises CommandError with advice for operators
+RunLane = Callable[[], None]  # raises CommandError with advice for operators
 ParentChannel: TypeAlias = "Connection[None, Report | CommandError]"  # the main process's end; None means stop
 ChildChannel: TypeAlias = "Connection[Report | CommandError, None]"  # the lane's end
 
 
 @contextmanager
-def priority_lanes(consumer: Consumer, run_lane: RunLane, stop: threading.Event) -> Iterator[None]:
-    """Run each priority lane in a process of its own while the block runs the main lane.
+def forked_lanes(runs: Mapping[str, RunLane], stop: threading.Event) -> Iterator[None]:
+    """Run each of these lanes, by name, in a process of its own while the block runs the first one.
 
     Enter this block after the signal handlers are set, and before the process has any thread,
     connection or metric of its own: a fork would copy them. Raises CommandError if a lane did not
     end well, with that lane's own explanation if it gave one.
     """
-    if consumer.lanes:
+    if runs:
         connections.close_all()  # Django's checks may have opened one, and two processes must not share it
     lanes: list[_LaneProcess] = []
-    for name in consumer.lanes:
-        inherited = [lane.channel for lane in lanes]
-        lanes.append(_LaneProcess(f"{consumer.name}.{name}", partial(run_lane, name), stop, inherited))
+    for name, run in runs.items():
+        lanes.append(_LaneProcess(name, run, stop, [lane.channel for lane in lanes]))
     for lane in lanes:
         lane.watcher.start()  # a thread, so only after the last fork
     try:
         yield
     finally:
         stop.set()
+        deadline = time.monotonic() + GRACE_SECONDS
         for lane in lanes:
-            lane.end()
+            lane.end(deadline)
     for lane in lanes:
         lane.check_end()
 
@@ -84,9 +82,7 @@ class _LaneProcess:
     `inherited`: the channels of lanes forked earlier, of which the new process closes its copies.
     """
 
-    def __init__(
-        self, name: str, run: Callable[[], None], stop: threading.Event, inherited: list[ParentChannel]
-    ) -> None:
+    def __init__(self, name: str, run: RunLane, stop: threading.Event, inherited: list[ParentChannel]) -> None:
         self.name = name
         self.stop = stop
         self.explanation: CommandError | None = None
@@ -137,12 +133,12 @@ class _LaneProcess:
         self.pulse.hindrances = message.hindrances
         registry.lane_metrics[self.name] = message.metrics
 
-    def end(self) -> None:
-        """Wait until the process has ended; kill it after GRACE_SECONDS.
+    def end(self, deadline: float) -> None:
+        """Wait until the process has ended; kill it at the deadline (monotonic seconds).
 
         A killed process leaves the database consistent.
         """
-        self.process.join(GRACE_SECONDS)
+        self.process.join(max(0.0, deadline - time.monotonic()))
         if self.process.is_alive():
             logger.error("%s did not end within %.0f s", self.name, GRACE_SECONDS)
             self.process.kill()
@@ -163,9 +159,7 @@ class _LaneProcess:
             raise CommandError(f"{self.name} failed: its error is above.")
 
 
-def _run_child(
-    run: Callable[[], None], channel: ChildChannel, inherited: list[ParentChannel], stop: threading.Event
-) -> None:
+def _run_child(run: RunLane, channel: ChildChannel, inherited: list[ParentChannel], stop: threading.Event) -> None:
     """Run the lane, send reports of it, and exit.
 
     The copies of the parent's channels are closed first. Otherwise a process would hold the

@@ -19,6 +19,7 @@ from deploy.embedded.mailbox import Mailbox
 from deploy.embedded.ports import HOST, free_port, next_free_port
 from deploy.embedded.processes import Process
 from deploy.embedded.stack import write_private
+from deploy.forks.orders import Forks
 
 CHECKOUT = Path(__file__).resolve().parents[2]
 DEFAULT_FOLDER = CHECKOUT / ".mamochi"
@@ -26,6 +27,13 @@ DEFAULT_PORT = 8000
 PREPARE_TIMEOUT_S = 180.0
 READY_TIMEOUT_S = 90.0
 ADMIN = "admin"
+# The program that has imported the application, and of which its processes are forks.
+LOADED = "application"
+# What its forks have each for themselves.
+OWN_VARIABLES = (
+    *("METRICS_PORT", "PROMETHEUS_MULTIPROC_DIR"),
+    *("DJANGO_SUPERUSER_USERNAME", "DJANGO_SUPERUSER_PASSWORD"),
+)
 CONSUMERS = ("aprobacion", "distribuidores", "contabilidad", "inventario")
 
 
@@ -104,9 +112,13 @@ def running_system(
     with stack:
         port = next_free_port(port)
         system = _configure(stack, port, settings or {}, consumers)
-        _prepare(system)
+        forks = stack.supervisor.load(
+            LOADED, "mamochi_site.local.loaded", cwd=CHECKOUT, env=system.environment, own=OWN_VARIABLES
+        )
+        _prepare(system, forks)
         for name, argv in system.commands.items():
-            stack.run(name, argv, cwd=CHECKOUT, env=system.environment | _metrics_settings(system, name))
+            environment = system.environment | _metrics_settings(system, name)
+            stack.run(name, argv, cwd=CHECKOUT, env=environment, forks=forks)
         _record_access(system)
         _wait_ready(system)
         yield system
@@ -146,11 +158,12 @@ def _load_or_create_secrets(path: Path) -> dict[str, str]:
     return kept
 
 
-def _prepare(system: System) -> None:
+def _prepare(system: System, forks: Forks) -> None:
     """Create tables, topics and the admin's account; a second run changes nothing."""
     system.stack.say("preparing database and topics")
     account = {"DJANGO_SUPERUSER_USERNAME": system.admin_user, "DJANGO_SUPERUSER_PASSWORD": system.admin_password}
-    process = system.stack.run("prepare", manage("prepare"), cwd=CHECKOUT, env=system.environment | account)
+    environment = system.environment | account
+    process = system.stack.run("prepare", manage("prepare"), cwd=CHECKOUT, env=environment, forks=forks)
     process.wait(PREPARE_TIMEOUT_S)
 
 

@@ -1,17 +1,18 @@
-"""`manage.py run_consumer NAME`: run one consumer until SIGTERM or Ctrl-C."""
+"""`manage.py run_consumer NAME...`: run consumers until SIGTERM or Ctrl-C."""
 
 import gc
 import inspect
 from argparse import ArgumentParser
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from typing import Any
 
 from django.core.checks import Tags
 from django.core.management.base import BaseCommand, CommandError
 
 from kafka_bridge.consuming.handlers import Consumer, consumers
-from kafka_bridge.consuming.lanes import priority_lanes
+from kafka_bridge.consuming.lanes import forked_lanes
 from kafka_bridge.consuming.poison import limit_arenas
 from kafka_bridge.consuming.runner import Runner
 from kafka_bridge.exceptions import OffsetsLost, TooManyDeadLetters
@@ -24,11 +25,13 @@ class Command(BaseCommand):
     requires_system_checks = ["events", Tags.models, Tags.database]
     help = (
         "Run a consumer: apply the messages of its topics to the database. Several processes of one consumer share its "
-        "partitions."
+        "partitions. Several names, or --all, run the consumers as one program whose processes share memory: if one "
+        "consumer stops, all stop, and the exit code and the last line are those of that one."
     )
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        parser.add_argument("name", nargs="?", help="the consumer: see --list")
+        parser.add_argument("names", nargs="*", metavar="name", help="a consumer: see --list")
+        parser.add_argument("--all", action="store_true", help="run every consumer, for small installations")
         parser.add_argument("--list", action="store_true", help="explain the consumers and end")
         add_metrics_port(parser)
         parser.add_argument(
@@ -41,9 +44,8 @@ class Command(BaseCommand):
         if options["list"]:
             self._explain()
             return
-        if options["name"] not in consumers:
-            raise CommandError(f"Name one of: {', '.join(sorted(consumers))}. --list explains them.")
-        _run(consumers[options["name"]], options["metrics_port"], accept_loss=options["accept_loss"])
+        chosen = _chosen(options["names"], every=options["all"])
+        _run(chosen, options["metrics_port"], accept_loss=options["accept_loss"])
 
     def _explain(self) -> None:
         for name, consumer in sorted(consumers.items()):
@@ -53,8 +55,19 @@ class Command(BaseCommand):
                 self.stdout.write(f"  {event.topic.name}: {event.type}\n      {summary}")
 
 
-def _run(consumer: Consumer, metrics_port: tuple[str, int] | None, *, accept_loss: bool) -> None:
-    """Run the main lane here and each priority lane in a process of its own."""
+def _chosen(names: list[str], *, every: bool) -> list[Consumer]:
+    """Return the consumers of these names, each once. Raises CommandError for any other choice."""
+    known = ", ".join(sorted(consumers))
+    if every and names:
+        raise CommandError("--all runs every consumer: leave out the names, or leave out --all.")
+    wanted = sorted(consumers) if every else list(dict.fromkeys(names))
+    if not wanted or not set(wanted) <= consumers.keys():
+        raise CommandError(f"Name one of: {known}. --list explains them, --all runs them all.")
+    return [consumers[name] for name in wanted]
+
+
+def _run(chosen: list[Consumer], metrics_port: tuple[str, int] | None, *, accept_loss: bool) -> None:
+    """Run the first consumer's main lane here, and each other lane in a process of its own."""
     stop = stop_on_signals()
     limit_arenas()
     limit_silence()
@@ -62,13 +75,17 @@ def _run(consumer: Consumer, metrics_port: tuple[str, int] | None, *, accept_los
     # garbage collector looks only at what they leave.
     gc.freeze()
 
-    def run_lane(lane: str) -> None:
+    def run_lane(consumer: Consumer, lane: str) -> None:
         with _explained(consumer.name):
             Runner(consumer, stop=stop, lane=lane, accept_loss=accept_loss).run()
 
-    with priority_lanes(consumer, run_lane, stop):
+    lanes = [(consumer, lane) for consumer in chosen for lane in ("", *consumer.lanes)]
+    others = {
+        ".".join(filter(None, (consumer.name, lane))): partial(run_lane, consumer, lane) for consumer, lane in lanes[1:]
+    }
+    with forked_lanes(others, stop):
         serve_metrics(metrics_port)
-        run_lane("")
+        run_lane(*lanes[0])
 
 
 @contextmanager

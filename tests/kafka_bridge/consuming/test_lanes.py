@@ -3,6 +3,7 @@
 The tests run `run_consumer` itself, on topics of their own.
 """
 
+import json
 import os
 import re
 import signal
@@ -17,6 +18,7 @@ from uuid import uuid4
 import psutil
 import pytest
 from django.conf import settings
+from django.core.management import CommandError, call_command
 from django.db import connection
 from prometheus_client import CollectorRegistry, Gauge, Histogram, generate_latest
 from prometheus_client import Counter as Counts
@@ -33,7 +35,7 @@ HUNG = 8.0  # seconds after which a loop counts as hung here, instead of 60
 GRACE = 5.0  # seconds that a lane may take to end here, instead of 20
 SLOW = range(100, 120)  # numbers that take the handler a second each
 PROGRAM = f"""
-import os, sys, threading
+import json, os, sys, threading
 import django, psutil
 django.setup()
 from django.core.management import execute_from_command_line
@@ -47,17 +49,19 @@ def report_fork() -> None:
 
 os.register_at_fork(before=report_fork)
 probe.HUNG_SECONDS, lanes.GRACE_SECONDS = {HUNG}, {GRACE}
-topic = Topic(name=sys.argv[1], partitions=2, priority_lane="paid")
-consumer = handlers.Consumer(sys.argv[3], 20)
-handlers.consumers[consumer.name] = consumer
-Sandbox(topic, happened_on(topic, sys.argv[2]), consumer, slow=set({SLOW}))
-execute_from_command_line(["manage.py", "run_consumer", consumer.name, "--metrics-port", sys.argv[4]])
+handlers.consumers.clear()
+for name, event_type, consumer_name, lane in json.loads(sys.argv[1]):
+    topic = Topic(name=name, partitions=2, priority_lane=lane)
+    consumer = handlers.Consumer(consumer_name, 20)
+    handlers.consumers[consumer.name] = consumer
+    Sandbox(topic, happened_on(topic, event_type), consumer, slow=set({SLOW}))
+execute_from_command_line(["manage.py", "run_consumer", *sys.argv[2:]])
 """
 
 
 @dataclass
 class Running:
-    """A running consumer with two lanes."""
+    """A running consumer with two lanes, and perhaps others in the same program."""
 
     sandbox: Sandbox
     process: "subprocess.Popen[bytes]"
@@ -65,9 +69,14 @@ class Running:
     log: Path
 
     @property
+    def children(self) -> list[psutil.Process]:
+        """The processes of all lanes but the first."""
+        return psutil.Process(self.process.pid).children(recursive=True)
+
+    @property
     def paid(self) -> psutil.Process:
         """The process of the priority lane."""
-        [child] = psutil.Process(self.process.pid).children(recursive=True)
+        [child] = self.children
         return child
 
     def publish(self, *numbers: int, urgent: bool) -> None:
@@ -95,8 +104,10 @@ class Running:
 def start(make_sandbox: Callable[..., Sandbox], table: None, tmp_path: Path) -> Iterator[Callable[..., Running]]:
     started: list[psutil.Process] = []
 
-    def start(**extra: str) -> Running:
+    def start(*others: Sandbox, **extra: str) -> Running:
         sandbox, port, log = make_sandbox(lane="paid"), free_port(), tmp_path / "log"
+        known = [(one.topic.name, one.event.type, one.consumer.name, "") for one in others]
+        known.append((sandbox.topic.name, sandbox.event.type, sandbox.consumer.name, "paid"))
         url = re.sub(r"/[^/]*$", f"/{connection.settings_dict['NAME']}", os.environ["DATABASE_URL"])
         settings_module = {"DJANGO_SETTINGS_MODULE": "mamochi_site.settings"}
         environment = {**os.environ, "DATABASE_URL": url, **settings_module, **extra}
@@ -104,10 +115,9 @@ def start(make_sandbox: Callable[..., Sandbox], table: None, tmp_path: Path) -> 
             sys.executable,
             "-c",
             PROGRAM,
-            sandbox.topic.name,
-            sandbox.event.type,
-            sandbox.consumer.name,
-            f"127.0.0.1:{port}",
+            json.dumps(known),
+            "--all" if others else sandbox.consumer.name,
+            *("--metrics-port", f"127.0.0.1:{port}"),
         ]
         with log.open("wb") as file:
             process = subprocess.Popen(
@@ -116,7 +126,7 @@ def start(make_sandbox: Callable[..., Sandbox], table: None, tmp_path: Path) -> 
         running = Running(sandbox, process, port, log)
         started.append(psutil.Process(process.pid))
         wait_until(lambda: health(port, "ready") == 200 or process.poll() is not None, SECONDS)
-        started.append(running.paid)
+        started.extend(running.children)
         return running
 
     yield start
@@ -187,6 +197,53 @@ def test_a_killed_lane_ends_the_consumer(start: Callable[..., Running], tmp_path
     code, log = running.ends()
     assert (code, log.count("gave back")) == (1, 1)
     assert f"{running.sandbox.consumer.name}.paid was killed (SIGKILL): start the consumer again." in log
+
+
+@pytest.mark.slow
+def test_all_consumers_run_as_one_program(start: Callable[..., Running], make_sandbox: Callable[..., Sandbox]) -> None:
+    other = make_sandbox()
+    running = start(other)
+    children, name = running.children, running.sandbox.consumer.name
+    other.publish(1, 2)
+    running.publish(3, urgent=True)
+    running.publish(4, urgent=False)
+    wait_until(lambda: sorted(running.sandbox.rows()) == [1, 2, 3, 4], SECONDS)
+    counted = 'mamochi_consumer_messages_total{consumer="%s",lane="main"} %s'
+    wait_until(lambda: counted % (name, "1.0") in running.metrics(), SECONDS)
+    assert counted % (other.consumer.name, "2.0") in running.metrics()
+    ready = json.loads(get(f"http://127.0.0.1:{running.port}/health/ready")[1])
+    assert ready == {"ready": True, other.consumer.name: True, name: True, f"{name}.paid": True}
+    running.process.send_signal(signal.SIGTERM)
+    code, log = running.ends()
+    assert (code, len(children), any(child.is_running() for child in children)) == (0, 2, False), log
+    assert log.count("gave back") == 3
+    assert log.count("forks with 1 thread and []") == 2
+    assert "Traceback" not in log
+
+
+@pytest.mark.slow
+def test_one_of_all_that_stops_is_named(start: Callable[..., Running], make_sandbox: Callable[..., Sandbox]) -> None:
+    running = start(make_sandbox())
+    children = running.children
+    for _ in range(120):
+        running.sandbox.send_raw(b"{", [], partition=1)
+    code, log = running.ends()
+    assert (code, any(child.is_running() for child in children)) == (3, False)
+    assert f"{running.sandbox.consumer.name} stopped: more than 100 messages" in log.strip().splitlines()[-1]
+    assert "Traceback" not in log
+
+
+@pytest.mark.parametrize(
+    ("arguments", "remedy"),
+    [
+        ([], "Name one of: .*contabilidad.*--all runs them all"),
+        (["contabilidad", "nadie"], "Name one of: .*contabilidad.*--all runs them all"),
+        (["--all", "contabilidad"], "leave out the names, or leave out --all"),
+    ],
+)
+def test_the_choice_of_consumers_must_be_clear(arguments: list[str], remedy: str) -> None:
+    with pytest.raises(CommandError, match=remedy):
+        call_command("run_consumer", *arguments)
 
 
 @pytest.mark.chaos

@@ -27,7 +27,7 @@ def up(tmp_path: Path) -> Iterator[subprocess.Popen[str]]:
     """Start the command, without waiting until it is ready."""
     environment = {name: value for name, value in os.environ.items() if name not in REPLACEABLE}
     process = subprocess.Popen(
-        [sys.executable, "manage.py", "up", "--dir", str(tmp_path), "--port", str(free_port())],
+        [sys.executable, "-m", "mamochi_site.local.up", "--dir", str(tmp_path), "--port", str(free_port())],
         cwd=CHECKOUT,
         env=environment,
         stdout=subprocess.PIPE,

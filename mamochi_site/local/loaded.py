@@ -1,0 +1,54 @@
+"""What the application's processes have in common, imported once: they are forks (deploy/forks).
+
+Nothing here opens a connection, starts a thread or runs a process's own preparation: forks would
+inherit it. So `mamochi_site.wsgi` is not imported, whose limits are those of the web.
+"""
+
+import os
+from importlib import import_module
+
+import django
+from prometheus_client import REGISTRY, values
+from prometheus_client.metrics import MetricWrapperBase
+
+django.setup()
+
+from django.urls import get_resolver  # noqa: E402 - after the setup
+
+from mamochi_site.celery import app  # noqa: E402 - after the setup
+
+# What the commands would import themselves.
+for name in (
+    "celery.apps.beat",
+    "celery.apps.worker",
+    "celery.bin.celery",
+    "celery.concurrency.prefork",
+    "celery.worker.consumer",
+    "django.core.handlers.wsgi",
+    "gunicorn.app.wsgiapp",
+    "gunicorn.workers.gthread",
+    "kafka_bridge.management.commands.run_consumer",
+    "kafka_bridge.management.commands.run_outbox_relay",
+    "kombu.transport.redis",
+    "mamochi_site.background.beat",
+    "mamochi_site.gunicorn_conf",
+):
+    import_module(name)
+_ = get_resolver().url_patterns
+app.loader.import_default_modules()
+app.finalize()
+
+
+def begin() -> None:
+    """Let the metrics count in the files of PROMETHEUS_MULTIPROC_DIR, where a process has one.
+
+    prometheus_client chooses when it is imported, before the processes part.
+    """
+    if "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        return
+    values.ValueClass = values.get_value_class()
+    for metric in set(REGISTRY._collector_to_names):
+        if isinstance(metric, MetricWrapperBase):
+            for each in (metric, *getattr(metric, "_metrics", {}).values()):
+                if each._is_observable():
+                    each._metric_init()
