@@ -12,6 +12,7 @@ import tempfile
 from io import StringIO
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 from rich.console import Console
 
@@ -39,13 +40,16 @@ def main() -> int:
             explain(known)
             return 0 if chosen.list else 2
         with stack:
-            return report(measure(known[chosen.name]), chosen.assert_ratio)
+            options = {"millions": chosen.millions} if chosen.name == "crecimiento" and chosen.millions else {}
+            return report(measure(known[chosen.name], options), chosen.assert_ratio)
 
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="./dev bench", description=__doc__)
     parser.add_argument("name", nargs="?", help="the benchmark: see --list")
     parser.add_argument("--list", action="store_true", help="list and explain the benchmarks")
+    parser.add_argument("--millions", type=int, nargs="+", metavar="N", help="the sizes that crecimiento measures")
+    parser.add_argument("--peers", action="store_true", help="install what sink's peers need (read by ./dev)")
     parser.add_argument("--assert-ratio", type=float, metavar="R", help="exit 1 if the ratio is lower than R")
     return parser.parse_args()
 
@@ -75,13 +79,13 @@ def explain(known: dict[str, ModuleType]) -> None:
         console.print(f"[bold]{name}[/bold]  {module.SUMMARY}")
 
 
-def measure(module: ModuleType) -> Result:
+def measure(module: ModuleType, options: dict[str, Any]) -> Result:
     from django.core.management import call_command
 
     console.print("[dim]preparing the tables and topics[/dim]")
     call_command("migrate", verbosity=0)
     call_command("create_topics", stdout=StringIO())
-    result: Result = module.run(lambda text: console.print(f"[dim]{text}[/dim]"))
+    result: Result = module.run(lambda text: console.print(f"[dim]{text}[/dim]"), **options)
     return result
 
 

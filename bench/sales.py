@@ -34,9 +34,9 @@ FROM (
 """
 
 
-def sales(count: int) -> Iterator[VentaRegistrada]:
-    """Yield `count` sales of MAESTROS maestros, sold within the last hour."""
-    maestros, now = [uuid4() for _ in range(MAESTROS)], datetime.now(UTC)
+def sales(count: int, maestros: Sequence[UUID] = ()) -> Iterator[VentaRegistrada]:
+    """Yield `count` sales of the last hour; without `maestros`, of MAESTROS new ones."""
+    maestros, now = maestros or [uuid4() for _ in range(MAESTROS)], datetime.now(UTC)
     for number in range(count):
         maestro, venta = maestros[number % len(maestros)], uuid4()
         yield VentaRegistrada(
@@ -53,15 +53,15 @@ def sales(count: int) -> Iterator[VentaRegistrada]:
         )
 
 
-def messages(count: int) -> Iterator[Message]:
+def messages(count: int, maestros: Sequence[UUID] = ()) -> Iterator[Message]:
     """Yield `count` sales, encoded."""
-    return map(encode, sales(count))
+    return map(encode, sales(count, maestros))
 
 
-def fill_topic(count: int) -> None:
+def fill_topic(count: int, maestros: Sequence[UUID] = ()) -> None:
     """Write `count` sales to the topic."""
     producer = Producer({**settings.KAFKA_CLIENT_CONFIG, "linger.ms": 50, "acks": "all"})
-    for message in messages(count):
+    for message in messages(count, maestros):
         producer.produce(message.topic, message.value, message.key, message.partition, headers=list(message.headers))
         producer.poll(0)
     producer.flush()
