@@ -7,23 +7,24 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from statistics import median
 from typing import Any, Final
-from uuid import UUID
+from uuid import UUID, uuid4
 
 import psutil
 import psycopg
 from django.db import connection
 
 from bench import sales
-from bench.result import Result, Say
+from bench.result import RESULTS, Result, Say
 from kafka_bridge.consuming.handlers import consumers
+from kafka_bridge.events.ids import uuid7
 from ventas import calendario
 
-SUMMARY = "contabilidad's rows per second into a ledger of 0 and 10 million sales (--millions 10 50: these sizes)"
+SUMMARY = "contabilidad's rows per second into a ledger of 0 and 10 million sales (--millions 10 50: into these, too)"
 MILLION: Final = 1_000_000
 SALES_PER_DAY: Final = 125_000
 MAESTROS: Final = [UUID(int=number) for number in range(10_000)]
 ROUNDS: Final = 3
-WARM_UP, MEASURED = 50_000, 250_000  # sales per round
+WARM_UP, MEASURED = 30_000, 200_000  # sales per round
 SPARE: Final = 10_000  # batches may take more than is asked for
 LEDGER: Final = "ventas_venta"
 
@@ -31,82 +32,102 @@ LEDGER: Final = "ventas_venta"
 FILL: Final = """
 INSERT INTO {table} (id, venta_id, maestro_id, producto, cantidad, precio_unitario, costo_unitario,
     vendida_en, dia, registrada_en, semana_contable, anulada_en, semana_anulacion)
-SELECT {event_id}, gen_random_uuid(), lpad(to_hex(n * 7919 %% %(maestros)s), 32, '0')::uuid,
+SELECT {id}, random, (%(maestros)s::uuid[])[1 + n * 7919 %% %(cycle)s],
     (ARRAY['chico', 'mediano', 'grande'])[1 + n %% 3], 1 + n %% 4, 1500 + 500 * (n %% 3), 380 + 230 * (n %% 3),
     vendida, dia, vendida, semana,
     CASE WHEN n %% 500 = 0 THEN vendida + interval '7 days' END, CASE WHEN n %% 500 = 0 THEN semana + 7 END
 FROM (
-    SELECT n, dia, semana, comienzo + n * interval '22 hours' / %(per_day)s AS vendida
+    SELECT n, dia, semana, gen_random_uuid() AS random, comienzo + n * interval '22 hours' / %(per_day)s AS vendida
     FROM unnest(%(days)s::date[], %(mondays)s::date[], %(begins)s::timestamptz[]) AS day (dia, semana, comienzo),
         generate_series(1, %(per_day)s) AS n
 ) AS sold
 """
-EVENT_ID: Final = "gen_random_uuid()"
+RANDOM_ID: Final = "random"
+ORDERED_ID: Final = (
+    "(lpad(to_hex((extract(epoch FROM vendida) * 1000)::bigint), 12, '0') || substr(random::text, 14))::uuid"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """A table with the ledger's definition and so many million sales.
+
+    `ordered`: their ids, and those of new sales, are in the order of time, as ours are. Otherwise
+    they are random, as a client may choose them.
+    """
+
+    millions: int
+    ordered: bool = True
+
+    @property
+    def name(self) -> str:
+        return f"{self.millions} million{'' if self.ordered else ', random ids'}"
+
+    @property
+    def table(self) -> str:
+        return f"ledger_{self.millions}_{'ordered' if self.ordered else 'random'}"
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Rows per second; CPU in µs, bytes of WAL and page images per row."""
+    """What a round took per row: µs of CPU, bytes of WAL, page images in the WAL."""
 
-    rate: float
+    rate: float  # rows per second
     consumer: float
     postgres: float
     wal: float
     images: float
 
 
-def run(say: Say, millions: Sequence[int] = (10,)) -> Result:
-    """Measure each size in alternating rounds.
-
-    The ratio is the rate of the smallest filled ledger over that of an empty one.
-    """
-    sizes = [0, *sorted(set(millions) - {0})]
-    for size in sizes:
-        began = time.perf_counter()
-        make_ledger(size)
-        say(f"{size} million sales: {time.perf_counter() - began:.0f} s, {gigabytes(size):.1f} GB")
-    found: dict[int, list[Cost]] = {size: [] for size in sizes}
-    for number in range(1, ROUNDS + 1):
-        for size in sizes:
-            found[size].append(measure(size))
-            say(f"round {number}/{ROUNDS}: {size} million: {found[size][-1]}")
-    return result(found)
-
-
-def result(found: dict[int, list[Cost]]) -> Result:
-    rounds = {f"{size} million": [cost.rate for cost in costs] for size, costs in found.items()}
-    medians = {name: median(rates) for name, rates in rounds.items()}
-    empty, *filled = medians.values()
-    also = {f"{name} over empty": rate / empty for name, rate in medians.items()}
-    for size, costs in found.items():
-        also |= {
-            f"{size} million, {what}": median(getattr(cost, key) for cost in costs) for key, what in FIGURES.items()
-        }
-    return Result("crecimiento", SUMMARY, "rows/s", rounds, filled[0] / empty, "first filled over empty", also)
-
-
 FIGURES: Final = {
     "consumer": "contabilidad's CPU, µs/row",
     "postgres": "PostgreSQL's CPU, µs/row",
     "wal": "WAL, bytes/row",
-    "images": "page images per row",
+    "images": "page images/row",
 }
 
 
-def parked(size: int) -> str:
-    return f"ledger_{size}"
+def run(say: Say, millions: Sequence[int] = (10,)) -> Result:
+    """Measure the ledgers in alternating rounds.
 
-
-def make_ledger(size: int) -> None:
-    """Create a table with the ledger's definition and `size` million sales.
-
-    The indexes are built last, which is quicker, and as dense as if they had grown row by row.
+    The ratio is the rate with the first size over the rate with an empty table.
     """
-    table = parked(size)
+    sizes = sorted(set(millions) - {0})
+    ledgers = [Ledger(0), *map(Ledger, sizes), Ledger(sizes[0], ordered=False)]
+    for ledger in ledgers:
+        began = time.perf_counter()
+        make(ledger)
+        say(f"{ledger.name}: {gigabytes(ledger):.1f} GB, filled in {time.perf_counter() - began:.0f} s")
+    found: dict[Ledger, list[Cost]] = {ledger: [] for ledger in ledgers}
+    for number in range(1, ROUNDS + 1):
+        for ledger, costs in found.items():
+            costs.append(measure(ledger))
+            say(f"round {number}/{ROUNDS}: {ledger.name} {costs[-1].rate:,.0f} rows/s")
+    plot(found)
+    return result(found)
+
+
+def result(found: dict[Ledger, list[Cost]]) -> Result:
+    rounds = {ledger.name: [cost.rate for cost in costs] for ledger, costs in found.items()}
+    rates = {name: median(each) for name, each in rounds.items()}
+    also = {f"{name} over empty": rate / rates["0 million"] for name, rate in rates.items() if name != "0 million"}
+    for ledger, costs in found.items():
+        for figure, unit in FIGURES.items():
+            also[f"{ledger.name}: {unit}"] = median(getattr(cost, figure) for cost in costs)
+    name, ratio = next(iter(also.items()))
+    return Result("crecimiento", SUMMARY, "rows/s", rounds, ratio, name, also)
+
+
+def make(ledger: Ledger) -> None:
+    """Create and fill a table like the ledger.
+
+    The indexes are built last, which is quicker, and about as dense as if they had grown.
+    """
     today = calendario.dia_en_chile(datetime.now(UTC))
-    days = [today - timedelta(days=ago) for ago in range(size * MILLION // SALES_PER_DAY, 0, -1)]
+    days = [today - timedelta(days=ago) for ago in range(ledger.millions * MILLION // SALES_PER_DAY, 0, -1)]
     parameters: dict[str, Any] = {
-        "maestros": len(MAESTROS),
+        "maestros": MAESTROS,
+        "cycle": len(MAESTROS),
         "per_day": SALES_PER_DAY,
         "days": days,
         "mondays": [calendario.lunes_de(day) for day in days],
@@ -115,35 +136,40 @@ def make_ledger(size: int) -> None:
     with connection.cursor() as cursor:
         cursor.execute("SELECT indexdef FROM pg_indexes WHERE tablename = %s", [LEDGER])
         definitions = [definition for (definition,) in cursor.fetchall()]
-        cursor.execute(f"CREATE TABLE {table} (LIKE {LEDGER} INCLUDING DEFAULTS INCLUDING STORAGE)")
-        cursor.execute(FILL.format(table=table, event_id=EVENT_ID), parameters)
+        cursor.execute(f"CREATE TABLE {ledger.table} (LIKE {LEDGER} INCLUDING DEFAULTS INCLUDING STORAGE)")
+        fill = FILL.format(table=ledger.table, id=ORDERED_ID if ledger.ordered else RANDOM_ID)
+        cursor.execute(fill, parameters)
         cursor.execute("SET maintenance_work_mem = '1GB'")
         for definition in definitions:
-            cursor.execute(index_like(definition, size))
-        cursor.execute(f"VACUUM (FREEZE, ANALYZE) {table}")
+            cursor.execute(index_like(definition, ledger))
+        cursor.execute(f"VACUUM (FREEZE, ANALYZE) {ledger.table}")
 
 
-def index_like(definition: str, size: int) -> str:
-    """Return the statement that creates the same index on the table of a size."""
-    there = re.sub(r"INDEX (\w+) ON (\w+)\.\w+", rf"INDEX \1_{size} ON \2.{parked(size)}", definition)
+def index_like(definition: str, ledger: Ledger) -> str:
+    """Return the statement that creates the same index on the ledger's table."""
+    there = re.sub(r"INDEX (\w+) ON (\w+)\.\w+", rf"INDEX \1_{ledger.table} ON \2.{ledger.table}", definition)
     columns, _, condition = there.partition(" WHERE ")
     return f"{columns} WITH (fillfactor = 70){f' WHERE {condition}' if condition else ''}"
 
 
-def gigabytes(size: int) -> float:
+def gigabytes(ledger: Ledger) -> float:
     with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_total_relation_size(%s)", [parked(size)])
+        cursor.execute("SELECT pg_total_relation_size(%s)", [ledger.table])
         return float(cursor.fetchone()[0]) / 2**30
 
 
-def measure(size: int) -> Cost:
-    """Apply new sales to the ledger of a size, which stands in for the product's own meanwhile."""
+def measure(ledger: Ledger) -> Cost:
+    """Apply new sales to the table, which stands in for the product's own meanwhile.
+
+    The round begins with a checkpoint: it has the page images that follow one.
+    """
     contabilidad = consumers["contabilidad"]
-    sales.fill_topic(WARM_UP + MEASURED + SPARE, MAESTROS)
-    if not size:
-        execute(f"TRUNCATE {parked(size)}")
+    new_id = uuid7 if ledger.ordered else uuid4
+    sales.fill_topic(WARM_UP + MEASURED + SPARE, MAESTROS, new_id)
+    if not ledger.millions:
+        execute(f"TRUNCATE {ledger.table}")
     execute(f"ALTER TABLE {LEDGER} RENAME TO ledger_aside")
-    execute(f"ALTER TABLE {parked(size)} RENAME TO {LEDGER}")
+    execute(f"ALTER TABLE {ledger.table} RENAME TO {LEDGER}")
     sales.messages_per_second(contabilidad, WARM_UP)
     checkpoint()
     wal, images = written()
@@ -155,7 +181,7 @@ def measure(size: int) -> Cost:
     backend.wait(30)
     server = server_cpu(connection_process()) - server
     wal, images = (after - before for after, before in zip(written(), (wal, images), strict=True))
-    execute(f"ALTER TABLE {LEDGER} RENAME TO {parked(size)}")
+    execute(f"ALTER TABLE {LEDGER} RENAME TO {ledger.table}")
     execute(f"ALTER TABLE ledger_aside RENAME TO {LEDGER}")
     return Cost(rate, cpu * 1e6 / MEASURED, server * 1e6 / MEASURED, wal / MEASURED, images / MEASURED)
 
@@ -193,6 +219,37 @@ def server_cpu(backend: psutil.Process) -> float:
     server = backend.parent()
     if server is None:
         raise RuntimeError("PostgreSQL's process has ended")
-    ended = server.cpu_times()
-    alive = [process.cpu_times() for process in (server, *server.children())]
-    return ended.children_user + ended.children_system + sum(each.user + each.system for each in alive)
+    alive = sum(map(own_cpu, server.children()))
+    whole = server.cpu_times()
+    return alive + whole.user + whole.system + whole.children_user + whole.children_system
+
+
+def own_cpu(process: psutil.Process) -> float:
+    """Return the seconds of CPU of a process; 0 if it has ended: then its parent has them."""
+    try:
+        times = process.cpu_times()
+    except psutil.NoSuchProcess:
+        return 0.0
+    return float(times.user + times.system)
+
+
+def plot(found: dict[Ledger, list[Cost]]) -> None:
+    """Write bench/results/crecimiento.svg: CPU per row by size, of the consumer and the server."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(8, 4), layout="constrained")
+    axes, below = figure.subplots(1, 2)
+    names = [ledger.name.replace(", ", ",\n") for ledger in found]
+    bottom = [0.0] * len(found)
+    for part in ("consumer", "postgres"):
+        heights = [median(getattr(cost, part) for cost in costs) for costs in found.values()]
+        axes.bar(names, heights, bottom=bottom, label=FIGURES[part])
+        bottom = [under + height for under, height in zip(bottom, heights, strict=True)]
+    axes.set_title("CPU per row (µs)")
+    axes.legend()
+    below.bar(names, [median(cost.wal for cost in costs) for costs in found.values()])
+    below.set_title("WAL after a checkpoint (bytes per row)")
+    for each in (axes, below):
+        each.set_xlabel("sales in the ledger")
+    RESULTS.mkdir(exist_ok=True)
+    figure.savefig(RESULTS / "crecimiento.svg")
