@@ -9,11 +9,11 @@ from statistics import median
 from typing import Any, Final
 from uuid import UUID, uuid4
 
-import psutil
 import psycopg
 from django.db import connection
 
 from bench import sales
+from bench.cpu import timed
 from bench.result import RESULTS, Result, Say
 from kafka_bridge.consuming.handlers import consumers
 from kafka_bridge.events.ids import uuid7
@@ -173,17 +173,11 @@ def measure(ledger: Ledger) -> Cost:
     sales.messages_per_second(contabilidad, WARM_UP)
     checkpoint()
     wal, images = written()
-    backend = connection_process()
-    cpu, server = time.process_time(), server_cpu(backend)
-    rate = sales.messages_per_second(contabilidad, MEASURED)
-    cpu = time.process_time() - cpu
-    # The consumer has closed the connection. Its CPU counts as an ended process's from now on.
-    backend.wait(30)
-    server = server_cpu(connection_process()) - server
+    rate, own, server = timed(lambda: sales.messages_per_second(contabilidad, MEASURED), MEASURED)
     wal, images = (after - before for after, before in zip(written(), (wal, images), strict=True))
     execute(f"ALTER TABLE {LEDGER} RENAME TO {ledger.table}")
     execute(f"ALTER TABLE ledger_aside RENAME TO {LEDGER}")
-    return Cost(rate, cpu * 1e6 / MEASURED, server * 1e6 / MEASURED, wal / MEASURED, images / MEASURED)
+    return Cost(rate, own, server, wal / MEASURED, images / MEASURED)
 
 
 def execute(statement: str) -> None:
@@ -206,31 +200,6 @@ def written() -> tuple[float, float]:
         cursor.execute("SELECT pg_current_wal_insert_lsn() - '0/0', wal_fpi FROM pg_stat_wal")
         wal, images = cursor.fetchone()
         return float(wal), float(images)
-
-
-def connection_process() -> psutil.Process:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT pg_backend_pid()")
-        return psutil.Process(cursor.fetchone()[0])
-
-
-def server_cpu(backend: psutil.Process) -> float:
-    """Return the seconds of CPU of all processes of the backend's server, ended ones too."""
-    server = backend.parent()
-    if server is None:
-        raise RuntimeError("PostgreSQL's process has ended")
-    alive = sum(map(own_cpu, server.children()))
-    whole = server.cpu_times()
-    return alive + whole.user + whole.system + whole.children_user + whole.children_system
-
-
-def own_cpu(process: psutil.Process) -> float:
-    """Return the seconds of CPU of a process; 0 if it has ended: then its parent has them."""
-    try:
-        times = process.cpu_times()
-    except psutil.NoSuchProcess:
-        return 0.0
-    return float(times.user + times.system)
 
 
 def plot(found: dict[Ledger, list[Cost]]) -> None:

@@ -12,6 +12,7 @@ from confluent_kafka import Consumer as KafkaConsumer
 from django.conf import settings
 
 from bench import sales
+from bench.cpu import timed
 from bench.result import Result, Say
 from gremio.copy import copy_rows
 from kafka_bridge.consuming.handlers import consumers
@@ -49,17 +50,23 @@ def run(say: Say) -> Result:
         **peers(),
     }
     rounds: dict[str, list[float]] = {name: [] for name in contenders}
+    cpu: dict[str, list[tuple[float, float]]] = {name: [] for name in contenders}
     # run_consumer does this too; the bare loop profits as well.
     gc.freeze()
     for number in range(1, ROUNDS + 1):
         for name, contender in contenders.items():
             sales.empty_ledger()
-            rounds[name].append(contender())
-            say(f"round {number}/{ROUNDS}: {name} {rounds[name][-1]:,.0f} rows/s")
+            rate, own, server = timed(contender, SALES)
+            rounds[name].append(rate)
+            cpu[name].append((own, server))
+            say(f"round {number}/{ROUNDS}: {name} {rate:,.0f} rows/s, {own:.1f} + {server:.1f} µs of CPU per row")
     ours = median(rounds["contabilidad"])
     also = {f"contabilidad over {name}": ours / median(rates) for name, rates in rounds.items()}
     del also["contabilidad over contabilidad"]
     ratio = also.pop("contabilidad over bare loop")
+    for name, each in cpu.items():
+        also[f"{name}: CPU, µs/row"] = median(own for own, _ in each)
+        also[f"{name}: PostgreSQL's CPU, µs/row"] = median(server for _, server in each)
     missing = " and ".join(name for name in PEERS if name not in contenders)
     question = SUMMARY + (f"; without {missing}: `./dev bench sink --peers` installs what they need" if missing else "")
     return Result("sink", question, "rows/s", rounds, ratio, "contabilidad over the bare loop", also)
