@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from django.db import transaction
 
@@ -10,8 +11,8 @@ from kafka_bridge.events.codec import decode
 from ventas import libro
 from ventas.events import VentaRegistrada
 
-# The headers and the value of a message.
-Raw = tuple[Iterable[tuple[str, bytes]], bytes]
+# The headers and the value of a message; the libraries type them differently.
+Raw = tuple[Any, Any]
 
 
 @dataclass

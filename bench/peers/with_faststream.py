@@ -21,11 +21,11 @@ def with_types(count: int, batch: int) -> float:
     broker = broker_of(serializer=MsgSpecSerializer())
     app = FastStream(broker, logger=None)
 
-    @broker.subscriber(VENTAS.name, **batches(batch))
     def enter(ventas: list[VentaRegistrada]) -> None:
         if progress.enter(ventas):
             app.exit()
 
+    broker.subscriber(VENTAS.name, **batches(batch))(enter)
     asyncio.run(app.run())
     return progress.rate
 
@@ -39,19 +39,18 @@ def with_our_codec(count: int, batch: int) -> float:
     async def as_it_came(message: StreamMessage[tuple[Message, ...]]) -> Any:
         return message.raw_message
 
-    @broker.subscriber(VENTAS.name, decoder=as_it_came, **batches(batch))
     def enter(messages: tuple[Message, ...]) -> None:
         if progress.decode_and_enter((message.headers() or (), message.value()) for message in messages):
             app.exit()
 
+    broker.subscriber(VENTAS.name, decoder=as_it_came, **batches(batch))(enter)
     asyncio.run(app.run())
     return progress.rate
 
 
-def broker_of(**options: Any) -> KafkaBroker:
-    client = dict(settings.KAFKA_CLIENT_CONFIG)
-    servers = client.pop("bootstrap.servers")
-    return KafkaBroker(servers, config={**client, "fetch.queue.backoff.ms": 10}, logger=None, **options)
+def broker_of(**options: Any) -> Any:
+    client: dict[str, Any] = {**settings.KAFKA_CLIENT_CONFIG, "fetch.queue.backoff.ms": 10}
+    return KafkaBroker(client.pop("bootstrap.servers"), config=client, logger=None, **options)
 
 
 def batches(size: int) -> dict[str, Any]:
