@@ -39,13 +39,19 @@ def main() -> int:
             explain(known)
             return 0 if chosen.list else 2
         module = known[chosen.name]
+        options = own_options(module, rest)
         if hasattr(module, "STARTS_ITS_SYSTEM"):
-            return report(module.run(say, module.arguments(rest)), chosen.assert_ratio)
-        if rest:
-            console.print(f"[red]{chosen.name} has no option {rest[0]}[/red]")
-            return 2
+            return report(module.run(say, *options), chosen.assert_ratio)
         with stack:
-            return report(measure(module), chosen.assert_ratio)
+            return report(measure(module, options), chosen.assert_ratio)
+
+
+def own_options(module: ModuleType, rest: list[str]) -> list[argparse.Namespace]:
+    """Return the options of a benchmark that has some; exits 2 for one that it does not have."""
+    if hasattr(module, "arguments"):
+        return [module.arguments(rest)]
+    argparse.ArgumentParser(prog="./dev bench").parse_args(rest)
+    return []
 
 
 def say(text: str) -> None:
@@ -58,6 +64,7 @@ def arguments() -> tuple[argparse.Namespace, list[str]]:
     parser = argparse.ArgumentParser(prog="./dev bench", description=__doc__)
     parser.add_argument("name", nargs="?", help="the benchmark: see --list")
     parser.add_argument("--list", action="store_true", help="list and explain the benchmarks")
+    parser.add_argument("--peers", action="store_true", help="install what sink's peers need (read by ./dev)")
     parser.add_argument("--assert-ratio", type=float, metavar="R", help="exit 1 if the ratio is lower than R")
     return parser.parse_known_args()
 
@@ -87,13 +94,13 @@ def explain(known: dict[str, ModuleType]) -> None:
         console.print(f"[bold]{name}[/bold]  {module.SUMMARY}")
 
 
-def measure(module: ModuleType) -> Result:
+def measure(module: ModuleType, options: list[argparse.Namespace]) -> Result:
     from django.core.management import call_command
 
     console.print("[dim]preparing the tables and topics[/dim]")
     call_command("migrate", verbosity=0)
     call_command("create_topics", stdout=StringIO())
-    result: Result = module.run(say)
+    result: Result = module.run(say, *options)
     return result
 
 

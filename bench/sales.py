@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, date, datetime, timedelta
 from typing import Any
 from uuid import UUID, uuid4
@@ -34,11 +34,14 @@ FROM (
 """
 
 
-def sales(count: int) -> Iterator[VentaRegistrada]:
-    """Yield `count` sales of MAESTROS maestros, sold within the last hour."""
-    maestros, now = [uuid4() for _ in range(MAESTROS)], datetime.now(UTC)
+NewId = Callable[[], UUID]
+
+
+def sales(count: int, maestros: Sequence[UUID] = (), new_id: NewId = uuid4) -> Iterator[VentaRegistrada]:
+    """Yield `count` sales of the last hour; without `maestros`, of MAESTROS new ones."""
+    maestros, now = maestros or [uuid4() for _ in range(MAESTROS)], datetime.now(UTC)
     for number in range(count):
-        maestro, venta = maestros[number % len(maestros)], uuid4()
+        maestro, venta = maestros[number % len(maestros)], new_id()
         yield VentaRegistrada(
             id=VentaRegistrada.derive_id(maestro, venta),
             time=now,
@@ -53,15 +56,15 @@ def sales(count: int) -> Iterator[VentaRegistrada]:
         )
 
 
-def messages(count: int) -> Iterator[Message]:
+def messages(count: int, maestros: Sequence[UUID] = (), new_id: NewId = uuid4) -> Iterator[Message]:
     """Yield `count` sales, encoded."""
-    return map(encode, sales(count))
+    return map(encode, sales(count, maestros, new_id))
 
 
-def fill_topic(count: int) -> None:
+def fill_topic(count: int, maestros: Sequence[UUID] = (), new_id: NewId = uuid4) -> None:
     """Write `count` sales to the topic."""
     producer = Producer({**settings.KAFKA_CLIENT_CONFIG, "linger.ms": 50, "acks": "all"})
-    for message in messages(count):
+    for message in messages(count, maestros, new_id):
         producer.produce(message.topic, message.value, message.key, message.partition, headers=list(message.headers))
         producer.poll(0)
     producer.flush()

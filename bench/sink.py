@@ -1,7 +1,10 @@
 """Sales from a filled topic into the ledger: `contabilidad`, a minimal consumer, and no Kafka."""
 
 import gc
+import importlib
 import time
+from collections.abc import Callable
+from importlib.util import find_spec
 from statistics import median
 from uuid import uuid4
 
@@ -9,6 +12,7 @@ from confluent_kafka import Consumer as KafkaConsumer
 from django.conf import settings
 
 from bench import sales
+from bench.cpu import timed
 from bench.result import Result, Say
 from gremio.copy import copy_rows
 from kafka_bridge.consuming.handlers import consumers
@@ -17,30 +21,65 @@ from ventas import libro
 from ventas.calendario import dia_en_chile, lunes_de
 from ventas.events import VENTAS, VentaRegistrada
 
-SUMMARY = "contabilidad's rows per second against a bare loop that consumes, decodes and COPYs, and against plain COPY"
+SUMMARY = (
+    "contabilidad's rows per second against a bare loop that consumes, decodes and COPYs, against plain COPY, and "
+    "(with --peers) against faststream and arroyo doing the same work"
+)
 SALES = 100_000
 BATCH = 2_000
 ROUNDS = 5
+# The package, module and function of each; the packages are in the dependency group `peers`.
+PEERS = {
+    "faststream": ("faststream", "with_faststream", "with_types"),
+    "faststream with our codec": ("faststream", "with_faststream", "with_our_codec"),
+    "arroyo": ("arroyo", "with_arroyo", "with_our_codec"),
+}
 
 
 def run(say: Say) -> Result:
     """Run the contenders in alternating rounds over the same topic.
 
-    The ratio is contabilidad's median over the bare loop's.
+    The ratio is contabilidad's median over the bare loop's; `also` has it over the others'.
     """
     say(f"filling the topic with {SALES:,} sales")
     sales.fill_topic(SALES)
-    contenders = {"contabilidad": with_contabilidad, "bare loop": with_bare_loop, "COPY alone": with_copy_alone}
+    contenders = {
+        "contabilidad": with_contabilidad,
+        "bare loop": with_bare_loop,
+        "COPY alone": with_copy_alone,
+        **peers(),
+    }
     rounds: dict[str, list[float]] = {name: [] for name in contenders}
+    cpu: dict[str, list[tuple[float, float]]] = {name: [] for name in contenders}
     # run_consumer does this too; the bare loop profits as well.
     gc.freeze()
     for number in range(1, ROUNDS + 1):
         for name, contender in contenders.items():
             sales.empty_ledger()
-            rounds[name].append(contender())
-            say(f"round {number}/{ROUNDS}: {name} {rounds[name][-1]:,.0f} rows/s")
-    ratio = median(rounds["contabilidad"]) / median(rounds["bare loop"])
-    return Result("sink", SUMMARY, "rows/s", rounds, ratio, "contabilidad over the bare loop")
+            rate, own, server = timed(contender, SALES)
+            rounds[name].append(rate)
+            cpu[name].append((own, server))
+            say(f"round {number}/{ROUNDS}: {name} {rate:,.0f} rows/s, {own:.1f} + {server:.1f} µs of CPU per row")
+    ours = median(rounds["contabilidad"])
+    also = {f"contabilidad over {name}": ours / median(rates) for name, rates in rounds.items()}
+    del also["contabilidad over contabilidad"]
+    ratio = also.pop("contabilidad over bare loop")
+    for name, each in cpu.items():
+        also[f"{name}: CPU, µs/row"] = median(own for own, _ in each)
+        also[f"{name}: PostgreSQL's CPU, µs/row"] = median(server for _, server in each)
+    missing = " and ".join(name for name in PEERS if name not in contenders)
+    question = SUMMARY + (f"; without {missing}: `./dev bench sink --peers` installs what they need" if missing else "")
+    return Result("sink", question, "rows/s", rounds, ratio, "contabilidad over the bare loop", also)
+
+
+def peers() -> dict[str, Callable[[], float]]:
+    """Return the contenders whose packages are installed."""
+    return {name: peer(module, function) for name, (package, module, function) in PEERS.items() if find_spec(package)}
+
+
+def peer(module: str, function: str) -> Callable[[], float]:
+    run_peer = getattr(importlib.import_module(f"bench.peers.{module}"), function)
+    return lambda: float(run_peer(SALES, BATCH))
 
 
 def with_contabilidad() -> float:

@@ -263,9 +263,11 @@ class Venta(models.Model):
         verbose_name_plural = "ventas"
         ordering = ["-vendida_en", "-id"]
         indexes = [
-            models.Index(fields=["maestro_id", "-vendida_en", "-id"], name="sales_of_a_maestro"),
+            # Ascending: new sales go to the end of their part of an index, and leave full pages
+            # behind. Lists read from the end (ADR 30).
+            models.Index(fields=["maestro_id", "vendida_en", "id"], name="sales_of_a_maestro"),
             models.Index(fields=["semana_contable", "maestro_id"], name="sales_of_a_week"),
-            models.Index(fields=["semana_contable", "-vendida_en"], name="ledger_of_a_week"),
+            models.Index(fields=["semana_contable", "vendida_en"], name="ledger_of_a_week"),
             models.Index(
                 fields=["semana_anulacion", "maestro_id"],
                 name="voids_of_a_week",

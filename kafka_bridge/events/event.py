@@ -21,11 +21,11 @@ from collections.abc import Mapping
 from datetime import UTC, datetime
 from functools import cache
 from typing import Annotated, Any, ClassVar, Final, Self, get_type_hints
-from uuid import UUID, uuid5
+from uuid import UUID
 
 import msgspec
 
-from kafka_bridge import conf
+from kafka_bridge.events.ids import derived_id
 from kafka_bridge.events.topics import Topic
 
 registered: Final[dict[str, "type[Event]"]] = {}  # by type; filled by declaring classes
@@ -95,8 +95,11 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 
     @classmethod
     def derive_id(cls, *cause: object) -> UUID:
-        """Return the uuid5 of the type and of the cause: the same cause gives the same event."""
-        return uuid5(conf.NAMESPACE, "|".join([cls.type, *map(str, cause)]))
+        """Return the id that the type and the cause give: the same cause gives the same event.
+
+        Ids of a cause with a UUIDv7 are in the order of its time (ids.py).
+        """
+        return derived_id(cls.type, *cause)
 
     @classmethod
     def now(cls, **fields: Any) -> Self:

@@ -1,7 +1,7 @@
 """Helpers for views of Django REST framework that publish: 503 with Retry-After, idempotent ids."""
 
 from typing import Any, Final
-from uuid import UUID, uuid4, uuid5
+from uuid import UUID, uuid5
 
 from django.db import InterfaceError, OperationalError
 from django.utils.translation import gettext
@@ -13,6 +13,7 @@ from rest_framework.response import Response
 from rest_framework.views import exception_handler as drf_exception_handler
 
 from kafka_bridge import conf
+from kafka_bridge.events.ids import uuid7
 from kafka_bridge.exceptions import MessageTooLarge, Unavailable
 from kafka_bridge.publishing.producer import RETRY_AFTER_SECONDS
 
@@ -63,6 +64,6 @@ def idempotent_id(key: str, owner: object, index: int = 0) -> UUID:
     """Return the id of what a request creates, if the client gave none.
 
     It is derived from `owner`, the request's Idempotency-Key and `index`, so that a retry has the
-    same id; without a key (an empty text) it is random.
+    same id; without a key (an empty text) it is a new UUIDv7.
     """
-    return uuid5(conf.NAMESPACE, f"{owner}|{key}|{index}") if key else uuid4()
+    return uuid5(conf.NAMESPACE, f"{owner}|{key}|{index}") if key else uuid7()

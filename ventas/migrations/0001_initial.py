@@ -237,9 +237,9 @@ class Migration(migrations.Migration):
                 "verbose_name_plural": "ventas",
                 "ordering": ["-vendida_en", "-id"],
                 "indexes": [
-                    models.Index(fields=["maestro_id", "-vendida_en", "-id"], name="sales_of_a_maestro"),
+                    models.Index(fields=["maestro_id", "vendida_en", "id"], name="sales_of_a_maestro"),
                     models.Index(fields=["semana_contable", "maestro_id"], name="sales_of_a_week"),
-                    models.Index(fields=["semana_contable", "-vendida_en"], name="ledger_of_a_week"),
+                    models.Index(fields=["semana_contable", "vendida_en"], name="ledger_of_a_week"),
                     models.Index(
                         condition=models.Q(("semana_anulacion__isnull", False)),
                         fields=["semana_anulacion", "maestro_id"],

@@ -13,6 +13,7 @@ from kafka_bridge.models import OutboxMessage
 from tests.support.consumers import consumer, running
 from tests.ventas.api.requests import RESUMEN, VALID, VENTAS, post
 from ventas import calendario
+from ventas.events import VentaRegistrada
 from ventas.models import Venta
 
 SECONDS = 30.0
@@ -37,6 +38,13 @@ def test_an_accepted_sale_reaches_the_accounts(topics: None, api: APIClient) -> 
     accounts = api.get(RESUMEN).json()
     assert (accounts["cantidad_ventas"], accounts["unidades"], accounts["ingresos"]) == (1, 2, 4_000)
     assert [one["id"] for one in api.get(VENTAS).json()["results"]] == [id_]
+
+
+def test_a_sale_without_an_id_gets_one_in_the_order_of_time(api: APIClient, catalogue: None, maestro_id: UUID) -> None:
+    ids = [UUID(post(api, {"producto": "mediano", "cantidad": 1}).json()["id"]) for _ in range(3)]
+    assert [id_.version for id_ in ids] == [7, 7, 7]
+    events = [VentaRegistrada.derive_id(maestro_id, id_) for id_ in ids]
+    assert [event.int >> 80 for event in events] == [id_.int >> 80 for id_ in ids]
 
 
 @pytest.mark.parametrize("cantidad", ["1.0", "1.00", "1,5", "1,000", "1e1", 1.0, 1e1, 1.5, True, "3 un", "1.001"])
