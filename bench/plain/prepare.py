@@ -17,6 +17,8 @@ def main() -> None:
     from django.contrib.auth.models import User
     from knox.models import AuthToken
 
+    call_command("migrate", verbosity=0)
+    # The table of sales has no migration, and refers to the table of users.
     call_command("migrate", run_syncdb=True, verbosity=0)
     sellers = [User.objects.create(username=f"seller{number}") for number in range(int(sys.argv[1]))]
     json.dump([AuthToken.objects.create(seller)[1] for seller in sellers], sys.stdout)
