@@ -24,13 +24,14 @@ from django.db import connection, transaction
 from bench import cpu
 from bench.load import Load, drive
 from bench.result import Result, Say, plot_lines
-from bench.sales import messages
+from bench.sales import sales
 from bench.system import EVERYTHING, running
 from deploy.embedded.ports import HOST, free_port
 from deploy.embedded.waiting import wait_until
 from inscripciones import credenciales
 from inscripciones.models import Usuario
 from kafka_bridge.consuming import progress
+from kafka_bridge.events.codec import encode
 from mamochi_site.local.system import CHECKOUT
 from ventas.api.serializers import MAX_VENTAS
 from ventas.events import VENTAS
@@ -176,12 +177,12 @@ def lists_per_second(ours: Contender, say: Say) -> dict[str, list[float]]:
 
 
 def raw_producer() -> float:
-    """Return the sales per second of a program that produces lists and waits for each."""
+    """Return the sales per second of a program that encodes and produces lists one by one."""
     producer = Producer({**settings.KAFKA_CLIENT_CONFIG, "enable.idempotence": True, "acks": "all", "linger.ms": 0})
-    lists = [list(messages(MAX_VENTAS)) for _ in range(LISTS)]
+    lists = [list(sales(MAX_VENTAS)) for _ in range(LISTS)]
     began = time.perf_counter()
     for one in lists:
-        for message in one:
+        for message in map(encode, one):
             headers: Any = list(message.headers)
             producer.produce(message.topic, message.value, message.key, message.partition, headers=headers)
         producer.flush()
