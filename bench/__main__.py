@@ -31,7 +31,7 @@ def main() -> int:
     os.environ.setdefault("DEBUG", "true")
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mamochi_site.settings")
     with tempfile.TemporaryDirectory(prefix="mamochi-bench-") as folder:
-        stack = Stack(Path(folder), say=say)
+        stack = Stack(Path(folder), brokers=chosen.brokers, say=say)
         os.environ.update(stack.environment())
         setup_django()
         known = benchmarks()
@@ -66,6 +66,7 @@ def arguments() -> tuple[argparse.Namespace, list[str]]:
     parser.add_argument("--list", action="store_true", help="list and explain the benchmarks")
     parser.add_argument("--peers", action="store_true", help="install what sink's peers need (read by ./dev)")
     parser.add_argument("--assert-ratio", type=float, metavar="R", help="exit 1 if the ratio is lower than R")
+    parser.add_argument("--brokers", type=int, default=1, choices=(1, 3), help="Kafka's brokers (default 1)")
     return parser.parse_known_args()
 
 

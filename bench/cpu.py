@@ -1,18 +1,22 @@
-"""CPU of this process and of PostgreSQL, which is steadier than time on a busy machine."""
+"""CPU time, which is steadier than time on a busy machine: of processes, and of PostgreSQL."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from contextlib import suppress
 
 import psutil
 from django.db import connection
+
+# What the embedded servers' programs are called, and what they are.
+SERVERS = {"java": "kafka", "postgres": "postgresql", "valkey-server": "valkey"}
 
 
 def timed(run: Callable[[], float], rows: int) -> tuple[float, float, float]:
     """Return what `run` returns, and the µs of CPU per row, of this process and of PostgreSQL."""
     server = database_server()
-    own, theirs = time.process_time(), cpu_of(server)
+    own, theirs = time.process_time(), tree_seconds(server)
     figure = run()
-    return figure, (time.process_time() - own) * 1e6 / rows, (cpu_of(server) - theirs) * 1e6 / rows
+    return figure, (time.process_time() - own) * 1e6 / rows, (tree_seconds(server) - theirs) * 1e6 / rows
 
 
 def database_server() -> psutil.Process:
@@ -25,20 +29,23 @@ def database_server() -> psutil.Process:
     return server
 
 
-def cpu_of(server: psutil.Process) -> float:
-    """Return the seconds of CPU of a process and its children, ended ones too."""
-    while True:
-        before = server.cpu_times()
-        alive = sum(own_cpu(child) for child in server.children())
-        after = server.cpu_times()
-        # If a child ended meanwhile, it may have been counted twice or not at all.
-        if (before.children_user, before.children_system) == (after.children_user, after.children_system):
-            return alive + float(after.user + after.system + after.children_user + after.children_system)
+def seconds(processes: Mapping[str, int]) -> dict[str, float]:
+    """Return the CPU seconds so far of each process (pid by name) and of each embedded server.
+
+    A process's time has that of its children in it, also of those that have ended.
+    """
+    used = {name: tree_seconds(psutil.Process(pid)) for name, pid in processes.items()}
+    for child in psutil.Process().children():
+        if name := SERVERS.get(child.name()):
+            used[name] = used.get(name, 0.0) + tree_seconds(child)
+    return used
 
 
-def own_cpu(process: psutil.Process) -> float:
-    try:
-        times = process.cpu_times()
-    except psutil.NoSuchProcess:
-        return 0.0
-    return float(times.user + times.system)
+def tree_seconds(process: psutil.Process) -> float:
+    """Return the seconds of CPU of a process and its descendants, ended ones too."""
+    # A child that has ended since it was listed: its time is among its parent's from now on.
+    with suppress(psutil.NoSuchProcess):
+        own = process.cpu_times()
+        ended = own.children_user + own.children_system
+        return float(own.user + own.system + ended + sum(map(tree_seconds, process.children())))
+    return 0.0
