@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from datetime import date
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
 from django.db.models import QuerySet
@@ -14,21 +14,18 @@ from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, Polymorphic
 from rest_framework import generics, status
 from rest_framework.decorators import action
 from rest_framework.exceptions import APIException, NotFound
-from rest_framework.fields import ChoiceField
-from rest_framework.renderers import JSONRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
 from rest_framework.viewsets import GenericViewSet
 
+from gremio.api.paginas import is_page
 from gremio.api.requests import CLAVE, maestro_id, received, zona
-from gremio.formats import pesos
 from kafka_bridge.publishing.rest import idempotency_key, idempotent_id
 from ventas import calendario
-from ventas.api import aceptacion, entrada, filters
+from ventas.api import aceptacion, entrada, filters, paginas, recibidas
 from ventas.api.aceptacion import Remitente
 from ventas.api.pagination import SalesPagination
-from ventas.api.renderers import ResumenRenderer
 from ventas.api.serializers import (
     MAX_VENTAS,
     AnularSerializer,
@@ -40,7 +37,6 @@ from ventas.api.serializers import (
     VentasAceptadasSerializer,
     VentaSerializer,
 )
-from ventas.catalogo import memoria
 from ventas.events import VentaRegistrada
 from ventas.models import Producto, Venta
 from ventas.semanas import reports
@@ -97,6 +93,12 @@ class VentaViewSet(GenericViewSet[Venta]):
     pagination_class = SalesPagination
     lookup_value_regex = UUID_REGEX
     lookup_field = "id"
+    paginas: ClassVar = {
+        "list": paginas.vender,
+        "create": paginas.vender,
+        "retrieve": paginas.venta,
+        "resumen": paginas.semana,
+    }
 
     def get_view_name(self) -> str:
         return self.name or ("Venta" if self.detail else "Mis ventas")
@@ -104,19 +106,6 @@ class VentaViewSet(GenericViewSet[Venta]):
     def get_queryset(self) -> QuerySet[Venta]:
         """Return the maestro's own sales."""
         return Venta.objects.filter(maestro_id=maestro_id(self.request)).order_by("-vendida_en", "-id")
-
-    def get_serializer_class(self) -> type[Any]:
-        """Return the serializer of the browsable API's form; it differs for reading and writing."""
-        formularios = {"list": VentaEntradaSerializer, "create": VentaEntradaSerializer, "anular": AnularSerializer}
-        return formularios.get(self.action or "", VentaSerializer)
-
-    def get_serializer(self, *args: Any, **kwargs: Any) -> Any:
-        """Return the serializer; its HTML form offers the products of the catalogue."""
-        serializer = super().get_serializer(*args, **kwargs)
-        if isinstance(serializer, VentaEntradaSerializer):
-            opciones = [(codigo, f"{uno.nombre}, {pesos(uno.precio)}") for codigo, uno in memoria.vigente().items()]
-            serializer.fields["producto"] = ChoiceField(choices=opciones)
-        return serializer
 
     @extend_schema(responses=PaginaDeVentasSerializer, parameters=[DESDE, HASTA, CURSOR], filters=False)
     def list(self, request: Request) -> Response:
@@ -166,6 +155,8 @@ class VentaViewSet(GenericViewSet[Venta]):
         if isinstance(request.data, list):
             return self._create_list(request, request.data)
         aceptada = aceptacion.aceptar_una(request.data, remitente=_remitente(request), ahora=timezone.now())
+        if is_page(request) and aceptada.evento:
+            recibidas.recordar(request, aceptada.evento)
         return received(
             request,
             {"id": aceptada.id},
@@ -208,12 +199,14 @@ class VentaViewSet(GenericViewSet[Venta]):
         cuerpo = AnularSerializer(data=request.data)
         cuerpo.is_valid(raise_exception=True)
         anulada = aceptacion.aceptar_anulacion(self._own_sale(), motivo=cuerpo.validated_data["motivo"])
+        if is_page(request):
+            recibidas.recordar_anulacion(request, anulada.id)
         page = partial(reverse, "ventas:venta-detail", [anulada.id])
         message = "Esa anulación ya estaba recibida." if anulada.repetida else "Anulación recibida."
         return received(request, {"id": anulada.id}, page=page, message=message)
 
     @extend_schema(responses=ResumenSerializer, parameters=[SEMANA], filters=False)
-    @action(detail=False, methods=["get"], pagination_class=None, renderer_classes=[JSONRenderer, ResumenRenderer])
+    @action(detail=False, methods=["get"], pagination_class=None)
     def resumen(self, request: Request) -> Response:
         """Resume una semana contable: lo mismo que dirá, o dijo, el correo de esa semana."""
         lunes = filters.week_parameter(request, now=timezone.now())
@@ -243,6 +236,7 @@ class ProductosView(generics.ListAPIView[Producto]):
     queryset = Producto.objects.filter(activo=True).prefetch_related("receta__insumo")
     serializer_class = ProductoSerializer
     pagination_class = None
+    paginas: ClassVar = {"get": paginas.productos}
 
     def get_view_name(self) -> str:
         return "Productos"
