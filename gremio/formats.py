@@ -25,6 +25,11 @@ def con_unidad(cantidad: int, unidad: str) -> str:
     return f"{miles(cantidad)} {unidad}"
 
 
+def medida(cantidad: int, unidad: str) -> str:
+    """Return an amount as maestros say it: `1.500 g`, and `3` for pieces (`un`)."""
+    return miles(cantidad) if unidad == "un" else con_unidad(cantidad, unidad)
+
+
 def pesos(monto: int) -> str:
     """Return an amount of whole CLP: `$12.500`, `-$1.000`."""
     sign = "-" if monto < 0 else ""

@@ -35,7 +35,8 @@ class Paso:
 
 def inicio(pedido: Pedido) -> Pagina:
     """Return the first page: where to go, for a maestro, for staff and for a visitor."""
-    return Pagina("inscripciones/inicio.html", "MAMOCHI")
+    nombre = getattr(pedido.request.user, "first_name", "")
+    return Pagina("inscripciones/inicio.html", "MAMOCHI", {"nombre": nombre.partition(" ")[0]})
 
 
 def formulario(pedido: Pedido) -> Pagina:

@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 from gremio.api.paginas import Pagina, Pedido
 from gremio.api.requests import maestro_id, zona
-from gremio.formats import a_las, con_unidad, cuando
+from gremio.formats import a_las, cuando, medida, miles
 from stock.models import Aviso, Insumo, Movimiento
 
 LOW: Final = 20  # percent of the capacity; below it the bar is red
@@ -51,8 +51,8 @@ def _bar(linea: dict[str, Any], nombres: dict[str, str], ahora: datetime, en: Zo
     return {
         "codigo": linea["insumo"],
         "nombre": nombres.get(linea["insumo"], linea["insumo"]),
-        "queda": con_unidad(linea["cantidad"], linea["unidad"]),
-        "cabe": con_unidad(linea["capacidad"], linea["unidad"]),
+        "queda": miles(linea["cantidad"]),
+        "cabe": medida(linea["capacidad"], linea["unidad"]),
         "parte": parte,
         "poco": parte <= LOW,
         "agotado": linea["agotado"],
@@ -111,10 +111,11 @@ def movimientos(pedido: Pedido) -> Pagina:
 
 def _line(linea: dict[str, Any], insumos: dict[str, Insumo]) -> str:
     insumo = insumos.get(linea["insumo"])
-    cantidad = con_unidad(abs(linea["cantidad"]), insumo.unidad if insumo else "")
+    nombre = (insumo.nombre if insumo else linea["insumo"]).lower()
+    cantidad = medida(abs(linea["cantidad"]), insumo.unidad if insumo else "un")
     sign = "+" if linea["cantidad"] >= 0 else "−"
     motivo = f" ({linea['motivo']})" if linea["motivo"] else ""
-    return f"{sign}{cantidad} de {(insumo.nombre if insumo else linea['insumo']).lower()}{motivo}"
+    return f"{sign}{cantidad} {nombre}{motivo}" if cantidad.isdigit() else f"{sign}{cantidad} de {nombre}{motivo}"
 
 
 def _links(data: dict[str, Any]) -> dict[str, Any]:

@@ -52,6 +52,7 @@ POST   /api/v1/inscripciones/                       202  202  202  401  202  202
 GET    /api/v1/inscripciones/{inscripcion}/         200  200  200  401  200  200  200  200  200  200
 GET    /api/v1/tokens/                              401  200  200  401  200  403  403  403  403  403
 DELETE /api/v1/tokens/                              401  204  204  401  204  403  403  403  403  403
+POST   /api/v1/tokens/anular/                       401  204  204  401  204  403  403  403  403  403
 POST   /api/v1/tokens/rotar/                        401  201  201  401  201  403  403  403  403  403
 GET    /api/v1/entrar/                              200  200  200  200  200  200  200  200  200  200
 POST   /api/v1/salir/                               302  302  302  302  302  302  302  302  302  302

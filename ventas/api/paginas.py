@@ -10,7 +10,7 @@ from zoneinfo import ZoneInfo
 
 from gremio.api.paginas import Errores, Pagina, Pedido
 from gremio.api.requests import maestro_id, zona
-from gremio.formats import DIAS, con_unidad, cuando, dia, fecha, hora, pesos
+from gremio.formats import DIAS, cuando, dia, fecha, hora, medida, pesos
 from ventas import calendario, hoy
 from ventas.api import recibidas
 from ventas.api.recibidas import Recibida
@@ -203,8 +203,7 @@ def _days(por_dia: Sequence[dict[str, Any]], today: date) -> list[dict[str, Any]
     highest = max((fila["ingresos"] for fila in por_dia), default=0) or 1
     return [
         {
-            "nombre": f"{DIAS[day.weekday()][:3]} {day.day}",
-            "entero": f"{DIAS[day.weekday()]} {fecha(day)}",
+            "nombre": "hoy" if day == today else f"{DIAS[day.weekday()][:3]} {day.day}",
             "es_hoy": day == today,
             "falta": day > today,
             "ventas": fila["cantidad_ventas"],
@@ -222,7 +221,7 @@ def productos(pedido: Pedido) -> Pagina:
         {
             "nombre": uno["nombre"],
             "precio": pesos(uno["precio"]),
-            "receta": [(linea["insumo"], con_unidad(linea["cantidad"], linea["unidad"])) for linea in uno["receta"]],
+            "receta": [(linea["insumo"], medida(linea["cantidad"], linea["unidad"])) for linea in uno["receta"]],
         }
         for uno in pedido.data
     ]
