@@ -115,7 +115,10 @@ def _line(linea: dict[str, Any], insumos: dict[str, Insumo]) -> str:
     cantidad = medida(abs(linea["cantidad"]), insumo.unidad if insumo else "un")
     sign = "+" if linea["cantidad"] >= 0 else "−"
     motivo = f" ({linea['motivo']})" if linea["motivo"] else ""
-    return f"{sign}{cantidad} {nombre}{motivo}" if cantidad.isdigit() else f"{sign}{cantidad} de {nombre}{motivo}"
+    if insumo is None or insumo.unidad == "un":
+        plural = "" if cantidad == "1" or nombre.endswith("s") else "s"
+        return f"{sign}{cantidad} {nombre}{plural}{motivo}"
+    return f"{sign}{cantidad} de {nombre}{motivo}"
 
 
 def _links(data: dict[str, Any]) -> dict[str, Any]:

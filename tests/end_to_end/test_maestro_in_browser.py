@@ -3,8 +3,10 @@
 import re
 from collections.abc import Iterator
 from random import Random
+from statistics import median
 from typing import Any, Final
 
+import psutil
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
@@ -93,9 +95,7 @@ def test_a_maestros_day(browser: Browser, system: System, javascript: bool) -> N
             expect(page.get_by_role("status")).to_contain_text("cuenta una sola vez")
         else:
             page.go_forward()
-        expect(page.locator(".cuenta")).to_contain_text(
-            f"{n + 1}ventas hoy" if n else "1venta hoy", use_inner_text=False
-        )
+        expect(page.locator(".cuenta dd").first).to_have_text(str(n + 1))
     reload_until(page, "/api/v1/ventas/", "en tus cuentas", 5)
     assert page.locator(".lista li").count() == 5
     # The cart runs out, and is filled without a word of the maestro's; then on a word.
@@ -126,26 +126,50 @@ def test_a_maestros_day(browser: Browser, system: System, javascript: bool) -> N
 
 
 def test_the_first_visit_is_light(browser: Browser, system: System, maestro: Client) -> None:
-    """Bytes over the network, and work of server and browser, with a page full of sales."""
+    """Bytes over the network, and work of server and browser, with a page full of sales.
+
+    Work is CPU time: the machine may be busy with something else, and that is not this page's.
+    """
     for _ in range(20):
         maestro.sell()
     wait_for_sales(maestro)
-    loads = []
     page = open_phone(browser, system)
     log_in(page, maestro.token)
-    cookies = page.context.cookies()
+    [session] = [cookie for cookie in page.context.cookies() if cookie["name"] == "sessionid"]
+    sizes, works, waits = [], [], []
     for _ in range(VISITS):
         page = open_phone(browser, system)
-        page.context.add_cookies([cookie for cookie in cookies if cookie["name"] == "sessionid"])  # type: ignore[misc]
-        page.goto("/api/v1/ventas/", wait_until="load")
-        page.wait_for_function("performance.timing.loadEventEnd > 0")
+        page.context.add_cookies([session])  # type: ignore[list-item]  # a cookie as the browser told it
+        before = web_cpu_ms(system)
+        page.goto("/api/v1/ventas/")
         expect(page.locator(".lista li").first).to_be_visible()
-        loads.append(page.evaluate(LOAD))
+        page.wait_for_function("performance.getEntriesByType('navigation')[0].loadEventEnd > 0")
+        works.append(web_cpu_ms(system) - before + renderer_cpu_ms(page))
+        size, wait = page.evaluate(LOAD)
+        sizes.append(size)
+        waits.append(wait)
         page.context.close()
-    print(f"\nvender, first visit: {max(size for size, _ in loads)} bytes, {sorted(round(ms) for _, ms in loads)} ms")
-    assert 0 < max(size for size, _ in loads) < MOST_BYTES
-    # The machine may be busy with something else: the best visit tells what the page costs.
-    assert min(ms for _, ms in loads) <= MOST_MS
+    print(f"\nvender, first visit: {max(sizes)} bytes, CPU {rounded(works)} ms, until shown {rounded(waits)} ms")
+    assert 0 < max(sizes) < MOST_BYTES
+    assert median(works) <= MOST_MS
+
+
+def web_cpu_ms(system: System) -> float:
+    """Return the CPU time of the web processes, in ms."""
+    web = psutil.Process(system.applications["web"].pid)
+    return sum(1_000 * (time.user + time.system) for one in [web, *web.children()] for time in [one.cpu_times()])
+
+
+def renderer_cpu_ms(page: Page) -> float:
+    """Return the CPU time of the page's process in the browser since it began, in ms."""
+    session = page.context.new_cdp_session(page)
+    session.send("Performance.enable")
+    metrics = {metric["name"]: metric["value"] for metric in session.send("Performance.getMetrics")["metrics"]}
+    return float(1_000 * metrics["ProcessTime"])
+
+
+def rounded(numbers: list[float]) -> list[int]:
+    return [round(number) for number in sorted(numbers)]
 
 
 def test_files_are_loaded_once(system: System, browser: Browser, maestro: Client) -> None:

@@ -184,7 +184,7 @@ def semana(pedido: Pedido) -> Pagina:
     unidades = sorted(datos["por_producto"].items(), key=lambda par: -par[1])
     contexto = {
         "semana": datos,
-        "rango": f"Del {fecha(lunes)} al {fecha(lunes + timedelta(days=6))} de {(lunes + timedelta(days=6)).year}",
+        "rango": _range(lunes, calendario.dias(lunes)[-1]),
         "es_actual": lunes == actual,
         "dias": _days(datos["por_dia"], calendario.dia_en_chile(ahora)),
         "productos": [(nombres.get(codigo, codigo), cuantas) for codigo, cuantas in unidades if cuantas],
@@ -196,6 +196,11 @@ def semana(pedido: Pedido) -> Pagina:
         "otra_hora": str(zona(pedido.request)) != str(calendario.CHILE),
     }
     return Pagina("ventas/mi_semana.html", "Mi semana", contexto)
+
+
+def _range(lunes: date, domingo: date) -> str:
+    first = str(lunes.day) if lunes.month == domingo.month else fecha(lunes)
+    return f"Del lunes {first} al domingo {fecha(domingo)} de {domingo.year}"
 
 
 def _days(por_dia: Sequence[dict[str, Any]], today: date) -> list[dict[str, Any]]:
@@ -226,3 +231,8 @@ def productos(pedido: Pedido) -> Pagina:
         for uno in pedido.data
     ]
     return Pagina("ventas/productos.html", "Precios", {"productos": filas})
+
+
+def correo_semanal(pedido: Pedido) -> Pagina:
+    """Return the page that ends the weekly e-mail, or begins it again."""
+    return Pagina("ventas/correo_semanal.html", "El correo de los lunes", {"recibe": pedido.data["recibir"]})

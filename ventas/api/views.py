@@ -6,17 +6,20 @@ from functools import partial
 from typing import Any, ClassVar
 from uuid import UUID
 
+from django.contrib import messages
 from django.db.models import QuerySet
-from django.http import HttpResponse
+from django.http import HttpResponse, HttpResponseRedirect
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, PolymorphicProxySerializer, extend_schema
 from rest_framework import generics, status
 from rest_framework.decorators import action
 from rest_framework.exceptions import APIException, NotFound
+from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
+from rest_framework.views import APIView
 from rest_framework.viewsets import GenericViewSet
 
 from gremio.api.paginas import is_page
@@ -29,6 +32,7 @@ from ventas.api.pagination import SalesPagination
 from ventas.api.serializers import (
     MAX_VENTAS,
     AnularSerializer,
+    CorreoSemanalSerializer,
     PaginaDeVentasSerializer,
     ProductoSerializer,
     ResumenSerializer,
@@ -38,8 +42,8 @@ from ventas.api.serializers import (
     VentaSerializer,
 )
 from ventas.events import VentaRegistrada
-from ventas.models import Producto, Venta
-from ventas.semanas import reports
+from ventas.models import Cuenta, Producto, Venta
+from ventas.semanas import baja, reports
 
 UUID_REGEX = "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 DESDE = OpenApiParameter(
@@ -62,6 +66,8 @@ PARCIAL = OpenApiParameter(
 )
 VENTA_RECIBIDA = "Venta recibida: en un momento aparece en tu lista."
 VENTA_REPETIDA = "Venta recibida antes: era el mismo envío y cuenta una sola vez. Para otra venta, usa este formulario."
+NO_LLEGA = "Listo: el correo de los lunes ya no te llega."
+SI_LLEGA = "Listo: el correo de los lunes te llega de nuevo."
 OTROS_DATOS_422 = (
     "El `id` o la `Idempotency-Key` ya llegó con otros datos: cada campo distinto trae lo que llegó antes y ahora. "
     "De una lista, `errores` con su índice; no se acepta ninguna, salvo con `?parcial=true`."
@@ -240,6 +246,43 @@ class ProductosView(generics.ListAPIView[Producto]):
 
     def get_view_name(self) -> str:
         return "Productos"
+
+
+class CorreoSemanalView(APIView):
+    """El correo de los lunes: si lo quieres. La dirección está en cada uno, y no pide entrar."""
+
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+    paginas: ClassVar = {"get": paginas.correo_semanal}
+
+    def get_view_name(self) -> str:
+        return "El correo de los lunes"
+
+    @extend_schema(responses=CorreoSemanalSerializer)
+    def get(self, request: Request, firma: str) -> Response:
+        return Response({"recibir": _account(firma).correo_semanal})
+
+    @extend_schema(request=CorreoSemanalSerializer, responses=CorreoSemanalSerializer)
+    def post(self, request: Request, firma: str) -> HttpResponse:
+        """Deja de enviarlo; con `recibir: true`, lo envía de nuevo.
+
+        Un servidor de correo lo llama con `List-Unsubscribe=One-Click` (RFC 8058).
+        """
+        cuenta, cuerpo = _account(firma), CorreoSemanalSerializer(data=request.data)
+        cuerpo.is_valid(raise_exception=True)
+        quiere = cuerpo.validated_data["recibir"]
+        baja.fijar(cuenta, quiere=quiere)
+        if not is_page(request):
+            return Response({"recibir": quiere})
+        messages.success(request._request, SI_LLEGA if quiere else NO_LLEGA)
+        return HttpResponseRedirect(request.path, status=status.HTTP_303_SEE_OTHER)
+
+
+def _account(firma: str) -> Cuenta:
+    cuenta = baja.cuenta_de(firma)
+    if cuenta is None:
+        raise NotFound("Esa dirección no sirve: cópiala entera del correo.")
+    return cuenta
 
 
 def _resumen(lunes: date, cuentas: reports.Resumen) -> dict[str, Any]:

@@ -255,3 +255,10 @@ def test_pages_work_without_javascript(browser: Browser, world: World) -> None:
     expect(page.get_by_role("status")).to_contain_text("quedó anulado")
     page.goto("/api/v1/ventas/")
     expect(page.get_by_role("link", name="Entrar con mi token")).to_be_visible()
+
+
+def test_axe_finds_what_is_wrong(browser: Browser) -> None:
+    page = browser.new_page()
+    page.set_content("<p style='color: #ccc'>Vender</p><input><button>a</button><button>b</button>")
+    found = " ".join(violations(page))
+    assert all(rule in found for rule in ("color-contrast", "label", "html-has-lang", "target-size"))
