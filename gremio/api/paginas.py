@@ -26,6 +26,9 @@ MAX_FIELDS: Final = 30
 MAX_LENGTH: Final = 2_000  # characters of a value
 NOT_TYPED: Final = ("Idempotency-Key",)
 SIN_CAMPO: Final = ("detail", "non_field_errors")  # errors that belong to no field
+# A form that fails with one of these is kept, to be sent again.
+UNSENT: Final = (401, 403, 503)
+NO_SE_ENVIO: Final = "No se envió"
 OTRO: Final = "Algo no resultó"
 TITULOS: Final = {
     400: "Hay algo que no se entiende",
@@ -36,7 +39,7 @@ TITULOS: Final = {
     413: "Es demasiado para un solo envío",
     422: "Ya había llegado otra cosa",
     429: "Espera un momento",
-    503: "No se pudo guardar",
+    503: "No hay servicio en este momento",
 }
 
 
@@ -124,7 +127,8 @@ def _notice(view: Any, request: Request, response: Response, data: Any) -> Pagin
         "escrito": [(name.replace("_", " "), value) for name, value in sent if name not in NOT_TYPED and value],
         "reintentar": request.method == "POST" and code not in (404, 405, 413, 422),
     }
-    return Pagina("gremio/aviso.html", TITULOS.get(code, OTRO), contexto)
+    unsent = request.method == "POST" and code in UNSENT
+    return Pagina("gremio/aviso.html", NO_SE_ENVIO if unsent else TITULOS.get(code, OTRO), contexto)
 
 
 def _frame(request: Request, response: Response, data: Any) -> dict[str, Any]:

@@ -209,7 +209,7 @@ def test_a_sale_during_an_outage_is_kept(browser: Browser, system: System, maest
     postgres.kill()
     try:
         page.get_by_role("button", name="Chico").click()
-        expect(page.get_by_role("alert")).to_contain_text("No se envió", timeout=15_000)
+        expect(page.get_by_role("heading").first).to_have_text("No se envió", timeout=15_000)
         expect(page.locator("main")).to_contain_text("chico")
     finally:
         postgres.restart()

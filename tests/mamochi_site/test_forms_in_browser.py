@@ -176,7 +176,8 @@ def test_what_was_typed_outlives_a_session(page: Page, published: set[UUID]) -> 
     [session] = [cookie for cookie in page.context.cookies() if cookie["name"] == "sessionid"]
     page.context.clear_cookies(name="sessionid")
     send(page, cantidad=4)
-    expect(page.get_by_role("alert")).to_contain_text("No se envió: tu sesión terminó")
+    expect(page.get_by_role("heading").first).to_have_text("No se envió")
+    expect(page.get_by_role("alert")).to_contain_text("Tu sesión terminó")
     expect(page.locator("dl")).to_contain_text("mediano")
     page.context.add_cookies([session])  # type: ignore[list-item]  # a cookie as the browser told it
     page.get_by_role("button", name="Enviar de nuevo").click()
