@@ -128,7 +128,7 @@ def test_a_late_sale_has_its_own_moment(page: Page, published: set[UUID]) -> Non
     send(page)
     expect(page.get_by_role("status")).to_contain_text(SENT)
     expect(page.get_by_role("heading", name="Ayer")).to_be_visible()
-    expect(page.locator(".lista li")).to_contain_text(["15:04 · recibida"])
+    expect(page.locator(".lista .estado")).to_have_text(["15:04 · recibida"])
     expect(page.locator(".cuenta")).to_contain_text("$0")
     assert len(published) == 1
 

@@ -98,7 +98,7 @@ def _today(maestro: UUID, esperan: Iterable[Recibida], ahora: datetime, en: Zone
 
 
 def _accepted(una: Recibida, nombres: dict[str, str], ahora: datetime, en: ZoneInfo) -> Fila:
-    late = ahora - una.vendida_en > LATE
+    late = ahora - una.aceptada_en > LATE
     return Fila(
         venta_id=una.venta_id,
         que=_what(una.cantidad, una.producto, nombres),

@@ -29,12 +29,13 @@ class Recibida:
     cantidad: int
     precio: int
     vendida_en: datetime
+    aceptada_en: datetime
 
 
 def recordar(request: Request, venta: VentaRegistrada) -> None:
     """Note an accepted sale, once."""
-    row = [str(venta.venta_id), venta.producto, venta.cantidad, venta.precio_unitario, venta.vendida_en.isoformat()]
-    _note(request, VENTAS, row)
+    moments = [venta.vendida_en.isoformat(), venta.time.isoformat()]
+    _note(request, VENTAS, [str(venta.venta_id), venta.producto, venta.cantidad, venta.precio_unitario, *moments])
 
 
 def recordar_anulacion(request: Request, venta_id: UUID) -> None:
@@ -71,4 +72,12 @@ def por_anular(request: Request) -> set[UUID]:
 
 
 def _read(row: list[Any]) -> Recibida:
-    return Recibida(UUID(row[0]), row[1], row[2], row[3], datetime.fromisoformat(row[4]))
+    venta_id, producto, cantidad, precio, vendida_en, aceptada_en = row
+    return Recibida(
+        UUID(venta_id),
+        producto,
+        cantidad,
+        precio,
+        datetime.fromisoformat(vendida_en),
+        datetime.fromisoformat(aceptada_en),
+    )
