@@ -1,6 +1,6 @@
 """The pages of sales: sell, one sale, the week, the prices; made of what the API answers."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from itertools import groupby, takewhile
@@ -19,6 +19,7 @@ from ventas.catalogo.memoria import Vigente
 
 # After this time an accepted sale should long be in the ledger.
 LATE: Final = timedelta(minutes=10)
+JUST_NOW: Final = timedelta(minutes=1)
 NOMBRES: Final = {"producto": "Producto", "cantidad": "¿Cuántos?", "vendida_en": "Cuándo la vendiste"}
 ES_OTRA: Final = "¿Es otra venta? Desde esa página ya había llegado una. Si esta es otra, tócala de nuevo aquí."
 
@@ -74,39 +75,48 @@ def _last_sales(pedido: Pedido, nombres: dict[str, str]) -> dict[str, Any]:
     request, ahora = pedido.request, pedido.ahora
     maestro, en = maestro_id(request), zona(request)
     is_first = not {"cursor", "desde", "hasta"} & set(request.query_params)
-    esperan = recibidas.por_anotar(request, maestro) if is_first else []
+    noted = recibidas.recibidas(request, maestro) if is_first else []
     anulando = recibidas.por_anular(request)
-    filas = [_accepted(una, nombres, ahora, en) for una in esperan]
+    listed = {una["id"] for una in pedido.data["results"]}
+    # The list was read before: a sale that was written meanwhile is shown too.
+    missing = [una for una in noted if not una.anotada or (str(una.venta_id) not in listed and _is_new(una, ahora))]
+    filas = [_accepted(una, nombres, ahora, en) for una in missing]
     filas += [_written(una, nombres, anulando, en) for una in pedido.data["results"]]
     return {
-        "hoy": _today(maestro, esperan, ahora, en) if is_first else None,
+        "hoy": _today(maestro, noted, ahora, en) if is_first else None,
         "grupos": _by_day(filas, ahora, en),
         "siguiente": pedido.data["next"],
         "es_primera": is_first,
-        "esperan": len(esperan),
+        "esperan": any(not una.anotada for una in noted),
     }
 
 
-def _today(maestro: UUID, esperan: Iterable[Recibida], ahora: datetime, en: ZoneInfo) -> dict[str, str]:
-    """Return today's count: what the ledger has and what it is about to have."""
+def _is_new(una: Recibida, ahora: datetime) -> bool:
+    return ahora - una.aceptada_en < JUST_NOW
+
+
+def _today(maestro: UUID, noted: Sequence[Recibida], ahora: datetime, en: ZoneInfo) -> dict[str, str]:
+    """Return today's count: the noted sales, and what the ledger has besides them."""
     begin, end = hoy.limites(ahora, en)
-    suyas = [una for una in esperan if begin <= una.vendida_en < end]
-    anotadas = hoy.de_hoy(maestro, ahora=ahora, zona=en)
+    suyas = [una for una in noted if begin <= una.vendida_en < end]
+    anotadas = hoy.de_hoy(maestro, ahora=ahora, zona=en, sin=[una.event_id for una in noted])
     ventas, unidades = anotadas.ventas + len(suyas), anotadas.unidades + sum(una.cantidad for una in suyas)
     monto = anotadas.ingresos + sum(una.cantidad * una.precio for una in suyas)
     return {"ventas": str(ventas), "unidades": str(unidades), "ingresos": pesos(monto)}
 
 
 def _accepted(una: Recibida, nombres: dict[str, str], ahora: datetime, en: ZoneInfo) -> Fila:
-    late = ahora - una.aceptada_en > LATE
+    estado = "en tus cuentas" if una.anotada else "recibida"
+    if not una.anotada and ahora - una.aceptada_en > LATE:
+        estado = "recibida, pero aún no está en tus cuentas: si sigue así, avisa al gremio"
     return Fila(
         venta_id=una.venta_id,
         que=_what(una.cantidad, una.producto, nombres),
         monto=pesos(una.cantidad * una.precio),
         momento=una.vendida_en,
         hora=hora(una.vendida_en, en),
-        estado="recibida, pero aún no está en tus cuentas: si sigue así, avisa al gremio" if late else "recibida",
-        clase="recibida",
+        estado=estado,
+        clase="contada" if una.anotada else "recibida",
     )
 
 

@@ -22,14 +22,19 @@ KEPT: Final = 100  # of each, in a session
 
 @dataclass(frozen=True)
 class Recibida:
-    """A sale that is accepted and not in the ledger yet; `precio` is in CLP per unit."""
+    """A sale that was accepted from this session; `precio` is in CLP per unit.
 
+    `anotada`: the ledger has it by now.
+    """
+
+    event_id: UUID
     venta_id: UUID
     producto: str
     cantidad: int
     precio: int
     vendida_en: datetime
     aceptada_en: datetime
+    anotada: bool
 
 
 def recordar(request: Request, venta: VentaRegistrada) -> None:
@@ -50,8 +55,8 @@ def _note(request: Request, kind: str, row: list[Any]) -> None:
     session[kind] = [*(other for other in session.get(kind, []) if other[0] != row[0]), row][-KEPT:]
 
 
-def por_anotar(request: Request, maestro_id: UUID) -> list[Recibida]:
-    """Return the sales that the ledger does not have yet, newest first; the others are forgotten.
+def recibidas(request: Request, maestro_id: UUID) -> list[Recibida]:
+    """Return the noted sales, newest first; those that the ledger has by now are forgotten after.
 
     One query if there are any, else none.
     """
@@ -60,10 +65,9 @@ def por_anotar(request: Request, maestro_id: UUID) -> list[Recibida]:
         return []
     ids = {VentaRegistrada.derive_id(maestro_id, UUID(row[0])): row for row in rows}
     written = set(Venta.objects.filter(pk__in=ids).values_list("pk", flat=True))
-    waiting = [row for event_id, row in ids.items() if event_id not in written]
     if written:
-        request._request.session[VENTAS] = waiting
-    return [_read(row) for row in reversed(waiting)]
+        request._request.session[VENTAS] = [row for event_id, row in ids.items() if event_id not in written]
+    return [_read(event_id, row, event_id in written) for event_id, row in reversed(ids.items())]
 
 
 def por_anular(request: Request) -> set[UUID]:
@@ -71,13 +75,7 @@ def por_anular(request: Request) -> set[UUID]:
     return {UUID(id_) for [id_] in request._request.session.get(ANULACIONES, [])}
 
 
-def _read(row: list[Any]) -> Recibida:
-    venta_id, producto, cantidad, precio, vendida_en, aceptada_en = row
-    return Recibida(
-        UUID(venta_id),
-        producto,
-        cantidad,
-        precio,
-        datetime.fromisoformat(vendida_en),
-        datetime.fromisoformat(aceptada_en),
-    )
+def _read(event_id: UUID, row: list[Any], anotada: bool) -> Recibida:
+    venta_id, producto, cantidad, precio, *moments = row
+    vendida_en, aceptada_en = map(datetime.fromisoformat, moments)
+    return Recibida(event_id, UUID(venta_id), producto, cantidad, precio, vendida_en, aceptada_en, anotada)
