@@ -42,6 +42,7 @@ def inicio(pedido: Pedido) -> Pagina:
 def formulario(pedido: Pedido) -> Pagina:
     """Return the enrolment form, with what was typed and what is wrong with it."""
     campos = [_campo(nombre, campo, pedido) for nombre, campo in FormularioSerializer().fields.items()]
+    names = {campo["nombre"] for campo in campos}
     contexto = {
         "campos": campos,
         "errores": [
@@ -49,7 +50,7 @@ def formulario(pedido: Pedido) -> Pagina:
             for campo in campos
             for texto in campo["errores"]
         ]
-        + [{"texto": texto} for texto in pedido.errores.get("detail", [])],
+        + [{"texto": texto} for campo in sorted(set(pedido.errores) - names) for texto in pedido.errores[campo]],
     }
     return Pagina("inscripciones/inscribirse.html", "Inscríbete en el gremio", contexto)
 

@@ -9,10 +9,12 @@ from django.core.cache import cache
 from django.test import Client
 from pytest_django import DjangoAssertNumQueries, Settings
 
+from inscripciones import credenciales
 from inscripciones.models import Usuario
 from inscripciones.tramite import recepcion
 from kafka_bridge.exceptions import Unavailable
 from tests.support import sales
+from tests.support.api import log_in
 from tests.support.people import make_form
 from ventas.catalogo import memoria
 
@@ -77,15 +79,16 @@ def test_a_sale_outlives_its_page_and_its_session(kafka: str, logged_in: bool) -
     assert "No se envió" in answer.text
     fields = typed_fields(answer.text)
     assert sale.items() <= fields.items()
-    browser.force_login(usuario, backend="django.contrib.auth.backends.ModelBackend")
-    if not logged_in:  # logging in changes the secret of the forms: the answer is an old page now
+    if not logged_in:
+        log_in(browser, credenciales.emitir(usuario), csrfmiddlewaretoken=fields["csrfmiddlewaretoken"])
+        # Logging in has changed the secret of the forms: the answer is an old page now.
         fields = typed_fields(browser.post(VENTAS, fields, headers=PAGE).text)
     again = browser.post(VENTAS, fields, headers=PAGE)
     assert (again.status_code, again.headers["Location"]) == (303, VENTAS)
     assert "2 × Mediano" in browser.get(VENTAS, headers=PAGE).text
 
 
-@pytest.mark.parametrize("bad", [b"{", b"a=1&" * 3_000, b"\xff\xfe=%ff"])
+@pytest.mark.parametrize("bad", [b"{", b"a=1&" * 3_000, b"\xff\xfe=%ff", b"nadie=x"])
 def test_a_page_of_an_unreadable_form_has_no_error(client: Client, bad: bytes) -> None:
     answer = client.post(FORMULARIO, bad, content_type="application/x-www-form-urlencoded", headers=PAGE)
     assert answer.status_code in (400, 415)
