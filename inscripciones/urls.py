@@ -15,6 +15,7 @@ urlpatterns = [
     path("", include(router.urls)),
     path("tokens/", views.TokenViewSet.as_view({"get": "list", "delete": "delete"}), name="token-list"),
     path("tokens/rotar/", views.TokenViewSet.as_view({"post": "rotar"}), name="token-rotar"),
+    path("tokens/anular/", views.TokenViewSet.as_view({"post": "anular"}), name="token-anular"),
     path("entrar/", views.EntrarView.as_view(), name="entrar"),
     path("salir/", LogoutView.as_view(), name="salir"),
 ]

@@ -218,12 +218,12 @@ REST_FRAMEWORK = {
     "DEFAULT_PERMISSION_CLASSES": ["inscripciones.api.permissions.EsMaestro"],
     "DEFAULT_RENDERER_CLASSES": [
         "rest_framework.renderers.JSONRenderer",
-        "rest_framework.renderers.BrowsableAPIRenderer",
+        # The pages for people:
+        "gremio.api.paginas.PaginaRenderer",
     ],
     "DEFAULT_PARSER_CLASSES": [
         "gremio.api.json_parser.JSONParser",
         "gremio.api.form_parser.FormParser",
-        # The browsable API's forms:
         "gremio.api.form_parser.MultiPartParser",
     ],
     "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
@@ -244,8 +244,9 @@ SPECTACULAR_SETTINGS = {
     "DESCRIPTION": "La API del gremio de los maestros motehuesilleros de Chile.",
     "VERSION": "1",
     "SERVE_INCLUDE_SCHEMA": False,
-    # Programs send JSON; forms are for the browsable pages, and confuse generators of clients.
+    # Programs use JSON; forms and pages are for people, and confuse generators of clients.
     "PARSER_WHITELIST": ["gremio.api.json_parser.JSONParser"],
+    "RENDERER_WHITELIST": ["rest_framework.renderers.JSONRenderer"],
     "SWAGGER_UI_DIST": "SIDECAR",
     "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
     "SERVE_PERMISSIONS": ["rest_framework.permissions.AllowAny"],
@@ -314,6 +315,9 @@ FORMAT_MODULE_PATH = "mamochi_site.formats"
 STATIC_URL = "static/"
 WHITENOISE_USE_FINDERS = True
 WHITENOISE_AUTOREFRESH = DEBUG
+# Their addresses change with their content (mamochi_site/templatetags/paginas.py), so that a phone
+# loads them once.
+WHITENOISE_IMMUTABLE_FILE_TEST = r"^.+/mamochi_site/paginas\.(css|js)$"
 
 # HTTPS: on in production unless HTTPS_ONLY=false (the embedded stack uses plain HTTP on loopback)
 HTTPS_ONLY = flag("HTTPS_ONLY", default=not DEBUG)
@@ -329,8 +333,9 @@ SESSION_COOKIE_HTTPONLY = True
 X_FRAME_OPTIONS = "DENY"
 
 # What a browser may load and do on our pages. Scripts come from our own files only (for the admin
-# see middleware.py). Inline styles are allowed because unfold, the browsable API and our charts use
-# them; anything that such a style loads must come from our own address too.
+# see middleware.py). Inline styles are allowed because unfold and our charts use them; anything
+# that such a style loads must come from our own address. The API's pages for people have none, and
+# their policy forbids them (gremio/api/paginas.py).
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
         "default-src": [SELF],

@@ -1,4 +1,4 @@
-"""Bar charts as inline SVG, for the browsable API and the admin: no script, no external image."""
+"""Bar charts as inline SVG, for the admin: no script, no external image."""
 
 from collections.abc import Sequence
 

@@ -165,6 +165,8 @@ class Cuenta(models.Model):
 
     Written from the events InscripcionAprobada and CorreoCorregido. `correo_desde` is the time of
     the last correction of the address: an older correction changes nothing.
+    `correo_semanal` is False if the maestro wants no weekly e-mail; no event has that, so a restore
+    loses it.
     """
 
     maestro_id = models.UUIDField("id de maestro", primary_key=True, editable=False)
@@ -172,6 +174,7 @@ class Cuenta(models.Model):
     email = models.EmailField("correo")
     abierta_en = models.DateTimeField("abierta")
     correo_desde = models.DateTimeField("correo desde", null=True, editable=False)
+    correo_semanal = models.BooleanField("quiere el correo semanal", default=True, db_default=True)
 
     class Meta:
         verbose_name = "cuenta"
@@ -332,6 +335,7 @@ class ReporteSemanal(models.Model):
         ENVIANDO = "enviando", "enviándose"
         ENVIADO = "enviado", "enviado"
         FALLIDO = "fallido", "no se pudo enviar"
+        NO_QUIERE = "no_quiere", "no lo quiere"
 
     # The e-mails that are still to arrive.
     POR_ENVIAR: ClassVar = (EstadoCorreo.PENDIENTE, EstadoCorreo.ENVIANDO)

@@ -15,6 +15,8 @@ from rest_framework.exceptions import PermissionDenied
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from gremio.api.paginas import is_page
+
 CLAVE = OpenApiParameter(
     "Idempotency-Key",
     OpenApiTypes.STR,
@@ -59,7 +61,7 @@ def received(
     A browser's form is answered with 303 to the URL that `page` returns, where `message` is shown:
     reloading that page sends nothing again.
     """
-    if getattr(request.accepted_renderer, "format", "") != "api":
+    if not is_page(request):
         return accepted(data, location=location)
     messages.success(request._request, message)
     return HttpResponseRedirect(page(), status=status.HTTP_303_SEE_OTHER)

@@ -11,7 +11,7 @@ from gremio.lectura.direcciones import con_dominio_ascii
 from gremio.lectura.textos import limpiar
 from kafka_bridge.publishing import rest
 
-# What the forms of the browsable pages send besides their fields.
+# What the forms of the pages send besides their fields.
 FORM_FIELDS: Final = {"csrfmiddlewaretoken", rest.KEY}
 
 

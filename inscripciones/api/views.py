@@ -3,10 +3,11 @@
 from typing import Any, ClassVar, cast
 from uuid import UUID
 
-from django.contrib.auth import update_session_auth_hash
+from django.contrib import messages
+from django.contrib.auth import logout, update_session_auth_hash
 from django.contrib.auth.views import LoginView
-from django.http import Http404, HttpRequest, HttpResponse
-from django.urls import reverse, reverse_lazy
+from django.http import Http404, HttpRequest, HttpResponse, HttpResponseRedirect
+from django.urls import reverse
 from django.utils import timezone
 from drf_spectacular.contrib.knox_auth_token import KnoxTokenScheme
 from drf_spectacular.utils import OpenApiResponse, extend_schema
@@ -18,9 +19,10 @@ from rest_framework.response import Response
 from rest_framework.throttling import BaseThrottle
 from rest_framework.views import APIView
 
+from gremio.api.paginas import is_page
 from gremio.api.requests import received
 from inscripciones import credenciales
-from inscripciones.api import seguimiento
+from inscripciones.api import paginas, seguimiento
 from inscripciones.api.forms import EntrarForm
 from inscripciones.api.serializers import (
     FormularioSerializer,
@@ -35,6 +37,7 @@ from inscripciones.models import Inscripcion, Usuario
 from inscripciones.tramite import recepcion
 
 RECIBIDA = "Inscripción recibida. Guarda la dirección de esta página: aquí sigues tu inscripción."
+ANULADO = "Tu token quedó anulado. Para volver a entrar, pide otro al gremio."
 
 
 class InscripcionViewSet(viewsets.GenericViewSet[Any]):
@@ -47,6 +50,11 @@ class InscripcionViewSet(viewsets.GenericViewSet[Any]):
     serializer_class = FormularioSerializer
     queryset = Inscripcion.objects.none()
     lookup_value_converter = "uuid"
+    paginas: ClassVar = {
+        "list": paginas.formulario,
+        "create": paginas.formulario,
+        "retrieve": paginas.seguimiento,
+    }
 
     def get_view_name(self) -> str:
         return "Inscripciones"
@@ -84,8 +92,7 @@ class TokenViewSet(viewsets.GenericViewSet[AuthToken]):
 
     serializer_class = TokenSerializer
     queryset = AuthToken.objects.none()
-    # The buttons of the browsable page.
-    botones: ClassVar = {"Cambiar mi token": reverse_lazy("inscripciones:token-rotar")}
+    paginas: ClassVar = {"list": paginas.tokens, "rotar": paginas.token_nuevo}
 
     def get_view_name(self) -> str:
         return "Tu token"
@@ -99,6 +106,16 @@ class TokenViewSet(viewsets.GenericViewSet[AuthToken]):
     def delete(self, request: Request) -> Response:
         credenciales.revocar(_user(request))
         return Response(status=status.HTTP_204_NO_CONTENT)
+
+    @extend_schema(request=None, responses={204: OpenApiResponse(description="El token quedó anulado.")})
+    def anular(self, request: Request) -> HttpResponse:
+        """Anula el token, como DELETE: una página sin JavaScript no puede enviar un DELETE."""
+        response = self.delete(request)
+        if not is_page(request):
+            return response
+        logout(request._request)
+        messages.success(request._request, ANULADO)
+        return HttpResponseRedirect(reverse("inscripciones:entrar"), status=status.HTTP_303_SEE_OTHER)
 
     @extend_schema(request=None, responses={201: TokenNuevoSerializer})
     def rotar(self, request: Request) -> Response:
@@ -130,6 +147,7 @@ class RaizView(APIView):
     """
 
     permission_classes = (AllowAny,)
+    paginas: ClassVar = {"get": paginas.inicio}
     RUTAS: ClassVar = {
         "inscripciones": "inscripciones:inscripcion-list",
         "entrar": "inscripciones:entrar",
@@ -157,6 +175,7 @@ class EntrarView(LoginView):
     """The page where a maestro pastes the token to open a session; limited per address."""
 
     template_name = "inscripciones/entrar.html"
+    extra_context = {"titulo": "Entra con tu token", "con_mensajes": True}
 
     def get_form_class(self) -> Any:
         return EntrarForm

@@ -1,7 +1,7 @@
 """The API of a maestro's cart: its stock, its ledger, and notices that something ran out."""
 
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 
 from django.db.models import QuerySet
 from django.http import HttpResponse
@@ -16,17 +16,21 @@ from rest_framework.pagination import Cursor, CursorPagination
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from gremio.api.paginas import is_page
 from gremio.api.requests import CLAVE, maestro_id, received
 from kafka_bridge.publishing.rest import idempotency_key, idempotent_id
 from stock import avisos, reports
-from stock.api import serializers
+from stock.api import paginas, serializers
 from stock.models import Aviso, Existencia, Movimiento
+
+RECIBIDO = "Aviso recibido. Los distribuidores te reponen en un momento."
 
 
 class NewestFirst(CursorPagination):
     """Pages by cursor: they do not shift while sales arrive, and no page counts a whole ledger."""
 
     page_size = 50
+    size_for_people = 20  # on a page, which one scrolls on a phone
     max_page_size = 500
     page_size_query_param = "page_size"
 
@@ -43,6 +47,9 @@ class NewestFirst(CursorPagination):
                 "results": schema,
             },
         }
+
+    def get_page_size(self, request: Request) -> int | None:
+        return self.size_for_people if is_page(request) else super().get_page_size(request)
 
     def decode_cursor(self, request: Request) -> Cursor | None:
         """Return the cursor of the request, if there is one.
@@ -84,7 +91,8 @@ class StockViewSet(viewsets.GenericViewSet[Any]):
 
     serializer_class = serializers.LineaSerializer
     pagination_class = None
-    queryset = Existencia.objects.none()  # the browsable page needs one
+    queryset = Existencia.objects.none()
+    paginas: ClassVar = {"list": paginas.carro}
 
     def get_view_name(self) -> str:
         return "Mi stock"
@@ -104,6 +112,7 @@ class MovimientoViewSet(viewsets.GenericViewSet[Movimiento]):
     serializer_class = serializers.RenglonSerializer
     pagination_class = NewestMovementsFirst
     queryset = Movimiento.objects.none()
+    paginas: ClassVar = {"list": paginas.movimientos}
 
     def get_view_name(self) -> str:
         return "Movimientos de mi stock"
@@ -127,6 +136,7 @@ class AvisoViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[Aviso]):
     serializer_class = serializers.AvisoSerializer
     pagination_class = NewestNoticesFirst
     queryset = Aviso.objects.none()
+    paginas: ClassVar = {"list": paginas.avisos, "create": paginas.carro}
 
     def get_view_name(self) -> str:
         return "Avisos de stock"
@@ -158,5 +168,5 @@ class AvisoViewSet(mixins.ListModelMixin, viewsets.GenericViewSet[Aviso]):
         if clave:
             avisos.reservar(aviso_id, insumos, ahora=timezone.now())
         avisos.avisar(aviso_id, whose, insumos)
-        page = partial(reverse, "stock:aviso-list")
-        return received(request, {"id": aviso_id}, page=page, message="Aviso recibido.")
+        page = partial(reverse, "stock:stock-list")
+        return received(request, {"id": aviso_id}, page=page, message=RECIBIDO)

@@ -66,7 +66,13 @@ class ReporteSemanalAdmin(ExportActionModelAdmin, MaestroRowsAdmin):  # type: ig
     @display(
         description="correo",
         ordering="envio",
-        label={"por enviar": "info", "enviándose": "info", "enviado": "success", "no se pudo enviar": "danger"},
+        label={
+            "por enviar": "info",
+            "enviándose": "info",
+            "enviado": "success",
+            "no se pudo enviar": "danger",
+            "no lo quiere": "info",
+        },
     )
     def envio_(self, reporte: ReporteSemanal) -> str:
         return reporte.get_envio_display()

@@ -42,10 +42,14 @@ class Remitente:
 
 
 class Aceptada(NamedTuple):
-    """An accepted sale. `repetida`: it had been accepted before, and counts once."""
+    """An accepted sale or void. `repetida`: it had been accepted before, and counts once.
+
+    `evento`: the event of a sale.
+    """
 
     id: UUID
     repetida: bool
+    evento: VentaRegistrada | None = None
 
 
 @dataclass(slots=True)
@@ -141,9 +145,11 @@ def _aceptar(datos: Sequence[Any], remitente: Remitente, ahora: datetime, *, par
     if resultado.errores and not parcial:
         return resultado
     envios = [envio for envio in envios if envio.indice not in distintos]
-    if envios:
-        publish(*[_evento(uno, productos, reclamos.get(uno.evento_id), remitente.maestro_id, ahora) for uno in envios])
-    resultado.aceptadas = [Aceptada(uno.venta_id, _repeats(reclamos.get(uno.evento_id))) for uno in envios]
+    if not envios:
+        return resultado
+    eventos = [_evento(uno, productos, reclamos.get(uno.evento_id), remitente.maestro_id, ahora) for uno in envios]
+    publish(*eventos)
+    resultado.aceptadas = [Aceptada(evento.venta_id, _repeats(reclamos.get(evento.id)), evento) for evento in eventos]
     return resultado
 
 

@@ -6,22 +6,22 @@ from typing import Any, Final
 from uuid import UUID
 
 from django.db.models import Q, QuerySet
-from django.template import loader
 from rest_framework.exceptions import ValidationError
 from rest_framework.pagination import BasePagination
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.utils.urls import replace_query_param
 
+from gremio.api.paginas import is_page
 from ventas.models import Venta
 
 PAGE_SIZE: Final = 100
+SIZE_FOR_PEOPLE: Final = 20  # on a page, which one scrolls on a phone
 
 
 class SalesPagination(BasePagination):
     """Newest first by (vendida_en, id); `cursor` holds both values of the last sale shown."""
 
-    display_page_controls = True
     next_url: str | None = None
 
     def paginate_queryset(  # type: ignore[override]  # only for sales, so the types are narrower
@@ -30,20 +30,16 @@ class SalesPagination(BasePagination):
         """Return a page of an ordered queryset. Raises ValidationError if the cursor is invalid."""
         if cursor := request.query_params.get("cursor"):
             queryset = queryset.filter(_after(cursor))
-        rows = list(queryset[: PAGE_SIZE + 1])
-        if len(rows) > PAGE_SIZE:
-            last_shown = rows[PAGE_SIZE - 1]
+        size = SIZE_FOR_PEOPLE if is_page(request) else PAGE_SIZE
+        rows = list(queryset[: size + 1])
+        if len(rows) > size:
+            last_shown = rows[size - 1]
             self.next_url = replace_query_param(request.build_absolute_uri(), "cursor", cursor_after(last_shown))
-        return rows[:PAGE_SIZE]
+        return rows[:size]
 
     def get_paginated_response(self, data: Any) -> Response:
         """Return the page; `next` is the absolute URL of the next page, or null."""
         return Response({"next": self.next_url, "results": data})
-
-    def to_html(self) -> str:
-        """Return the link to the next page, for the browsable API."""
-        template = loader.get_template("rest_framework/pagination/previous_and_next.html")
-        return str(template.render({"previous_url": None, "next_url": self.next_url}))
 
 
 def cursor_after(venta: Venta) -> str:

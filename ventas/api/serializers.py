@@ -106,6 +106,12 @@ class AnularSerializer(StrictSerializer):
     motivo = TextoField(max_length=300, required=False, allow_blank=True, default="")
 
 
+class CorreoSemanalSerializer(serializers.Serializer[Any]):
+    """Si el maestro recibe el correo de los lunes."""
+
+    recibir = serializers.BooleanField(default=False)
+
+
 class VentaSerializer(serializers.ModelSerializer[Venta]):
     """Una venta en la contabilidad. Montos en pesos, sin decimales."""
 

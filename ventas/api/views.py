@@ -3,35 +3,36 @@
 from collections.abc import Sequence
 from datetime import date
 from functools import partial
-from typing import Any
+from typing import Any, ClassVar
 from uuid import UUID
 
+from django.contrib import messages
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseBase
+from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, PolymorphicProxySerializer, extend_schema
 from rest_framework import generics, status
 from rest_framework.decorators import action
 from rest_framework.exceptions import APIException, NotFound
-from rest_framework.fields import ChoiceField
-from rest_framework.renderers import JSONRenderer
+from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
 from rest_framework.reverse import reverse
+from rest_framework.views import APIView
 from rest_framework.viewsets import GenericViewSet
 
+from gremio.api.paginas import is_page
 from gremio.api.requests import CLAVE, maestro_id, received, zona
-from gremio.formats import pesos
 from kafka_bridge.publishing.rest import idempotency_key, idempotent_id
 from ventas import calendario
-from ventas.api import aceptacion, directa, entrada, filters
+from ventas.api import aceptacion, directa, entrada, filters, paginas, recibidas
 from ventas.api.aceptacion import Remitente
 from ventas.api.pagination import SalesPagination
-from ventas.api.renderers import ResumenRenderer
 from ventas.api.serializers import (
     MAX_VENTAS,
     AnularSerializer,
+    CorreoSemanalSerializer,
     PaginaDeVentasSerializer,
     ProductoSerializer,
     ResumenSerializer,
@@ -40,10 +41,9 @@ from ventas.api.serializers import (
     VentasAceptadasSerializer,
     VentaSerializer,
 )
-from ventas.catalogo import memoria
 from ventas.events import VentaRegistrada
-from ventas.models import Producto, Venta
-from ventas.semanas import reports
+from ventas.models import Cuenta, Producto, Venta
+from ventas.semanas import baja, reports
 
 UUID_REGEX = "[0-9a-fA-F]{8}(?:-[0-9a-fA-F]{4}){3}-[0-9a-fA-F]{12}"
 DESDE = OpenApiParameter(
@@ -66,6 +66,8 @@ PARCIAL = OpenApiParameter(
 )
 VENTA_RECIBIDA = "Venta recibida: en un momento aparece en tu lista."
 VENTA_REPETIDA = "Venta recibida antes: era el mismo envío y cuenta una sola vez. Para otra venta, usa este formulario."
+NO_LLEGA = "Listo: el correo de los lunes ya no te llega."
+SI_LLEGA = "Listo: el correo de los lunes te llega de nuevo."
 OTROS_DATOS_422 = (
     "El `id` o la `Idempotency-Key` ya llegó con otros datos: cada campo distinto trae lo que llegó antes y ahora. "
     "De una lista, `errores` con su índice; no se acepta ninguna, salvo con `?parcial=true`."
@@ -97,6 +99,12 @@ class VentaViewSet(GenericViewSet[Venta]):
     pagination_class = SalesPagination
     lookup_value_regex = UUID_REGEX
     lookup_field = "id"
+    paginas: ClassVar = {
+        "list": paginas.vender,
+        "create": paginas.vender,
+        "retrieve": paginas.venta,
+        "resumen": paginas.semana,
+    }
 
     def get_view_name(self) -> str:
         return self.name or ("Venta" if self.detail else "Mis ventas")
@@ -104,19 +112,6 @@ class VentaViewSet(GenericViewSet[Venta]):
     def get_queryset(self) -> QuerySet[Venta]:
         """Return the maestro's own sales."""
         return Venta.objects.filter(maestro_id=maestro_id(self.request)).order_by("-vendida_en", "-id")
-
-    def get_serializer_class(self) -> type[Any]:
-        """Return the serializer of the browsable API's form; it differs for reading and writing."""
-        formularios = {"list": VentaEntradaSerializer, "create": VentaEntradaSerializer, "anular": AnularSerializer}
-        return formularios.get(self.action or "", VentaSerializer)
-
-    def get_serializer(self, *args: Any, **kwargs: Any) -> Any:
-        """Return the serializer; its HTML form offers the products of the catalogue."""
-        serializer = super().get_serializer(*args, **kwargs)
-        if isinstance(serializer, VentaEntradaSerializer):
-            opciones = [(codigo, f"{uno.nombre}, {pesos(uno.precio)}") for codigo, uno in memoria.vigente().items()]
-            serializer.fields["producto"] = ChoiceField(choices=opciones)
-        return serializer
 
     def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
         """Accept a program's sale on the short way; DRF takes whatever else comes."""
@@ -172,6 +167,8 @@ class VentaViewSet(GenericViewSet[Venta]):
         if isinstance(request.data, list):
             return self._create_list(request, request.data)
         aceptada = aceptacion.aceptar_una(request.data, remitente=_remitente(request), ahora=timezone.now())
+        if is_page(request) and aceptada.evento:
+            recibidas.recordar(request, aceptada.evento)
         return received(
             request,
             {"id": aceptada.id},
@@ -214,12 +211,14 @@ class VentaViewSet(GenericViewSet[Venta]):
         cuerpo = AnularSerializer(data=request.data)
         cuerpo.is_valid(raise_exception=True)
         anulada = aceptacion.aceptar_anulacion(self._own_sale(), motivo=cuerpo.validated_data["motivo"])
+        if is_page(request):
+            recibidas.recordar_anulacion(request, anulada.id)
         page = partial(reverse, "ventas:venta-detail", [anulada.id])
         message = "Esa anulación ya estaba recibida." if anulada.repetida else "Anulación recibida."
         return received(request, {"id": anulada.id}, page=page, message=message)
 
     @extend_schema(responses=ResumenSerializer, parameters=[SEMANA], filters=False)
-    @action(detail=False, methods=["get"], pagination_class=None, renderer_classes=[JSONRenderer, ResumenRenderer])
+    @action(detail=False, methods=["get"], pagination_class=None)
     def resumen(self, request: Request) -> Response:
         """Resume una semana contable: lo mismo que dirá, o dijo, el correo de esa semana."""
         lunes = filters.week_parameter(request, now=timezone.now())
@@ -249,9 +248,47 @@ class ProductosView(generics.ListAPIView[Producto]):
     queryset = Producto.objects.filter(activo=True).prefetch_related("receta__insumo")
     serializer_class = ProductoSerializer
     pagination_class = None
+    paginas: ClassVar = {"get": paginas.productos}
 
     def get_view_name(self) -> str:
         return "Productos"
+
+
+class CorreoSemanalView(APIView):
+    """El correo de los lunes: si lo quieres. La dirección está en cada uno, y no pide entrar."""
+
+    authentication_classes = ()
+    permission_classes = (AllowAny,)
+    paginas: ClassVar = {"get": paginas.correo_semanal}
+
+    def get_view_name(self) -> str:
+        return "El correo de los lunes"
+
+    @extend_schema(responses=CorreoSemanalSerializer)
+    def get(self, request: Request, firma: str) -> Response:
+        return Response({"recibir": _account(firma).correo_semanal})
+
+    @extend_schema(request=CorreoSemanalSerializer, responses=CorreoSemanalSerializer)
+    def post(self, request: Request, firma: str) -> HttpResponse:
+        """Deja de enviarlo; con `recibir: true`, lo envía de nuevo.
+
+        Un servidor de correo lo llama con `List-Unsubscribe=One-Click` (RFC 8058).
+        """
+        cuenta, cuerpo = _account(firma), CorreoSemanalSerializer(data=request.data)
+        cuerpo.is_valid(raise_exception=True)
+        quiere = cuerpo.validated_data["recibir"]
+        baja.fijar(cuenta, quiere=quiere)
+        if not is_page(request):
+            return Response({"recibir": quiere})
+        messages.success(request._request, SI_LLEGA if quiere else NO_LLEGA)
+        return HttpResponseRedirect(request.path, status=status.HTTP_303_SEE_OTHER)
+
+
+def _account(firma: str) -> Cuenta:
+    cuenta = baja.cuenta_de(firma)
+    if cuenta is None:
+        raise NotFound("Esa dirección no sirve: cópiala entera del correo.")
+    return cuenta
 
 
 def _resumen(lunes: date, cuentas: reports.Resumen) -> dict[str, Any]:

@@ -23,6 +23,10 @@ class Migration(migrations.Migration):
                 ("email", models.EmailField(max_length=254, verbose_name="correo")),
                 ("abierta_en", models.DateTimeField(verbose_name="abierta")),
                 ("correo_desde", models.DateTimeField(editable=False, null=True, verbose_name="correo desde")),
+                (
+                    "correo_semanal",
+                    models.BooleanField(db_default=True, default=True, verbose_name="quiere el correo semanal"),
+                ),
             ],
             options={
                 "verbose_name": "cuenta",
@@ -321,6 +325,7 @@ class Migration(migrations.Migration):
                             ("enviando", "enviándose"),
                             ("enviado", "enviado"),
                             ("fallido", "no se pudo enviar"),
+                            ("no_quiere", "no lo quiere"),
                         ],
                         default="pendiente",
                         max_length=10,

@@ -14,7 +14,7 @@ from django.urls import reverse
 from gremio import mail
 from ventas import calendario
 from ventas.models import Cuenta, Producto, ReporteSemanal
-from ventas.semanas import reports
+from ventas.semanas import baja, reports
 from ventas.semanas.reports import Resumen
 
 ASUNTO: Final = "Tu semana en MAMOCHI"
@@ -79,13 +79,15 @@ def _resumenes(reportes: Sequence[ReporteSemanal]) -> dict[tuple[date, UUID], Re
 def componer(carta: Carta) -> EmailMultiAlternatives:
     """Return the e-mail, ready to send; a short one if nothing was sold."""
     template = "semana" if carta.resumen.por_producto else "semana_sin_ventas"
-    return mail.message(
+    correo = mail.message(
         ASUNTO,
         f"ventas/{template}",
         _context(carta),
         to=carta.cuenta.email,
         message_id=message_id(carta.reporte),
     )
+    correo.extra_headers |= baja.cabeceras(carta.cuenta.maestro_id)
+    return correo
 
 
 def message_id(reporte: ReporteSemanal) -> str:
@@ -111,6 +113,7 @@ def _context(carta: Carta) -> dict[str, Any]:
         "comparacion": _comparison(reporte, carta.anterior),
         "tardias": carta.resumen.tardias,
         "anuladas": carta.resumen.anuladas,
+        "baja": baja.direccion(carta.cuenta.maestro_id),
         "resumen": f"{settings.SITE_URL}{reverse('ventas:venta-resumen')}?semana={calendario.codigo(lunes)}",
     }
 

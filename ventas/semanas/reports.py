@@ -189,6 +189,7 @@ def escribir(semana: Semana) -> int:
         "envio": (
             ReporteSemanal.EstadoCorreo.FALLIDO if semana.correos_retenidos else ReporteSemanal.EstadoCorreo.PENDIENTE
         ),
+        "no_quiere": ReporteSemanal.EstadoCorreo.NO_QUIERE,
         "respuesta": RETENIDO if semana.correos_retenidos else "",
     }
     with connection.cursor() as cursor:
@@ -236,17 +237,20 @@ totals AS (
 ),
 accounts AS (
     SELECT maestro_id FROM ventas_cuenta WHERE abierta_en < %(fin)s
+),
+unwanted AS (
+    SELECT maestro_id, %(no_quiere)s AS envio FROM ventas_cuenta WHERE NOT correo_semanal
 )
 INSERT INTO ventas_reportesemanal (
     semana_id, maestro_id, envio, intentos, respuesta,
     cantidad_ventas, unidades, ingresos, ganancias,
     ajuste_ventas, ajuste_unidades, ajuste_ingresos, ajuste_ganancias
 )
-SELECT %(lunes)s, maestro_id, %(envio)s, 0, %(respuesta)s,
+SELECT %(lunes)s, maestro_id, coalesce(unwanted.envio, %(envio)s), 0, %(respuesta)s,
     coalesce(sales, 0), coalesce(units, 0), coalesce(income, 0), coalesce(profit, 0),
     coalesce(adjusted_sales, 0), coalesce(adjusted_units, 0),
     coalesce(adjusted_income, 0), coalesce(adjusted_profit, 0)
-FROM totals FULL JOIN accounts USING (maestro_id)
+FROM totals FULL JOIN accounts USING (maestro_id) LEFT JOIN unwanted USING (maestro_id)
 ORDER BY maestro_id
 ON CONFLICT (semana_id, maestro_id) DO NOTHING
 """

@@ -1,4 +1,4 @@
-"""The login page, and the browsable API behind it."""
+"""The login page, and the pages behind it."""
 
 import json
 
@@ -42,7 +42,7 @@ def test_another_site_cannot_log_someone_in(maestro: Usuario) -> None:
     assert log_in(Client(), credenciales.emitir(maestro), next="https://evil.example/")["Location"] == "/api/v1/"
 
 
-def test_the_browsable_api_leads_in_and_out(client: Client, maestro: Usuario) -> None:
+def test_the_pages_lead_in_and_out(client: Client, maestro: Usuario) -> None:
     assert "/api/v1/entrar/?next=/api/v1/tokens/" in client.get("/api/v1/tokens/", headers={"accept": "text/html"}).text
     log_in(client, credenciales.emitir(maestro))
     page = client.get("/api/v1/tokens/", headers={"accept": "text/html"}).text

@@ -78,7 +78,7 @@ def test_one_tap_changes_the_token(maestro: Usuario) -> None:
     page = browser.get("/api/v1/tokens/", headers={"accept": "text/html"}).text
     [(url, csrf)] = re.findall(
         r'<form method="post" action="([^"]+)"><input type="hidden" name="csrfmiddlewaretoken" value="([^"]+)">'
-        r'<button class="btn btn-primary">Cambiar mi token',
+        r'<button class="boton">Cambiar mi token',
         page,
     )
     answer = browser.post(url, {"csrfmiddlewaretoken": csrf}, headers={"accept": "text/html"})

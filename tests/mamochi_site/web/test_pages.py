@@ -34,7 +34,8 @@ def test_page_that_needs_a_token_links_to_login(client: Client, route: str) -> N
     answer = client.get(reverse(route), headers=PAGE)
     if answer.status_code != 200:
         assert answer.status_code == 401
-        assert f'{reverse("inscripciones:entrar")}?next={reverse(route)}">entra con tu token' in answer.content.decode()
+        link = f'{reverse("inscripciones:entrar")}?next={reverse(route)}">Entrar con mi token'
+        assert link in answer.content.decode()
 
 
 def test_root_redirects_to_the_api(client: Client) -> None:

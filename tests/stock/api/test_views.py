@@ -142,9 +142,9 @@ def test_a_notice_without_names_is_accepted(
     assert event.insumos == []
 
 
-def test_a_notice_is_one_tap_in_the_browsable_page(api: APIClient, published: Callable[[], list[Event | None]]) -> None:
-    page = api.get("/api/v1/stock/avisos/", headers={"Accept": "text/html"})
-    assert '<option value="huesillo"' in page.content.decode()
+def test_a_notice_is_one_tap_in_the_page(api: APIClient, published: Callable[[], list[Event | None]]) -> None:
+    page = api.get("/api/v1/stock/", headers={"Accept": "text/html"})
+    assert 'name="insumos" value="huesillo"' in page.content.decode()
     answer = api.post("/api/v1/stock/avisos/", {}, format="multipart")  # its POST button
     assert answer.status_code == 202
     assert len(published()) == 1

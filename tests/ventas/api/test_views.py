@@ -87,7 +87,7 @@ def test_the_summary_has_the_contracts_shape(api: APIClient, maestro_id: UUID) -
     assert current["semana"] == calendario.codigo(calendario.semana_de(timezone.now()))
 
 
-def test_the_browsable_summary_has_a_chart(api: APIClient, maestro_id: UUID) -> None:
+def test_the_page_of_a_week_has_a_chart(api: APIClient, maestro_id: UUID) -> None:
     enter(sale(maestro_id))
     page = api.get(f"{RESUMEN}?semana=2026-W47", headers={"Accept": "text/html"}).content.decode()
     assert "<svg" in page

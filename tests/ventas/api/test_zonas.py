@@ -53,4 +53,4 @@ def test_noon_in_punta_arenas_is_not_the_future(
     with time_machine.travel(NOON_IN_JUNE):
         assert post(api, sale).status_code == status
         assert post(api, [sale]).status_code == status
-        assert api.post("/api/v1/ventas/", sale).status_code == status, "the form of the browsable page"
+        assert api.post("/api/v1/ventas/", sale).status_code == status, "the form of the page"

@@ -10,7 +10,7 @@ import pytest
 from django.core.mail import EmailMultiAlternatives
 from playwright.sync_api import Page, Request
 
-from tests.support.browser import BROWSER_TEST, chromium
+from tests.support.browser import BROWSER_TEST, chromium, violations
 from tests.support.sales import W47
 from ventas import calendario
 from ventas.models import Cuenta, ReporteSemanal
@@ -93,3 +93,14 @@ def test_the_mail_fits_a_phone(phone: Page, tmp_path: Path) -> None:
         assert size >= 13 or not text.inner_text().strip()
     assert requests == []
     phone.screenshot(path=Path(os.environ.get("PICTURES", tmp_path)) / "correo-semanal.png", full_page=True)
+
+
+@pytest.mark.slow
+def test_the_mail_is_legible_in_the_dark(phone: Page, tmp_path: Path) -> None:
+    [html] = [str(content) for content, _ in mail_of_a_good_week().alternatives]
+    for scheme in ("light", "dark"):
+        phone.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        phone.set_content(html)
+        assert [found for found in violations(phone) if "color-contrast" in found] == []
+    assert phone.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(23, 17, 12)"
+    phone.screenshot(path=Path(os.environ.get("PICTURES", tmp_path)) / "correo-semanal-oscuro.png", full_page=True)

@@ -1,15 +1,17 @@
 """The content of the weekly e-mail."""
 
+import re
 from datetime import timedelta
 from uuid import UUID
 
 import pytest
 from django.conf import settings
+from django.test import Client
 
 from deploy.embedded.mailbox import Mailbox
-from tests.support.sales import NOW, W46, W47, account, close, enter, sale, void_of
-from ventas.models import ReporteSemanal
-from ventas.semanas import emails, mailer
+from tests.support.sales import AFTER_W47, NOW, W46, W47, W48, account, close, enter, sale, void_of
+from ventas.models import Cuenta, ReporteSemanal
+from ventas.semanas import baja, emails, mailer
 
 WEEK = timedelta(days=7)
 pytestmark = [pytest.mark.django_db, pytest.mark.usefixtures("smtp")]
@@ -34,7 +36,11 @@ def test_a_mail_has_the_weeks_figures(mailbox: Mailbox, maestro_id: UUID) -> Non
         assert "(+150 %)" in body
         assert "1 venta que anulaste después del cierre" in body
         assert "-1 venta" in body
-    assert "http" not in second.html.replace(f"{settings.SITE_URL}/api/v1/ventas/resumen/", "")
+    assert set(re.findall(r"https?://[^/]+/api/v1/[a-z-]+/", second.html)) == {
+        f"{settings.SITE_URL}/api/v1/ventas/",
+        f"{settings.SITE_URL}/api/v1/correo-semanal/",
+    }
+    assert second.html.count("http") == 2
     assert "<img" not in second.html
     assert str(first.message["Message-ID"]) == f"<semana.2026-W46.{maestro_id}@mamochi.cl>"
 
@@ -79,3 +85,42 @@ def test_the_best_day_is_a_day_with_sales(mailbox: Mailbox, maestro_id: UUID) ->
 def test_a_mail_keeps_its_id() -> None:
     reporte = ReporteSemanal(semana_id=W47, maestro_id=UUID(int=1))
     assert emails.message_id(reporte) == emails.message_id(reporte)
+
+
+def test_a_maestro_ends_the_mail_and_begins_it_again(mailbox: Mailbox, client: Client) -> None:
+    """By the link in the mail, by the mail program's own button, and without a login."""
+    own = account()
+    close(W46)
+    mailer.enviar_pendientes()
+    [mail] = mailbox.wait_for(to=own.email)
+    assert str(mail.message["List-Unsubscribe-Post"]) == "List-Unsubscribe=One-Click"
+    [address] = re.findall(r"<(.+)>", str(mail.message["List-Unsubscribe"]).replace("\n", "").replace(" ", ""))
+    assert address in mail.text
+    assert address in mail.html
+    path = address.removeprefix(settings.SITE_URL)
+    # Mail scanners open every link: that alone changes nothing.
+    assert client.get(path).json() == {"recibir": True}
+    answer = client.post(path, {"List-Unsubscribe": "One-Click"}, headers={"Accept": "*/*"})
+    assert (answer.status_code, answer.json()) == (200, {"recibir": False})
+    close(W47)
+    assert mailer.enviar_pendientes().sent == 0
+    assert [reporte.envio for reporte in ReporteSemanal.objects.order_by("semana")] == ["enviado", "no_quiere"]
+    page = client.post(path, {"recibir": "true"}, headers={"Accept": "text/html"}, follow=True)
+    assert "te llega de nuevo" in page.text
+    assert "No quiero más este correo" in page.text
+    close(W48, ahora=AFTER_W47 + WEEK)
+    assert mailer.enviar_pendientes().sent == 1
+
+
+def test_a_mail_that_waits_is_not_sent_once_it_is_unwanted(maestro_id: UUID) -> None:
+    own = account(maestro_id=maestro_id)
+    close(W47)
+    baja.fijar(own, quiere=False)
+    assert mailer.enviar_pendientes().sent == 0
+
+
+def test_only_our_own_addresses_end_the_mail(client: Client, maestro_id: UUID) -> None:
+    account(maestro_id=maestro_id)
+    for forged in (maestro_id.hex, f"{maestro_id.hex}:x", "x", "%00"):
+        assert client.post(f"/api/v1/correo-semanal/{forged}/").status_code in (400, 404)
+    assert Cuenta.objects.get().correo_semanal
