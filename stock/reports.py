@@ -9,7 +9,7 @@ from uuid import UUID
 
 from django.db import connection
 from django.db.models import Count
-from django.db.models.functions import TruncDate
+from django.db.models.functions import ExtractHour, TruncDate
 from django.utils import timezone
 
 from gremio.formats import con_unidad
@@ -20,6 +20,7 @@ WINDOW: Final = timedelta(hours=1)  # the recent pace is the pace in this time
 # The shortest time a pace is measured over: one sale a millisecond ago is not a sale per
 # millisecond.
 MIN_ELAPSED: Final = timedelta(minutes=1)
+LONGEST_DAY: Final = timedelta(hours=25)  # in Chile, when summer time ends
 HORIZON: Final = timedelta(days=30)  # a forecast beyond this is not made
 
 
@@ -173,3 +174,13 @@ def reposiciones_por_dia(dias: int, *, ahora: datetime) -> list[Dia]:
     )
     por_dia = dict(repuestos.order_by().values_list(TruncDate("ocurrido_en")).annotate(Count("id")))
     return [Dia(fecha, por_dia.get(fecha, 0)) for fecha in fechas]
+
+
+def reposiciones_por_hora(*, ahora: datetime) -> dict[int, int]:
+    """Return today's restocks by the hour of the day in Chile. Makes one query, by index."""
+    repuestos = Movimiento.objects.filter(
+        tipo=Movimiento.Tipo.REPOSICION,
+        ocurrido_en__gte=ahora - LONGEST_DAY,  # for the index
+        ocurrido_en__date=timezone.localdate(ahora),
+    )
+    return dict(repuestos.order_by().values_list(ExtractHour("ocurrido_en")).annotate(Count("id")))

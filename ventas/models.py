@@ -44,8 +44,8 @@ class Insumo(models.Model):
     )
 
     class Meta:
-        verbose_name = "insumo"
-        verbose_name_plural = "insumos"
+        verbose_name = "costo de un insumo"
+        verbose_name_plural = "costos de los insumos"
         ordering = ["codigo"]
         constraints = [
             models.CheckConstraint(

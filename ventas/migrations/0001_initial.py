@@ -161,8 +161,8 @@ class Migration(migrations.Migration):
                 ),
             ],
             options={
-                "verbose_name": "insumo",
-                "verbose_name_plural": "insumos",
+                "verbose_name": "costo de un insumo",
+                "verbose_name_plural": "costos de los insumos",
                 "ordering": ["codigo"],
                 "constraints": [
                     models.CheckConstraint(

@@ -6,18 +6,20 @@ entry. Entries whose day lies outside of the week are the week's adjustments. Th
 closed week never change, so its summary is always equal to its reports.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any, Final, TypedDict
 from uuid import UUID
 
 from django.db import connection
+from django.db.models import Count
+from django.db.models.functions import ExtractHour
 
 from gremio.transactions import transaction_required
 from ventas import calendario
-from ventas.models import ReporteSemanal, Semana
+from ventas.models import ReporteSemanal, Semana, Venta
 
 
 class Dia(TypedDict):
@@ -135,6 +137,25 @@ WHERE semana_anulacion = %(lunes)s AND semana_contable <> %(lunes)s
 GROUP BY maestro_id, dia, producto
 ORDER BY producto
 """
+
+
+def ventas_por_hora(*, ahora: datetime) -> Counter[int]:
+    """Return today's sales by the hour of the day in Chile, without the voided ones.
+
+    Two queries. The first counts in the index alone, so it does not look for voids; the second
+    reads the few voids of the week.
+    """
+    hoy = calendario.dia_en_chile(ahora)
+    # A sale of today counts in the next week if staff have closed this one early.
+    semanas = [calendario.lunes_de(hoy), calendario.lunes_de(hoy) + calendario.SEMANA]
+    de_hoy = {"vendida_en__gte": calendario.comienzo(hoy), "vendida_en__lt": calendario.comienzo(hoy + timedelta(days=1))}
+    sold = Venta.objects.filter(semana_contable__in=semanas, **de_hoy)
+    voided = Venta.objects.filter(semana_anulacion__in=semanas, **de_hoy)
+    sold_by_hour, voided_by_hour = (
+        Counter(dict(sales.order_by().values_list(ExtractHour("vendida_en")).annotate(count=Count("*"))))
+        for sales in (sold, voided)
+    )
+    return sold_by_hour - voided_by_hour
 
 
 def _rows(query: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:
