@@ -13,6 +13,7 @@ from django.utils.safestring import SafeString
 
 from gremio.formats import miles
 
+NOTHING: Final = SafeString("")
 HOURS: Final = 24
 # The chart's own units; the page scales it.
 STEP: Final = 16
@@ -51,7 +52,7 @@ class Panel:
 
     title: str
     rows: Sequence[Row] = ()
-    picture: SafeString = SafeString()
+    picture: SafeString = NOTHING
     empty: str = ""
     more: tuple[str, str] | None = None
 
@@ -74,7 +75,7 @@ def hours_chart(per_hour: Mapping[int, int], *, what: str) -> SafeString:
 def _summary(total: int, what: str, busiest: int, highest: int) -> str:
     if not total:
         return f"Todavía no hay {what}"
-    return f"{miles(total)} {what}; la hora con más, la de las {busiest}: {miles(highest)}"
+    return f"{miles(total)} {what}; lo más alto, entre las {busiest} y las {busiest + 1} h: {miles(highest)}"
 
 
 def _bar(hour: int, count: int, highest: int) -> dict[str, object]:

@@ -47,7 +47,7 @@ def por_dia(*, hasta: date, dias: int) -> list[Dia]:
     """Return the `dias` Chilean days that end with `hasta`, also those without enrolments."""
     first = hasta - timedelta(days=dias - 1)
     recent = Inscripcion.objects.exclude(estado=Inscripcion.Estado.UNIDA).annotate(dia=TruncDate("recibida_en"))
-    # The condition on the moment is for the index; a day in Chile begins up to four hours after one in UTC.
+    # The condition on the moment is for the index; a day in Chile begins hours after one in UTC.
     since = datetime.combine(first - timedelta(days=1), time.min, UTC)
     recent = recent.filter(recibida_en__gte=since, dia__gte=first, dia__lte=hasta)
     rows = recent.order_by().values_list("dia", "paid").annotate(Count("pk"))

@@ -359,7 +359,8 @@ class ReporteSemanal(models.Model):
         permissions = [("reenviar_reporte", "Puede reenviar reportes")]
         constraints = [models.UniqueConstraint(fields=["semana", "maestro_id"], name="one_report_per_maestro_and_week")]
         indexes = [
-            models.Index(fields=["id"], name="reports_to_send", condition=Q(envio__in=["pendiente", "enviando"]))
+            models.Index(fields=["id"], name="reports_to_send", condition=Q(envio__in=["pendiente", "enviando"])),
+            models.Index(fields=["semana"], name="reports_that_failed", condition=Q(envio="fallido")),
         ]
 
     def __str__(self) -> str:

@@ -42,11 +42,11 @@ class MaestroAdmin(ReadOnlyAdmin):
     """The members of the guild, and what staff can do about their credentials."""
 
     list_display = ["nombre", "rut", "comuna", "email", "aprobado_en", "activo"]
-    list_filter = ["usuario__is_active", "aprobado_en", "comuna"]
+    list_filter = ["usuario__is_active", "aprobado_en"]
     list_select_related = ["usuario"]
     # Shows the search box; get_search_results decides what it finds.
     search_fields = ["rut"]
-    search_help_text = "RUT, nombre, correo o id de maestro"
+    search_help_text = "RUT, nombre, comuna, correo o id de maestro"
     list_per_page = 50
     show_full_result_count = False
     actions = ["reenviar", "anular", "dar_de_baja", "reactivar"]

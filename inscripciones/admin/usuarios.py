@@ -8,6 +8,7 @@ from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, Permission
 from django.db.models import Model
 from django.http import HttpRequest
+
 # Importing the module registers its page, which is taken away below.
 from knox import admin as knox_admin
 from unfold.admin import ModelAdmin

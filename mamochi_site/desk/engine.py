@@ -56,5 +56,7 @@ def _told(problems: list[Problem]) -> str:
 
 def _in_short(grave: bool) -> str:
     if grave:
-        return "El sistema tiene un problema: lo que se envía queda guardado, pero puede tardar. Avisa a quien lo opera."
+        return (
+            "El sistema tiene un problema: lo que se envía queda guardado, pero puede tardar. Avisa a quien lo opera."
+        )
     return "El sistema funciona."

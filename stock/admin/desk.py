@@ -9,11 +9,10 @@ from django.contrib.auth.models import AbstractUser
 from django.db.models import Count, Min
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.html import format_html_join
 
 from gremio.desk import Panel, Row, Waiting, hours_chart
 from stock import reports
-from stock.admin.carros import stock_bar
+from stock.admin.carros import stock_bars
 from stock.models import Aviso, Carro, Existencia, Movimiento
 
 CARTS_SHOWN: Final = 6
@@ -64,11 +63,10 @@ def of_maestro(user: AbstractUser, maestro_id: UUID, now: datetime) -> Iterator[
     """Yield a maestro's cart with its last movements and notices."""
     if user.has_perm("stock.view_carro"):
         stock = Existencia.objects.filter(carro=maestro_id).select_related("insumo").order_by("insumo")
-        bars = format_html_join("", "{}", ((stock_bar(one),) for one in stock))
         carro = Carro.objects.filter(pk=maestro_id).first()
         yield Panel(
             title="Carro",
-            picture=bars,
+            picture=stock_bars(stock),
             rows=[Row(text="Abrir su carro", url=reverse(ONE, args=[maestro_id]))] if carro else [],
             empty="Su carro todavía no llega.",
         )

@@ -6,6 +6,7 @@ from typing import Final
 from uuid import UUID
 
 from django.contrib.auth.models import AbstractUser
+from django.core.cache import cache
 from django.db.models import Count, Min
 from django.urls import reverse
 from django.utils import timezone
@@ -19,12 +20,13 @@ from ventas.semanas import reports
 WEEKS_SHOWN: Final = 4
 REPORTS_SHOWN: Final = 8  # weeks on a maestro's page
 SALES_SHOWN: Final = 5
+SALES_SECONDS: Final = 60  # how old today's sales may be: a day has many
 REPORTS: Final = "admin:ventas_reportesemanal_changelist"
 LEDGER: Final = "admin:ventas_venta_changelist"
 
 
 def waiting(user: AbstractUser, now: datetime) -> Iterator[Waiting]:
-    """Yield the weeks that should have closed, the e-mails that failed, and voids without a sale."""
+    """Yield the weeks that are late to close, the e-mails that failed, and voids without a sale."""
     if user.has_perm("ventas.view_semana"):
         ended = Semana.objects.exclude(estado=Semana.Estado.CERRADA).filter(hasta__lte=now)
         found = ended.aggregate(Count("pk"), since=Min("hasta"))
@@ -50,7 +52,8 @@ def panels(user: AbstractUser, now: datetime) -> Iterator[Panel]:
             more=("Todas las semanas", reverse("admin:ventas_semana_changelist")),
         )
     if user.has_perm("ventas.view_venta"):
-        per_hour = reports.ventas_por_hora(ahora=now)
+        today = f"ventas por hora {now:%Y-%m-%d}"
+        per_hour = cache.get_or_set(today, lambda: reports.ventas_por_hora(ahora=now), SALES_SECONDS) or {}
         yield Panel(
             title="Ventas de hoy",
             picture=hours_chart(per_hour, what="ventas"),

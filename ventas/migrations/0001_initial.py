@@ -352,7 +352,10 @@ class Migration(migrations.Migration):
                         condition=models.Q(("envio__in", ["pendiente", "enviando"])),
                         fields=["id"],
                         name="reports_to_send",
-                    )
+                    ),
+                    models.Index(
+                        condition=models.Q(("envio", "fallido")), fields=["semana"], name="reports_that_failed"
+                    ),
                 ],
                 "constraints": [
                     models.UniqueConstraint(fields=("semana", "maestro_id"), name="one_report_per_maestro_and_week")
