@@ -52,7 +52,7 @@ def panels(user: AbstractUser, now: datetime) -> Iterator[Panel]:
             more=("Todas las semanas", reverse("admin:ventas_semana_changelist")),
         )
     if user.has_perm("ventas.view_venta"):
-        today = f"ventas por hora {now:%Y-%m-%d}"
+        today = f"ventas-por-hora-{calendario.dia_en_chile(now)}"
         per_hour = cache.get_or_set(today, lambda: reports.ventas_por_hora(ahora=now), SALES_SECONDS) or {}
         yield Panel(
             title="Ventas de hoy",

@@ -13,6 +13,9 @@ from tests.mamochi_site.desk.conftest import make
 from tests.support.guild import sell
 
 
+QUERIES = 13
+
+
 def url_of(maestro: Maestro) -> str:
     return reverse("admin:inscripciones_maestro_change", args=[maestro.pk])
 
@@ -68,6 +71,3 @@ def test_queries_do_not_grow_with_the_sales(
     sell(guild, guild[0].aprobado_en)
     with django_assert_num_queries(QUERIES):
         client.get(url_of(guild[0]))
-
-
-QUERIES = 15
