@@ -18,7 +18,14 @@ from tests.support.browser import BROWSER_TEST
 pytestmark = [*BROWSER_TEST, pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 WINDOWS = [(1_280, "light"), (390, "dark")]
 # Of each kind of page at least one; the others are like them.
-MAIN = ("inscripciones.Maestro", "stock.Carro", "ventas.Producto", "auth.Group", "kafka_bridge.OverviewPage")
+MAIN = (
+    "inscripciones.Maestro",
+    "inscripciones.Usuario",
+    "stock.Carro",
+    "ventas.Producto",
+    "auth.Group",
+    "kafka_bridge.OverviewPage",
+)
 
 
 def paths_of_models(only: tuple[str, ...] = ()) -> list[str]:

@@ -12,7 +12,6 @@ from inscripciones.models import Maestro
 from tests.mamochi_site.desk.conftest import make
 from tests.support.guild import sell
 
-
 QUERIES = 13
 
 
