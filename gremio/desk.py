@@ -5,13 +5,13 @@ Each app says in its `admin/desk.py` what it adds for a user, by the user's perm
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Final
 
 from django.template.loader import render_to_string
 from django.utils.safestring import SafeString
 
-from gremio.formats import miles
+from gremio.formats import duracion, miles
 
 NOTHING: Final = SafeString("")
 HOURS: Final = 24
@@ -55,6 +55,11 @@ class Panel:
     picture: SafeString = NOTHING
     empty: str = ""
     more: tuple[str, str] | None = None
+
+
+def hace(tiempo: timedelta) -> str:
+    """Return how long ago something was: `hace 3 min`, `hace 2 días`."""
+    return f"hace {duracion(max(tiempo, timedelta(0)).total_seconds())}"
 
 
 def hours_chart(per_hour: Mapping[int, int], *, what: str) -> SafeString:

@@ -3,8 +3,6 @@
 Django's own Spanish format is not used: it separates thousands with a space.
 """
 
-from datetime import timedelta
-
 
 def miles(cantidad: int) -> str:
     """Return a whole number with a dot between its thousands: `12.500`."""
@@ -33,8 +31,3 @@ def duracion(segundos: float) -> str:
     if segundos < 172_800:
         return f"{round(segundos / 3_600)} h"
     return f"{round(segundos / 86_400)} días"
-
-
-def hace(tiempo: timedelta) -> str:
-    """Return how long ago something was: `hace 3 min`, `hace 2 días`."""
-    return f"hace {duracion(max(tiempo, timedelta(0)).total_seconds())}"

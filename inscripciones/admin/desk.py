@@ -9,8 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 from knox.models import AuthToken
 
-from gremio.desk import Panel, Row, Waiting
-from gremio.formats import hace
+from gremio.desk import Panel, Row, Waiting, hace
 from inscripciones import reports
 from inscripciones.events import InscripcionAprobada, InscripcionRecibida
 from inscripciones.models import Envio, Inscripcion, Maestro, Usuario
