@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from django.db.models import Count, Min, Q
 from django.urls import reverse
@@ -46,7 +46,7 @@ def _to_decide() -> Iterator[Waiting]:
         yield Waiting(what=what, count=found[f"count{n}"], since=found[f"since{n}"], url=reverse(QUEUE) + query)
 
 
-def _list(what: str, found: dict[str, object], model: str, estado: str) -> Waiting:
+def _list(what: str, found: dict[str, Any], model: str, estado: str) -> Waiting:
     url = f"{reverse(f'admin:inscripciones_{model}_changelist')}?estado__exact={estado}"
     return Waiting(what=what, count=found["pk__count"], since=found["since"], url=url)
 

@@ -66,8 +66,9 @@ NAMES: Final = {
 def navigation(request: HttpRequest) -> list[dict[str, Any]]:
     """Return the groups and their items, in unfold's form (SIDEBAR in settings)."""
     home = {"title": "Inicio", "icon": "home", "link": reverse("admin:index")}
-    groups = [{"title": title, "items": _items(request, models)} for title, models in GROUPS.items()]
-    return [{"items": [home]}, *(group for group in groups if group["items"])]
+    groups: list[dict[str, Any]] = [{"items": [home]}]
+    groups += [{"title": title, "items": _items(request, models)} for title, models in GROUPS.items()]
+    return [group for group in groups if group["items"]]
 
 
 def _items(request: HttpRequest, models: dict[str, str]) -> list[dict[str, str]]:
