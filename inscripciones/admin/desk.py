@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import Any, Final
+from typing import Final
 
 from django.db.models import Count, Min, Q
 from django.urls import reverse
@@ -27,8 +27,9 @@ def waiting(user: Usuario, now: datetime) -> Iterator[Waiting]:
     if user.has_perm("inscripciones.view_inscripcion"):
         yield from _to_decide()
     if user.has_perm("inscripciones.view_envio"):
-        held = Envio.objects.filter(estado=Envio.Estado.DETENIDO)
-        yield _list("Correos que no llegaron", held.aggregate(Count("pk"), since=Min("creado_en")), "envio", "detenido")
+        held = Envio.objects.filter(estado=Envio.Estado.DETENIDO).aggregate(Count("pk"), since=Min("creado_en"))
+        url = f"{reverse('admin:inscripciones_envio_changelist')}?estado__exact={Envio.Estado.DETENIDO}"
+        yield Waiting(what="Correos que no llegaron", count=held["pk__count"], since=held["since"], url=url)
 
 
 def _to_decide() -> Iterator[Waiting]:
@@ -44,11 +45,6 @@ def _to_decide() -> Iterator[Waiting]:
     found = pending.aggregate(**counts, **oldest)
     for n, (what, (_, query)) in enumerate(queues.items()):
         yield Waiting(what=what, count=found[f"count{n}"], since=found[f"since{n}"], url=reverse(QUEUE) + query)
-
-
-def _list(what: str, found: dict[str, Any], model: str, estado: str) -> Waiting:
-    url = f"{reverse(f'admin:inscripciones_{model}_changelist')}?estado__exact={estado}"
-    return Waiting(what=what, count=found["pk__count"], since=found["since"], url=url)
 
 
 def panels(user: Usuario, now: datetime) -> Iterator[Panel]:
