@@ -1,12 +1,13 @@
 """The desk of a guild with something of everything, with the test client and in a browser."""
 
 from collections.abc import Callable, Iterator
+from typing import Literal
 
 import pytest
 from django.core.cache import cache
 from django.db import connections
 from django.test import Client
-from playwright.sync_api import Browser, BrowserContext, Page
+from playwright.sync_api import Page
 from pytest_django import Settings
 from pytest_django.live_server_helper import LiveServer
 
@@ -46,36 +47,27 @@ def make(role: str) -> Client:
     return client
 
 
-@pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")  # Playwright keeps an event loop in this thread
-        with chromium() as browser:
-            yield browser
-
-
 @pytest.fixture
-def open_as(browser: Browser, live_server: LiveServer, transactional_db: None, kafka: str) -> Iterator[Open]:
+def open_as(monkeypatch: pytest.MonkeyPatch, live_server: LiveServer, kafka: str) -> Iterator[Open]:
     """Return a function that opens the home for a role."""
     populate()
-    contexts: list[BrowserContext] = []
+    monkeypatch.setenv("DJANGO_ALLOW_ASYNC_UNSAFE", "true")  # Playwright keeps an event loop in this thread
+    with chromium() as browser:
 
-    def open_home(role: str, *, width: int = 1_200, scheme: str = "light") -> Page:
-        context = browser.new_context(
-            base_url=live_server.url,
-            locale="es-CL",
-            timezone_id="America/Santiago",
-            color_scheme=scheme,
-            viewport={"width": width, "height": 844},
-        )
-        contexts.append(context)
-        session = make(role).cookies["sessionid"].value
-        context.add_cookies([{"name": "sessionid", "value": session, "url": live_server.url}])
-        page = context.new_page()
-        page.goto("/admin/")
-        return page
+        def open_home(role: str, *, width: int = 1_200, scheme: Literal["light", "dark"] = "light") -> Page:
+            context = browser.new_context(
+                base_url=live_server.url,
+                locale="es-CL",
+                timezone_id="America/Santiago",
+                color_scheme=scheme,
+                viewport={"width": width, "height": 844},
+            )
+            session = make(role).cookies["sessionid"].value
+            context.add_cookies([{"name": "sessionid", "value": session, "url": live_server.url}])
+            page = context.new_page()
+            page.goto("/admin/")
+            return page
 
-    yield open_home
-    for context in contexts:
-        context.close()
-    connections.close_all()  # this thread's connections while it has an event loop are not pytest-django's
+        yield open_home
+        # While the thread has an event loop, its connections are not those that pytest-django closes.
+        connections.close_all()

@@ -1,6 +1,6 @@
 """In a browser: the pages of the admin obey WCAG 2.2 AA and the content security policy."""
 
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from django.contrib import admin
@@ -16,7 +16,8 @@ from tests.support.accessibility import violations
 from tests.support.browser import BROWSER_TEST
 
 pytestmark = [*BROWSER_TEST, pytest.mark.slow, pytest.mark.django_db(transaction=True)]
-WINDOWS = [(1_280, "light"), (390, "dark")]
+Scheme = Literal["light", "dark"]
+WINDOWS: list[tuple[int, Scheme]] = [(1_280, "light"), (390, "dark")]
 # Of each kind of page at least one; the others are like them.
 MAIN = (
     "inscripciones.Maestro",
@@ -89,18 +90,18 @@ def check(page: Page, paths: list[str]) -> None:
 
 
 @pytest.mark.parametrize(("width", "scheme"), WINDOWS)
-def test_pages_of_work_are_accessible(open_as: Open, width: int, scheme: str) -> None:
+def test_pages_of_work_are_accessible(open_as: Open, width: int, scheme: Scheme) -> None:
     check(open_as("operadora", width=width, scheme=scheme), paths_of_work())
 
 
 @pytest.mark.parametrize("only", [MAIN, pytest.param((), marks=pytest.mark.chaos)], ids=["main", "all"])
 @pytest.mark.parametrize(("width", "scheme"), WINDOWS)
-def test_pages_of_models_are_accessible(open_as: Open, width: int, scheme: str, only: tuple[str, ...]) -> None:
+def test_pages_of_models_are_accessible(open_as: Open, width: int, scheme: Scheme, only: tuple[str, ...]) -> None:
     check(open_as("operadora", width=width, scheme=scheme), paths_of_models(only))
 
 
 @pytest.mark.parametrize(("width", "scheme"), WINDOWS)
-def test_the_pages_before_the_login_are_accessible(open_as: Open, width: int, scheme: str) -> None:
+def test_the_pages_before_the_login_are_accessible(open_as: Open, width: int, scheme: Scheme) -> None:
     page = open_as("revisora", width=width, scheme=scheme)
     forbidden = page.goto("/admin/stock/carro/")
     assert forbidden

@@ -63,7 +63,7 @@ def test_each_list_has_what_was_counted(guild: list[Maestro], role: str) -> None
     for one in waiting(client.get(HOME).context):
         listed = client.get(one.url)
         assert listed.status_code == 200, one.url
-        if one.what not in ("Semanas por cerrar", "Correos que no llegaron"):
+        if one.what != "Semanas por cerrar":  # leads to all weeks: the late ones are the first
             assert listed.context["cl"].result_count == one.count, one.what
 
 
