@@ -69,5 +69,5 @@ def open_as(monkeypatch: pytest.MonkeyPatch, live_server: LiveServer, kafka: str
             return page
 
         yield open_home
-        # While the thread has an event loop, its connections are not those that pytest-django closes.
+        # This thread's connections while it has an event loop are not pytest-django's.
         connections.close_all()
