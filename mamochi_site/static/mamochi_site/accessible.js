@@ -35,7 +35,7 @@
         skip.href = `#${main.id}`;
         skip.textContent = "Ir al contenido";
         if (main.id === "main") document.body.prepend(skip);
-        // Links behind which the login form is: the page is left by its own form only.
+        // The small menus that open are no landmarks: several of them would have no name.
         document.querySelectorAll("nav.absolute").forEach((nav) => nav.setAttribute("role", "group"));
     };
 
@@ -59,7 +59,9 @@
         root.querySelectorAll(".material-symbols-outlined").forEach((icon) => {
             const owner = icon.closest("a, button, [role=button]");
             const name = icon.textContent.trim().split(/\s+/).map((word) => ICONS[word]).find(Boolean);
-            if (owner && !wordsOf(owner) && name && !owner.hasAttribute("aria-label")) owner.setAttribute("aria-label", name);
+            if (owner && name && !wordsOf(owner) && !owner.hasAttribute("aria-label")) {
+                owner.setAttribute("aria-label", name);
+            }
             if (owner !== icon) icon.setAttribute("aria-hidden", "true");
         });
     };
@@ -73,8 +75,9 @@
             const text = heading?.textContent.trim();
             if (text) box.setAttribute("aria-label", text);
         });
-        document.querySelectorAll("th:empty, th").forEach((heading) => {
-            if (!heading.textContent.trim()) heading.append(hidden(heading.classList.contains("action-checkbox-column") ? "Elegir" : "Acciones"));
+        document.querySelectorAll("th").forEach((heading) => {
+            const text = heading.classList.contains("action-checkbox-column") ? "Elegir" : "Acciones";
+            if (!heading.textContent.trim()) heading.append(hidden(text));
         });
     };
 
@@ -85,8 +88,12 @@
             box.removeAttribute("role");
             box.removeAttribute("aria-label");
             // A keyboard scrolls to the links and buttons inside.
-            if (box.querySelector("a, button")) box.removeAttribute("tabindex");
-            else if (box.hasAttribute("tabindex")) { box.setAttribute("role", "group"); box.setAttribute("aria-label", "Contenido"); }
+            if (box.querySelector("a, button")) {
+                box.removeAttribute("tabindex");
+            } else if (box.hasAttribute("tabindex")) {
+                box.setAttribute("role", "group");
+                box.setAttribute("aria-label", "Contenido");
+            }
         });
         document.querySelectorAll(".search-label-icon").forEach((icon) => icon.setAttribute("role", "img"));
         nameIcons(document);
