@@ -4,13 +4,29 @@ Constraints hold what must be true: one living enrolment per RUT and per e-mail 
 payment receipt that is used once.
 """
 
-from typing import ClassVar
+from typing import ClassVar, Final
 
 from django.contrib.auth.models import AbstractUser
+from django.contrib.postgres.indexes import GinIndex
+from django.contrib.postgres.search import SearchVector
 from django.db import models
-from django.db.models import Q
-from django.db.models.functions import Now
+from django.db.models import Func, Q, Value
+from django.db.models.functions import Concat, Lower, Now
 from django.utils import timezone
+
+# For the search box of staff: letters are written plainly, and what joins words separates them.
+_WRITTEN: Final = "áéíóúüñ-_./:'’@"
+_PLAIN: Final = "aeiouun        "
+# The words of name and comuna; an index of both tables is of this expression.
+WORDS: Final = SearchVector(
+    Func(Lower(Concat("nombre", Value(" "), "comuna")), Value(_WRITTEN), Value(_PLAIN), function="translate"),
+    config="simple",
+)
+
+
+def plain(text: str) -> str:
+    """Write a text as WORDS has it."""
+    return text.lower().translate(str.maketrans(_WRITTEN, _PLAIN))
 
 
 class Usuario(AbstractUser):
@@ -99,6 +115,7 @@ class Inscripcion(models.Model):
         indexes = [
             models.Index(fields=["estado", "-paid", "recibida_en"], name="review_queue"),
             models.Index(fields=["recibida_en"], name="enrolments_by_day"),
+            GinIndex(WORDS, name="words_of_enrolments"),
         ]
 
     def __str__(self) -> str:
@@ -166,6 +183,7 @@ class Maestro(models.Model):
         verbose_name = "maestro"
         verbose_name_plural = "maestros"
         ordering = ["nombre"]
+        indexes = [GinIndex(WORDS, name="words_of_maestros")]
         permissions = [
             ("reenviar_credenciales", "Puede reenviar credenciales"),
             ("anular_credenciales", "Puede anular credenciales"),
@@ -226,7 +244,10 @@ class Envio(models.Model):
             )
         ]
         indexes = [
-            models.Index(fields=["proximo_intento"], condition=~Q(estado__in=["enviado", "detenido"]), name="mails_due")
+            models.Index(
+                fields=["proximo_intento"], condition=~Q(estado__in=["enviado", "detenido"]), name="mails_due"
+            ),
+            models.Index(fields=["creado_en"], condition=Q(estado="detenido"), name="mails_held"),
         ]
 
     def __str__(self) -> str:

@@ -3,7 +3,8 @@
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, time, timedelta
+from math import ceil
 from typing import Final
 
 from django.db import connection
@@ -19,6 +20,7 @@ LANE_NAMES: Final = {True: "Paid", False: "Normal"}
 WIDTH: Final = 720
 HEIGHT: Final = 220
 BASELINE: Final = 180
+LABEL_WIDTH: Final = 40  # of a date
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,9 @@ def por_dia(*, hasta: date, dias: int) -> list[Dia]:
     """Return the `dias` Chilean days that end with `hasta`, also those without enrolments."""
     first = hasta - timedelta(days=dias - 1)
     recent = Inscripcion.objects.exclude(estado=Inscripcion.Estado.UNIDA).annotate(dia=TruncDate("recibida_en"))
-    recent = recent.filter(dia__gte=first, dia__lte=hasta)
+    # The condition on the moment is for the index; a day in Chile begins hours after one in UTC.
+    since = datetime.combine(first - timedelta(days=1), time.min, UTC)
+    recent = recent.filter(recibida_en__gte=since, dia__gte=first, dia__lte=hasta)
     rows = recent.order_by().values_list("dia", "paid").annotate(Count("pk"))
     counts = Counter({(dia, paid): count for dia, paid, count in rows})
     days = (first + timedelta(days=n) for n in range(dias))
@@ -91,12 +95,13 @@ def en_espera() -> dict[str, object]:
     }
 
 
-def grafico(dias: Sequence[Dia]) -> SafeString:
-    """Draw one stacked bar per day, Paid below, as inline SVG."""
+def grafico(dias: Sequence[Dia], *, ancho: int = WIDTH) -> SafeString:
+    """Draw one stacked bar per day, Paid below, as inline SVG of this width in its own units."""
     highest = max((dia.paid + dia.normal for dia in dias), default=0) or 1
-    step = (WIDTH - 12) / max(len(dias), 1)
+    step = (ancho - 12) / max(len(dias), 1)
     bars = [_bar(dia, index * step, step, (BASELINE - 30) / highest) for index, dia in enumerate(dias)]
-    context = {"barras": bars, "ancho": WIDTH, "alto": HEIGHT, "base": BASELINE, "cada": max(len(dias) // 10, 1)}
+    labelled = max(ceil(len(dias) * LABEL_WIDTH / ancho), 1)
+    context = {"barras": bars, "ancho": ancho, "alto": HEIGHT, "base": BASELINE, "cada": labelled}
     return render_to_string("inscripciones/grafico.svg", context)
 
 

@@ -1,4 +1,7 @@
-"""The pages of Beat's schedule, with what every form of the admin has (gremio/admin_forms.py)."""
+"""The pages of Beat's schedule, with what every form of the admin has (gremio/admin_forms.py).
+
+Importing `desk.maestro` registers the page of a maestro.
+"""
 
 from django.conf import settings
 from django.contrib import admin
@@ -11,6 +14,9 @@ from unfold.admin import ModelAdmin
 
 from gremio.admin_forms import GremioAdmin
 from gremio.lectura.form_fields import TextoField
+from mamochi_site.desk import maestro
+
+__all__ = ["maestro"]
 
 for model in (ClockedSchedule, CrontabSchedule, IntervalSchedule, PeriodicTask, SolarSchedule):
     admin.site.unregister(model)

@@ -8,6 +8,7 @@ from drf_spectacular.views import SpectacularAPIView, SpectacularSwaggerSplitVie
 from mamochi_site.web.views import admin_login
 
 handler400 = "mamochi_site.web.views.bad_request"
+handler403 = "mamochi_site.web.views.forbidden"
 handler404 = "mamochi_site.web.views.not_found"
 handler500 = "mamochi_site.web.views.server_error"
 urlpatterns = [

@@ -42,8 +42,8 @@ class Insumo(models.Model):
     )
 
     class Meta:
-        verbose_name = "insumo"
-        verbose_name_plural = "insumos"
+        verbose_name = "insumo del carro"
+        verbose_name_plural = "insumos del carro"
         ordering = ["codigo"]
         constraints = [
             models.CheckConstraint(
@@ -177,8 +177,8 @@ class Anulacion(models.Model):
     anulada_en = models.DateTimeField("anulada")
 
     class Meta:
-        verbose_name = "anulación"
-        verbose_name_plural = "anulaciones"
+        verbose_name = "venta devuelta al carro"
+        verbose_name_plural = "ventas devueltas al carro"
         ordering = ["-anulada_en"]
 
     def __str__(self) -> str:

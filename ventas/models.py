@@ -44,8 +44,8 @@ class Insumo(models.Model):
     )
 
     class Meta:
-        verbose_name = "insumo"
-        verbose_name_plural = "insumos"
+        verbose_name = "costo de un insumo"
+        verbose_name_plural = "costos de los insumos"
         ordering = ["codigo"]
         constraints = [
             models.CheckConstraint(
@@ -365,7 +365,8 @@ class ReporteSemanal(models.Model):
         permissions = [("reenviar_reporte", "Puede reenviar reportes")]
         constraints = [models.UniqueConstraint(fields=["semana", "maestro_id"], name="one_report_per_maestro_and_week")]
         indexes = [
-            models.Index(fields=["id"], name="reports_to_send", condition=Q(envio__in=["pendiente", "enviando"]))
+            models.Index(fields=["id"], name="reports_to_send", condition=Q(envio__in=["pendiente", "enviando"])),
+            models.Index(fields=["semana"], name="reports_that_failed", condition=Q(envio="fallido")),
         ]
 
     def __str__(self) -> str:

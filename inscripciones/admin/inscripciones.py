@@ -78,7 +78,7 @@ class InscripcionAdmin(ReadOnlyAdmin):
     list_filter = [EstadoFilter, "paid", ReglaFilter, "recibida_en", ("resuelta_por", admin.RelatedOnlyFieldListFilter)]
     # Shows the search box; get_search_results decides what it finds.
     search_fields = ["rut"]
-    search_help_text = "RUT, nombre, correo o id"
+    search_help_text = "RUT, nombre, comuna, correo o id"
     ordering = ["-paid", "recibida_en"]
     list_per_page = 50
     show_full_result_count = False

@@ -9,7 +9,6 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
 from django.utils import timezone
-from knox.models import AuthToken
 from unfold.decorators import action
 from unfold.widgets import UnfoldAdminTextInputWidget
 
@@ -43,20 +42,20 @@ class MaestroAdmin(ReadOnlyAdmin):
     """The members of the guild, and what staff can do about their credentials."""
 
     list_display = ["nombre", "rut", "comuna", "email", "aprobado_en", "activo"]
-    list_filter = ["usuario__is_active", "aprobado_en", "comuna"]
+    list_filter = ["usuario__is_active", "aprobado_en"]
     list_select_related = ["usuario"]
     # Shows the search box; get_search_results decides what it finds.
     search_fields = ["rut"]
-    search_help_text = "RUT, nombre, correo o id de maestro"
+    search_help_text = "RUT, nombre, comuna, correo o id de maestro"
     list_per_page = 50
     show_full_result_count = False
     actions = ["reenviar", "anular", "dar_de_baja", "reactivar"]
     actions_detail = ["corregir_correo"]
     fieldsets = [
         ("Quién es", {"fields": ["nombre", "rut", "email", "telefono", "comuna"]}),
-        ("En el gremio", {"fields": ["id", "inscripcion", "aprobado_en", "activo", "su_token"]}),
+        ("En el gremio", {"fields": ["id", "aprobado_en", "activo"]}),
     ]
-    readonly_fields = ["activo", "su_token"]
+    readonly_fields = ["activo"]
 
     has_reenviar_permission = _requires("reenviar_credenciales")
     has_anular_permission = _requires("anular_credenciales")
@@ -72,11 +71,6 @@ class MaestroAdmin(ReadOnlyAdmin):
     @admin.display(description="activo", boolean=True, ordering="usuario__is_active")
     def activo(self, maestro: Maestro) -> bool:
         return maestro.usuario.is_active
-
-    @admin.display(description="su token")
-    def su_token(self, maestro: Maestro) -> str:
-        token = AuthToken.objects.filter(user=maestro.usuario).order_by("-created").first()
-        return f"Creado el {timezone.localtime(token.created):%d-%m-%Y %H:%M}" if token else "No tiene"
 
     @admin.action(description="Reenviar credenciales (el token anterior deja de servir)", permissions=["reenviar"])
     def reenviar(self, request: HttpRequest, queryset: QuerySet[Maestro]) -> None:

@@ -8,7 +8,9 @@ from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, Permission
 from django.db.models import Model
 from django.http import HttpRequest
-from knox.models import AuthToken
+
+# Importing the module registers its page, which is taken away below.
+from knox import admin as knox_admin
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
@@ -18,7 +20,7 @@ from inscripciones.models import Usuario
 from kafka_bridge.admin_base import ReadOnlyAdmin
 
 # knox's page could make tokens that no e-mail brings; a maestro's page has what staff need.
-admin.site.unregister(AuthToken)
+admin.site.unregister(knox_admin.models.AuthToken)
 admin.site.unregister(Group)
 
 

@@ -2,8 +2,11 @@
 
 import django.contrib.auth.models
 import django.contrib.auth.validators
+import django.contrib.postgres.indexes
+import django.contrib.postgres.search
 import django.db.models.deletion
 import django.db.models.functions.datetime
+import django.db.models.functions.text
 import django.utils.timezone
 from django.conf import settings
 from django.db import migrations, models
@@ -385,6 +388,44 @@ class Migration(migrations.Migration):
                 condition=models.Q(("tipo", "credenciales")),
                 fields=("inscripcion",),
                 name="one_credentials_mail_an_enrolment",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="envio",
+            index=models.Index(condition=models.Q(("estado", "detenido")), fields=["creado_en"], name="mails_held"),
+        ),
+        migrations.AddIndex(
+            model_name="inscripcion",
+            index=django.contrib.postgres.indexes.GinIndex(
+                django.contrib.postgres.search.SearchVector(
+                    models.Func(
+                        django.db.models.functions.text.Lower(
+                            django.db.models.functions.text.Concat("nombre", models.Value(" "), "comuna")
+                        ),
+                        models.Value("áéíóúüñ-_./:'’@"),
+                        models.Value("aeiouun        "),
+                        function="translate",
+                    ),
+                    config="simple",
+                ),
+                name="words_of_enrolments",
+            ),
+        ),
+        migrations.AddIndex(
+            model_name="maestro",
+            index=django.contrib.postgres.indexes.GinIndex(
+                django.contrib.postgres.search.SearchVector(
+                    models.Func(
+                        django.db.models.functions.text.Lower(
+                            django.db.models.functions.text.Concat("nombre", models.Value(" "), "comuna")
+                        ),
+                        models.Value("áéíóúüñ-_./:'’@"),
+                        models.Value("aeiouun        "),
+                        function="translate",
+                    ),
+                    config="simple",
+                ),
+                name="words_of_maestros",
             ),
         ),
     ]

@@ -16,6 +16,7 @@ from gremio import csrf
 from inscripciones.api.throttling import LimiteEntradas
 from kafka_bridge.publishing.producer import RETRY_AFTER_SECONDS
 
+SIN_PERMISO: Final = "Tu usuario no tiene permiso para esto: pídelo a quien administra el sistema."
 NO_ENCONTRADO: Final = "No encontrado: revisa la dirección."
 NO_SE_ENTIENDE: Final = "La solicitud lleva algo que no se puede leer: revisa la dirección y lo que enviaste."
 SIN_SERVICIO: Final = "El servicio no está disponible en este momento. Inténtalo de nuevo en unos segundos."
@@ -62,6 +63,11 @@ def csrf_failure(request: HttpRequest, reason: str = "") -> HttpResponse:
 def bad_request(request: HttpRequest, exception: Exception) -> HttpResponse:
     """Answer 400 to a request that Django or the database rejects."""
     return _error(request, NO_SE_ENTIENDE, status=400)
+
+
+def forbidden(request: HttpRequest, exception: Exception) -> HttpResponse:
+    """Answer 403 to a user without the permission."""
+    return _error(request, SIN_PERMISO, status=403)
 
 
 def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:

@@ -50,8 +50,8 @@ class Migration(migrations.Migration):
                 ),
             ],
             options={
-                "verbose_name": "anulación",
-                "verbose_name_plural": "anulaciones",
+                "verbose_name": "venta devuelta al carro",
+                "verbose_name_plural": "ventas devueltas al carro",
                 "ordering": ["-anulada_en"],
             },
         ),
@@ -83,8 +83,8 @@ class Migration(migrations.Migration):
                 ),
             ],
             options={
-                "verbose_name": "insumo",
-                "verbose_name_plural": "insumos",
+                "verbose_name": "insumo del carro",
+                "verbose_name_plural": "insumos del carro",
                 "ordering": ["codigo"],
                 "constraints": [
                     models.CheckConstraint(

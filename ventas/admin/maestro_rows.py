@@ -1,6 +1,7 @@
 """Lists of rows that belong to maestros."""
 
 from typing import Any, Final
+from uuid import UUID
 
 from django.contrib import admin
 from django.db.models import OuterRef, Q, QuerySet, Subquery
@@ -17,7 +18,7 @@ class MaestroRowsAdmin(ReadOnlyAdmin):
     """Read-only rows with a `maestro_id`, shown and searched by the maestro's name."""
 
     search_fields = ["maestro_id"]  # shows the search box; get_search_results decides what is found
-    search_help_text = "Nombre o correo del maestro"
+    search_help_text = "Nombre, correo o id del maestro"
     show_full_result_count = False
 
     def get_queryset(self, request: HttpRequest) -> QuerySet[Any]:
@@ -30,9 +31,18 @@ class MaestroRowsAdmin(ReadOnlyAdmin):
         search_term = limpiar(search_term).strip()
         if not search_term:
             return queryset, False
+        if (maestro_id := _uuid_or_none(search_term)) is not None:
+            return queryset.filter(maestro_id=maestro_id), False
         cuentas = Cuenta.objects.filter(Q(nombre__icontains=search_term) | Q(email__icontains=search_term))
         return queryset.filter(maestro_id__in=cuentas.values("maestro_id")), False
 
     @admin.display(description="maestro")
     def maestro(self, fila: Any) -> str:
         return fila.nombre_maestro or str(fila.maestro_id)
+
+
+def _uuid_or_none(text: str) -> UUID | None:
+    try:
+        return UUID(text)
+    except ValueError:
+        return None

@@ -165,8 +165,8 @@ class Migration(migrations.Migration):
                 ),
             ],
             options={
-                "verbose_name": "insumo",
-                "verbose_name_plural": "insumos",
+                "verbose_name": "costo de un insumo",
+                "verbose_name_plural": "costos de los insumos",
                 "ordering": ["codigo"],
                 "constraints": [
                     models.CheckConstraint(
@@ -357,7 +357,10 @@ class Migration(migrations.Migration):
                         condition=models.Q(("envio__in", ["pendiente", "enviando"])),
                         fields=["id"],
                         name="reports_to_send",
-                    )
+                    ),
+                    models.Index(
+                        condition=models.Q(("envio", "fallido")), fields=["semana"], name="reports_that_failed"
+                    ),
                 ],
                 "constraints": [
                     models.UniqueConstraint(fields=("semana", "maestro_id"), name="one_report_per_maestro_and_week")

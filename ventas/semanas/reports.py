@@ -6,10 +6,10 @@ entry. Entries whose day lies outside of the week are the week's adjustments. Th
 closed week never change, so its summary is always equal to its reports.
 """
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from typing import Any, Final, TypedDict
 from uuid import UUID
 
@@ -53,6 +53,7 @@ class Resumen:
 
 
 TOTALES: Final = tuple(Resumen.__dataclass_fields__)[:8]  # the fields that a report stores
+HOUR: Final = timedelta(hours=1)
 RETENIDO: Final = "Retenido: se restauró un respaldo, puede haberse enviado antes. Reenvíalo si hace falta."
 
 
@@ -135,6 +136,34 @@ WHERE semana_anulacion = %(lunes)s AND semana_contable <> %(lunes)s
 GROUP BY maestro_id, dia, producto
 ORDER BY producto
 """
+
+
+def ventas_por_hora(*, ahora: datetime) -> Counter[int]:
+    """Return today's sales by the hour of the day in Chile, without the voided ones.
+
+    Two queries. The first counts in the index alone, so it does not look for voids; the second
+    reads the few voids of the week. A day of 143,000 sales takes PostgreSQL some tens of ms.
+    """
+    hoy = calendario.dia_en_chile(ahora)
+    begin, end = calendario.comienzo(hoy), calendario.comienzo(hoy + timedelta(days=1))
+    hours = [begin + n * HOUR for n in range((end - begin) // HOUR)]
+    # A sale of today counts in the next week if staff have closed this one early.
+    weeks = [calendario.lunes_de(hoy), calendario.lunes_de(hoy) + calendario.SEMANA]
+    parameters = {"hours": hours, "begin": begin, "end": end, "weeks": weeks}
+    by_hour: Counter[int] = Counter()
+    for sign, query in ((1, _SALES_BY_HOUR), (-1, _VOIDS_BY_HOUR)):
+        for bucket, count in _rows(query, parameters):
+            by_hour[hours[bucket - 1].astimezone(calendario.CHILE).hour] += sign * count
+    return +by_hour
+
+
+_SALES_BY_HOUR: Final = """
+SELECT width_bucket(vendida_en, %(hours)s::timestamptz[]) AS bucket, count(*)
+FROM ventas_venta
+WHERE semana_contable = ANY (%(weeks)s) AND vendida_en >= %(begin)s AND vendida_en < %(end)s
+GROUP BY bucket
+"""
+_VOIDS_BY_HOUR: Final = _SALES_BY_HOUR.replace("semana_contable", "semana_anulacion")
 
 
 def _rows(query: str, parameters: dict[str, Any]) -> list[tuple[Any, ...]]:

@@ -48,10 +48,17 @@ def test_the_queue_is_paid_first_then_by_age(client: Client, reviewer: Usuario) 
     assert "Esperan <strong>2</strong> Paid y <strong>2</strong> normales" in page
 
 
-@pytest.mark.parametrize("texto", ["12.345.678-5", "12345678-5", "nanez", "ÑÁÑEZ rosa", "quien@example.cl"])
+@pytest.mark.parametrize(
+    "texto",
+    [
+        *("12.345.678-5", "12345678-5", "12.345.6", "nanez", "ÑÁÑEZ rosa", "quien@example.cl", "Quien@exa", "quien"),
+        *("temuco", "rosa temu", "o'nan", "ñañez-rosa"),
+    ],
+)
 def test_search_finds_what_people_type(client: Client, reviewer: Usuario, texto: str) -> None:
     buscada, _otra = arrive(
-        doubtful_form(nombre="Rosa Ñáñez", rut="12345678-5", email="quien@example.cl") | {"comprobante_pago": "X"},
+        doubtful_form(nombre="Rosa Ñáñez O'Nan", rut="12345678-5", email="quien@example.cl", comuna="Temuco")
+        | {"comprobante_pago": "X"},
         doubtful_form(),
     )
     assert listed(client, q=texto, estado="todos") == [buscada.pk]

@@ -1,11 +1,11 @@
 """The sums of a week, by day and product."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 from uuid import UUID
 
 import pytest
 
-from tests.support.sales import NOW, W47, close, enter, sale
+from tests.support.sales import NOW, W47, close, enter, sale, void_of
 from ventas import calendario
 from ventas.semanas import reports
 
@@ -53,3 +53,31 @@ def test_sums_do_not_overflow(maestro_id: UUID) -> None:
 def test_the_summary_of_all_adds_all_maestros(maestro_id: UUID) -> None:
     enter(sale(maestro_id), sale(UUID(int=7), cantidad=2))
     assert reports.resumen(W47).unidades == 3
+
+
+def test_sales_of_today_are_counted_by_the_hour(maestro_id: UUID) -> None:
+    noon = NOW.replace(hour=15)  # 12:00 in Chile
+    mistake = sale(maestro_id, vendida_en=noon)
+    enter(
+        mistake,
+        sale(maestro_id, vendida_en=noon),
+        sale(maestro_id, vendida_en=noon + timedelta(minutes=59)),
+        sale(UUID(int=7), vendida_en=noon + timedelta(hours=3)),
+        sale(maestro_id, vendida_en=noon - timedelta(days=1)),
+        sale(maestro_id, vendida_en=noon + timedelta(days=1)),
+    )
+    enter(void_of(mistake))
+    assert reports.ventas_por_hora(ahora=noon + timedelta(hours=4)) == {12: 2, 15: 1}
+
+
+def test_a_day_of_25_hours_counts_both_of_its_hours(maestro_id: UUID) -> None:
+    """In the night of 4 April 2026 the clock in Chile goes back from 24:00 to 23:00."""
+    evening = datetime(2026, 4, 5, 2, 30, tzinfo=UTC)  # 23:30, for the first time
+    enter(sale(maestro_id, vendida_en=evening), sale(maestro_id, vendida_en=evening + timedelta(hours=1)))
+    assert reports.ventas_por_hora(ahora=evening + timedelta(minutes=80)) == {23: 2}
+
+
+def test_sales_of_a_week_that_closed_early_are_counted(maestro_id: UUID) -> None:
+    close(W47, NOW)
+    enter(sale(maestro_id, vendida_en=NOW))
+    assert sum(reports.ventas_por_hora(ahora=NOW).values()) == 1
