@@ -10,7 +10,7 @@ been published then.
 from collections.abc import Mapping
 from io import BytesIO
 from typing import Any, Final, NamedTuple
-from uuid import UUID, uuid4
+from uuid import UUID
 
 import msgspec
 from django.db import InterfaceError, OperationalError
@@ -23,6 +23,7 @@ from rest_framework.views import APIView
 from gremio.api.errors import exception_handler
 from gremio.api.json_parser import JSONParser
 from gremio.api.requests import maestro_id, zona
+from kafka_bridge.events.ids import uuid7
 from kafka_bridge.exceptions import MessageTooLarge, Unavailable
 from ventas.api import aceptacion
 from ventas.api.aceptacion import Remitente
@@ -77,7 +78,7 @@ def _read(request: HttpRequest, view: APIView) -> _Sent | None:
 
 def _accepted(request: HttpRequest, view: APIView, sent: _Sent) -> HttpResponse:
     request.user = sent.user
-    remitente = Remitente(maestro_id(request), id_for=lambda _: uuid4(), con_clave=False, zona=zona(request))
+    remitente = Remitente(maestro_id(request), id_for=lambda _: uuid7(), con_clave=False, zona=zona(request))
     aceptada = aceptacion.aceptar_una(sent.datos, remitente=remitente, ahora=timezone.now())
     location = request.build_absolute_uri(f"{request.path}{aceptada.id}/")
     return _json(view, msgspec.json.encode({"id": aceptada.id}), 202, {"Location": location})
