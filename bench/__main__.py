@@ -61,7 +61,8 @@ def say(text: str) -> None:
 
 def arguments() -> tuple[argparse.Namespace, list[str]]:
     """Return the options of every benchmark, and what is left for the chosen one."""
-    parser = argparse.ArgumentParser(prog="./dev bench", description=__doc__)
+    own = "Options of costo: --rates 20,60,140,300 --seconds S --rounds N --against CHECKOUT"
+    parser = argparse.ArgumentParser(prog="./dev bench", description=__doc__, epilog=own)
     parser.add_argument("name", nargs="?", help="the benchmark: see --list")
     parser.add_argument("--list", action="store_true", help="list and explain the benchmarks")
     parser.add_argument("--peers", action="store_true", help="install what sink's peers need (read by ./dev)")
