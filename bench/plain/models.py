@@ -1,6 +1,7 @@
 """A sale as a row, with the columns that an accepted sale has with us."""
 
 import uuid
+from typing import ClassVar
 
 from django.conf import settings
 from django.core.validators import MaxValueValidator, MinValueValidator
@@ -18,6 +19,8 @@ class Sale(models.Model):
     price = models.PositiveIntegerField(default=2_000)
     cost = models.PositiveIntegerField(default=610)
     sold_at = models.DateTimeField(default=timezone.now)
+    # Written out, because these settings are not those that the type checker reads.
+    objects: "ClassVar[models.Manager[Sale]]" = models.Manager()
 
     class Meta:
         indexes = [models.Index(fields=["seller", "-sold_at"], name="plain_sale_of_seller")]

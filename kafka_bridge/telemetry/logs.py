@@ -60,7 +60,7 @@ def configure(log_format: Format, *, personal_data: Iterable[str] = ()) -> dict[
         cache_logger_on_first_use=True,
     )
     # File, line, thread and process of a record are in no line, and take long to find.
-    logging._srcfile = None  # type: ignore[assignment]
+    logging._srcfile = None
     logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     formatter = {
         "()": LineFormatter,

@@ -15,13 +15,14 @@ class CountRequests(PrometheusAfterMiddleware):
     """
 
     def __init__(self, get_response: Any) -> None:
-        super().__init__(get_response)
+        super().__init__(get_response)  # type: ignore[no-untyped-call]
         self._labelled: dict[tuple[object, ...], Any] = {}
 
     def process_request(self, request: HttpRequest) -> None:
         """Count the request; `request.headers`, which the library reads, is made of all headers."""
         ajax = request.META.get("HTTP_X_REQUESTED_WITH") == "XMLHttpRequest"
-        method, transport = self._method(request), self._transport(request)
+        method: str = self._method(request)  # type: ignore[no-untyped-call]
+        transport: str = self._transport(request)  # type: ignore[no-untyped-call]
         self.label_metric(self.metrics.requests_by_method, request, method=method).inc()
         self.label_metric(self.metrics.requests_by_transport, request, transport=transport).inc()
         if ajax:
@@ -36,5 +37,6 @@ class CountRequests(PrometheusAfterMiddleware):
         key = (metric, *labels.values())
         found = self._labelled.get(key)
         if found is None:
-            found = self._labelled[key] = super().label_metric(metric, request, response, **labels)
+            found = metric.labels(**labels) if labels else metric
+            self._labelled[key] = found
         return found

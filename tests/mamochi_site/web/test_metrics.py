@@ -4,6 +4,7 @@ from typing import Any
 
 import pytest
 from django.http import HttpResponse
+from django.template.response import SimpleTemplateResponse
 from django.test import RequestFactory
 from django.urls import resolve
 from django_prometheus.middleware import PrometheusAfterMiddleware
@@ -32,6 +33,7 @@ def increase(middleware: PrometheusAfterMiddleware, **headers: Any) -> dict[Any,
     match = request.resolver_match = resolve("/api/v1/ventas/")
     middleware.process_request(request)
     middleware.process_view(request, match.func, match.args, match.kwargs)
+    middleware.process_template_response(request, SimpleTemplateResponse("hola.html"))
     middleware.process_response(request, HttpResponse("hola", status=202))
     return {key: value - before.get(key, 0) for key, value in counted().items() if value != before.get(key, 0)}
 
