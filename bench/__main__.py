@@ -31,7 +31,7 @@ def main() -> int:
     os.environ.setdefault("DEBUG", "true")
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mamochi_site.settings")
     with tempfile.TemporaryDirectory(prefix="mamochi-bench-") as folder:
-        stack = Stack(Path(folder), say=lambda text: console.print(f"[dim]{text}[/dim]"))
+        stack = Stack(Path(folder), brokers=chosen.brokers, say=lambda text: console.print(f"[dim]{text}[/dim]"))
         os.environ.update(stack.environment())
         setup_django()
         known = benchmarks()
@@ -47,6 +47,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("name", nargs="?", help="the benchmark: see --list")
     parser.add_argument("--list", action="store_true", help="list and explain the benchmarks")
     parser.add_argument("--assert-ratio", type=float, metavar="R", help="exit 1 if the ratio is lower than R")
+    parser.add_argument("--brokers", type=int, default=1, choices=(1, 3), help="Kafka's brokers (default 1)")
     return parser.parse_args()
 
 

@@ -82,3 +82,21 @@ def plot_distribution(name: str, times: Mapping[str, Sequence[float]], *, title:
     axes.legend()
     RESULTS.mkdir(exist_ok=True)
     figure.savefig(RESULTS / f"{name}.svg")
+
+
+def plot_lines(  # noqa: PLR0913 - a plot's parts
+    name: str, points: Sequence[float], lines: Mapping[str, Sequence[float]], *, title: str, x: str, y: str
+) -> None:
+    """Write bench/results/NAME.svg: a line per contender through its figure at each point."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(7, 4), layout="constrained")
+    axes = figure.add_subplot(title=title, xlabel=x, ylabel=y, xscale="log")
+    for label, each in lines.items():
+        axes.plot(points, each, marker="o", label=label)
+    axes.set_xticks(points, [f"{point:g}" for point in points])
+    axes.set_ylim(bottom=0)
+    axes.grid(alpha=0.3)
+    axes.legend()
+    RESULTS.mkdir(exist_ok=True)
+    figure.savefig(RESULTS / f"{name}.svg")

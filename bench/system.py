@@ -4,8 +4,9 @@ import http.client
 import json
 import os
 import subprocess
+import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -13,14 +14,19 @@ from deploy.embedded.ports import HOST, free_port
 from deploy.embedded.waiting import wait_until
 from mamochi_site.local.system import CHECKOUT, application_processes, web_is_ready
 
+EVERYTHING = tuple(application_processes(0, 1))
 SETTINGS = {"REVISION_AUTOMATICA": "true", "LIMITE_INSCRIPCIONES": "", "HTTPS_ONLY": "false", "LOG_FORMAT": "json"}
 
 
 class Http:
-    """A client that keeps one connection per thread open."""
+    """A client that keeps one connection per thread open.
 
-    def __init__(self, port: int) -> None:
+    `pids`: the application's processes, by name.
+    """
+
+    def __init__(self, port: int, pids: Mapping[str, int]) -> None:
         self.port = port
+        self.pids = pids
         self.local = threading.local()
 
     def post(self, path: str, body: object, token: str = "") -> Any:
@@ -30,7 +36,7 @@ class Http:
         try:
             answer = self._request(path, json.dumps(body), headers)
         except (http.client.HTTPException, ConnectionError):
-            # gunicorn has closed the idle connection.
+            # The server has closed the idle connection.
             self.local.connection.close()
             answer = self._request(path, json.dumps(body), headers)
         content = answer.read()
@@ -52,15 +58,19 @@ def running(*names: str) -> Iterator[Http]:
     port = free_port()
     nowhere = subprocess.DEVNULL
     commands, environment = application_processes(port, 1), {**os.environ, **SETTINGS}
-    processes = [
-        subprocess.Popen(commands[name], cwd=CHECKOUT, env=environment, stdout=nowhere, stderr=nowhere)
-        for name in names
-    ]
-    try:
-        wait_until(lambda: web_is_ready(f"{HOST}:{port}"), 60)
-        yield Http(port)
-    finally:
-        for process in processes:
-            process.terminate()
-        for process in processes:
-            process.wait(30)
+    with tempfile.TemporaryDirectory(prefix="mamochi-metrics-") as metrics:
+        shared = {"web": {"PROMETHEUS_MULTIPROC_DIR": metrics}}
+        processes = {
+            name: subprocess.Popen(
+                commands[name], cwd=CHECKOUT, env=environment | shared.get(name, {}), stdout=nowhere, stderr=nowhere
+            )
+            for name in names
+        }
+        try:
+            wait_until(lambda: web_is_ready(f"{HOST}:{port}"), 120)
+            yield Http(port, {name: process.pid for name, process in processes.items()})
+        finally:
+            for process in processes.values():
+                process.terminate()
+            for process in processes.values():
+                process.wait(30)
