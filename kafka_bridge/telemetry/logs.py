@@ -59,8 +59,11 @@ def configure(log_format: Format, *, personal_data: Iterable[str] = ()) -> dict[
         wrapper_class=structlog.stdlib.BoundLogger,
         cache_logger_on_first_use=True,
     )
+    # File, line, thread and process of a record are in no line, and take long to find.
+    logging._srcfile = None
+    logging.logThreads = logging.logProcesses = logging.logMultiprocessing = False
     formatter = {
-        "()": structlog.stdlib.ProcessorFormatter,
+        "()": LineFormatter,
         "foreign_pre_chain": [*_shared_processors(), structlog.stdlib.ExtraAdder(allow=())],
         "processors": [
             structlog.stdlib.ProcessorFormatter.remove_processors_meta,
@@ -83,6 +86,21 @@ def configure(log_format: Format, *, personal_data: Iterable[str] = ()) -> dict[
             "celery.worker.strategy": {"level": "WARNING"},
         },
     }
+
+
+class LineFormatter(structlog.stdlib.ProcessorFormatter):
+    """structlog's formatter, without the copies that it makes of a line of our own loggers.
+
+    Such a line is complete when it comes here. It is only cleaned and written.
+    """
+
+    def format(self, record: logging.LogRecord) -> str:
+        if not isinstance(record.msg, dict) or not hasattr(record, "_logger"):
+            return super().format(record)
+        line: Any = record.msg.copy()
+        for processor in self.processors[1:]:  # the first one removes what the copies have more
+            line = processor(record._logger, record._name, line)  # type: ignore[attr-defined]
+        return str(line)
 
 
 class RateLimitFilter(logging.Filter):
