@@ -8,7 +8,7 @@ finds the connection lost, it runs again on a new one.
 from collections.abc import Sequence
 from typing import Any
 
-from django.db import InterfaceError, OperationalError, connection
+from django.db import DEFAULT_DB_ALIAS, InterfaceError, OperationalError, connections
 
 
 def rows(sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
@@ -17,31 +17,28 @@ def rows(sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
     Raises OperationalError or InterfaceError as any query does, but not for a connection that was
     lost between two requests.
     """
-    if not _unchecked():
-        return _rows(sql, parameters)
-    _wrapper().health_check_done = True
+    # Any: Django's types leave the health check out. Not `django.db.connection`, which looks the
+    # thread's connection up at each use.
+    wrapper: Any = connections[DEFAULT_DB_ALIAS]
+    if not _is_unchecked(wrapper):
+        return _rows(wrapper, sql, parameters)
+    wrapper.health_check_done = True
     try:
-        return _rows(sql, parameters)
+        return _rows(wrapper, sql, parameters)
     except (OperationalError, InterfaceError):
-        if connection.is_usable():
+        if wrapper.is_usable():
             raise
-        connection.close()
-        return _rows(sql, parameters)
+        wrapper.close()
+        return _rows(wrapper, sql, parameters)
 
 
-def _unchecked() -> bool:
+def _is_unchecked(wrapper: Any) -> bool:
     """Return whether Django would check the connection now."""
-    wrapper = _wrapper()
     kept = wrapper.connection is not None and not wrapper.in_atomic_block
     return bool(kept and wrapper.health_check_enabled and not wrapper.health_check_done)
 
 
-def _wrapper() -> Any:
-    """Return Django's wrapper of the connection; its types leave the health check out."""
-    return connection
-
-
-def _rows(sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
-    with connection.cursor() as cursor:
+def _rows(wrapper: Any, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+    with wrapper.cursor() as cursor:
         cursor.execute(sql, parameters)
         return list(cursor.fetchall())

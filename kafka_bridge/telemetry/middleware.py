@@ -14,6 +14,7 @@ logger = logs.logger("kafka_bridge.request")
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
 PROBES: Final = ("/health/", "/metrics")
+_TRACEPARENT: Final = f"HTTP_{traceparent.HEADER.upper()}"
 NOT_LOGGED: Final = (*PROBES, "/static/")  # probes come every few seconds
 
 
@@ -27,7 +28,7 @@ def log_requests(get_response: GetResponse) -> GetResponse:
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
         began = time.perf_counter()
-        trace_id = traceparent.trace_id_of(request.headers.get(traceparent.HEADER))
+        trace_id = traceparent.trace_id_of(request.META.get(_TRACEPARENT))
         with traceparent.continued(trace_id), logs.collected_events() as published:
             response = get_response(request)
             response[traceparent.HEADER] = traceparent.current()

@@ -53,7 +53,7 @@ def refuse_compressed_body(get_response: GetResponse) -> GetResponse:
     """Answer 415 to a compressed body: no view unpacks one, so its fields would look missing."""
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
-        coding = request.headers.get("Content-Encoding", "").strip().lower()
+        coding = request.META.get("HTTP_CONTENT_ENCODING", "").strip().lower()
         if coding not in ("", "identity"):
             return _refusal(415, "No se leen cuerpos comprimidos: envíalo sin comprimir y sin Content-Encoding.")
         return get_response(request)
@@ -142,7 +142,7 @@ def no_store_for_users(get_response: GetResponse) -> GetResponse:
 
     def middleware(request: HttpRequest) -> HttpResponseBase:
         response = get_response(request)
-        if "Authorization" in request.headers or settings.SESSION_COOKIE_NAME in request.COOKIES:
+        if "HTTP_AUTHORIZATION" in request.META or settings.SESSION_COOKIE_NAME in request.COOKIES:
             response.setdefault("Cache-Control", "no-store")
         return response
 
