@@ -130,7 +130,9 @@ class _Delivery:
     def __init__(self, messages: list[Message]) -> None:
         self._messages = messages
         self._errors: dict[int, KafkaError | None] = {}  # one entry per report
-        self._all_reported = threading.Event()
+        # Held until all have reported: a lock wakes its waiter faster than an Event does.
+        self._unreported = threading.Lock()
+        self._unreported.acquire()
 
     def send(self, producer: Producer) -> None:
         for index, message in enumerate(self._messages):
@@ -153,7 +155,7 @@ class _Delivery:
 
         The error is None if no report came in time, so that the message's fate is unknown.
         """
-        self._all_reported.wait(seconds)
+        self._unreported.acquire(timeout=seconds)
         errors: dict[int, KafkaError | None] = self._errors.copy()
         indexed = ((index, message, errors.get(index)) for index, message in enumerate(self._messages))
         return [(message, error) for index, message, error in indexed if error is not None or index not in errors]
@@ -161,7 +163,7 @@ class _Delivery:
     def _report(self, index: int, error: KafkaError | None, _message: KafkaMessage | None) -> None:
         self._errors[index] = error
         if len(self._errors) == len(self._messages):
-            self._all_reported.set()
+            self._unreported.release()
 
 
 class ProducerHolder:

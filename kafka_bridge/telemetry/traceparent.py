@@ -7,8 +7,8 @@ that one request causes has the same trace id; each hop writes a span id of its 
 This module must not import `conf`: settings modules load it through `logs`.
 """
 
+import random
 import re
-import secrets
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from contextvars import ContextVar
@@ -24,6 +24,14 @@ NAMED: Final = 20  # log lines of a batch name at most so many of its traces
 _current: ContextVar[str] = ContextVar("trace_id", default="")
 _joined: ContextVar[tuple[str, ...]] = ContextVar("joined_traces", default=())
 _of_key: ContextVar[Callable[[str], str] | None] = ContextVar("trace_of_a_key", default=None)
+
+
+def _hex(bits: int) -> str:
+    """Return a new id, which is not 0.
+
+    It need not be secret. Asking the system for random bytes would hand over the interpreter.
+    """
+    return f"{random.getrandbits(bits) or 1:0{bits // 4}x}"
 
 
 def current_id() -> str:
@@ -47,7 +55,7 @@ def current(cause: str = "") -> str:
     """
     of_key = _of_key.get()
     trace_id = (of_key(cause) if of_key and cause else "") or _current.get()
-    return f"00-{trace_id}-{secrets.token_hex(8)}-01" if trace_id else ""
+    return f"00-{trace_id}-{_hex(64)}-01" if trace_id else ""
 
 
 def trace_id_of(header: str | bytes | None) -> str:
@@ -60,7 +68,7 @@ def trace_id_of(header: str | bytes | None) -> str:
 @contextmanager
 def continued(trace_id: str) -> Iterator[str]:
     """Continue a trace in this block, or start one if `trace_id` is empty; yield its id."""
-    token = _current.set(trace_id or secrets.token_hex(16))
+    token = _current.set(trace_id or _hex(128))
     try:
         yield _current.get()
     finally:

@@ -31,7 +31,7 @@ def test_published_events_are_in_the_topic(sandbox: Sandbox) -> None:
 
 
 def test_a_lone_event_waits_for_no_other(sandbox: Sandbox) -> None:
-    """librdkafka would gather for 5 ms. A busy machine delays some events; gathering delays each."""
+    """librdkafka gathers for 5 ms by itself. A busy machine delays some events; gathering, each."""
     sandbox.publish(0)
     times = []
     for number in range(100):
