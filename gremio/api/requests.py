@@ -7,7 +7,7 @@ from zoneinfo import ZoneInfo
 
 from django.conf import settings
 from django.contrib import messages
-from django.http import HttpResponse, HttpResponseRedirect
+from django.http import HttpRequest, HttpResponse, HttpResponseRedirect
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter
 from rest_framework import status
@@ -26,7 +26,7 @@ CLAVE = OpenApiParameter(
 )
 
 
-def maestro_id(request: Request) -> UUID:
+def maestro_id(request: Request | HttpRequest) -> UUID:
     """Return the id of the maestro who sent the request.
 
     Raises PermissionDenied for other users. Usually the default permission `EsMaestro` has refused
@@ -38,7 +38,7 @@ def maestro_id(request: Request) -> UUID:
     return own_id
 
 
-def zona(request: Request) -> ZoneInfo:
+def zona(request: Request | HttpRequest) -> ZoneInfo:
     """Return the zone of the maestro who sent the request: of times that are sent without one."""
     return ZoneInfo(getattr(request.user, "zona", None) or settings.TIME_ZONE)
 

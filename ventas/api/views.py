@@ -7,7 +7,7 @@ from typing import Any
 from uuid import UUID
 
 from django.db.models import QuerySet
-from django.http import HttpResponse
+from django.http import HttpRequest, HttpResponse, HttpResponseBase
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, PolymorphicProxySerializer, extend_schema
@@ -25,7 +25,7 @@ from gremio.api.requests import CLAVE, maestro_id, received, zona
 from gremio.formats import pesos
 from kafka_bridge.publishing.rest import idempotency_key, idempotent_id
 from ventas import calendario
-from ventas.api import aceptacion, entrada, filters
+from ventas.api import aceptacion, directa, entrada, filters
 from ventas.api.aceptacion import Remitente
 from ventas.api.pagination import SalesPagination
 from ventas.api.renderers import ResumenRenderer
@@ -117,6 +117,12 @@ class VentaViewSet(GenericViewSet[Venta]):
             opciones = [(codigo, f"{uno.nombre}, {pesos(uno.precio)}") for codigo, uno in memoria.vigente().items()]
             serializer.fields["producto"] = ChoiceField(choices=opciones)
         return serializer
+
+    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
+        """Accept a program's sale on the short way; DRF takes whatever else comes."""
+        creates = request.method == "POST" and self.action_map.get("post") == "create"
+        answer = directa.accept(request, self) if creates else None
+        return answer or super().dispatch(request, *args, **kwargs)
 
     @extend_schema(responses=PaginaDeVentasSerializer, parameters=[DESDE, HASTA, CURSOR], filters=False)
     def list(self, request: Request) -> Response:
