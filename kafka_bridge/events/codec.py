@@ -47,23 +47,23 @@ class Message:
 
 def encode(event: Event) -> Message:
     """Return the event as a message. Raises TypeError if a field cannot be written as JSON."""
-    headers = {
-        "ce_specversion": "1.0",
-        "ce_id": str(event.id),
-        "ce_type": event.type,
-        "ce_source": conf.SOURCE,
-        "ce_time": event.time.astimezone(UTC).isoformat(),
-        "content-type": "application/json",
-    }
-    if trace := traceparent.current(event.cause_key):
-        headers[traceparent.HEADER] = trace
+    trace = traceparent.current(event.cause_key)
+    key = event.key
     return Message(
         event_id=event.id,
         topic=event.topic.name,
-        partition=event.topic.partition_for(event.key, priority=event.priority),
-        key=event.key.encode(),
+        partition=event.topic.partition_for(key, priority=event.priority),
+        key=key.encode(),
         value=msgspec.json.encode(event),
-        headers=tuple((name, text.encode()) for name, text in headers.items()),
+        headers=(
+            ("ce_specversion", b"1.0"),
+            ("ce_id", str(event.id).encode()),
+            ("ce_type", event.type.encode()),
+            ("ce_source", conf.SOURCE.encode()),
+            ("ce_time", event.time.astimezone(UTC).isoformat().encode()),
+            ("content-type", b"application/json"),
+            *([(traceparent.HEADER, trace.encode())] if trace else []),
+        ),
         priority=event.priority,
     )
 
