@@ -132,7 +132,7 @@ def result(found: dict[Ledger, list[Cost]]) -> Result:
 
 
 def middle(costs: Sequence[Cost], figure: str) -> float:
-    return median(getattr(cost, figure) for cost in costs)
+    return float(median(getattr(cost, figure) for cost in costs))
 
 
 def make(ledger: Ledger) -> None:

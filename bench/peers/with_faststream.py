@@ -49,7 +49,7 @@ def with_our_codec(count: int, batch: int) -> float:
 
 
 def broker_of(**options: Any) -> Any:
-    client: dict[str, Any] = {**settings.KAFKA_CLIENT_CONFIG, "fetch.queue.backoff.ms": 10}
+    client: Any = {**settings.KAFKA_CLIENT_CONFIG, "fetch.queue.backoff.ms": 10}
     return KafkaBroker(client.pop("bootstrap.servers"), config=client, logger=None, **options)
 
 

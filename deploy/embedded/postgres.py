@@ -107,9 +107,7 @@ class Postgres(Server):
             # A socket's path is limited to 107 characters, and our folders may be longer.
             "unix_socket_directories": "",
             "max_connections": "200",
-            # Holds the pages that sales change: a large ledger costs little more than a small one
-            # (ADR 30).
-            # Only what is used takes memory.
+            # Holds the pages that sales change (ADR 30). Only what is used takes memory.
             "shared_buffers": "512MB",
             # Each checkpoint makes the next change of every page write the whole page to the WAL.
             "checkpoint_timeout": "15min",
