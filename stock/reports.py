@@ -134,7 +134,7 @@ def proximos_en_agotarse(limite: int, *, ahora: datetime) -> list[Proximo]:
     Only carts with sales in WINDOW count. Makes one query, which reads the sales in WINDOW and,
     by index, the stock of their carts.
     """
-    parameters = {
+    parameters: dict[str, datetime | timedelta | float | int] = {
         "ahora": ahora,
         "desde": ahora - WINDOW,
         "elapsed": MIN_ELAPSED,

@@ -30,7 +30,7 @@ def search_people(queryset: QuerySet[Any], text: str) -> QuerySet[Any]:
     if "@" in text:
         # The address as it is stored, or the beginning of one, whose domain is not complete.
         return queryset.filter(Q(email__startswith=normalizacion.email(text)) | Q(email__startswith=text.lower()))
-    found = queryset.annotate(words=WORDS)
+    found: QuerySet[Any] = queryset.annotate(words=WORDS)
     return found.filter(Q(email__startswith=text.lower()) | Q(words=_query(text)))
 
 

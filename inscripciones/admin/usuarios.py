@@ -9,8 +9,9 @@ from django.contrib.auth.models import Group, Permission
 from django.db.models import Model
 from django.http import HttpRequest
 
-# Importing the module registers its page, which is taken away below.
-from knox import admin as knox_admin
+# Importing the module registers the page that is taken away below.
+from knox.admin import AuthTokenAdmin as _AuthTokenAdmin  # noqa: F401
+from knox.models import AuthToken
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
 
@@ -20,7 +21,7 @@ from inscripciones.models import Usuario
 from kafka_bridge.admin_base import ReadOnlyAdmin
 
 # knox's page could make tokens that no e-mail brings; a maestro's page has what staff need.
-admin.site.unregister(knox_admin.models.AuthToken)
+admin.site.unregister(AuthToken)
 admin.site.unregister(Group)
 
 

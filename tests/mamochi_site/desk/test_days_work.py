@@ -28,7 +28,8 @@ def open_tile(page: Page, what: str) -> None:
 
 
 def act(page: Page, name: str) -> None:
-    """Use an action of a page; on a phone they are behind a button."""
+    """Use an action of the page of a row; on a phone they are behind a button."""
+    page.wait_for_url("**/change/**")
     more = page.get_by_role("button", name="Acciones")
     if more.is_visible():
         more.click()
