@@ -241,7 +241,7 @@ def _is_up(up: "subprocess.Popen[bytes]", log: Path) -> bool:
 
 def enrol(record: usage.Record, count: int = MAESTROS) -> list[Maestro]:
     """Return maestros with their tokens: they enrol by HTTP and get their e-mail."""
-    web, mailbox = Http(urlsplit(record["web"]["url"]).port or 80), Mailbox(Path(record["mailbox"]))
+    web, mailbox = Http(urlsplit(record["web"]["url"]).port or 80, {}), Mailbox(Path(record["mailbox"]))
     forms = [paid.form(paid=True) for _ in range(count)]
     ids = [UUID(web.post("inscripciones/", form)["id"]) for form in forms]
     mails = [mailbox.wait_for(to=str(form["email"]), subject="credenciales", timeout=60)[0] for form in forms]

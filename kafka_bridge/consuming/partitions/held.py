@@ -140,6 +140,8 @@ class LanePartitions:
         pause, and never fetch the partition again when this member gets it back.
         """
         ours = [partition for partition in partitions if self.held.pop(partition, None) is not None]
+        if not ours:
+            return []
         for partition in ours:
             self.reached.pop(partition, None)
         places = [TopicPartition(*partition) for partition in ours]
