@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import psutil
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Browser, Page, ViewportSize, expect
 
 from deploy.embedded.server import Server
 from deploy.embedded.waiting import wait_until
@@ -18,7 +18,7 @@ from tests.support.browser import BROWSER_TEST, chromium
 from tests.support.system import SECONDS, TOKEN, Client, query, wait_for_sales
 
 pytestmark = [*BROWSER_TEST, pytest.mark.slow]
-PHONE: Final = {"width": 390, "height": 844}
+PHONE: Final[ViewportSize] = {"width": 390, "height": 844}
 # Of the first visit, without anything in the browser's cache.
 MOST_BYTES: Final = 60_000
 MOST_MS: Final = 300
@@ -54,8 +54,8 @@ def enrol(page: Page, persona: Persona) -> None:
     form = persona.formulario()
     page.goto("/api/v1/inscripciones/")
     for label, field in (("Nombre", "nombre"), ("RUT", "rut"), ("Correo", "email"), ("Comuna", "comuna")):
-        page.get_by_label(label).fill(form[field])
-    page.get_by_label("Teléfono").fill(form["telefono"])
+        page.get_by_label(label).fill(str(form[field]))
+    page.get_by_label("Teléfono").fill(str(form["telefono"]))
     page.get_by_role("button", name="Enviar mi inscripción").click()
     expect(page.get_by_role("status")).to_contain_text("Inscripción recibida")
 

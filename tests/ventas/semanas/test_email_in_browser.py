@@ -99,7 +99,7 @@ def test_the_mail_fits_a_phone(phone: Page, tmp_path: Path) -> None:
 def test_the_mail_is_legible_in_the_dark(phone: Page, tmp_path: Path) -> None:
     [html] = [str(content) for content, _ in mail_of_a_good_week().alternatives]
     for scheme in ("light", "dark"):
-        phone.emulate_media(color_scheme=scheme)  # type: ignore[arg-type]
+        phone.emulate_media(color_scheme=scheme)
         phone.set_content(html)
         assert [found for found in violations(phone) if "color-contrast" in found] == []
     assert phone.evaluate("getComputedStyle(document.body).backgroundColor") == "rgb(23, 17, 12)"

@@ -89,7 +89,7 @@ def test_a_mail_keeps_its_id() -> None:
 
 def test_a_maestro_ends_the_mail_and_begins_it_again(mailbox: Mailbox, client: Client) -> None:
     """By the link in the mail, by the mail program's own button, and without a login."""
-    own = account()
+    own = account(abierta_en=NOW - 2 * WEEK)
     close(W46)
     mailer.enviar_pendientes()
     [mail] = mailbox.wait_for(to=own.email)
@@ -104,7 +104,7 @@ def test_a_maestro_ends_the_mail_and_begins_it_again(mailbox: Mailbox, client: C
     assert (answer.status_code, answer.json()) == (200, {"recibir": False})
     close(W47)
     assert mailer.enviar_pendientes().sent == 0
-    assert [reporte.envio for reporte in ReporteSemanal.objects.order_by("semana")] == ["enviado", "no_quiere"]
+    assert [reporte.envio for reporte in ReporteSemanal.objects.order_by("semana_id")] == ["enviado", "no_quiere"]
     page = client.post(path, {"recibir": "true"}, headers={"Accept": "text/html"}, follow=True)
     assert "te llega de nuevo" in page.text
     assert "No quiero más este correo" in page.text
