@@ -3,7 +3,7 @@
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 from django.db import connection
@@ -134,7 +134,7 @@ def proximos_en_agotarse(limite: int, *, ahora: datetime) -> list[Proximo]:
     Only carts with sales in WINDOW count. Makes one query, which reads the sales in WINDOW and,
     by index, the stock of their carts.
     """
-    parameters: dict[str, datetime | timedelta | float | int] = {
+    parameters: dict[str, Any] = {
         "ahora": ahora,
         "desde": ahora - WINDOW,
         "elapsed": MIN_ELAPSED,
