@@ -210,7 +210,7 @@ def test_all_consumers_run_as_one_program(start: Callable[..., Running], make_sa
     wait_until(lambda: sorted(running.sandbox.rows()) == [1, 2, 3, 4], SECONDS)
     counted = 'mamochi_consumer_messages_total{consumer="%s",lane="main"} %s'
     wait_until(lambda: counted % (name, "1.0") in running.metrics(), SECONDS)
-    assert counted % (other.consumer.name, "2.0") in running.metrics()
+    wait_until(lambda: counted % (other.consumer.name, "2.0") in running.metrics(), SECONDS)
     ready = json.loads(get(f"http://127.0.0.1:{running.port}/health/ready")[1])
     assert ready == {"ready": True, other.consumer.name: True, name: True, f"{name}.paid": True}
     running.process.send_signal(signal.SIGTERM)

@@ -123,7 +123,7 @@ def test_each_home_is_accessible(open_as: Open, role: str) -> None:
     check(open_as(role, width=390), ["/admin/"])
 
 
-@pytest.mark.parametrize("width", [640, 320], ids=["200 %", "400 %"])
+@pytest.mark.parametrize("width", [640, pytest.param(320, marks=pytest.mark.chaos)], ids=["200 %", "400 %"])
 def test_pages_can_be_enlarged(open_as: Open, width: int) -> None:
     """A window of 1,280 px, enlarged: nothing has to be scrolled sideways."""
     page = open_as("operadora", width=width)

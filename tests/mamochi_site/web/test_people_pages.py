@@ -188,7 +188,7 @@ def look_at(page: Page, picture: Path) -> list[str]:
     return [*violations(page), *([f"{page.url} is {wide} px wide on {width} px"] if wide > width else [])]
 
 
-@pytest.mark.parametrize("suffix", SCREENS)
+@pytest.mark.parametrize("suffix", ["telefono", "escritorio", pytest.param("telefono-oscuro", marks=pytest.mark.chaos)])
 def test_every_page_is_accessible(browser: Browser, world: World, tmp_path: Path, suffix: str) -> None:
     options = SCREENS[suffix]
     folder = tmp_path if "color_scheme" in options else Path(os.environ.get("PICTURES", tmp_path))
@@ -222,6 +222,7 @@ def test_every_page_is_accessible(browser: Browser, world: World, tmp_path: Path
     assert wrong == []
 
 
+@pytest.mark.chaos
 def test_pages_fit_a_narrow_screen(browser: Browser, world: World, tmp_path: Path) -> None:
     """As at 200 % on a phone, and at 400 % on a desk."""
     size = {"width": NARROW, "height": 640}
