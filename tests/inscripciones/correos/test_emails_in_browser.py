@@ -9,7 +9,8 @@ from playwright.sync_api import Browser, Request
 
 from inscripciones.correos import emails
 from inscripciones.models import Envio, Inscripcion
-from tests.support.browser import BROWSER_TEST, chromium, violations
+from tests.support.accessibility import violations
+from tests.support.browser import BROWSER_TEST, chromium
 from tests.support.people import NOW, make_form
 
 pytestmark = [*BROWSER_TEST, pytest.mark.slow]

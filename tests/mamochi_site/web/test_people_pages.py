@@ -26,7 +26,8 @@ from inscripciones.models import Inscripcion, Usuario
 from inscripciones.tramite import revision
 from stock import consumers as stock_consumers
 from tests.stock.carts import approval, notice
-from tests.support.browser import BROWSER_TEST, chromium, violations
+from tests.support.accessibility import violations
+from tests.support.browser import BROWSER_TEST, chromium
 from tests.support.people import make_event, make_form, make_paid_form, register
 from tests.support.sales import enter, sale, void_of
 from ventas import calendario

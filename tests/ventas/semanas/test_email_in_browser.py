@@ -10,7 +10,8 @@ import pytest
 from django.core.mail import EmailMultiAlternatives
 from playwright.sync_api import Page, Request
 
-from tests.support.browser import BROWSER_TEST, chromium, violations
+from tests.support.accessibility import violations
+from tests.support.browser import BROWSER_TEST, chromium
 from tests.support.sales import W47
 from ventas import calendario
 from ventas.models import Cuenta, ReporteSemanal
