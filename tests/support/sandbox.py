@@ -34,7 +34,8 @@ class Sandbox:
     """An event `Happened` with a number, its topic, and a consumer that writes numbers to a table.
 
     The handler fails for the numbers in `poison`. A number in `orphans` breaks a foreign key, which
-    is checked at COMMIT. A number in `slow` keeps the transaction busy for a second.
+    is checked at COMMIT. A number in `slow` keeps the transaction busy for so
+    many seconds.
     """
 
     topic: Topic
@@ -42,7 +43,7 @@ class Sandbox:
     consumer: Consumer
     poison: set[int] = field(default_factory=set)
     orphans: set[int] = field(default_factory=set)
-    slow: set[int] = field(default_factory=set)
+    slow: dict[int, int] = field(default_factory=dict)
     attempts: int = 0
 
     def __post_init__(self) -> None:
@@ -62,8 +63,8 @@ class Sandbox:
                 "INSERT INTO sandbox_row (event_id, n, parent) VALUES (%s, %s, %s)",
                 [(event.id, event.n, -1 if event.n in self.orphans else 0) for event in events],
             )
-            for _ in self.slow.intersection(event.n for event in events):
-                cursor.execute("SELECT pg_sleep(1)")
+            for n in self.slow.keys() & {event.n for event in events}:
+                cursor.execute("SELECT pg_sleep(%s)", [self.slow[n]])
         for event in events:
             if event.n in self.poison:
                 raise ValueError(f"{event.n} is poison")

@@ -33,7 +33,8 @@ from tests.support.sandbox import SECONDS, Sandbox
 
 HUNG = 8.0  # seconds after which a loop counts as hung here, instead of 60
 GRACE = 5.0  # seconds that a lane may take to end here, instead of 20
-SLOW = range(100, 120)  # numbers that take the handler a second each
+SLOW = 100  # a number that takes the handler SLOW_SECONDS
+SLOW_SECONDS = 20
 PROGRAM = f"""
 import json, os, sys, threading
 import django, psutil
@@ -54,7 +55,7 @@ for name, event_type, consumer_name, lane in json.loads(sys.argv[1]):
     topic = Topic(name=name, partitions=2, priority_lane=lane)
     consumer = handlers.Consumer(consumer_name, 20)
     handlers.consumers[consumer.name] = consumer
-    Sandbox(topic, happened_on(topic, event_type), consumer, slow=set({SLOW}))
+    Sandbox(topic, happened_on(topic, event_type), consumer, slow={{{SLOW}: {SLOW_SECONDS}}})
 execute_from_command_line(["manage.py", "run_consumer", *sys.argv[2:]])
 """
 
@@ -252,7 +253,7 @@ def test_no_lane_outlives_a_killed_consumer(start: Callable[..., Running], busy:
     running = start()
     paid = running.paid
     if busy:
-        running.publish(*SLOW, urgent=True)
+        running.publish(SLOW, urgent=True)
         wait_until(handler_sleeps, SECONDS)
     running.process.kill()
     wait_until(lambda: not paid.is_running(), 2 * GRACE)
@@ -300,7 +301,7 @@ def test_a_hanging_lane_is_neither_ready_nor_live(start: Callable[..., Running])
     # Wait for a report of after the hang. An earlier one could be too old a moment later.
     wait_until(lambda: running.counted() == {"main": 1, "paid": 2}, SECONDS)
     wait_until(lambda: health(running.port, "ready") == health(running.port, "live") == 200, SECONDS)
-    running.publish(*SLOW, urgent=True)  # the process still sends reports: its loop hangs
+    running.publish(SLOW, urgent=True)  # the process still sends reports: its loop hangs
     wait_until(lambda: health(running.port, "live") == 503, SECONDS)
     wait_until(lambda: health(running.port, "ready") == health(running.port, "live") == 200, SECONDS)
     os.killpg(running.process.pid, signal.SIGINT)  # Ctrl-C

@@ -34,7 +34,7 @@ def test_a_lost_connection_is_waited_out(sandbox: Sandbox) -> None:
 @pytest.mark.slow
 def test_a_batch_that_takes_too_long_is_halved(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batch, "TRANSACTION_TIMEOUT_MS", 1_500)
-    sandbox.slow = {2, 5}
+    sandbox.slow = {2: 1, 5: 1}
     sandbox.publish(*range(8), key="one")
     with sandbox.running():
         wait_until(lambda: len(sandbox.rows()) == 8, 2 * SECONDS)
@@ -46,7 +46,7 @@ def test_a_batch_that_takes_too_long_is_halved(sandbox: Sandbox, monkeypatch: py
 def test_a_message_that_takes_too_long_is_dead(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batch, "TRANSACTION_TIMEOUT_MS", 500)
     monkeypatch.setattr(runner_module, "PATIENT_ATTEMPTS", 2)
-    sandbox.slow = {1}
+    sandbox.slow = {1: 1}
     sandbox.publish(*range(4), key="one")
     with sandbox.running():
         wait_until(lambda: len(sandbox.rows()) == 3, 2 * SECONDS)

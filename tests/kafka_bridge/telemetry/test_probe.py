@@ -24,7 +24,7 @@ def test_hung_loop_is_not_live_a_waiting_one_not_ready(port: int) -> None:
 
 
 def test_pulse_stops_while_a_handler_hangs(sandbox: Sandbox) -> None:
-    sandbox.slow = {1}  # keeps its transaction for a second
+    sandbox.slow = {1: 1}  # keeps its transaction for a second
     sandbox.publish(1)
     runner = sandbox.runner()
     with sandbox.running(runner):
