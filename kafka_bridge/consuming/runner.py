@@ -107,7 +107,6 @@ class Runner:
             while not self.stop.is_set():
                 self.step()
         finally:
-            self.intake.close()
             self.kafka.close()
             connection.close()
             self.observer.pulse.end()

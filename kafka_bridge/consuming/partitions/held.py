@@ -7,7 +7,6 @@ to set a position: `seek` fails without end once librdkafka has reported a lost 
 
 import logging
 import time
-from collections import Counter
 from collections.abc import Iterable, Mapping
 from typing import Final
 
@@ -47,7 +46,6 @@ class LanePartitions:
         self.priority = priority
         self.accept_loss = accept_loss
         self.held: dict[Partition, int] = {}  # positioned partitions, with the next offset that we apply
-        self.assignments: Counter[Partition] = Counter()  # how often each partition was assigned to the client
         self.unpositioned: set[Partition] = set()  # of this member, not fetched until their offset is read
         self.reached: dict[Partition, int] = {}  # ends that the client reported; no message lies before them
         self.topic_uuids: dict[str, str] = {}
@@ -117,7 +115,6 @@ class LanePartitions:
         Messages that were fetched before it was released are dropped by the client.
         """
         self.kafka.incremental_assign([TopicPartition(*partition, offset)])
-        self.assignments[partition] += 1
         self.held[partition] = offset
         self.unpositioned.discard(partition)
 

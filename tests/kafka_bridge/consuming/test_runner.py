@@ -175,20 +175,3 @@ def test_a_full_batch_waits_for_no_more(make_sandbox: Callable[..., Sandbox], mo
     with sandbox.running():
         wait_until(lambda: len(sandbox.rows()) == 100, SECONDS)
         assert time.monotonic() - began < 20, "the twenty batches would have gathered for 40 s"
-
-
-@pytest.mark.usefixtures("table")
-def test_what_was_taken_ahead_of_a_fenced_batch_is_read_again(make_sandbox: Callable[..., Sandbox]) -> None:
-    """Also the end behind it: it must not carry the offset over messages that are not applied."""
-    sandbox = make_sandbox(max_batch=5)
-    sandbox.publish(*range(10), key="one")
-    runner = sandbox.runner()
-    records = sandbox.poll(runner)
-    assert len(records) <= 5
-    offsets = ConsumerOffset.objects.filter(consumer=sandbox.consumer.name, topic=sandbox.topic.name)
-    offsets.filter(partition=records[0].partition[1]).update(next_offset=1)  # by another member
-    assert not runner.apply(records)
-    wait_until(lambda: runner.step() is False and len(sandbox.rows()) == 9, SECONDS)
-    assert sandbox.rows() == list(range(1, 10))
-    runner.intake.close()
-    runner.kafka.close()
