@@ -63,6 +63,7 @@ class Batch:
     verdict: Exception | None = None  # set: the records become dead letters with this error, untried
     topic_uuids: dict[str, str] = field(init=False, default_factory=dict)  # the broker's id of each topic
     dead: list[DeadLetter] = field(init=False, default_factory=list)
+    is_committed: bool = field(init=False, default=False)
     lost_connection: bool = field(init=False, default=False)  # the connection ended during `apply`
 
     def apply(
@@ -103,8 +104,9 @@ class Batch:
             with self._transaction(held, offsets):
                 whole.run()
                 self.set_aside(before)
-        except Exception as error:
-            if isinstance(error, Fenced | TooManyDeadLetters) or accuses_no_message(error, patient=self.patient):
+        except Exception as error:  # whatever a handler raises: the search finds the message to blame
+            known = self.is_committed or isinstance(error, Fenced | TooManyDeadLetters)
+            if known or accuses_no_message(error, patient=self.patient):
                 raise
             return whole.failure(error)
         self.group_size.passed(len(records))
@@ -118,6 +120,8 @@ class Batch:
         """
         self.dead.clear()
         with transaction.atomic(durable=True):
+            # The first of the callbacks: an error of a later one is no failure of this transaction.
+            transaction.on_commit(self._note_commit)
             try:
                 with self.advanced(held, offsets):
                     self._bury_rejected()
@@ -125,6 +129,9 @@ class Batch:
             finally:
                 # Inside the transaction: after it, Django may have opened a new connection.
                 self.lost_connection = connection_is_lost()
+
+    def _note_commit(self) -> None:
+        self.is_committed = True
 
     @property
     def partitions(self) -> set[Partition]:

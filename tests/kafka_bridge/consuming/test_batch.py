@@ -1,5 +1,7 @@
 """A batch is applied only at the offset that its records begin at."""
 
+from typing import Any
+
 import pytest
 from django.db import transaction
 from django.db.transaction import TransactionManagementError
@@ -9,7 +11,7 @@ from kafka_bridge.consuming.culprits.attempt import attempt
 from kafka_bridge.consuming.culprits.limits import FailureLimit, GroupSize
 from kafka_bridge.consuming.record import Record
 from kafka_bridge.exceptions import Fenced
-from kafka_bridge.models import ConsumerOffset
+from kafka_bridge.models import ConsumerOffset, DeadLetter
 from tests.support.sandbox import Sandbox
 
 
@@ -67,3 +69,25 @@ def test_a_batch_of_an_earlier_topic_is_fenced(sandbox: Sandbox) -> None:
         batch_of(sandbox, records).apply(runner.partitions.held, runner.partitions.topic_uuids, [])
     assert sandbox.rows() == []
     runner.kafka.close()
+
+
+def test_an_error_after_the_commit_accuses_no_message(sandbox: Sandbox) -> None:
+    """Such as that of a handler's `on_commit`: the rows are there, and the error is raised."""
+    sandbox.publish(1, 2, key="one")
+    runner = sandbox.runner()
+    records = sandbox.poll(runner)
+
+    def handle(events: list[Any]) -> None:
+        sandbox.handle(events)
+        transaction.on_commit(fail)
+
+    sandbox.consumer.handlers[sandbox.event] = handle
+    with pytest.raises(ValueError, match="after the commit"):
+        batch_of(sandbox, records).apply(runner.partitions.held, runner.partitions.topic_uuids, [])
+    assert sandbox.rows() == [1, 2]
+    assert not DeadLetter.objects.exists()
+    runner.kafka.close()
+
+
+def fail() -> None:
+    raise ValueError("after the commit")
