@@ -62,6 +62,14 @@ def hace(tiempo: timedelta) -> str:
     return f"hace {duracion(max(tiempo, timedelta(0)).total_seconds())}"
 
 
+def age(waiting: Waiting, now: datetime) -> str:
+    """Return since when the oldest waits: `desde hace 3 días`, `recién`; empty if nothing waits."""
+    if not waiting.count or waiting.since is None:
+        return ""
+    waits = now - waiting.since
+    return f"desde {hace(waits)}" if waits >= timedelta(minutes=1) else "recién"
+
+
 def hours_chart(per_hour: Mapping[int, int], *, what: str) -> SafeString:
     """Draw one bar per hour of a day as inline SVG. `what`: what is counted, in the plural."""
     total = sum(per_hour.values())

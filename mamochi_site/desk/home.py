@@ -6,6 +6,7 @@ from django.http import HttpRequest
 from django.urls import reverse
 from django.utils import timezone
 
+from gremio.desk import age
 from inscripciones.admin import desk as enrolment
 from inscripciones.models import Usuario
 from mamochi_site.desk import engine
@@ -24,7 +25,7 @@ def context(request: HttpRequest, context: dict[str, Any]) -> dict[str, Any]:
         "title": "Inicio",
         "now": now,
         "health": engine.health(user),
-        "waiting": [waiting for source in WAITING for waiting in source(user, now)],
+        "waiting": [(waiting, age(waiting, now)) for source in WAITING for waiting in source(user, now)],
         "panels": [panel for source in PANELS for panel in source(user, now)],
         "search_url": _search_url(user),
     }
