@@ -194,8 +194,7 @@ def result(measured: Rounds, lists: dict[str, list[float]]) -> Result:
     rates = {key: [one.load.per_second for one in each] for key, each in measured.items()}
     plot_lines(
         "api",
-        CONNECTIONS,
-        {name: [median(rates[name, connections]) for connections in CONNECTIONS] for name in (OURS, PEER)},
+        {name: {connections: median(rates[name, connections]) for connections in CONNECTIONS} for name in (OURS, PEER)},
         title="Sales by POST",
         x="connections",
         y="accepted per second",

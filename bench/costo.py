@@ -56,9 +56,9 @@ class Round:
 
     def at_rest(self, record: usage.Record) -> None:
         """Note memory and idle CPU."""
-        time.sleep(REST_SECONDS)
+        time.sleep(REST_SECONDS)  # what the start has left to do is not idle work
         before, began = usage.cpu_seconds(record), time.perf_counter()
-        time.sleep(IDLE_SECONDS)
+        time.sleep(IDLE_SECONDS)  # the time that is measured
         idle, seconds = usage.spent(before, usage.cpu_seconds(record)), time.perf_counter() - began
         memory = usage.pss_megabytes(record)
         shares = {name: 100 * cpu / seconds for name, cpu in idle.items()}

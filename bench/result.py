@@ -2,14 +2,19 @@
 
 import json
 import platform
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from statistics import median, quantiles
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 from rich.table import Table
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
 
 RESULTS = Path(__file__).parent / "results"
 
@@ -72,30 +77,29 @@ def p99(times: Sequence[float]) -> float:
 
 def plot_distribution(name: str, times: Mapping[str, Sequence[float]], *, title: str, x: str, y: str) -> None:
     """Write bench/results/NAME.svg: by contender, the share of times up to each duration (ms)."""
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(7, 4), layout="constrained")
-    axes = figure.add_subplot(title=title, xlabel=x, ylabel=y, xscale="log")
-    for label, each in times.items():
-        axes.plot(sorted(each), [(rank + 1) / len(each) for rank in range(len(each))], label=label)
-    axes.grid(alpha=0.3)
-    axes.legend()
-    RESULTS.mkdir(exist_ok=True)
-    figure.savefig(RESULTS / f"{name}.svg")
+    with _plot(name, title=title, xlabel=x, ylabel=y) as axes:
+        for label, each in times.items():
+            axes.plot(sorted(each), [(rank + 1) / len(each) for rank in range(len(each))], label=label)
 
 
-def plot_lines(  # noqa: PLR0913 - a plot's parts
-    name: str, points: Sequence[float], lines: Mapping[str, Sequence[float]], *, title: str, x: str, y: str
-) -> None:
+def plot_lines(name: str, lines: Mapping[str, Mapping[int, float]], *, title: str, x: str, y: str) -> None:
     """Write bench/results/NAME.svg: a line per contender through its figure at each point."""
+    with _plot(name, title=title, xlabel=x, ylabel=y) as axes:
+        for label, figures in lines.items():
+            axes.plot(list(figures), list(figures.values()), marker="o", label=label)
+        points = sorted({point for figures in lines.values() for point in figures})
+        axes.set_xticks(points, [f"{point:g}" for point in points])
+        axes.set_ylim(bottom=0)
+
+
+@contextmanager
+def _plot(name: str, **labels: str) -> "Iterator[Axes]":
+    """Write what the block draws to bench/results/NAME.svg; the x axis is logarithmic."""
     from matplotlib.figure import Figure
 
     figure = Figure(figsize=(7, 4), layout="constrained")
-    axes = figure.add_subplot(title=title, xlabel=x, ylabel=y, xscale="log")
-    for label, each in lines.items():
-        axes.plot(points, each, marker="o", label=label)
-    axes.set_xticks(points, [f"{point:g}" for point in points])
-    axes.set_ylim(bottom=0)
+    axes = figure.add_subplot(xscale="log", **labels)
+    yield axes
     axes.grid(alpha=0.3)
     axes.legend()
     RESULTS.mkdir(exist_ok=True)
