@@ -73,6 +73,7 @@ class Forks:
                     pass
                 if (code := self._codes[pid]) is not None or time.monotonic() >= deadline:
                     return code
+            # Not a wait for the socket: another thread may read the message of this fork's end.
             time.sleep(0.02)
 
     def _receive(self, seconds: float) -> dict[str, Any]:

@@ -109,7 +109,7 @@ class Program:
         try:
             self.channel.send(json.dumps(message).encode())
         except (BrokenPipeError, ConnectionResetError):
-            self.stopping = True  # nobody reads any more
+            self.stopping = True  # the other end is closed
 
 
 def run(order: Order, module: ModuleType) -> NoReturn:

@@ -1,5 +1,6 @@
 """The admin's pages of users, groups and failed logins, in the look of unfold."""
 
+from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 from axes.models import AccessAttempt
@@ -8,9 +9,6 @@ from django.contrib.auth.admin import GroupAdmin, UserAdmin
 from django.contrib.auth.models import Group, Permission
 from django.db.models import Model
 from django.http import HttpRequest
-
-# Importing the module registers the page that is taken away below.
-from knox.admin import AuthTokenAdmin as _AuthTokenAdmin  # noqa: F401
 from knox.models import AuthToken
 from unfold.admin import ModelAdmin
 from unfold.forms import AdminPasswordChangeForm, UserChangeForm, UserCreationForm
@@ -20,6 +18,8 @@ from gremio.permission_names import PermissionsField
 from inscripciones.models import Usuario
 from kafka_bridge.admin_base import ReadOnlyAdmin
 
+# Registers the page that is taken away below: knox stands behind this app in INSTALLED_APPS.
+import_module("knox.admin")
 # knox's page could make tokens that no e-mail brings; a maestro's page has what staff need.
 admin.site.unregister(AuthToken)
 admin.site.unregister(Group)

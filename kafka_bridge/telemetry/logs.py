@@ -98,8 +98,9 @@ class LineFormatter(structlog.stdlib.ProcessorFormatter):
         if not isinstance(record.msg, dict) or not hasattr(record, "_logger"):
             return super().format(record)
         line: Any = record.msg.copy()
+        added: Any = record  # structlog adds `_logger` and `_name`
         for processor in self.processors[1:]:  # the first one removes what the copies have more
-            line = processor(record._logger, record._name, line)  # type: ignore[attr-defined]
+            line = processor(added._logger, added._name, line)
         return str(line)
 
 

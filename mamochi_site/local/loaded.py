@@ -8,15 +8,13 @@ import os
 from importlib import import_module
 
 import django
+from django.urls import get_resolver
 from prometheus_client import REGISTRY, values
 from prometheus_client.metrics import MetricWrapperBase
 
+from mamochi_site.celery import app
+
 django.setup()
-
-from django.urls import get_resolver  # noqa: E402 - after the setup
-
-from mamochi_site.celery import app  # noqa: E402 - after the setup
-
 # What the commands would import themselves.
 for name in (
     "celery.apps.beat",

@@ -48,7 +48,7 @@ def _run(options: argparse.Namespace) -> None:
         reported: set[str] = set()
         while True:
             report_ended_processes(system, _say, reported)
-            time.sleep(1)
+            time.sleep(1)  # between two looks, until Ctrl-C
 
 
 def _say(message: str) -> None:

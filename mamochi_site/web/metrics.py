@@ -15,14 +15,14 @@ class CountRequests(PrometheusAfterMiddleware):
     """
 
     def __init__(self, get_response: Any) -> None:
-        super().__init__(get_response)  # type: ignore[no-untyped-call]
+        super().__init__(get_response)  # type: ignore[no-untyped-call]  # django-prometheus has no types
         self._labelled: dict[tuple[object, ...], Any] = {}
 
     def process_request(self, request: HttpRequest) -> None:
         """Count the request; `request.headers`, which the library reads, is made of all headers."""
+        library: Any = self  # django-prometheus has no types
         ajax = request.META.get("HTTP_X_REQUESTED_WITH") == "XMLHttpRequest"
-        method: str = self._method(request)  # type: ignore[no-untyped-call]
-        transport: str = self._transport(request)  # type: ignore[no-untyped-call]
+        method, transport = library._method(request), library._transport(request)
         self.label_metric(self.metrics.requests_by_method, request, method=method).inc()
         self.label_metric(self.metrics.requests_by_transport, request, transport=transport).inc()
         if ajax:

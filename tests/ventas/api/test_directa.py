@@ -95,9 +95,9 @@ def test_retry_by_its_key_is_the_same_sale(program: APIClient) -> None:
 
 @pytest.mark.parametrize("credentials", ["", "Bearer", "Bearer mmc_no", "Basic bm8=", "Bearer a b", "Bearer \x00"])
 def test_bad_credentials_are_401(credentials: str) -> None:
-    stranger = APIClient()
-    stranger.credentials(HTTP_AUTHORIZATION=credentials)
-    direct, by_drf = send(stranger, VALID), send(stranger, VALID, BY_DRF)
+    unknown = APIClient()
+    unknown.credentials(HTTP_AUTHORIZATION=credentials)
+    direct, by_drf = send(unknown, VALID), send(unknown, VALID, BY_DRF)
     assert (direct.status_code, direct.content) == (401, by_drf.content)
     assert direct.headers["WWW-Authenticate"] == "Bearer"
 
