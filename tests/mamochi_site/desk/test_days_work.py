@@ -78,7 +78,7 @@ def test_a_reviewers_day(open_as: Open, width: int) -> None:
 def test_a_distributors_day(open_as: Open) -> None:
     page = open_as("distribuidor")
     soon = page.get_by_role("region", name="Carros por agotarse").get_by_role("listitem").first
-    expect(soon).to_contain_text(re.compile(r"queda \d+ .*, se acaba a las \d\d:\d\d"))
+    expect(soon).to_contain_text(re.compile(r"queda [\d.]+ .*, se acaba a las \d\d:\d\d"))
     name = soon.get_by_role("link").inner_text()
     soon.get_by_role("link").click()
     act(page, "Corregir el stock")
