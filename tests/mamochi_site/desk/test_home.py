@@ -1,6 +1,7 @@
 """The home of the admin: what waits for each role."""
 
 import re
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from django.test import Client
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
-from gremio.desk import Panel, Waiting, hours_chart
+from gremio.desk import Panel, Waiting, age, hours_chart
 from inscripciones.models import Envio, Inscripcion, Maestro
 from kafka_bridge.monitoring import overview
 from tests.mamochi_site.desk.conftest import ROLES, make
@@ -36,8 +37,8 @@ PANELS = {
 
 
 def waiting(context: Any) -> list[Waiting]:
-    found: list[Waiting] = context["waiting"]
-    return found
+    found: list[tuple[Waiting, str]] = context["waiting"]
+    return [one for one, _ in found]
 
 
 def panels(context: Any) -> dict[str, Panel]:
@@ -65,6 +66,13 @@ def test_each_list_has_what_was_counted(guild: list[Maestro], role: str) -> None
         assert listed.status_code == 200, one.url
         if one.what != "Semanas por cerrar":  # leads to all weeks: the late ones are the first
             assert listed.context["cl"].result_count == one.count, one.what
+
+
+@pytest.mark.parametrize(("count", "minutes", "shown"), [(1, 0.5, "recién"), (1, 1, "desde hace 1 min"), (0, 5, "")])
+def test_age_is_told_in_words(count: int, minutes: float, shown: str) -> None:
+    now = timezone.now()
+    waiting_since = Waiting(what="Avisos", count=count, url="/", since=now - timedelta(minutes=minutes))
+    assert age(waiting_since, now) == shown
 
 
 @pytest.mark.parametrize("role", ROLES)

@@ -14,6 +14,7 @@ from uuid import UUID
 import msgspec
 import pytest
 import time_machine
+from django import conf
 from django.db import connections, transaction
 from django.test import Client
 from PIL import Image
@@ -24,6 +25,7 @@ from pytest_django.live_server_helper import LiveServer
 from inscripciones import credenciales
 from inscripciones.models import Inscripcion, Usuario
 from inscripciones.tramite import revision
+from kafka_bridge.exceptions import Unavailable
 from stock import consumers as stock_consumers
 from tests.stock.carts import approval, notice
 from tests.support.accessibility import violations
@@ -31,8 +33,11 @@ from tests.support.browser import BROWSER_TEST, chromium
 from tests.support.people import make_event, make_form, make_paid_form, register
 from tests.support.sales import enter, sale, void_of
 from ventas import calendario
+from ventas.api import aceptacion
 from ventas.catalogo import memoria
 from ventas.events import VentaRegistrada
+from ventas.models import Cuenta
+from ventas.semanas import baja
 
 pytestmark = [*BROWSER_TEST, pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 NOW: Final = datetime(2026, 11, 25, 15, 12, tzinfo=calendario.CHILE)
@@ -42,6 +47,7 @@ SCREENS: Final[dict[str, dict[str, Any]]] = {
     "telefono-oscuro": {"viewport": PHONE, "color_scheme": "dark"},
     "escritorio": {"viewport": {"width": 1280, "height": 900}},
 }
+OTHERS: Final = ("telefono-oscuro", "escritorio")
 COLOURS: Final = 64  # enough for flat areas and text; a third of the bytes
 TALLEST: Final = 1_400  # of a picture
 NARROW: Final = 320  # CSS pixels: a phone of 640 at 200 %, or a desk of 1280 at 400 %
@@ -220,6 +226,41 @@ def test_every_page_is_accessible(browser: Browser, world: World, tmp_path: Path
     maestro.get_by_role("button", name="Cambiar mi token").click()
     expect(maestro.get_by_role("status")).to_contain_text("ya no sirve")
     wrong += look_at(maestro, tmp_path / f"token-nuevo-{suffix}.png")
+    assert wrong == []
+
+
+@pytest.mark.parametrize("suffix", ["telefono", *(pytest.param(s, marks=pytest.mark.chaos) for s in OTHERS)])
+def test_every_refusal_is_accessible(
+    browser: Browser, world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, suffix: str
+) -> None:
+    """Without service, after too many forms, at an unknown address; also the end of the e-mails."""
+
+    def neither(*_: object) -> None:
+        raise Unavailable
+
+    options = SCREENS[suffix]
+    folder = tmp_path if "color_scheme" in options else Path(os.environ.get("PICTURES", tmp_path))
+    page = open_page(browser, world, logged_in=True, **options)
+    cuenta = Cuenta.objects.create(maestro_id=UUID(int=1), nombre="Rosa", email="rosa@example.cl", abierta_en=NOW)
+    wrong = visit(page, {"nada-aqui": "../../nada/"}, folder, suffix)
+    page.goto(baja.direccion(cuenta.maestro_id))
+    wrong += look_at(page, folder / f"correo-semanal-{suffix}.png")
+    page.get_by_role("button").click()
+    expect(page.get_by_role("status")).to_be_visible()
+    wrong += look_at(page, folder / f"correo-semanal-terminado-{suffix}.png")
+    page.goto("/api/v1/ventas/")
+    with monkeypatch.context() as outage:
+        outage.setattr(aceptacion, "publish", neither)
+        page.get_by_role("button", name="Grande").click()
+        expect(page.get_by_role("alert")).to_contain_text("El servicio no responde")
+    wrong += look_at(page, folder / f"sin-servicio-{suffix}.png")
+    monkeypatch.setattr(conf.settings, "LIMITE_INSCRIPCIONES", "1/min")
+    for _ in range(2):
+        page.goto("/api/v1/inscripciones/")
+        page.get_by_label("Nombre").fill("Rosa Ñáñez")
+        page.get_by_role("button", name="Enviar mi inscripción").click()
+    expect(page.get_by_role("alert")).to_contain_text("muchos envíos seguidos")
+    wrong += look_at(page, folder / f"muchos-envios-{suffix}.png")
     assert wrong == []
 
 
