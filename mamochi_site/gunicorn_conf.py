@@ -1,6 +1,6 @@
 """Configuration of gunicorn, the web server.
 
-    gunicorn --config python:mamochi_site.gunicorn_conf mamochi_site.wsgi
+    gunicorn --config python:mamochi_site.gunicorn_conf mamochi_site.asgi:application
 
 Where PROMETHEUS_MULTIPROC_DIR is set, the workers count together in files of that folder. There is
 no access log: the middleware writes one line per request, with the route and without search terms.
@@ -14,6 +14,7 @@ from prometheus_client.multiprocess import mark_process_dead
 
 from mamochi_site.settings import LOGGING
 
+worker_class = "asgi"
 logconfig_dict = LOGGING
 
 

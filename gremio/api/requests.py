@@ -1,7 +1,7 @@
 """What the API's views share: whose request it is, and the answer to what was accepted."""
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -16,6 +16,8 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from gremio.api.paginas import is_page
+
+FALLO: Final = "gremio.fallo"  # in the ASGI scope: an exception
 
 CLAVE = OpenApiParameter(
     "Idempotency-Key",
@@ -42,7 +44,18 @@ def maestro_id(request: Request | HttpRequest) -> UUID:
 
 def zona(request: Request | HttpRequest) -> ZoneInfo:
     """Return the zone of the maestro who sent the request: of times that are sent without one."""
-    return ZoneInfo(getattr(request.user, "zona", None) or settings.TIME_ZONE)
+    return zona_de(request.user)
+
+
+def zona_de(usuario: Any) -> ZoneInfo:
+    """Return a user's zone, or Santiago's."""
+    return ZoneInfo(getattr(usuario, "zona", None) or settings.TIME_ZONE)
+
+
+def raise_earlier_error(request: HttpRequest) -> None:
+    """Raise what kept the event loop from accepting a request (mamochi_site/web/sales.py)."""
+    if error := request.META.get("asgi.scope", {}).get(FALLO):
+        raise error
 
 
 def accepted(data: dict[str, Any], *, location: str = "") -> Response:

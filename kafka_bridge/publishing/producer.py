@@ -1,13 +1,18 @@
 """Publishing: `publish` returns when events are durable, in Kafka or in the outbox.
 
+`apublish` is the same for code on an event loop.
+
 Each process has one producer with one poll thread. A forked process creates its own, because an
 inherited one never delivers.
 """
 
+import asyncio
 import atexit
 import os
 import threading
 import time
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from typing import Final
 
@@ -39,16 +44,40 @@ def publish(*events: Event) -> None:
     topic has a smaller limit of its own. Raises Unavailable if neither Kafka nor the database took
     them. Some may then be in Kafka, and a retry with the same ids creates no second event.
     """
-    messages = [encode(event) for event in events]
-    refusals.check_sizes(messages)
+    messages = _encoded(events)
     with metrics.PUBLISH_SECONDS.time():
         failures = process_producer().send(messages)
-        refusals.check_limits_of_topics(failures)
-        left = [message for message, _ in failures]
-        if left:
-            _into_outbox(left)
+        left = _without_kafka(failures)
+    _note(events, left)
+
+
+async def apublish(*events: Event) -> None:
+    """Do the same as `publish`, on an event loop, which does other work meanwhile."""
+    messages = _encoded(events)
+    with metrics.PUBLISH_SECONDS.time():
+        failures = await process_producer().asend(messages)
+        left = await asyncio.to_thread(_without_kafka, failures) if failures else 0
+    _note(events, left)
+
+
+def _encoded(events: Sequence[Event]) -> list[Message]:
+    messages = [encode(event) for event in events]
+    refusals.check_sizes(messages)
+    return messages
+
+
+def _without_kafka(failures: list[Failure]) -> int:
+    """Put the messages that Kafka did not acknowledge into the outbox; return how many."""
+    refusals.check_limits_of_topics(failures)
+    left = [message for message, _ in failures]
+    if left:
+        _into_outbox(left)
+    return len(left)
+
+
+def _note(events: Sequence[Event], left: int) -> None:
     logs.note_events([event.id for event in events])
-    metrics.PUBLISHED.labels("kafka").inc(len(events) - len(left))
+    metrics.PUBLISHED.labels("kafka").inc(len(events) - left)
 
 
 def _into_outbox(messages: list[Message]) -> None:
@@ -107,16 +136,36 @@ class _SharedProducer:
 
         Messages to partitions known to be out of reach fail without waiting, and without an error.
         """
-        sent = self.breaker.lets_through(messages)
+        sent, began = self.breaker.lets_through(messages), time.monotonic()
         if not sent:
             return [(message, None) for message in messages]
-        began, delivery = time.monotonic(), _Delivery(sent)
+        reported = threading.Lock()  # held until all have reported: a lock wakes faster than an Event
+        reported.acquire()
+        delivery = _Delivery(sent, done=reported.release)
         delivery.send(self.producer)
-        failures = delivery.failures(DEADLINE_MS / 1_000)
-        self.breaker.learn(sent, failures, began)
+        reported.acquire(timeout=DEADLINE_MS / 1_000)
+        return self._learn(messages, delivery, began)
+
+    async def asend(self, messages: list[Message]) -> list[Failure]:
+        """Do the same as `send`, on an event loop."""
+        sent, began = self.breaker.lets_through(messages), time.monotonic()
+        if not sent:
+            return [(message, None) for message in messages]
+        reported = asyncio.Event()
+        delivery = _Delivery(sent, done=partial(_from_thread, asyncio.get_running_loop(), reported.set))
+        delivery.send(self.producer)
+        with suppress(TimeoutError):
+            async with asyncio.timeout(DEADLINE_MS / 1_000):
+                await reported.wait()
+        return self._learn(messages, delivery, began)
+
+    def _learn(self, messages: list[Message], delivery: "_Delivery", began: float) -> list[Failure]:
+        """Tell the breaker how a delivery ended; return the failures, those not sent among them."""
+        failures = delivery.failures()
+        self.breaker.learn(delivery.messages, failures, began)
         self.broken |= any(error is not None and error.fatal() for _, error in failures)
         errors = {id(message): error for message, error in failures}
-        done = {id(message) for message in sent} - errors.keys()
+        done = {id(message) for message in delivery.messages} - errors.keys()
         return [(message, errors.get(id(message))) for message in messages if id(message) not in done]
 
     def _poll(self) -> None:
@@ -124,18 +173,24 @@ class _SharedProducer:
             self.producer.poll(1.0)
 
 
-class _Delivery:
-    """One call's messages and their delivery reports, which arrive on the poll thread."""
+def _from_thread(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
+    with suppress(RuntimeError):  # the loop has ended, and its requests with it
+        loop.call_soon_threadsafe(call)
 
-    def __init__(self, messages: list[Message]) -> None:
-        self._messages = messages
+
+class _Delivery:
+    """One call's messages and their delivery reports, which arrive on the poll thread.
+
+    `done` is called once all have reported; on the poll thread, or in `send`.
+    """
+
+    def __init__(self, messages: list[Message], done: Callable[[], None]) -> None:
+        self.messages = messages
         self._errors: dict[int, KafkaError | None] = {}  # one entry per report
-        # Held until all have reported: a lock wakes its waiter faster than an Event does.
-        self._unreported = threading.Lock()
-        self._unreported.acquire()
+        self._done = done
 
     def send(self, producer: Producer) -> None:
-        for index, message in enumerate(self._messages):
+        for index, message in enumerate(self.messages):
             try:
                 producer.produce(
                     message.topic,
@@ -150,20 +205,19 @@ class _Delivery:
             except KafkaException as error:  # message too large, missing partition, broken producer
                 self._report(index, error.args[0], None)
 
-    def failures(self, seconds: float) -> list[Failure]:
-        """Wait for the reports; return the failures, in order, each with its error.
+    def failures(self) -> list[Failure]:
+        """Return the failures until now, in order, each with its error.
 
-        The error is None if no report came in time, so that the message's fate is unknown.
+        The error is None if no report has come, so that the message's fate is unknown.
         """
-        self._unreported.acquire(timeout=seconds)
         errors: dict[int, KafkaError | None] = self._errors.copy()
-        indexed = ((index, message, errors.get(index)) for index, message in enumerate(self._messages))
+        indexed = ((index, message, errors.get(index)) for index, message in enumerate(self.messages))
         return [(message, error) for index, message, error in indexed if error is not None or index not in errors]
 
     def _report(self, index: int, error: KafkaError | None, _message: KafkaMessage | None) -> None:
         self._errors[index] = error
-        if len(self._errors) == len(self._messages):
-            self._unreported.release()
+        if len(self._errors) == len(self.messages):
+            self._done()
 
 
 class ProducerHolder:

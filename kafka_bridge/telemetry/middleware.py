@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 from uuid import UUID
 
 from django.http import HttpRequest, HttpResponseBase
@@ -33,7 +33,7 @@ def log_requests(get_response: GetResponse) -> GetResponse:
             response = get_response(request)
             response[traceparent.HEADER] = traceparent.current()
             if not request.path_info.startswith(NOT_LOGGED):
-                logger.info("request", **_line(request, response, published, time.perf_counter() - began))
+                log_request(request, response, published, time.perf_counter() - began)
         return response
 
     return middleware
@@ -59,7 +59,8 @@ def probes_before_host_check(get_response: GetResponse) -> GetResponse:
     return middleware
 
 
-def _line(request: HttpRequest, response: HttpResponseBase, published: list[UUID], seconds: float) -> dict[str, Any]:
+def log_request(request: HttpRequest, response: HttpResponseBase, published: list[UUID], seconds: float) -> None:
+    """Write the line of an answered request, with its route and the ids that it published."""
     route = request.resolver_match.route if request.resolver_match else "-"
     line = {"method": request.method, "route": route, "status": response.status_code, "ms": round(seconds * 1_000, 1)}
-    return line | (logs.ids_summary(published) if published else {})
+    logger.info("request", **line, **(logs.ids_summary(published) if published else {}))

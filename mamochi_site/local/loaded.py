@@ -1,7 +1,7 @@
 """What the application's processes have in common, imported once: they are forks (deploy/forks).
 
 Nothing here opens a connection, starts a thread or runs a process's own preparation: forks would
-inherit it. So `mamochi_site.wsgi` is not imported, whose limits are those of the web.
+inherit it. So `mamochi_site.asgi` is not imported, whose limits are those of the web.
 """
 
 import os
@@ -24,7 +24,7 @@ for name in (
     "celery.worker.consumer",
     "django.core.handlers.wsgi",
     "gunicorn.app.wsgiapp",
-    "gunicorn.workers.gthread",
+    "gunicorn.workers.gasgi",
     "kafka_bridge.management.commands.run_consumer",
     "kafka_bridge.management.commands.run_outbox_relay",
     "kombu.transport.redis",

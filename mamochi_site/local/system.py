@@ -52,8 +52,8 @@ def application_processes(port: int, consumers: int) -> dict[str, list[str]]:
     copies = ["", *(f"-{number}" for number in range(2, consumers + 1))]
     return {
         "web": [
-            *(sys.executable, "-m", "gunicorn", "mamochi_site.wsgi:application", "--bind", f"{HOST}:{port}"),
-            *("--workers", "2", "--threads", "8", "--graceful-timeout", "10"),
+            *(sys.executable, "-m", "gunicorn", "mamochi_site.asgi:application", "--bind", f"{HOST}:{port}"),
+            *("--workers", "2", "--graceful-timeout", "10"),
             *("--config", "python:mamochi_site.gunicorn_conf"),
             # By default gunicorn's control socket is in HOME, where two stacks would share it.
             "--no-control-socket",

@@ -91,8 +91,8 @@ def _gunicorn(port: int, log: Path) -> "subprocess.Popen[bytes]":
         "LIMITE_INSCRIPCIONES": "",
         "LIMITE_ENTRADAS": "",
     }
-    command = [sys.executable, "-m", "gunicorn", "mamochi_site.wsgi:application", "--bind", f"{HOST}:{port}"]
-    command += ["--workers", "1", "--threads", "8", "--graceful-timeout", "5", "--no-control-socket"]
+    command = [sys.executable, "-m", "gunicorn", "mamochi_site.asgi:application", "--bind", f"{HOST}:{port}"]
+    command += ["--worker-class", "asgi", "--workers", "1", "--graceful-timeout", "5", "--no-control-socket"]
     with log.open("wb") as output:
         return subprocess.Popen(command, cwd=CHECKOUT, env=environment, stdout=output, stderr=output)
 

@@ -1,6 +1,6 @@
 """Accepting sales and voids: they become events, which are in Kafka or the outbox on return."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -12,6 +12,7 @@ from django.db import transaction
 from rest_framework.exceptions import ValidationError
 
 from gremio.api.errors import DatosDistintos, otros_datos
+from kafka_bridge.exceptions import Unavailable
 from kafka_bridge.publishing import claims
 from kafka_bridge.publishing.claims import Claimed, Content
 from kafka_bridge.publishing.producer import publish
@@ -106,6 +107,41 @@ def aceptar_lista(datos: Sequence[Any], *, remitente: Remitente, ahora: datetime
         return resultado
     todos_distintos = resultado.distintos == resultado.errores.keys()
     raise ListaConOtrosDatos(resultado.errores) if todos_distintos else ListaInvalida(resultado.errores)
+
+
+def preparar(enviadas: Sequence[tuple[Any, Remitente]], ahora: datetime) -> list[VentaRegistrada | None]:
+    """Return the events of single sales of several maestros, to be published; claims them at once.
+
+    None stands for a sale that `aceptar_una` must judge, because something is wrong with it or with
+    its claim.
+    """
+    productos = memoria.leer()
+    envios = [_sin_errores(datos, remitente, productos, ahora) for datos, remitente in enviadas]
+    propios = {uno.evento_id: uno for uno in envios if uno is not None and uno.propio}
+    reclamos = _claim_if_possible(propios.values(), ahora)
+    eventos: list[VentaRegistrada | None] = []
+    for uno, (_, remitente) in zip(envios, enviadas, strict=True):
+        claim = reclamos.get(uno.evento_id) if uno is not None else None
+        if uno is None or (uno.propio and (claim is None or _first_content(claim) != _content(uno))):
+            eventos.append(None)
+        else:
+            eventos.append(_evento(uno, productos, claim, remitente.maestro_id, ahora))
+    return eventos
+
+
+def _sin_errores(datos: Any, remitente: Remitente, productos: Catalogo, ahora: datetime) -> _Envio | None:
+    leida = entrada.leer(datos, remitente.zona)
+    if not isinstance(leida, VentaEntrada) or entrada.rule_errors(leida, productos, ahora, desde=None):
+        return None
+    return _envio(0, 1, leida, remitente)
+
+
+def _claim_if_possible(envios: Iterable[_Envio], ahora: datetime) -> dict[UUID, Claimed]:
+    contents = {uno.evento_id: _content(uno) for uno in envios}
+    try:
+        return claims.claim(contents, at=ahora, ledger=Venta, columns=LEDGER)
+    except Unavailable:  # told to each of these sales by `aceptar_una`; the others need no claim
+        return {}
 
 
 def aceptar_anulacion(venta: Venta, *, motivo: str) -> Aceptada:

@@ -8,7 +8,7 @@ from uuid import UUID
 
 from django.contrib import messages
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse, HttpResponseBase, HttpResponseRedirect
+from django.http import HttpResponse, HttpResponseRedirect
 from django.utils import timezone
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiParameter, OpenApiResponse, PolymorphicProxySerializer, extend_schema
@@ -23,10 +23,10 @@ from rest_framework.views import APIView
 from rest_framework.viewsets import GenericViewSet
 
 from gremio.api.paginas import is_page
-from gremio.api.requests import CLAVE, maestro_id, received, zona
+from gremio.api.requests import CLAVE, maestro_id, raise_earlier_error, received, zona
 from kafka_bridge.publishing.rest import idempotency_key, idempotent_id
 from ventas import calendario
-from ventas.api import aceptacion, directa, entrada, filters, paginas, recibidas
+from ventas.api import aceptacion, entrada, filters, paginas, recibidas
 from ventas.api.aceptacion import Remitente
 from ventas.api.pagination import SalesPagination
 from ventas.api.serializers import (
@@ -113,11 +113,10 @@ class VentaViewSet(GenericViewSet[Venta]):
         """Return the maestro's own sales."""
         return Venta.objects.filter(maestro_id=maestro_id(self.request)).order_by("-vendida_en", "-id")
 
-    def dispatch(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponseBase:
-        """Accept a program's sale on the short way; DRF takes whatever else comes."""
-        creates = request.method == "POST" and self.action_map.get("post") == "create"
-        answer = directa.accept(request, self) if creates else None
-        return answer or super().dispatch(request, *args, **kwargs)
+    def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
+        """Raise what kept the event loop from accepting the sale, before anything else."""
+        raise_earlier_error(request)
+        super().initial(request, *args, **kwargs)
 
     @extend_schema(responses=PaginaDeVentasSerializer, parameters=[DESDE, HASTA, CURSOR], filters=False)
     def list(self, request: Request) -> Response:

@@ -1,0 +1,245 @@
+"""A program's sales by POST on the event loop, past Django: a tenth of the time.
+
+Django needs a thread per request, and a thread that waits for Kafka costs more than all else that a
+sale needs (ADR 36). Here a sale waits on the loop. Tokens and ids that come at the same time are
+looked up together.
+
+Nothing that Django decides is written a second time. The first sale of each kind goes through
+Django, and the next ones get the headers of its answer. What is not plain goes to Django too:
+another header, a form, a list, an error in the token or in the body. Nothing is published then.
+"""
+
+import re
+import time
+from collections.abc import Mapping, Sequence
+from io import BytesIO
+from typing import Any, Final, NamedTuple
+from uuid import UUID
+
+import msgspec
+from django.db import close_old_connections
+from django.http import HttpRequest, HttpResponse
+from django.urls import resolve
+from django.utils import timezone
+from django_prometheus.middleware import PrometheusBeforeMiddleware
+from rest_framework.exceptions import ParseError
+
+from gremio.api.json_parser import JSONParser
+from gremio.api.requests import FALLO, zona_de
+from gremio.together import Together
+from inscripciones.api.authentication import maestros
+from kafka_bridge.events.ids import uuid7
+from kafka_bridge.publishing.producer import apublish
+from kafka_bridge.telemetry import logs, traceparent
+from kafka_bridge.telemetry.middleware import log_request
+from mamochi_site.web.metrics import CountRequests
+from mamochi_site.web.threads import Application, Message, Receive, Scope, Send
+from ventas.api import aceptacion
+from ventas.api.aceptacion import Remitente
+from ventas.events import VentaRegistrada
+
+PATH: Final = "/api/v1/ventas/"
+LARGEST_BODY: Final = 4_096  # bytes; a list or a long text is no plain sale
+TOKEN: Final = re.compile(rb"Bearer (\w+)")
+JSON: Final = b"application/json"
+TRACE: Final = traceparent.HEADER.encode()
+# Headers that may change Django's answer, and headers that do not. With any other, Django answers.
+OF_A_KIND: Final = (b"host", b"accept", b"x-forwarded-proto")
+WITHOUT_EFFECT: Final = frozenset(
+    b"accept-encoding accept-language cache-control connection content-length keep-alive pragma priority traceparent "
+    b"tracestate user-agent via x-forwarded-for x-real-ip x-request-id".split()
+)
+KNOWN: Final = WITHOUT_EFFECT | {*OF_A_KIND, b"authorization", b"content-type"}
+OF_ONE_ANSWER: Final = frozenset((b"location", b"content-length", TRACE))
+MOST_KINDS: Final = 100  # clients choose what is a kind; a further one is always answered by Django
+
+Headers = Mapping[bytes, bytes]
+Kind = tuple[Any, ...]
+
+
+class _Sent(NamedTuple):
+    token: str
+    datos: Any  # as JSON has them
+
+
+class _Answer(NamedTuple):
+    """Django's answer to the first sale of a kind, without what belongs to that sale."""
+
+    headers: list[tuple[bytes, bytes]]
+    location: bytes  # of all sales: an id and a slash are added
+
+
+class DirectSales:
+    """An ASGI application that accepts plain sales; `django` answers every other request."""
+
+    def __init__(self, django: Application) -> None:
+        self.django = django
+        self.answers: dict[Kind, _Answer] = {}
+        self.together = Together(_events_of)
+        self.telemetry = _Telemetry()
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer a request, or let Django answer."""
+        headers = _plain_headers(scope)
+        if headers is None:
+            await self.django(scope, receive, send)
+            return
+        kind = (scope["scheme"], *map(headers.get, OF_A_KIND))
+        if kind in self.answers:
+            await self._answer(scope, headers, self.answers[kind], receive, send)
+        else:
+            await self.django(scope, receive, _Learner(self.answers, kind, send))
+
+    async def _answer(self, scope: Scope, headers: Headers, like: _Answer, receive: Receive, send: Send) -> None:
+        began = time.perf_counter()
+        body = await _read(receive)
+        if body is None:  # the client has gone
+            return
+        trace_id = traceparent.trace_id_of(headers.get(TRACE))
+        with traceparent.continued(trace_id), logs.collected_events() as published:
+            try:
+                venta_id = await self._accept(headers, body)
+            except Exception as error:  # noqa: BLE001  # Django's view raises it, and answers as to its own
+                scope, venta_id = _with_error(scope, error), None
+            if venta_id is not None:
+                response = HttpResponse(msgspec.json.encode({"id": venta_id}), status=202)
+                await _send(send, response, like, venta_id)
+                self.telemetry.note(headers, response, published, began)
+                return
+        await self.django(scope, _again(body, receive), send)
+
+    async def _accept(self, headers: Headers, body: bytes) -> UUID | None:
+        """Return the id of the sale, which is durable; None if Django must look at the request."""
+        sent = _sent(headers, body)
+        venta = await self.together.ask(sent) if sent else None
+        if venta is None:
+            return None
+        await apublish(venta)
+        return venta.venta_id
+
+
+class _Learner:
+    """Passes Django's answer on; if a sale was accepted, its headers are those of its kind."""
+
+    def __init__(self, answers: dict[Kind, _Answer], kind: Kind, send: Send) -> None:
+        self.answers = answers
+        self.kind = kind
+        self.send = send
+
+    async def __call__(self, message: Message) -> None:
+        if message.get("status") == 202 and len(self.answers) < MOST_KINDS:
+            headers = list(message["headers"])
+            location, found, _ = dict(headers).get(b"location", b"").partition(PATH.encode())
+            if found:
+                kept = [header for header in headers if header[0] not in OF_ONE_ANSWER]
+                self.answers[self.kind] = _Answer(kept, location + found)
+        await self.send(message)
+
+
+class _Telemetry:
+    """Counts and logs an answer as Django's middleware does."""
+
+    def __init__(self) -> None:
+        self.match = resolve(PATH)
+        unused: Any = HttpResponse  # a middleware wants to know what comes after it
+        self.before, self.after = PrometheusBeforeMiddleware(unused), CountRequests(unused)
+
+    def note(self, headers: Headers, response: HttpResponse, published: list[UUID], began: float) -> None:
+        """Note an answer to a request that began at `began` (perf_counter)."""
+        request: Any = HttpRequest()
+        request.method, request.resolver_match = "POST", self.match
+        request.META["CONTENT_LENGTH"] = headers[b"content-length"].decode()
+        if proto := headers.get(b"x-forwarded-proto"):
+            request.META["HTTP_X_FORWARDED_PROTO"] = proto.decode("latin-1")
+        self.before.process_request(request)
+        self.after.process_request(request)
+        self.after.process_view(request, self.match.func)
+        request.prometheus_before_middleware_event = request.prometheus_after_middleware_event = began
+        self.after.process_response(request, response)
+        self.before.process_response(request, response)
+        log_request(request, response, published, time.perf_counter() - began)
+
+
+def _plain_headers(scope: Scope) -> dict[bytes, bytes] | None:
+    """Return the headers of what may be a plain sale in JSON, with a token; else None."""
+    if scope["type"] != "http" or scope["path"] != PATH or scope["method"] != "POST":
+        return None
+    headers = dict(scope["headers"])
+    length = headers.get(b"content-length", b"")
+    plain = (
+        len(headers) == len(scope["headers"])
+        and headers.keys() <= KNOWN
+        and headers.get(b"content-type") == JSON
+        and headers.get(b"accept") in (None, b"*/*", JSON)
+        and b"authorization" in headers
+        and length.isdigit()
+        and int(length) <= LARGEST_BODY
+        and not scope["query_string"]
+        and not scope.get("root_path")
+    )
+    return headers if plain else None
+
+
+async def _read(receive: Receive) -> bytes | None:
+    """Return the body; None if the client has gone before its end."""
+    body = b""
+    while True:
+        message = await receive()
+        if message["type"] != "http.request":
+            return None
+        body += message.get("body", b"")
+        if not message.get("more_body"):
+            return body
+
+
+def _sent(headers: Headers, body: bytes) -> _Sent | None:
+    """Return token and sale; None if either is malformed."""
+    token = TOKEN.fullmatch(headers[b"authorization"])
+    try:
+        datos = JSONParser().parse(BytesIO(body))
+    except ParseError:
+        return None
+    return _Sent(token[1].decode(), datos) if token and isinstance(datos, dict) else None
+
+
+def _events_of(sent: Sequence[_Sent]) -> list[VentaRegistrada | None]:
+    """Return the events of sales, in order; None for one that Django must judge.
+
+    Runs in a thread. Raises OperationalError or InterfaceError without the database.
+    """
+    close_old_connections()  # as before each of Django's requests
+    known = maestros([one.token for one in sent])
+    enviadas = [(one.datos, _remitente(known[one.token])) for one in sent if one.token in known]
+    eventos = iter(aceptacion.preparar(enviadas, timezone.now()))
+    return [next(eventos) if one.token in known else None for one in sent]
+
+
+def _remitente(maestro: Any) -> Remitente:
+    return Remitente(maestro.maestro_id, id_for=lambda _: uuid7(), con_clave=False, zona=zona_de(maestro))
+
+
+async def _send(send: Send, response: HttpResponse, like: _Answer, venta_id: UUID) -> None:
+    headers = [
+        *like.headers,
+        (b"content-length", str(len(response.content)).encode()),
+        (b"location", b"%s%s/" % (like.location, str(venta_id).encode())),
+        (TRACE, traceparent.current().encode()),
+    ]
+    await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
+    await send({"type": "http.response.body", "body": response.content})
+
+
+def _with_error(scope: Scope, error: Exception) -> Scope:
+    """Return the scope with which Django's view raises the error, in the same trace."""
+    headers = [header for header in scope["headers"] if header[0] != TRACE]
+    return {**scope, "headers": [*headers, (TRACE, traceparent.current().encode())], FALLO: error}
+
+
+def _again(body: bytes, receive: Receive) -> Receive:
+    """Return a `receive` that begins with the body that was read."""
+    messages = [{"type": "http.request", "body": body, "more_body": False}]
+
+    async def received() -> Message:
+        return messages.pop() if messages else await receive()
+
+    return received

@@ -1,0 +1,69 @@
+"""Django behind an ASGI server: its WSGI application in threads, by a2wsgi."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from contextvars import copy_context
+from typing import Any
+
+from a2wsgi.wsgi import Body, WSGIMiddleware, WSGIResponder, build_environ
+
+Scope = dict[str, Any]
+Message = dict[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+Application = Callable[[Scope, Receive, Send], Awaitable[None]]
+
+
+class InThreads(WSGIMiddleware):
+    """a2wsgi's middleware with the responder below.
+
+    a2wsgi's own one puts a response into a queue. When the client goes away during a long download,
+    nothing empties the queue any more, and the thread waits until the process ends.
+    """
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer a request by Django, in a thread."""
+        if scope["type"] == "http":
+            await _Responder(self.app, self.executor, self.send_queue_size)(scope, receive, send)
+        else:
+            await super().__call__(scope, receive, send)
+
+
+class _Responder(WSGIResponder):
+    """Sends each part of a response itself, and waits until the server has taken the part."""
+
+    async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
+        self.asgi_send = send
+        self.start: Message | None = None
+        environ: Any = build_environ({**scope, "query_string": b""}, Body(self.loop, _torn_body_raises(receive)))
+        environ["QUERY_STRING"] = scope["query_string"].decode("latin-1")  # a2wsgi knows ASCII only
+        environ["wsgi.input_terminated"] = True
+        run = copy_context().run
+        await self.loop.run_in_executor(self.executor, run, self.wsgi, environ, self.start_response)
+
+    def send(self, message: Any) -> None:
+        """Send from the thread; the beginning of a response goes with its first part."""
+        if message["type"] == "http.response.start":
+            self.start = message
+            return
+        start, self.start = self.start, None
+        asyncio.run_coroutine_threadsafe(self._send([start, message] if start else [message]), self.loop).result()
+
+    async def _send(self, messages: list[Message]) -> None:
+        for message in messages:
+            await self.asgi_send(message)
+
+
+def _torn_body_raises(receive: Receive) -> Receive:
+    """Return a `receive` that raises ConnectionError if the client goes before its body has ended.
+
+    Otherwise a2wsgi takes the part that has come for the whole.
+    """
+
+    async def received() -> Message:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise ConnectionError("the client has gone before the end of its body")
+        return message
+
+    return received
