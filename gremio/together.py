@@ -6,6 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from typing import Final, Generic, TypeVar
 
+from django.db import connections
+
 Q = TypeVar("Q")
 A = TypeVar("A")
 
@@ -35,6 +37,11 @@ class Together(Generic[Q, A]):
             self._is_busy = True
             loop.call_soon(self._call)  # not at once: what this turn of the loop brings comes along
         return await future
+
+    def close(self) -> None:
+        """Close the thread's database connection, and end the thread."""
+        self._thread.submit(connections.close_all)
+        self._thread.shutdown()
 
     def _call(self) -> None:
         asked, self._waiting = self._waiting[:MOST], self._waiting[MOST:]

@@ -19,7 +19,7 @@ from typing import Final
 from confluent_kafka import KafkaError, KafkaException, Producer
 from confluent_kafka import Message as KafkaMessage
 from django.conf import settings
-from django.db import DatabaseError, InterfaceError
+from django.db import DatabaseError, InterfaceError, close_old_connections
 
 from kafka_bridge import conf
 from kafka_bridge.brokers import client
@@ -56,7 +56,7 @@ async def apublish(*events: Event) -> None:
     messages = _encoded(events)
     with metrics.PUBLISH_SECONDS.time():
         failures = await process_producer().asend(messages)
-        left = await asyncio.to_thread(_without_kafka, failures) if failures else 0
+        left = await asyncio.to_thread(_without_kafka_in_thread, failures) if failures else 0
     _note(events, left)
 
 
@@ -73,6 +73,11 @@ def _without_kafka(failures: list[Failure]) -> int:
     if left:
         _into_outbox(left)
     return len(left)
+
+
+def _without_kafka_in_thread(failures: list[Failure]) -> int:
+    close_old_connections()  # as Django does before each request
+    return _without_kafka(failures)
 
 
 def _note(events: Sequence[Event], left: int) -> None:

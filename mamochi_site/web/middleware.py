@@ -15,6 +15,7 @@ from django.http import (
     HttpResponseBase,
     HttpResponsePermanentRedirect,
     JsonResponse,
+    UnreadablePostError,
 )
 from django.middleware.security import SecurityMiddleware
 from django.urls import is_valid_path
@@ -115,7 +116,7 @@ def require_utf8(get_response: GetResponse) -> GetResponse:
 
 
 class RejectInvalidValues:
-    """Answer 400 for values that PostgreSQL or a model's field rejects.
+    """Answer 400 for values that PostgreSQL or a model's field rejects, and for half a body.
 
     Examples are a NUL character in a path or cookie, and a malformed id.
     """
@@ -128,7 +129,7 @@ class RejectInvalidValues:
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
         """Turn such an exception into a 400; leave every other exception to Django."""
-        if not isinstance(exception, DataError | ValidationError | OverflowError):
+        if not isinstance(exception, DataError | ValidationError | OverflowError | UnreadablePostError):
             return None
         logger.warning("refused %s %s: %s", request.method, request.path_info, type(exception).__name__)
         return bad_request(request, exception)

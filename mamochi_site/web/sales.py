@@ -142,7 +142,8 @@ class _Telemetry:
     def __init__(self) -> None:
         self.match = resolve(PATH)
         unused: Any = HttpResponse  # a middleware wants to know what comes after it
-        self.before, self.after = PrometheusBeforeMiddleware(unused), CountRequests(unused)
+        self.before: Any = PrometheusBeforeMiddleware(unused)  # django-prometheus has no types
+        self.after: Any = CountRequests(unused)
 
     def note(self, headers: Headers, response: HttpResponse, published: list[UUID], began: float) -> None:
         """Note an answer to a request that began at `began` (perf_counter)."""
@@ -187,7 +188,7 @@ async def _read(receive: Receive) -> bytes | None:
         message = await receive()
         if message["type"] != "http.request":
             return None
-        body += message.get("body", b"")
+        body += bytes(message.get("body", b""))
         if not message.get("more_body"):
             return body
 

@@ -35,7 +35,8 @@ class _Responder(WSGIResponder):
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         self.asgi_send = send
         self.start: Message | None = None
-        environ: Any = build_environ({**scope, "query_string": b""}, Body(self.loop, _torn_body_raises(receive)))
+        plain: Any = {**scope, "query_string": b""}
+        environ: Any = build_environ(plain, Body(self.loop, _torn_body_raises(receive)))
         environ["QUERY_STRING"] = scope["query_string"].decode("latin-1")  # a2wsgi knows ASCII only
         environ["wsgi.input_terminated"] = True
         run = copy_context().run
@@ -54,14 +55,14 @@ class _Responder(WSGIResponder):
             await self.asgi_send(message)
 
 
-def _torn_body_raises(receive: Receive) -> Receive:
+def _torn_body_raises(receive: Any) -> Any:
     """Return a `receive` that raises ConnectionError if the client goes before its body has ended.
 
     Otherwise a2wsgi takes the part that has come for the whole.
     """
 
     async def received() -> Message:
-        message = await receive()
+        message: Message = await receive()
         if message["type"] == "http.disconnect":
             raise ConnectionError("the client has gone before the end of its body")
         return message

@@ -1,5 +1,6 @@
 """Publishing: accepted means durable, in Kafka or in the outbox."""
 
+import asyncio
 import multiprocessing
 import threading
 import time
@@ -99,6 +100,71 @@ def test_threads_share_the_producer(sandbox: Sandbox) -> None:
     for thread in threads:
         thread.join(SECONDS)
     assert sorted(topic_numbers(sandbox)) == list(range(32))
+
+
+def test_an_event_loop_publishes_many_at_once(sandbox: Sandbox) -> None:
+    async def publish_all() -> None:
+        await asyncio.gather(*(producer.apublish(sandbox.happened(n)) for n in range(200)))
+
+    asyncio.run(publish_all())
+    assert sorted(topic_numbers(sandbox)) == list(range(200))
+    assert not OutboxMessage.objects.exists()
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("kafka_away")
+def test_an_event_loop_goes_on_while_kafka_is_away(sandbox: Sandbox) -> None:
+    """The events go to the outbox within the deadline, and other work is not held up."""
+    turns = 0
+
+    async def turn() -> None:
+        nonlocal turns
+        while True:
+            await asyncio.sleep(0.01)
+            turns += 1
+
+    async def publish_all() -> None:
+        other = asyncio.create_task(turn())
+        await producer.apublish(*(sandbox.happened(n) for n in range(5)))
+        other.cancel()
+        await asyncio.to_thread(connections.close_all)
+
+    began = time.monotonic()
+    asyncio.run(publish_all())
+    assert time.monotonic() - began < producer.DEADLINE_MS / 1_000 + 1
+    assert turns > 100
+    assert OutboxMessage.objects.count() == 5
+
+
+@pytest.mark.slow
+@pytest.mark.usefixtures("kafka_away")
+def test_an_event_loop_is_told_that_nothing_was_accepted(sandbox: Sandbox) -> None:
+    sandbox.publish(1)  # opens the circuit breaker
+
+    async def publish() -> None:
+        await asyncio.to_thread(_refuse_writes)
+        with pytest.raises(exceptions.Unavailable):
+            await producer.apublish(sandbox.happened(2))
+        await asyncio.to_thread(connections.close_all)
+
+    asyncio.run(publish())
+
+
+def _refuse_writes() -> None:
+    """Let this thread, which the next call takes too, have a database that cannot be written."""
+    with connection.cursor() as cursor:
+        cursor.execute("SET default_transaction_read_only = on")
+
+
+def test_an_answer_after_the_end_of_its_loop_harms_nothing(sandbox: Sandbox) -> None:
+    async def begin() -> None:
+        task = asyncio.create_task(producer.apublish(sandbox.happened(1)))
+        await asyncio.sleep(0)
+        task.cancel()
+
+    asyncio.run(begin())
+    sandbox.publish(2)
+    assert sorted(topic_numbers(sandbox))[-1] == 2
 
 
 def test_a_broken_producer_is_replaced(sandbox: Sandbox) -> None:

@@ -1,0 +1,341 @@
+"""A sale that is accepted on the event loop is answered as Django answers it."""
+
+import asyncio
+import json
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Final
+from uuid import uuid4
+
+import pytest
+from django.core.wsgi import get_wsgi_application
+from django.db import OperationalError, connections, transaction
+from prometheus_client import REGISTRY
+from pytest_django import DjangoAssertNumQueries
+
+from inscripciones import credenciales
+from inscripciones.models import Usuario
+from kafka_bridge.exceptions import Unavailable
+from kafka_bridge.telemetry.metrics import PUBLISHED
+from mamochi_site.web import sales
+from mamochi_site.web.sales import DirectSales
+from mamochi_site.web.threads import InThreads, Message
+from tests.support.sales import prepare_topics
+from ventas.catalogo import memoria
+
+pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
+VENTAS: Final = "/api/v1/ventas/"
+VALID: Final = {"producto": "mediano", "cantidad": 1}
+CHANGES: Final = ("traceparent", "location")  # from one request to the next
+
+
+@dataclass
+class Answer:
+    status: int
+    headers: dict[str, str]
+    content: bytes
+
+    @property
+    def lasting(self) -> dict[str, str]:
+        """The headers that are the same for each answer of a kind."""
+        return {name: value for name, value in self.headers.items() if name not in CHANGES}
+
+    def json(self) -> Any:
+        return json.loads(self.content)
+
+
+@dataclass
+class Site:
+    """The ASGI application in this process. `by_django`: the requests that Django answered."""
+
+    application: DirectSales
+    token: str
+    by_django: list[str] = field(default_factory=list)
+
+    def post(self, body: Any, **headers: str) -> Answer:
+        [answer] = self.post_all([body], **headers)
+        return answer
+
+    def post_all(self, bodies: Sequence[Any], **headers: str) -> list[Answer]:
+        """Send all at the same moment, each on a connection of its own."""
+
+        async def send() -> list[Answer]:
+            return await asyncio.gather(*(self._post(body, headers) for body in bodies))
+
+        return asyncio.run(send())
+
+    async def _post(self, body: Any, headers: dict[str, str]) -> Answer:
+        content = body if isinstance(body, bytes) else json.dumps(body).encode()
+        sent = {
+            "host": "testserver",
+            "content-type": "application/json",
+            "content-length": str(len(content)),
+            "authorization": f"Bearer {self.token}",
+        } | {name.replace("_", "-").lower(): value for name, value in headers.items()}
+        path, _, query = sent.pop("path", VENTAS).partition("?")
+        scope = {
+            "type": "http",
+            "http_version": "1.1",
+            "method": "POST",
+            "scheme": "http",
+            "path": path,
+            "query_string": query.encode(),
+            "headers": [(name.encode(), value.encode("latin-1")) for name, value in sent.items()],
+            "client": ("127.0.0.1", 1),
+            "server": ("127.0.0.1", 2),
+        }
+        events, answer = [{"type": "http.request", "body": content}], list[Message]()
+
+        async def receive() -> Message:
+            return events.pop(0)
+
+        async def take(message: Message) -> None:
+            answer.append(message)
+
+        await self.application(scope, receive, take)
+        start, *parts = answer
+        told = {name.decode().lower(): value.decode() for name, value in start["headers"]}
+        return Answer(start["status"], told, b"".join(part.get("body", b"") for part in parts))
+
+
+@pytest.fixture
+def maestro(kafka: str, transactional_db: None) -> Usuario:
+    prepare_topics()
+    memoria.olvidar()
+    return Usuario.objects.create_user(username=str(uuid4()), maestro_id=uuid4())
+
+
+@pytest.fixture
+def site(maestro: Usuario) -> Iterator[Site]:
+    """Return a site that has learned how Django answers a sale."""
+    wsgi: Any = get_wsgi_application()  # Django's types are not those of a2wsgi
+    django = InThreads(wsgi, workers=1)
+    with transaction.atomic():
+        made = Site(DirectSales(django), credenciales.emitir(maestro))
+
+    async def counted(scope: Any, receive: Any, send: Any) -> None:
+        made.by_django.append(scope["path"])
+        await django(scope, receive, send)
+
+    made.application.django = counted
+    assert made.post(VALID).status == 202
+    made.by_django.clear()
+    yield made
+    django.executor.submit(connections.close_all).result()
+    django.executor.shutdown()
+    made.application.together.close()
+
+
+def test_a_sale_is_answered_alike(site: Site) -> None:
+    direct, by_django = site.post(VALID), site.post(VALID, path=f"{VENTAS}?a=1")
+    assert len(site.by_django) == 1
+    assert (direct.status, by_django.status) == (202, 202)
+    assert direct.lasting == by_django.lasting
+    assert list(direct.json()) == list(by_django.json()) == ["id"]
+    for answer in (direct, by_django):
+        assert answer.headers["location"] == f"http://testserver{VENTAS}{answer.json()['id']}/"
+        assert len(answer.headers["traceparent"]) == 55
+
+
+def test_the_trace_of_a_request_goes_on(site: Site) -> None:
+    sent = f"00-{'a' * 32}-{'b' * 16}-01"
+    assert site.post(VALID, traceparent=sent).headers["traceparent"].split("-")[1] == "a" * 32
+    assert site.by_django == []
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"producto": "gigante", "cantidad": 1},
+        {"producto": "mediano", "cantidad": 0},
+        {"producto": "mediano", "cantidad": 1, "vendida_en": "2099-01-01T00:00:00Z"},
+        {"producto": "mediano", "cantidad": 1, "vendido_en": "ayer"},
+        {"producto": "m" * 5_000, "cantidad": 1},
+        {},
+        [],
+        [VALID],
+        b"no es JSON",
+        b"\xff",
+        b'{"producto": "mediano", "producto": "chico", "cantidad": 1}',
+        b"null",
+        b"7",
+        b"",
+    ],
+    ids=lambda body: str(body)[:40],
+)
+def test_what_else_comes_is_answered_by_django(site: Site, body: Any) -> None:
+    answer, by_django = site.post(body), site.post(body, path=f"{VENTAS}?a=1")
+    assert len(site.by_django) == 2
+    assert (answer.status, answer.lasting | {"content-length": ""}) == (
+        by_django.status,
+        by_django.lasting | {"content-length": ""},
+    )
+    if answer.status != 202:
+        assert answer.content == by_django.content
+
+
+@pytest.mark.parametrize(
+    ("headers", "status"),
+    [
+        ({"accept": "text/html"}, 303),
+        ({"accept": "application/json"}, 202),
+        ({"idempotency_key": "una"}, 202),
+        ({"cookie": "sessionid=x"}, 202),
+        ({"origin": "https://otra.example"}, 202),
+        ({"host": "otra.example"}, 400),
+        ({"x_forwarded_proto": "https"}, 202),
+        ({"content_encoding": "gzip"}, 415),
+        ({"content_type": "application/json; charset=latin-1"}, 415),
+        ({"x_nueva": "1"}, 202),
+    ],
+    ids=str,
+)
+def test_other_kinds_are_answered_by_django(site: Site, headers: dict[str, str], status: int) -> None:
+    assert (site.post(VALID, **headers).status, len(site.by_django)) == (status, 1)
+
+
+@pytest.mark.parametrize("credentials", ["", "Bearer", "Bearer mmc_no", "Basic bm8=", "Bearer a b", "Bearer \xa0"])
+def test_bad_credentials_are_401(site: Site, credentials: str) -> None:
+    answer = site.post(VALID, authorization=credentials)
+    assert answer.status == 401
+    assert answer.headers["www-authenticate"] == "Bearer"
+    assert answer.content == site.post(VALID, authorization=credentials, path=f"{VENTAS}?a=1").content
+
+
+def test_a_voided_token_ends_at_once(site: Site, maestro: Usuario) -> None:
+    assert site.post(VALID).status == 202
+    credenciales.revocar(maestro)
+    assert site.post(VALID).status == 401
+
+
+@pytest.mark.parametrize(("change", "status"), [({"maestro_id": None}, 403), ({"is_active": False}, 401)], ids=str)
+def test_who_is_no_maestro_is_refused(site: Site, maestro: Usuario, change: dict[str, Any], status: int) -> None:
+    Usuario.objects.filter(pk=maestro.pk).update(**change)
+    assert site.post(VALID).status == status
+
+
+def test_a_retry_is_the_same_sale(site: Site) -> None:
+    sale = {**VALID, "id": str(uuid4())}
+    answers = [site.post(sale) for _ in range(2)]
+    assert [(answer.status, answer.json()["id"]) for answer in answers] == [(202, sale["id"])] * 2
+    assert site.by_django == []
+    other = site.post({**sale, "cantidad": 2})
+    assert other.status == 422
+    assert other.content == site.post({**sale, "cantidad": 2}, path=f"{VENTAS}?a=1").content
+
+
+def test_sales_at_the_same_moment_are_claimed_once_each(site: Site) -> None:
+    sale, again = {**VALID, "id": str(uuid4())}, {**VALID, "cantidad": 2}
+    many = [VALID] * 40 + [sale] * 3 + [{**again, "id": sale["id"]}] + [{}]
+    answers = site.post_all(many)
+    assert [answer.status for answer in answers[:40]] == [202] * 40
+    assert len({answer.json()["id"] for answer in answers[:40]}) == 40
+    same = [answer.status for answer in answers[40:44]]
+    assert sorted(same) in ([202, 202, 202, 422], [202, 422, 422, 422])  # whichever content came first
+    assert answers[44].status == 400
+
+
+def test_many_sales_cost_two_queries(
+    site: Site, maestro: Usuario, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    sent = [sales._Sent(site.token, {**VALID, "id": str(uuid4())}) for _ in range(50)]
+    memoria.leer()
+    with django_assert_num_queries(2):
+        events = sales._events_of([*sent, sales._Sent("mmc_nobody", VALID), sales._Sent(site.token, {})])
+    assert [event is None for event in events] == [False] * 50 + [True, True]
+    assert {event.maestro_id for event in events if event} == {maestro.maestro_id}
+
+
+@pytest.mark.parametrize("failing", ["maestros", "apublish"])
+@pytest.mark.parametrize("error", [OperationalError("gone"), Unavailable("neither")], ids=["database", "both"])
+def test_without_service_the_answer_is_503(
+    site: Site, monkeypatch: pytest.MonkeyPatch, failing: str, error: Exception
+) -> None:
+    """The error is told once: Django does not try the same again."""
+
+    def fails(*_: Any) -> Any:
+        raise error
+
+    monkeypatch.setattr(sales, failing, fails)
+    answer = site.post(VALID, traceparent=f"00-{'c' * 32}-{'d' * 16}-01")
+    assert (answer.status, int(answer.headers["retry-after"]) > 0) == (503, True)
+    assert "detail" in answer.json()
+    assert answer.headers["traceparent"].split("-")[1] == "c" * 32
+
+
+def test_an_error_of_ours_is_a_500(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fails(*_: Any) -> Any:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(sales, "maestros", fails)
+    answer = site.post(VALID)
+    assert (answer.status, list(answer.json())) == (500, ["detail"])
+
+
+def test_a_torn_body_is_no_sale(site: Site) -> None:
+    """Neither on the event loop nor by Django, whose part of the body would be a valid form."""
+    answers: list[Message] = []
+
+    async def send(content_type: bytes, path: str) -> None:
+        headers = [
+            (b"host", b"testserver"),
+            (b"content-type", content_type),
+            (b"content-length", b"100"),
+            (b"authorization", f"Bearer {site.token}".encode()),
+        ]
+        events: list[Message] = [
+            {"type": "http.request", "body": b'{"producto": "mediano", "cantidad": 1}', "more_body": True},
+            {"type": "http.disconnect"},
+        ]
+
+        async def receive() -> Message:
+            return events.pop(0)
+
+        async def take(message: Message) -> None:
+            answers.append(message)
+
+        scope = {"type": "http", "http_version": "1.1", "method": "POST", "scheme": "http", "path": path}
+        await site.application({**scope, "query_string": b"", "headers": headers}, receive, take)
+
+    before = published()
+    asyncio.run(send(b"application/json", VENTAS))
+    assert answers == []
+    asyncio.run(send(b"application/json", VENTAS.rstrip("/")))
+    assert [answer.get("status") for answer in answers[:1]] == [400]
+    assert published() == before
+
+
+def published() -> float:
+    return sum(sample(f"{PUBLISHED._name}_total", {"way": way}) for way in ("kafka", "outbox"))
+
+
+def sample(name: str, labels: dict[str, str]) -> float:
+    return REGISTRY.get_sample_value(name, labels) or 0.0
+
+
+def test_a_direct_sale_is_counted_as_django_counts(site: Site) -> None:
+    view, method = "ventas:venta-list", "POST"
+    counters: list[Callable[[], float]] = [
+        lambda: sample(
+            "django_http_responses_total_by_status_view_method_total", {"status": "202", "view": view, "method": method}
+        ),
+        lambda: sample("django_http_requests_latency_seconds_by_view_method_count", {"view": view, "method": method}),
+        lambda: sample("django_http_requests_before_middlewares_total", {}),
+        lambda: sample("django_http_responses_before_middlewares_total", {}),
+        lambda: sample("django_http_requests_body_total_bytes_count", {}),
+        lambda: sample("django_http_responses_body_total_bytes_count", {}),
+        published,
+    ]
+    before = [counter() for counter in counters]
+    site.post(VALID, path=f"{VENTAS}?a=1")
+    between = [counter() for counter in counters]
+    site.post(VALID)
+    after = [counter() for counter in counters]
+    by_django = [now - then for now, then in zip(between, before, strict=True)]
+    assert by_django == [now - then for now, then in zip(after, between, strict=True)] == [1.0] * len(counters)
+
+
+def test_kinds_are_bounded(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sales, "MOST_KINDS", 1)
+    assert [site.post(VALID, accept="*/*").status for _ in range(2)] == [202, 202]
+    assert len(site.by_django) == 2
