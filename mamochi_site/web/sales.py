@@ -1,7 +1,7 @@
 """A program's sales by POST on the event loop, past Django: a tenth of the time.
 
 Django needs a thread per request, and a thread that waits for Kafka costs more than all else that a
-sale needs (ADR 36). Here a sale waits on the loop. Tokens and ids that come at the same time are
+sale needs (ADR 37). Here a sale waits on the loop. Tokens and ids that come at the same time are
 looked up together.
 
 Nothing that Django decides is written a second time. The first sale of each kind goes through
@@ -9,6 +9,7 @@ Django, and the next ones get the headers of its answer. What is not plain goes 
 another header, a form, a list, an error in the token or in the body. Nothing is published then.
 """
 
+import asyncio
 import re
 import time
 from collections.abc import Mapping, Sequence
@@ -29,6 +30,7 @@ from gremio.api.requests import FALLO, zona_de
 from gremio.together import Together
 from inscripciones.api.authentication import maestros
 from kafka_bridge.events.ids import uuid7
+from kafka_bridge.exceptions import Unavailable
 from kafka_bridge.publishing.producer import apublish
 from kafka_bridge.telemetry import logs, traceparent
 from kafka_bridge.telemetry.middleware import log_request
@@ -39,6 +41,7 @@ from ventas.api.aceptacion import Remitente
 from ventas.events import VentaRegistrada
 
 PATH: Final = "/api/v1/ventas/"
+PATIENCE_SECONDS: Final = 5.0  # with the database; as long as a statement of Django may take
 LARGEST_BODY: Final = 4_096  # bytes; a list or a long text is no plain sale
 TOKEN: Final = re.compile(rb"Bearer (\w+)")
 JSON: Final = b"application/json"
@@ -109,9 +112,18 @@ class DirectSales:
         await self.django(scope, _again(body, receive), send)
 
     async def _accept(self, headers: Headers, body: bytes) -> UUID | None:
-        """Return the id of the sale, which is durable; None if Django must look at the request."""
+        """Return the id of the sale, which is durable; None if Django must look at the request.
+
+        Raises Unavailable if the database does not answer, or neither it nor Kafka takes the sale.
+        """
         sent = _sent(headers, body)
-        venta = await self.together.ask(sent) if sent else None
+        if sent is None:
+            return None
+        try:
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                venta = await self.together.ask(sent)
+        except TimeoutError:
+            raise Unavailable("The database does not answer: retry later.") from None
         if venta is None:
             return None
         await apublish(venta)

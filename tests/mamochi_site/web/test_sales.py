@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -21,6 +22,7 @@ from mamochi_site.web import sales
 from mamochi_site.web.sales import DirectSales
 from mamochi_site.web.threads import InThreads, Message
 from tests.support.sales import prepare_topics
+from tests.support.sandbox import SECONDS
 from ventas.catalogo import memoria
 
 pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
@@ -261,6 +263,17 @@ def test_without_service_the_answer_is_503(
     assert (answer.status, int(answer.headers["retry-after"]) > 0) == (503, True)
     assert "detail" in answer.json()
     assert answer.headers["traceparent"].split("-")[1] == "c" * 32
+
+
+def test_a_silent_database_is_not_waited_for(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The sale ahead holds the only thread; both are answered in time."""
+    gate = threading.Event()
+    monkeypatch.setattr(sales, "PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(sales, "maestros", lambda tokens: gate.wait(SECONDS) and {})
+    try:
+        assert [answer.status for answer in site.post_all([VALID, VALID])] == [503, 503]
+    finally:
+        gate.set()
 
 
 def test_an_error_of_ours_is_a_500(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
