@@ -224,6 +224,45 @@ def test_new_result_needs_one_call(tree: Path, facts: Facts) -> None:
         assert expected in text
 
 
+def change_costo(tree: Path, *, cost: float, largest: str, wait: float, answered: float) -> None:
+    """Change the figures of the highest rate: CPU, its largest part, the wait for the row (ms).
+
+    `answered` is the share of sales that were answered, at each rate.
+    """
+    file = tree / "bench/results/costo.json"
+    result = json.loads(file.read_text())
+    names = "\n".join(result["medians"])
+    rates = sorted({int(rate) for rate in re.findall(r"(?m)^CPU per sale at (\d+)/s$", names)})
+    for rate in rates:
+        result["medians"] |= {f"CPU per sale at {rate}/s": 50.0, f"answer at {rate}/s, p50": 1_000.0}
+        result["also"] |= {f"answered at {rate}/s, per second": answered * rate}
+    highest = f"at {rates[-1]}/s"
+    result["medians"] |= {f"CPU per sale {highest}": cost, f"accepted to row {highest}, p50": wait}
+    result["also"] |= {f"CPU per sale {highest}, {largest}": 80.0}
+    file.write_text(json.dumps(result))
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        (
+            {"cost": 1.0, "largest": "web", "wait": 10.0, "answered": 1.0},
+            ("El costo baja con la carga", "gasta es la web", "la cola está en la respuesta HTTP", "sostuvo todos"),
+        ),
+        (
+            {"cost": 99.0, "largest": "postgres", "wait": 9e4, "answered": 0.5},
+            ("El costo no bajó", "gasta es PostgreSQL", "la cola está en el tópico", "Ninguno de los ritmos"),
+        ),
+    ],
+)
+@pytest.mark.slow
+def test_words_follow_the_figures(tree: Path, facts: Facts, changes: dict[str, Any], expected: tuple[str, ...]) -> None:
+    change_costo(tree, **changes)
+    questions = "".join(f'#include "secciones/pregunta-{name}.typ"\n' for name in ("escala", "rendimiento"))
+    text = re.sub(r"\s+", " ", compile_small(tree, questions, facts))
+    assert not [words for words in expected if words not in text]
+
+
 def test_empty_data_are_lines_to_fill_in(tree: Path, facts: Facts) -> None:
     data = tree / "docs/informe/datos.toml"
     data.write_text(data.read_text().replace('integrantes = ["", ""]', 'integrantes = ["Rosa Ñáñez", "José Muñoz 2"]'))
