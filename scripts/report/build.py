@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 import typst
 
 Facts = dict[str, Any]
-PIXELS_PER_INCH: Final = 110
+PIXELS_PER_INCH: Final = 144
 TYPED: Final = re.compile(r"número escrito a mano en la página .+")  # as docs/informe/cifras.typ says it
 EPOCH: Final = 0  # seconds; the PDF's time of creation
 
