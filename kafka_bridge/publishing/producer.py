@@ -94,6 +94,27 @@ def _into_outbox(messages: list[Message]) -> None:
     metrics.PUBLISHED.labels("outbox").inc(len(messages))
 
 
+def kafka_config() -> dict[str, str | int | bool]:
+    """Return the settings of a producer, without those of the connection."""
+    return {
+        "enable.idempotence": True,
+        "acks": "all",
+        # A request waits for its own event only. Under load, events that come while others
+        # are on their way share a request to Kafka anyway (ADR 28).
+        "linger.ms": 0,
+        "delivery.timeout.ms": DEADLINE_MS - 200,
+        "request.timeout.ms": DEADLINE_MS - 500,
+        "socket.connection.setup.timeout.ms": 2_000,
+        "socket.timeout.ms": client.SILENCE_MS,
+        "reconnect.backoff.ms": 250,
+        "reconnect.backoff.max.ms": 1_000,
+        # How soon new partitions are found, and a missing topic is told from a slow one.
+        "topic.metadata.refresh.interval.ms": 10_000,
+        "topic.metadata.propagation.max.ms": 1_000,
+        "queue.buffering.max.messages": 100_000,
+    }
+
+
 class _SharedProducer:
     """A process's producer, its poll thread and its circuit breaker, shared by its threads."""
 
@@ -102,28 +123,8 @@ class _SharedProducer:
         self.breaker = Breaker()
         # True after a fatal error of librdkafka's idempotent producer: only a new one delivers.
         self.broken = False
-        self.producer = Producer(
-            {
-                **settings.KAFKA_CLIENT_CONFIG,
-                "client.id": f"{conf.PREFIX}-{self.pid}",
-                "enable.idempotence": True,
-                "acks": "all",
-                # A request waits for its own event only. Under load, events that come while others
-                # are on their way share a request to Kafka anyway (ADR 28).
-                "linger.ms": 0,
-                "delivery.timeout.ms": DEADLINE_MS - 200,
-                "request.timeout.ms": DEADLINE_MS - 500,
-                "socket.connection.setup.timeout.ms": 2_000,
-                "socket.timeout.ms": client.SILENCE_MS,
-                "reconnect.backoff.ms": 250,
-                "reconnect.backoff.max.ms": 1_000,
-                # How soon new partitions are found, and a missing topic is told from a slow one.
-                "topic.metadata.refresh.interval.ms": 10_000,
-                "topic.metadata.propagation.max.ms": 1_000,
-                "queue.buffering.max.messages": 100_000,
-            },
-            logger=client.client_logger,
-        )
+        config = {**settings.KAFKA_CLIENT_CONFIG, "client.id": f"{conf.PREFIX}-{self.pid}", **kafka_config()}
+        self.producer = Producer(config, logger=client.client_logger)
         threading.Thread(target=self._poll, name="kafka-producer-poll", daemon=True).start()
         atexit.register(self.producer.flush, DEADLINE_MS / 1_000)
 
