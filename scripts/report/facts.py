@@ -147,9 +147,10 @@ def demo_facts() -> Facts:
 
 
 def web_facts(root: Path) -> dict[str, str]:
-    """Return the numbers of workers and of their threads, as the image starts the web server."""
+    """Return the numbers of workers, as the image starts the web server, and of their threads."""
     command = (root / "deploy/image/Dockerfile").read_text()
-    return {name: _only(rf'"--{name}", "(\d+)"', command) for name in ("workers", "threads")}
+    server = (root / "mamochi_site/asgi.py").read_text()
+    return {"workers": _only(r'"--workers", "(\d+)"', command), "threads": _only(r"THREADS = (\d+)", server)}
 
 
 def postgres_memory(root: Path) -> str:

@@ -68,7 +68,7 @@ def test_each_list_has_what_was_counted(guild: list[Maestro], role: str) -> None
             assert listed.context["cl"].result_count == one.count, one.what
 
 
-@pytest.mark.parametrize(("count", "minutes", "shown"), [(1, 0.5, "recién"), (1, 1, "desde hace 1 min"), (0, 5, "")])
+@pytest.mark.parametrize(("count", "minutes", "shown"), [(1, 0.5, "recién"), (1, 3, "desde hace 3 min"), (0, 5, "")])
 def test_age_is_told_in_words(count: int, minutes: float, shown: str) -> None:
     now = timezone.now()
     waiting_since = Waiting(what="Avisos", count=count, url="/", since=now - timedelta(minutes=minutes))
