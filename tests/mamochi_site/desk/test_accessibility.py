@@ -18,6 +18,7 @@ from tests.support.browser import BROWSER_TEST
 pytestmark = [*BROWSER_TEST, pytest.mark.slow, pytest.mark.django_db(transaction=True)]
 Scheme = Literal["light", "dark"]
 WINDOWS: list[tuple[int, Scheme]] = [(1_280, "light"), (390, "dark")]
+ONE_OFTEN = [WINDOWS[0], pytest.param(*WINDOWS[1], marks=pytest.mark.chaos)]
 # Of each kind of page at least one; the others are like them.
 MAIN = (
     "inscripciones.Maestro",
@@ -89,13 +90,13 @@ def check(page: Page, paths: list[str]) -> None:
     assert wrong == []
 
 
-@pytest.mark.parametrize(("width", "scheme"), WINDOWS)
+@pytest.mark.parametrize(("width", "scheme"), ONE_OFTEN)
 def test_pages_of_work_are_accessible(open_as: Open, width: int, scheme: Scheme) -> None:
     check(open_as("operadora", width=width, scheme=scheme), paths_of_work())
 
 
 @pytest.mark.parametrize("only", [MAIN, pytest.param((), marks=pytest.mark.chaos)], ids=["main", "all"])
-@pytest.mark.parametrize(("width", "scheme"), WINDOWS)
+@pytest.mark.parametrize(("width", "scheme"), ONE_OFTEN)
 def test_pages_of_models_are_accessible(open_as: Open, width: int, scheme: Scheme, only: tuple[str, ...]) -> None:
     check(open_as("operadora", width=width, scheme=scheme), paths_of_models(only))
 

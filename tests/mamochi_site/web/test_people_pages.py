@@ -195,7 +195,7 @@ def look_at(page: Page, picture: Path) -> list[str]:
     return [*violations(page), *([f"{page.url} is {wide} px wide on {width} px"] if wide > width else [])]
 
 
-@pytest.mark.parametrize("suffix", ["telefono", "escritorio", pytest.param("telefono-oscuro", marks=pytest.mark.chaos)])
+@pytest.mark.parametrize("suffix", ["telefono", *(pytest.param(s, marks=pytest.mark.chaos) for s in OTHERS)])
 def test_every_page_is_accessible(browser: Browser, world: World, tmp_path: Path, suffix: str) -> None:
     options = SCREENS[suffix]
     folder = tmp_path if "color_scheme" in options else Path(os.environ.get("PICTURES", tmp_path))
