@@ -117,7 +117,7 @@ class Rows:
         pending: dict[UUID, float] = {}
         seen = 0
         while not self.done.wait(POLL_SECONDS):
-            new = list(accepted.items())[seen:]
+            new = list(accepted.copy().items())[seen:]  # the schedule goes on meanwhile
             seen += len(new)
             pending |= {VentaRegistrada.derive_id(*sale): moment for sale, moment in new}
             if not pending:
