@@ -31,7 +31,7 @@ def abrir_carros(aprobadas: list[InscripcionAprobada]) -> None:
     )
 
 
-@handles(VentaRegistrada, consumer=INVENTARIO)
+@handles(VentaRegistrada, consumer=INVENTARIO, gathers=True)
 def descontar_ventas(ventas: list[VentaRegistrada]) -> None:
     """Take the ingredients of each sale out of its cart, if it has any."""
     inventario.descontar(

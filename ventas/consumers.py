@@ -8,7 +8,7 @@ from ventas.libro import CONTABILIDAD
 from ventas.models import Cuenta
 
 
-@handles(VentaRegistrada, consumer=CONTABILIDAD)
+@handles(VentaRegistrada, consumer=CONTABILIDAD, gathers=True)
 def registrar_ventas(ventas: list[VentaRegistrada]) -> None:
     """Enter each sale in the ledger, in the accounting week that is open for it."""
     libro.registrar(ventas)

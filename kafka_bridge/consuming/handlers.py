@@ -29,11 +29,13 @@ class Consumer:
     """A named consumer, which `manage.py run_consumer NAME` runs.
 
     Each of its lanes is a Kafka consumer group: the main lane and one per priority lane.
-    `max_batch` is the largest number of messages in one transaction.
+    `max_batch` is the largest number of messages in one transaction. With `gathers`, the main lane
+    waits a moment for more messages, so that a transaction has many.
     """
 
     name: str
     max_batch: int
+    gathers: bool = False
     handlers: dict[type[Event], Handler[Any]] = field(default_factory=dict)
 
     @property
@@ -50,11 +52,13 @@ class Consumer:
 consumers: Final[dict[str, Consumer]] = {}
 
 
-def handles(event: type[E], *, consumer: str, max_batch: int = 2_000) -> Callable[[Handler[E]], Handler[E]]:
+def handles(
+    event: type[E], *, consumer: str, max_batch: int = 2_000, gathers: bool = False
+) -> Callable[[Handler[E]], Handler[E]]:
     """Register the decorated function as the consumer's handler of the event.
 
-    The consumer's `max_batch` is the smallest one that its handlers ask for. Raises ValueError if
-    the consumer already has a handler of the event.
+    The consumer's `max_batch` is the smallest one that its handlers ask for; the consumer `gathers`
+    if one of them does. Raises ValueError if the consumer already has a handler of the event.
     """
 
     def register(handler: Handler[E]) -> Handler[E]:
@@ -63,6 +67,7 @@ def handles(event: type[E], *, consumer: str, max_batch: int = 2_000) -> Callabl
             raise ValueError(f"{consumer} handles {event.type} twice")
         entry.handlers[event] = handler
         entry.max_batch = min(entry.max_batch, max_batch)
+        entry.gathers |= gathers
         return handler
 
     return register

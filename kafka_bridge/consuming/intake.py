@@ -1,7 +1,6 @@
-"""Batches from the client: what follows a batch is gathered, and messages become records."""
+"""Batches from the client, whose messages become records."""
 
 import logging
-import time
 from typing import Final, cast
 
 from confluent_kafka import Consumer as KafkaConsumer
@@ -16,8 +15,6 @@ from kafka_bridge.consuming.record import Record, read
 logger = logging.getLogger(__name__)
 
 POLL_SECONDS: Final = 0.5  # how long a round waits for a first message
-# From one batch to the next, unless that is full. A batch costs as much as many messages (ADR 32).
-GATHER_SECONDS: Final = 0.07
 CHUNK: Final = 100  # messages that are taken from the client at once
 BATCH_BYTES: Final = 4_000_000  # of values; the chunk that reaches it is the last of a batch
 
@@ -31,19 +28,16 @@ class Intake:
         self.partitions = partitions
         self.max_batch = max_batch
         self._unreadable = poison.UnreadableBatches()
-        self._gather_until = 0.0  # monotonic seconds: until then, a batch waits for more messages
 
     def next_batch(self) -> list[Record]:
         """Return the messages that are there now, up to a batch.
 
-        Waits for the first one and, shortly after another batch, for those that follow it. Raises
-        KafkaException if the client reports a fatal error.
+        Waits for the first one only. Raises KafkaException if the client reports a fatal error.
         """
         first = self.kafka.poll(POLL_SECONDS)
         if first is None:
             return []
         records = self._with_queued(first)
-        self._gather_until = time.monotonic() + GATHER_SECONDS
         self.partitions.obstacles.is_read({record.partition[0] for record in records})
         # Leave out messages fetched before the client was assigned another offset, and those of
         # partitions no longer held.
@@ -62,8 +56,7 @@ class Intake:
             if taken >= self.max_batch or size >= BATCH_BYTES or self._unreadable.found:
                 break
             fitting = (BATCH_BYTES - size) * taken // (size + 1) + 1  # if the next ones are as large as these
-            patience = max(0.0, self._gather_until - time.monotonic())
-            chunk = self.kafka.consume(min(CHUNK, self.max_batch - taken, fitting), patience)
+            chunk = self.kafka.consume(min(CHUNK, self.max_batch - taken, fitting), 0)
         return records
 
     def _record_of(self, message: KafkaMessage) -> Record | None:

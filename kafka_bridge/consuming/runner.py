@@ -43,6 +43,9 @@ PATIENT_ATTEMPTS: Final = 5  # how often a batch is tried as a whole when the er
 SERVERS_SECONDS: Final = 2.0  # how long Kafka may take to answer
 LONGEST_BACKOFF: Final = 10.0  # seconds
 
+# How long the broker may wait for more messages before it answers a consumer that gathers (ADR 32).
+GATHER_MS: Final = 70
+GATHER_BYTES: Final = 500_000  # the broker waits for no more than these
 KAFKA_CONFIG: Final[dict[str, str | int | bool]] = {
     "partition.assignment.strategy": "cooperative-sticky",
     "enable.auto.commit": False,
@@ -90,7 +93,9 @@ class Runner:
         self.commits = KafkaCommits(consumer.name)
         group_id = ".".join(filter(None, [group or consumer.name, lane]))
         reports = {"on_commit": self.commits.on_commit}
+        gathering = {"fetch.wait.max.ms": GATHER_MS, "fetch.min.bytes": GATHER_BYTES}
         config = {**settings.KAFKA_CLIENT_CONFIG, **KAFKA_CONFIG, "group.id": group_id, **reports}
+        config |= gathering if consumer.gathers and not lane else {}
         self.kafka = KafkaConsumer(config, logger=client.client_logger)
         self.partitions = LanePartitions(
             self.kafka, consumer.name, self.topics, priority=bool(lane), accept_loss=accept_loss

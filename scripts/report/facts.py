@@ -15,7 +15,7 @@ import yaml
 
 from deploy.embedded.kafka import JVM_FLAGS, Kafka, min_insync
 from kafka_bridge import conf
-from kafka_bridge.consuming import batch, intake, poison, record, runner
+from kafka_bridge.consuming import batch, poison, record, runner
 from kafka_bridge.consuming.culprits.limits import FailureLimit
 from kafka_bridge.consuming.handlers import consumers
 from kafka_bridge.docs.examples import example_of, key_field
@@ -116,7 +116,7 @@ def engine_facts() -> Facts:
         "casillas": outbox.SHARDS,
         "mensajes-por-vuelta": relay.MESSAGES_PER_ROUND,
         "sondeo-s": relay.POLL_SECONDS,
-        "juntar-ms": round(intake.GATHER_SECONDS * 1_000),
+        "juntar-ms": runner.GATHER_MS,
         "transaccion-ms": batch.TRANSACTION_TIMEOUT_MS,
         "intentos": runner.PATIENT_ATTEMPTS,
         "espera-maxima-s": runner.LONGEST_BACKOFF,

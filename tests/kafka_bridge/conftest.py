@@ -34,7 +34,14 @@ def table(transactional_db: None) -> Iterator[None]:
 def make_sandbox(kafka: str) -> Iterator[Callable[..., Sandbox]]:
     made: list[str] = []
 
-    def make(*, partitions: int = 2, lane: str = "", max_batch: int = 500, on_brokers: int | None = None) -> Sandbox:
+    def make(
+        *,
+        partitions: int = 2,
+        lane: str = "",
+        max_batch: int = 500,
+        gathers: bool = False,
+        on_brokers: int | None = None,
+    ) -> Sandbox:
         name = f"sandbox.{uuid4()}"
         own_topic = Topic(name=name, partitions=partitions, priority_lane=lane)
         event = happened_on(own_topic, f"mamochi.sandbox.happened-{uuid4()}.v1")
@@ -43,7 +50,7 @@ def make_sandbox(kafka: str) -> Iterator[Callable[..., Sandbox]]:
         if created.partitions:
             topic_admin.create_topics([created])
             wait_until(lambda: is_there(created), SECONDS)
-        consumer = Consumer(f"sandbox-{uuid4()}", max_batch)
+        consumer = Consumer(f"sandbox-{uuid4()}", max_batch, gathers)
         return Sandbox(own_topic, event, consumer)
 
     yield make

@@ -3,6 +3,7 @@
 import threading
 import time
 from collections.abc import Callable, Iterator
+from statistics import median
 
 import pytest
 from confluent_kafka import Consumer as KafkaConsumer
@@ -13,6 +14,7 @@ from django.db import connection
 from deploy.embedded.waiting import wait_until
 from kafka_bridge.brokers import topic_admin, watermarks
 from kafka_bridge.consuming import intake
+from kafka_bridge.consuming import runner as runner_module
 from kafka_bridge.consuming.culprits.limits import FailureLimit
 from kafka_bridge.consuming.handlers import Consumer
 from kafka_bridge.consuming.partitions import commits
@@ -153,23 +155,28 @@ def test_offsets_reach_kafka_at_the_end(sandbox: Sandbox, monkeypatch: pytest.Mo
     assert committed(sandbox) == 10
 
 
-def test_messages_that_follow_a_batch_are_one_batch(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(intake, "GATHER_SECONDS", 2.0)
+@pytest.mark.usefixtures("table")
+@pytest.mark.parametrize("gathers", [True, False])
+def test_a_consumer_that_gathers_has_fewer_batches(make_sandbox: Callable[..., Sandbox], gathers: bool) -> None:
+    sandbox = make_sandbox(gathers=gathers, partitions=1)
     runner = sandbox.runner()
     sandbox.publish(0, key="one")
-    assert len(sandbox.poll(runner)) == 1, "an idle consumer waits for no more"
-    late = threading.Timer(0.5, sandbox.publish, [2], {"key": "one"})
-    late.start()
-    sandbox.publish(1, key="one")
-    assert [record.event.n for record in runner.poll()] == [1, 2]  # type: ignore[union-attr]
-    late.join()
+    assert len(sandbox.poll(runner)) == 1
+    publishing = threading.Thread(target=lambda: [sandbox.publish(n, key="one") for n in range(1, 201)])
+    publishing.start()
+    sizes: list[int] = []
+    while sum(sizes) < 200:
+        sizes += [len(records)] if (records := runner.poll()) else []
+    publishing.join()
+    # Each event is published after the one before was acknowledged, some milliseconds apart.
+    assert (median(sizes) >= 5) is gathers
     runner.kafka.close()
 
 
 @pytest.mark.usefixtures("table")
 def test_a_full_batch_waits_for_no_more(make_sandbox: Callable[..., Sandbox], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(intake, "GATHER_SECONDS", 2.0)
-    sandbox = make_sandbox(max_batch=5)
+    monkeypatch.setattr(runner_module, "GATHER_MS", 2_000)
+    sandbox = make_sandbox(max_batch=5, gathers=True)
     sandbox.publish(*range(100), key="one")
     began = time.monotonic()
     with sandbox.running():
