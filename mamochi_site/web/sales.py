@@ -31,7 +31,7 @@ from gremio.together import Together
 from inscripciones.api.authentication import maestros
 from kafka_bridge.events.ids import uuid7
 from kafka_bridge.exceptions import Unavailable
-from kafka_bridge.publishing.producer import apublish
+from kafka_bridge.publishing.producer import apublish, process_producer
 from kafka_bridge.telemetry import logs, traceparent
 from kafka_bridge.telemetry.middleware import log_request
 from mamochi_site.web.metrics import CountRequests
@@ -83,6 +83,8 @@ class DirectSales:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or let Django answer."""
+        if scope["type"] == "lifespan":
+            process_producer()  # connects now, and not when the first sale waits
         headers = _plain_headers(scope)
         if headers is None:
             await self.django(scope, receive, send)
