@@ -9,6 +9,7 @@ import os
 import pkgutil
 import sys
 import tempfile
+from dataclasses import replace
 from io import StringIO
 from pathlib import Path
 from types import ModuleType
@@ -43,7 +44,10 @@ def main() -> int:
         if hasattr(module, "STARTS_ITS_SYSTEM"):
             return report(module.run(say, *options), chosen.assert_ratio)
         with stack:
-            return report(measure(module, options), chosen.assert_ratio)
+            result = measure(module, options)
+        if chosen.brokers > 1:
+            result = replace(result, name=f"{result.name}-{chosen.brokers}-brokers")
+        return report(result, chosen.assert_ratio)
 
 
 def own_options(module: ModuleType, rest: list[str]) -> list[argparse.Namespace]:
