@@ -35,8 +35,8 @@ class Consumer:
 
     name: str
     max_batch: int
-    gathers: bool = False
     handlers: dict[type[Event], Handler[Any]] = field(default_factory=dict)
+    gathers: bool = False
 
     @property
     def topics(self) -> list[Topic]:

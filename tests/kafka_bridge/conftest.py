@@ -50,7 +50,7 @@ def make_sandbox(kafka: str) -> Iterator[Callable[..., Sandbox]]:
         if created.partitions:
             topic_admin.create_topics([created])
             wait_until(lambda: is_there(created), SECONDS)
-        consumer = Consumer(f"sandbox-{uuid4()}", max_batch, gathers)
+        consumer = Consumer(f"sandbox-{uuid4()}", max_batch, gathers=gathers)
         return Sandbox(own_topic, event, consumer)
 
     yield make

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from statistics import median
 
 import pytest
@@ -155,6 +155,11 @@ def test_offsets_reach_kafka_at_the_end(sandbox: Sandbox, monkeypatch: pytest.Mo
     assert committed(sandbox) == 10
 
 
+def publish_one_by_one(sandbox: Sandbox, numbers: Iterable[int]) -> None:
+    for number in numbers:
+        sandbox.publish(number, key="one")
+
+
 @pytest.mark.usefixtures("table")
 @pytest.mark.parametrize("gathers", [True, False])
 def test_a_consumer_that_gathers_has_fewer_batches(make_sandbox: Callable[..., Sandbox], gathers: bool) -> None:
@@ -162,7 +167,7 @@ def test_a_consumer_that_gathers_has_fewer_batches(make_sandbox: Callable[..., S
     runner = sandbox.runner()
     sandbox.publish(0, key="one")
     assert len(sandbox.poll(runner)) == 1
-    publishing = threading.Thread(target=lambda: [sandbox.publish(n, key="one") for n in range(1, 201)])
+    publishing = threading.Thread(target=publish_one_by_one, args=[sandbox, range(1, 201)])
     publishing.start()
     sizes: list[int] = []
     while sum(sizes) < 200:
