@@ -1,4 +1,4 @@
-"""The WSGI application that gunicorn serves: `gunicorn mamochi_site.wsgi`."""
+"""Django as a WSGI application, which `mamochi_site/asgi.py` serves in threads."""
 
 import gc
 import os

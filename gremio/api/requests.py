@@ -17,7 +17,7 @@ from rest_framework.response import Response
 
 from gremio.api.paginas import is_page
 
-FALLO: Final = "gremio.fallo"  # in the ASGI scope: an exception
+FALLO: Final = "gremio.fallo"  # key in the ASGI scope; its value is an exception
 
 CLAVE = OpenApiParameter(
     "Idempotency-Key",
@@ -53,7 +53,7 @@ def zona_de(usuario: Any) -> ZoneInfo:
 
 
 def raise_earlier_error(request: HttpRequest) -> None:
-    """Raise what kept the event loop from accepting a request (mamochi_site/web/sales.py)."""
+    """Raise what kept the server in front of Django from accepting a request."""
     if error := request.META.get("asgi.scope", {}).get(FALLO):
         raise error
 

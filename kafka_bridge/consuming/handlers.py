@@ -29,8 +29,8 @@ class Consumer:
     """A named consumer, which `manage.py run_consumer NAME` runs.
 
     Each of its lanes is a Kafka consumer group: the main lane and one per priority lane.
-    `max_batch` is the largest number of messages in one transaction. With `gathers`, the main lane
-    waits a moment for more messages, so that a transaction has many.
+    `max_batch` is the largest number of messages in one transaction. With `gathers`, the broker
+    waits a moment for more messages of the main lane, so that a transaction has many.
     """
 
     name: str

@@ -1,1 +1,1 @@
-"""What every request passes: chunked bodies, middleware, and the pages of errors."""
+"""What every request passes: the event loop, Django's threads, middleware, pages of errors."""

@@ -22,7 +22,11 @@ def with_length(application: Application) -> Application:
 
     def wrapped(environ: dict[str, Any], start_response: Any) -> Iterable[bytes]:
         if is_chunked(environ):
-            body = _read(environ["wsgi.input"], settings.MAX_BODY_BYTES + 1)
+            try:
+                body = _read(environ["wsgi.input"], settings.MAX_BODY_BYTES + 1)
+            except OSError:  # the client has gone and reads no answer
+                start_response("400 Bad Request", [])
+                return []
             environ |= {"wsgi.input": BytesIO(body), "CONTENT_LENGTH": str(len(body))}
         return application(environ, start_response)
 

@@ -4,7 +4,8 @@ from typing import Any
 
 from django.http import HttpRequest, HttpResponseBase
 from django_prometheus.middleware import PrometheusAfterMiddleware
-from django_prometheus.utils import Time
+
+from kafka_bridge.telemetry.middleware import began_at
 
 
 class CountRequests(PrometheusAfterMiddleware):
@@ -28,7 +29,7 @@ class CountRequests(PrometheusAfterMiddleware):
         if ajax:
             self.metrics.requests_ajax.inc()
         self.metrics.requests_body_bytes.observe(int(request.META.get("CONTENT_LENGTH") or 0))
-        request.prometheus_after_middleware_event = Time()  # type: ignore[attr-defined]
+        request.prometheus_after_middleware_event = began_at(request)  # type: ignore[attr-defined]
 
     def label_metric(
         self, metric: Any, request: HttpRequest, response: HttpResponseBase | None = None, **labels: Any

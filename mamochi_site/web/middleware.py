@@ -116,7 +116,7 @@ def require_utf8(get_response: GetResponse) -> GetResponse:
 
 
 class RejectInvalidValues:
-    """Answer 400 for values that PostgreSQL or a model's field rejects, and for half a body.
+    """Answer 400 for values that PostgreSQL or a model's field rejects, and for a torn body.
 
     Examples are a NUL character in a path or cookie, and a malformed id.
     """

@@ -10,6 +10,7 @@ another header, a form, a list, an error in the token or in the body. Nothing is
 """
 
 import asyncio
+import logging
 import re
 import time
 from collections.abc import Mapping, Sequence
@@ -18,27 +19,29 @@ from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import msgspec
-from django.db import close_old_connections
+from django.db import InterfaceError, OperationalError, close_old_connections
 from django.http import HttpRequest, HttpResponse
 from django.urls import resolve
 from django.utils import timezone
 from django_prometheus.middleware import PrometheusBeforeMiddleware
-from rest_framework.exceptions import ParseError
+from rest_framework.exceptions import APIException
 
 from gremio.api.json_parser import JSONParser
 from gremio.api.requests import FALLO, zona_de
-from gremio.together import Together
 from inscripciones.api.authentication import maestros
 from kafka_bridge.events.ids import uuid7
 from kafka_bridge.exceptions import Unavailable
 from kafka_bridge.publishing.producer import apublish, process_producer
 from kafka_bridge.telemetry import logs, traceparent
-from kafka_bridge.telemetry.middleware import log_request
+from kafka_bridge.telemetry.middleware import BEGAN, log_request
+from kafka_bridge.together import Together
 from mamochi_site.web.metrics import CountRequests
 from mamochi_site.web.threads import Application, Message, Receive, Scope, Send
 from ventas.api import aceptacion
 from ventas.api.aceptacion import Remitente
 from ventas.events import VentaRegistrada
+
+logger = logging.getLogger(__name__)
 
 PATH: Final = "/api/v1/ventas/"
 PATIENCE_SECONDS: Final = 5.0  # with the database; as long as a statement of Django may take
@@ -47,14 +50,14 @@ TOKEN: Final = re.compile(rb"Bearer (\w+)")
 JSON: Final = b"application/json"
 TRACE: Final = traceparent.HEADER.encode()
 # Headers that may change Django's answer, and headers that do not. With any other, Django answers.
-OF_A_KIND: Final = (b"host", b"accept", b"x-forwarded-proto")
+OF_A_KIND: Final = (b"host", b"accept", b"x-forwarded-proto", b"x-forwarded-host", b"x-forwarded-port")
 WITHOUT_EFFECT: Final = frozenset(
     b"accept-encoding accept-language cache-control connection content-length keep-alive pragma priority traceparent "
-    b"tracestate user-agent via x-forwarded-for x-real-ip x-request-id".split()
+    b"sec-fetch-mode tracestate user-agent via x-forwarded-for x-forwarded-server x-real-ip x-request-id".split()
 )
 KNOWN: Final = WITHOUT_EFFECT | {*OF_A_KIND, b"authorization", b"content-type"}
 OF_ONE_ANSWER: Final = frozenset((b"location", b"content-length", TRACE))
-MOST_KINDS: Final = 100  # clients choose what is a kind; a further one is always answered by Django
+MOST_KINDS: Final = 100  # clients choose what is a kind; the oldest one is forgotten
 
 Headers = Mapping[bytes, bytes]
 Kind = tuple[Any, ...]
@@ -80,6 +83,7 @@ class DirectSales:
         self.answers: dict[Kind, _Answer] = {}
         self.together = Together(_events_of)
         self.telemetry = _Telemetry()
+        self.publishing: set[asyncio.Task[None]] = set()
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Answer a request, or let Django answer."""
@@ -105,11 +109,11 @@ class DirectSales:
             try:
                 venta_id = await self._accept(headers, body)
             except Exception as error:  # noqa: BLE001  # Django's view raises it, and answers as to its own
-                scope, venta_id = _with_error(scope, error), None
+                scope, venta_id = _with_error(scope, error, began), None
             if venta_id is not None:
                 response = HttpResponse(msgspec.json.encode({"id": venta_id}), status=202)
                 await _send(send, response, like, venta_id)
-                self.telemetry.note(headers, response, published, began)
+                self.telemetry.note(scope["scheme"], headers, response, published, began)
                 return
         await self.django(scope, _again(body, receive), send)
 
@@ -128,8 +132,15 @@ class DirectSales:
             raise Unavailable("The database does not answer: retry later.") from None
         if venta is None:
             return None
-        await apublish(venta)
+        await self._publish(venta)
         return venta.venta_id
+
+    async def _publish(self, venta: VentaRegistrada) -> None:
+        """Publish to the end, even if the client goes away and the request is cancelled."""
+        task = asyncio.create_task(apublish(venta))
+        self.publishing.add(task)
+        task.add_done_callback(self.publishing.discard)
+        await asyncio.shield(task)
 
 
 class _Learner:
@@ -141,12 +152,13 @@ class _Learner:
         self.send = send
 
     async def __call__(self, message: Message) -> None:
-        if message.get("status") == 202 and len(self.answers) < MOST_KINDS:
-            headers = list(message["headers"])
-            location, found, _ = dict(headers).get(b"location", b"").partition(PATH.encode())
-            if found:
-                kept = [header for header in headers if header[0] not in OF_ONE_ANSWER]
-                self.answers[self.kind] = _Answer(kept, location + found)
+        headers = dict(message.get("headers", ()))
+        site, found, _ = headers.get(b"location", b"").partition(PATH.encode())
+        if message.get("status") == 202 and found and headers.get(b"content-type") == JSON:
+            if len(self.answers) >= MOST_KINDS:
+                del self.answers[next(iter(self.answers))]
+            kept = [header for header in message["headers"] if header[0] not in OF_ONE_ANSWER]
+            self.answers[self.kind] = _Answer(kept, site + found)
         await self.send(message)
 
 
@@ -159,10 +171,11 @@ class _Telemetry:
         self.before: Any = PrometheusBeforeMiddleware(unused)  # django-prometheus has no types
         self.after: Any = CountRequests(unused)
 
-    def note(self, headers: Headers, response: HttpResponse, published: list[UUID], began: float) -> None:
+    def note(self, scheme: str, headers: Headers, response: HttpResponse, published: list[UUID], began: float) -> None:
         """Note an answer to a request that began at `began` (perf_counter)."""
         request: Any = HttpRequest()
         request.method, request.resolver_match = "POST", self.match
+        request._get_scheme = lambda: scheme
         request.META["CONTENT_LENGTH"] = headers[b"content-length"].decode()
         if proto := headers.get(b"x-forwarded-proto"):
             request.META["HTTP_X_FORWARDED_PROTO"] = proto.decode("latin-1")
@@ -185,7 +198,6 @@ def _plain_headers(scope: Scope) -> dict[bytes, bytes] | None:
         len(headers) == len(scope["headers"])
         and headers.keys() <= KNOWN
         and headers.get(b"content-type") == JSON
-        and headers.get(b"accept") in (None, b"*/*", JSON)
         and b"authorization" in headers
         and length.isdigit()
         and int(length) <= LARGEST_BODY
@@ -212,7 +224,7 @@ def _sent(headers: Headers, body: bytes) -> _Sent | None:
     token = TOKEN.fullmatch(headers[b"authorization"])
     try:
         datos = JSONParser().parse(BytesIO(body))
-    except ParseError:
+    except APIException:
         return None
     return _Sent(token[1].decode(), datos) if token and isinstance(datos, dict) else None
 
@@ -223,6 +235,16 @@ def _events_of(sent: Sequence[_Sent]) -> list[VentaRegistrada | None]:
     Runs in a thread. Raises OperationalError or InterfaceError without the database.
     """
     close_old_connections()  # as before each of Django's requests
+    try:
+        return _known_events_of(sent)
+    except (OperationalError, InterfaceError):
+        raise
+    except Exception:
+        logger.exception("%d sales that came together failed: each is tried alone", len(sent))
+        return [None] * len(sent)
+
+
+def _known_events_of(sent: Sequence[_Sent]) -> list[VentaRegistrada | None]:
     known = maestros([one.token for one in sent])
     enviadas = [(one.datos, _remitente(known[one.token])) for one in sent if one.token in known]
     eventos = iter(aceptacion.preparar(enviadas, timezone.now()))
@@ -244,10 +266,10 @@ async def _send(send: Send, response: HttpResponse, like: _Answer, venta_id: UUI
     await send({"type": "http.response.body", "body": response.content})
 
 
-def _with_error(scope: Scope, error: Exception) -> Scope:
+def _with_error(scope: Scope, error: Exception, began: float) -> Scope:
     """Return the scope with which Django's view raises the error, in the same trace."""
     headers = [header for header in scope["headers"] if header[0] != TRACE]
-    return {**scope, "headers": [*headers, (TRACE, traceparent.current().encode())], FALLO: error}
+    return {**scope, "headers": [*headers, (TRACE, traceparent.current().encode())], FALLO: error, BEGAN: began}
 
 
 def _again(body: bytes, receive: Receive) -> Receive:

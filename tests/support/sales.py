@@ -72,4 +72,4 @@ def prepare_topics() -> None:
     """
     topic_admin.create_topics(topic_admin.declared_topics())
     first = encode(sale(UUID(int=0)))
-    wait_until(lambda: not process_producer().deliver([first]), 30)
+    wait_until(lambda: not process_producer().send([first]), 30)

@@ -117,7 +117,7 @@ def dead_letter_of_a_sale(maestro: UUID) -> tuple[DeadLetter, VentaRegistrada]:
     """Publish a sale of zero units, which contabilidad sets aside; only its payload has its id."""
     event = sale(maestro)
     spoilt = replace(encode(event), value=encode(event).value.replace(b'"cantidad":1', b'"cantidad":0'))
-    assert not producer.process_producer().deliver([spoilt])
+    assert not producer.process_producer().send([spoilt])
     own = DeadLetter.objects.filter(state="open", key=spoilt.key)  # other tests leave poison in the topic
     apply(own.exists)
     letter = own.get()

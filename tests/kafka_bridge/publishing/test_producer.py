@@ -19,7 +19,7 @@ pytestmark = pytest.mark.django_db(transaction=True)
 
 def test_no_messages_say_nothing_about_kafka(sandbox: Sandbox) -> None:
     began = time.monotonic()
-    assert producer.process_producer().deliver([]) == []
+    assert producer.process_producer().send([]) == []
     assert time.monotonic() - began < 1
     sandbox.publish(1)
     assert not OutboxMessage.objects.exists()
@@ -125,15 +125,15 @@ def test_an_event_loop_goes_on_while_kafka_is_away(sandbox: Sandbox) -> None:
 
     async def publish_all() -> None:
         other = asyncio.create_task(turn())
-        await producer.apublish(*(sandbox.happened(n) for n in range(5)))
+        await asyncio.gather(*(producer.apublish(sandbox.happened(n)) for n in range(5)))
         other.cancel()
-        await asyncio.to_thread(connections.close_all)
 
     began = time.monotonic()
     asyncio.run(publish_all())
     assert time.monotonic() - began < producer.DEADLINE_MS / 1_000 + 1
     assert turns > 100
     assert OutboxMessage.objects.count() == 5
+    producer.process_producer().outbox.close()
 
 
 @pytest.mark.slow
@@ -142,16 +142,17 @@ def test_an_event_loop_is_told_that_nothing_was_accepted(sandbox: Sandbox) -> No
     sandbox.publish(1)  # opens the circuit breaker
 
     async def publish() -> None:
-        await asyncio.to_thread(_refuse_writes)
         with pytest.raises(exceptions.Unavailable):
             await producer.apublish(sandbox.happened(2))
-        await asyncio.to_thread(connections.close_all)
 
+    outbox = producer.process_producer().outbox
+    outbox._thread.submit(_refuse_writes).result()
     asyncio.run(publish())
+    outbox.close()
 
 
 def _refuse_writes() -> None:
-    """Let this thread, which the next call takes too, have a database that cannot be written."""
+    """Let this thread have a database that cannot be written."""
     with connection.cursor() as cursor:
         cursor.execute("SET default_transaction_read_only = on")
 

@@ -181,6 +181,8 @@ def test_what_else_comes_is_answered_by_django(site: Site, body: Any) -> None:
     [
         ({"accept": "text/html"}, 303),
         ({"accept": "application/json"}, 202),
+        ({"accept": "application/json, text/plain, */*"}, 202),
+        ({"x_forwarded_host": "otra.example"}, 202),
         ({"idempotency_key": "una"}, 202),
         ({"cookie": "sessionid=x"}, 202),
         ({"origin": "https://otra.example"}, 202),
@@ -202,6 +204,12 @@ def test_bad_credentials_are_401(site: Site, credentials: str) -> None:
     assert answer.status == 401
     assert answer.headers["www-authenticate"] == "Bearer"
     assert answer.content == site.post(VALID, authorization=credentials, path=f"{VENTAS}?a=1").content
+
+
+def test_a_bad_token_is_told_before_a_bad_body(site: Site) -> None:
+    twice = b'{"producto": "mediano", "producto": "chico", "cantidad": 1}'
+    assert site.post(twice, authorization="Bearer mmc_no").status == 401
+    assert site.post(twice).status == 400
 
 
 def test_a_voided_token_ends_at_once(site: Site, maestro: Usuario) -> None:
@@ -349,6 +357,37 @@ def test_a_direct_sale_is_counted_as_django_counts(site: Site) -> None:
 
 
 def test_kinds_are_bounded(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The oldest one is forgotten, and learned again."""
     monkeypatch.setattr(sales, "MOST_KINDS", 1)
-    assert [site.post(VALID, accept="*/*").status for _ in range(2)] == [202, 202]
+    for accept in ("*/*", "application/json"):
+        assert [site.post(VALID, accept=accept).status for _ in range(2)] == [202, 202]
     assert len(site.by_django) == 2
+    assert len(site.application.answers) == 1
+
+
+def test_one_bad_sale_spoils_no_other(site: Site, maestro: Usuario) -> None:
+    """What the event loop did not foresee is Django's to judge, sale by sale."""
+    with transaction.atomic():
+        strange = Usuario.objects.create_user(username=str(uuid4()), maestro_id=uuid4(), zona="Nowhere/City")
+        token = credenciales.emitir(strange)
+    sent = [sales._Sent(site.token, VALID), sales._Sent(token, VALID)]
+    assert sales._events_of(sent) == [None, None]
+    assert site.post(VALID).status == 202
+
+
+def test_a_client_that_goes_away_stops_no_publishing(site: Site) -> None:
+    event = sales._events_of([sales._Sent(site.token, VALID)])[0]
+    assert event
+    before = published()
+
+    async def leave() -> None:
+        task = asyncio.create_task(site.application._publish(event))
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+        await asyncio.gather(*site.application.publishing)
+
+    asyncio.run(leave())
+    assert published() == before + 1
+    assert site.application.publishing == set()

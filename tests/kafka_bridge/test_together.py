@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 
 import pytest
 
-from gremio import together
-from gremio.together import Together
+from kafka_bridge import together
+from kafka_bridge.together import Together
 from tests.support.sandbox import SECONDS
 
 
@@ -79,6 +79,25 @@ def test_an_error_is_told_to_each_and_ends_nothing(asked: Together[int, int]) ->
 
     assert [str(one) for one in asyncio.run(ask())] == ["minus one"] * 3
     assert asyncio.run(asked.ask(4)) == 8
+
+
+def test_questions_of_who_has_left_are_not_asked(asked: Together[int, int], counter: Counter) -> None:
+    counter.gate.clear()
+
+    async def ask() -> int:
+        first = asyncio.create_task(asked.ask(1))
+        while not counter.calls:
+            await asyncio.sleep(0.001)
+        gone = [asyncio.create_task(asked.ask(number)) for number in range(50)]
+        await asyncio.sleep(0)
+        for one in gone:
+            one.cancel()
+        counter.gate.set()
+        await first
+        return await asked.ask(2)
+
+    assert asyncio.run(ask()) == 4
+    assert counter.calls == [1, 1]
 
 
 def test_who_leaves_holds_up_no_other(asked: Together[int, int], counter: Counter) -> None:

@@ -18,8 +18,8 @@ class Together(Generic[Q, A]):
     """Answers questions by calls in a thread of its own, one call at a time.
 
     What comes during a call is the next call: the more is asked, the less a question costs, and
-    a single question does not wait. `answer` returns one answer per question, in their order; what
-    it raises, each of its questions raises.
+    a single question does not wait. `answer` returns one answer per question, in their order. If it
+    raises, every question of that call raises the same error.
     """
 
     def __init__(self, answer: Callable[[Sequence[Q]], Sequence[A]]) -> None:
@@ -39,14 +39,17 @@ class Together(Generic[Q, A]):
         return await future
 
     def close(self) -> None:
-        """Close the thread's database connection, and end the thread."""
+        """Close the thread's database connection and end the thread, in tests."""
         self._thread.submit(connections.close_all)
         self._thread.shutdown()
 
     def _call(self) -> None:
-        asked, self._waiting = self._waiting[:MOST], self._waiting[MOST:]
-        call = asyncio.get_running_loop().run_in_executor(self._thread, self._answer, [one for one, _ in asked])
-        call.add_done_callback(partial(self._tell, [future for _, future in asked]))
+        waiting = [(question, future) for question, future in self._waiting if not future.done()]
+        batch, self._waiting = waiting[:MOST], waiting[MOST:]
+        self._is_busy = bool(batch)
+        if batch:
+            call = asyncio.get_running_loop().run_in_executor(self._thread, self._answer, [one for one, _ in batch])
+            call.add_done_callback(partial(self._tell, [future for _, future in batch]))
 
     def _tell(self, futures: list[asyncio.Future[A]], call: asyncio.Future[Sequence[A]]) -> None:
         error = call.exception()
@@ -58,6 +61,4 @@ class Together(Generic[Q, A]):
                 future.set_exception(error)
             else:
                 future.set_result(answers[index])
-        self._is_busy = bool(self._waiting)
-        if self._is_busy:
-            self._call()
+        self._call()
