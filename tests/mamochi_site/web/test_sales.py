@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import pytest
 from django.core.wsgi import get_wsgi_application
-from django.db import OperationalError, connections, transaction
+from django.db import InterfaceError, OperationalError, connections, transaction
 from prometheus_client import REGISTRY
 from pytest_django import DjangoAssertNumQueries
 
@@ -256,8 +256,15 @@ def test_many_sales_cost_two_queries(
     assert {event.maestro_id for event in events if event} == {maestro.maestro_id}
 
 
-@pytest.mark.parametrize("failing", ["maestros", "apublish"])
-@pytest.mark.parametrize("error", [OperationalError("gone"), Unavailable("neither")], ids=["database", "both"])
+@pytest.mark.parametrize(
+    ("failing", "error"),
+    [
+        ("maestros", OperationalError("gone")),
+        ("apublish", Unavailable("neither")),
+        ("apublish", InterfaceError("gone")),
+    ],
+    ids=["no-database", "neither", "database-lost"],
+)
 def test_without_service_the_answer_is_503(
     site: Site, monkeypatch: pytest.MonkeyPatch, failing: str, error: Exception
 ) -> None:
@@ -288,9 +295,12 @@ def test_an_error_of_ours_is_a_500(site: Site, monkeypatch: pytest.MonkeyPatch) 
     def fails(*_: Any) -> Any:
         raise ZeroDivisionError
 
-    monkeypatch.setattr(sales, "maestros", fails)
-    answer = site.post(VALID)
+    with monkeypatch.context() as broken:
+        broken.setattr(sales, "apublish", fails)
+        answer = site.post(VALID)
     assert (answer.status, list(answer.json())) == (500, ["detail"])
+    monkeypatch.setattr(sales, "maestros", fails)
+    assert site.post(VALID).status == 202, "Django tries alone"
 
 
 def test_a_torn_body_is_no_sale(site: Site) -> None:
