@@ -2,10 +2,13 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
 from typing import Any
 
 from a2wsgi.wsgi import Body, WSGIMiddleware, WSGIResponder, build_environ
+
+from gremio.api.requests import FALLO
 
 Scope = dict[str, Any]
 Message = dict[str, Any]
@@ -21,10 +24,16 @@ class InThreads(WSGIMiddleware):
     nothing empties the queue any more, and the thread waits until the process ends.
     """
 
+    def __init__(self, app: Any, workers: int) -> None:
+        super().__init__(app, workers)
+        # What has failed already is told without waiting for requests that wait for the database.
+        self.refusals = ThreadPoolExecutor(1, thread_name_prefix="refusals")
+
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer a request by Django, in a thread."""
         if scope["type"] == "http":
-            await _Responder(self.app, self.executor, self.send_queue_size)(scope, receive, send)
+            executor = self.refusals if FALLO in scope else self.executor
+            await _Responder(self.app, executor, self.send_queue_size)(scope, receive, send)
         else:
             await super().__call__(scope, receive, send)
 

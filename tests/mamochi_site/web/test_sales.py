@@ -51,6 +51,7 @@ class Site:
     """The ASGI application in this process. `by_django`: the requests that Django answered."""
 
     application: DirectSales
+    threads: InThreads
     token: str
     by_django: list[str] = field(default_factory=list)
 
@@ -113,7 +114,7 @@ def site(maestro: Usuario) -> Iterator[Site]:
     wsgi: Any = get_wsgi_application()  # Django's types are not those of a2wsgi
     django = InThreads(wsgi, workers=1)
     with transaction.atomic():
-        made = Site(DirectSales(django), credenciales.emitir(maestro))
+        made = Site(DirectSales(django), django, credenciales.emitir(maestro))
 
     async def counted(scope: Any, receive: Any, send: Any) -> None:
         made.by_django.append(scope["path"])
@@ -123,8 +124,9 @@ def site(maestro: Usuario) -> Iterator[Site]:
     assert made.post(VALID).status == 202
     made.by_django.clear()
     yield made
-    django.executor.submit(connections.close_all).result()
-    django.executor.shutdown()
+    for executor in (django.executor, django.refusals):
+        executor.submit(connections.close_all).result()
+        executor.shutdown()
     made.application.together.close()
 
 
@@ -289,6 +291,20 @@ def test_a_silent_database_is_not_waited_for(site: Site, monkeypatch: pytest.Mon
         assert [answer.status for answer in site.post_all([VALID, VALID])] == [503, 503]
     finally:
         gate.set()
+
+
+def test_a_refusal_waits_for_no_other_request(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """All of Django's threads wait for the database; a sale that has failed is told at once."""
+
+    def fails(*_: Any) -> Any:
+        raise OperationalError("gone")
+
+    gate = threading.Event()
+    busy = site.threads.executor.submit(gate.wait, SECONDS)
+    monkeypatch.setattr(sales, "maestros", fails)
+    assert site.post(VALID).status == 503
+    assert not busy.done()
+    gate.set()
 
 
 def test_an_error_of_ours_is_a_500(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
