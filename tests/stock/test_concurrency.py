@@ -133,7 +133,8 @@ def test_many_notices_at_once_fill_a_cart_once(maestros: list[UUID]) -> None:
 
 
 @pytest.mark.slow
-def test_a_cart_is_filled_through_kafka(topics: None, maestros: list[UUID]) -> None:
+@pytest.mark.usefixtures("topics", "from_the_topics_ends")
+def test_a_cart_is_filled_through_kafka(maestros: list[UUID]) -> None:
     rosa, other, _ = maestros
     with running(consumer(INVENTARIO, own_group=True), consumer(DISTRIBUIDORES, own_group=True), relay.run):
         publish(*medianos(rosa, 10), *medianos(other, 9))
