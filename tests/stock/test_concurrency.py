@@ -34,7 +34,7 @@ from tests.stock.carts import (
 )
 from tests.support.consumers import consumer, running
 
-SECONDS = 30.0
+SECONDS = 60.0
 
 
 @pytest.fixture
