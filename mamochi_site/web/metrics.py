@@ -29,7 +29,7 @@ class CountRequests(PrometheusAfterMiddleware):
         if ajax:
             self.metrics.requests_ajax.inc()
         self.metrics.requests_body_bytes.observe(int(request.META.get("CONTENT_LENGTH") or 0))
-        request.prometheus_after_middleware_event = began_at(request)  # type: ignore[attr-defined]
+        request.prometheus_after_middleware_event = began_at(request)  # type: ignore[attr-defined]  # the library's own
 
     def label_metric(
         self, metric: Any, request: HttpRequest, response: HttpResponseBase | None = None, **labels: Any

@@ -1,8 +1,8 @@
-"""A program's sales by POST on the event loop, past Django: a tenth of the time.
+"""A program's sales by POST on the event loop, past Django: less than half of the web's CPU.
 
-Django needs a thread per request, and a thread that waits for Kafka costs more than all else that a
-sale needs (ADR 37). Here a sale waits on the loop. Tokens and ids that come at the same time are
-looked up together.
+Django needs a thread per request, and threads that wait take the interpreter from each other (ADR
+37). Here a sale waits on the loop. Tokens and ids that come at the same time are looked up
+together.
 
 Nothing that Django decides is written a second time. The first sale of each kind goes through
 Django, and the next ones get the headers of its answer. What is not plain goes to Django too:
@@ -239,7 +239,7 @@ def _events_of(sent: Sequence[_Sent]) -> list[VentaRegistrada | None]:
         return _known_events_of(sent)
     except (OperationalError, InterfaceError):
         raise
-    except Exception:
+    except Exception:  # whatever one of them causes must not fail the others; Django tries each alone
         logger.exception("%d sales that came together failed: each is tried alone", len(sent))
         return [None] * len(sent)
 

@@ -39,6 +39,11 @@ def asked(counter: Counter) -> Iterator[Together[int, int]]:
     made.close()
 
 
+async def first_call_of(counter: Counter) -> None:
+    while not counter.calls:
+        await asyncio.sleep(0.001)
+
+
 def test_what_comes_together_is_one_call(asked: Together[int, int], counter: Counter) -> None:
     async def ask() -> list[int]:
         return await asyncio.gather(*map(asked.ask, range(50)))
@@ -52,10 +57,9 @@ def test_what_comes_during_a_call_is_the_next_call(asked: Together[int, int], co
 
     async def ask() -> list[int]:
         first = asyncio.create_task(asked.ask(1))
-        while not counter.calls:
-            await asyncio.sleep(0.001)
+        await first_call_of(counter)
         others = [asyncio.create_task(asked.ask(number)) for number in (2, 3, 4)]
-        await asyncio.sleep(0.01)
+        await asyncio.sleep(0)
         counter.gate.set()
         return [await one for one in (first, *others)]
 
@@ -86,8 +90,7 @@ def test_questions_of_who_has_left_are_not_asked(asked: Together[int, int], coun
 
     async def ask() -> int:
         first = asyncio.create_task(asked.ask(1))
-        while not counter.calls:
-            await asyncio.sleep(0.001)
+        await first_call_of(counter)
         gone = [asyncio.create_task(asked.ask(number)) for number in range(50)]
         await asyncio.sleep(0)
         for one in gone:
@@ -105,8 +108,7 @@ def test_who_leaves_holds_up_no_other(asked: Together[int, int], counter: Counte
 
     async def ask() -> int:
         gone = asyncio.create_task(asked.ask(1))
-        while not counter.calls:
-            await asyncio.sleep(0.001)
+        await first_call_of(counter)
         gone.cancel()
         stays = asyncio.create_task(asked.ask(2))
         await asyncio.sleep(0)

@@ -253,7 +253,7 @@ def test_many_sales_cost_two_queries(
     sent = [sales._Sent(site.token, {**VALID, "id": str(uuid4())}) for _ in range(50)]
     memoria.leer()
     with django_assert_num_queries(2):
-        events = sales._events_of([*sent, sales._Sent("mmc_nobody", VALID), sales._Sent(site.token, {})])
+        events = sales._events_of([*sent, sales._Sent("mmc_unknown", VALID), sales._Sent(site.token, {})])
     assert [event is None for event in events] == [False] * 50 + [True, True]
     assert {event.maestro_id for event in events if event} == {maestro.maestro_id}
 
