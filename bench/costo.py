@@ -9,7 +9,6 @@ import re
 import signal
 import subprocess
 import tempfile
-import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -18,19 +17,19 @@ from statistics import median
 from urllib.parse import urlsplit
 from uuid import UUID
 
-import psycopg
 from matplotlib.figure import Figure
 
 from bench import paid, usage
+from bench.openloop.load import Sent, send
+from bench.openloop.orders import Kind, Maestro, steadily
+from bench.openloop.watch import Arrivals
 from bench.result import RESULTS, Result, Say, p99
-from bench.schedule import Maestro, Sent, sell
 from bench.system import Http
 from deploy.embedded.mailbox import Mailbox
 from deploy.embedded.ports import free_port
 from deploy.embedded.waiting import wait_until
 from inscripciones.tramite.admision import maestro_id
 from mamochi_site.local.system import CHECKOUT
-from ventas.events import VentaRegistrada
 
 SUMMARY = "CPU per sale by process at steady rates, accepted-to-row, idle CPU and memory, as `./dev up` runs"
 # The benchmark starts the system itself, so it needs no stack of its own.
@@ -39,8 +38,6 @@ RATES, SECONDS, ROUNDS = (20.0, 60.0, 140.0, 300.0), 20.0, 3
 MAESTROS = 60
 WARM_UP_SECONDS = 3.0
 REST_SECONDS, IDLE_SECONDS = 15.0, 25.0
-# The resolution of accepted-to-row.
-POLL_SECONDS = 0.005
 # The limit of --assert-ratio 1: CPU per sale at this rate, in ms.
 REFERENCE_RATE, MOST_MS = 140.0, 5.0
 SYSTEM = {"REVISION_AUTOMATICA": "true", "LIMITE_INSCRIPCIONES": "", "DEBUG": "true"}
@@ -74,65 +71,29 @@ class Round:
     def at_rate(self, record: usage.Record, maestros: Sequence[Maestro], rate: float, seconds: float) -> None:
         """Note what sales at this rate cost."""
         port = urlsplit(record["web"]["url"]).port or 80
-        sell(port, maestros, per_second=rate, seconds=WARM_UP_SECONDS, sent=Sent())
-        sent, rows = Sent(), Rows(record["urls"]["DATABASE_URL"])
-        rows.watch(sent)
+        send(port, maestros, steadily(maestros, rate, WARM_UP_SECONDS), Sent())
+        sent = Sent()
+        rows = Arrivals(record["urls"]["DATABASE_URL"], sent.sales, Kind.SALE)
+        rows.start()
         before = usage.cpu_seconds(record)
-        sell(port, maestros, per_second=rate, seconds=seconds, sent=sent)
-        wait_until(lambda: len(rows.waits) == len(sent.accepted), 120, what="every sale is a row")
+        send(port, maestros, steadily(maestros, rate, seconds), sent)
+        sent.check()
+        wait_until(lambda: rows.all_arrived, 120, what="every sale is a row")
         spent = usage.spent(before, usage.cpu_seconds(record))
         rows.stop()
         spent["postgres"] -= rows.cpu
-        count = len(sent.accepted)
+        count = len(sent.sales)
         self.by_process[rate] = {name: 1_000 * cpu / count for name, cpu in spent.items()}
         self.figures |= {
             f"CPU per sale at {rate:g}/s": sum(self.by_process[rate].values()),
             f"accepted to row at {rate:g}/s, p50": median(rows.waits),
             f"accepted to row at {rate:g}/s, p99": p99(rows.waits),
-            f"answer at {rate:g}/s, p50": median(sent.answers),
-            f"answer at {rate:g}/s, p99": p99(sent.answers),
+            f"answer at {rate:g}/s, p50": median(sent.times()),
+            f"answer at {rate:g}/s, p99": p99(sent.times()),
             f"answered at {rate:g}/s, per second": count / sent.seconds,
             f"load generator and watcher at {rate:g}/s, CPU per sale": 1_000 * sent.generator_cpu / count,
             **{f"CPU per sale at {rate:g}/s, {name}": ms for name, ms in self.by_process[rate].items()},
         }
-
-
-class Rows:
-    """Polls, on a connection of its own, which of the accepted sales are rows.
-
-    `waits` has the ms from each 202 to its row; `cpu` the seconds that the polls cost PostgreSQL.
-    """
-
-    def __init__(self, url: str) -> None:
-        self.connection = psycopg.connect(url, autocommit=True)
-        self.waits: list[float] = []
-        self.cpu = 0.0
-        self.done = threading.Event()
-
-    def watch(self, sent: Sent) -> None:
-        self.thread = threading.Thread(target=self._watch, args=[sent.accepted])
-        self.thread.start()
-
-    def _watch(self, accepted: dict[tuple[UUID, UUID], float]) -> None:
-        pending: dict[UUID, float] = {}
-        seen = 0
-        while not self.done.wait(POLL_SECONDS):
-            new = list(accepted.copy().items())[seen:]  # the schedule goes on meanwhile
-            seen += len(new)
-            pending |= {VentaRegistrada.derive_id(*sale): moment for sale, moment in new}
-            if not pending:
-                continue
-            query = "SELECT id FROM ventas_venta WHERE id = ANY(%s)"
-            found = self.connection.execute(query, [list(pending)]).fetchall()
-            now = time.perf_counter()
-            self.waits += [(now - pending.pop(sale)) * 1_000 for (sale,) in found]
-
-    def stop(self) -> None:
-        """End, and note the CPU time of this connection's server process."""
-        self.done.set()
-        self.thread.join()
-        self.cpu = usage.cpu_of(self.connection.info.backend_pid)
-        self.connection.close()
 
 
 def arguments(rest: Sequence[str]) -> argparse.Namespace:
@@ -246,7 +207,7 @@ def enrol(record: usage.Record, count: int = MAESTROS) -> list[Maestro]:
     ids = [UUID(web.post("inscripciones/", form)["id"]) for form in forms]
     mails = [mailbox.wait_for(to=str(form["email"]), subject="credenciales", timeout=60)[0] for form in forms]
     tokens = [found[0] for mail in mails if (found := TOKEN.search(mail.text))]
-    return list(zip(map(maestro_id, ids), tokens, strict=True))
+    return [Maestro(*one) for one in zip(map(maestro_id, ids), tokens, strict=True)]
 
 
 def plot(rounds: Sequence[Round]) -> None:

@@ -1,11 +1,13 @@
 """The result of a benchmark: figures per contender and round, and the one ratio that matters."""
 
 import json
+import os
 import platform
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from importlib.metadata import version
 from pathlib import Path
 from statistics import median, quantiles
 from typing import TYPE_CHECKING
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
 
 RESULTS = Path(__file__).parent / "results"
 
+# Whose versions a result names.
+PACKAGES = ("django", "confluent-kafka", "psycopg", "gunicorn")
+
 # Prints a line of progress.
 Say = Callable[[str], None]
 
@@ -28,6 +33,7 @@ class Result:
 
     `rounds` has one figure per round in `unit`, by contender. `ratio` is what --assert-ratio
     compares; higher is better. `also` has other figures by name, with their unit in the name.
+    `points` has what was measured at each setting, and `settings` what was set for the whole run.
     """
 
     name: str
@@ -37,6 +43,8 @@ class Result:
     ratio: float
     ratio_means: str
     also: dict[str, float] = field(default_factory=dict)
+    points: list[dict[str, float]] = field(default_factory=list)
+    settings: dict[str, float | str] = field(default_factory=dict)
 
     @property
     def medians(self) -> dict[str, float]:
@@ -63,12 +71,19 @@ class Result:
         origin = {
             "measured_at": datetime.now(UTC).isoformat(),
             "machine": platform.platform(),
+            "cores": machine_cores(),
             "python": platform.python_version(),
+            "versions": {name: version(name) for name in PACKAGES},
         }
         path.write_text(
             json.dumps(asdict(self) | {"medians": self.medians} | origin, indent=2, ensure_ascii=False) + "\n"
         )
         return path
+
+
+def machine_cores() -> int:
+    """Return the number of cores that this process may use."""
+    return len(os.sched_getaffinity(0))
 
 
 def p99(times: Sequence[float]) -> float:

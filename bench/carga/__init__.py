@@ -1,0 +1,174 @@
+"""How many maestros the system carries: an open load over the API, stepped until it is too much.
+
+Each maestro sells every 5 to 7 s and runs out every ten sales; every other time the maestro says
+so, and the other times the automatic notice does. A step is carried if nearly all its sales are
+accepted, p99 of the answer is at most 250 ms, and p99 from the 202 to the row at most 2 s. The knee
+is the greatest rate that is carried, as are all rates below (medians of the rounds).
+"""
+
+import argparse
+import os
+import time
+from collections.abc import Iterator, Sequence
+from statistics import median
+from typing import Final
+
+from bench.carga.audit import audit
+from bench.carga.step import BY_SHARE, Plan, Point, is_carried, left, measure
+from bench.openloop.carts import open_carts
+from bench.openloop.load import Sent, send
+from bench.openloop.orders import MEAN_SECONDS, SALES_PER_CART, Maestro, steadily
+from bench.result import Result, Say, machine_cores
+from bench.system import EVERYTHING, Http, running
+from deploy.embedded.waiting import wait_until
+
+SUMMARY: Final = "how many maestros, who sell every 6 s, the system carries: an open load, stepped until it is too much"
+RATES: Final = (100.0, 200.0, 300.0, 400.0, 500.0, 600.0, 700.0, 800.0, 1_000.0, 1_200.0)
+SECONDS, ROUNDS, SEED = 20.0, 3, 1
+WARM_UP_PER_SECOND: Final = 400.0
+LIMIT: Final = 500.0  # sales per second: 3,000 maestros
+BEYOND: Final = 2  # steps after the knee, which show what is too much
+
+
+def arguments(rest: Sequence[str]) -> argparse.Namespace:
+    """Parse this benchmark's own options."""
+    parser = argparse.ArgumentParser(prog="./dev bench carga", description=SUMMARY)
+    parser.add_argument("--rates", type=_numbers, default=RATES, help="sales per second, with commas between")
+    parser.add_argument("--seconds", type=float, default=SECONDS, help=f"of each step (default: {SECONDS:g})")
+    parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"of all steps (default: {ROUNDS})")
+    parser.add_argument("--seed", type=int, default=SEED, help=f"of the maestros' moments (default: {SEED})")
+    return parser.parse_args(rest)
+
+
+def _numbers(text: str) -> tuple[float, ...]:
+    return tuple(map(float, text.split(",")))
+
+
+def run(say: Say, options: argparse.Namespace) -> Result:
+    """Step the load in rounds, and audit all of it. The ratio is the knee over LIMIT."""
+    loads: list[Sent] = []
+    points: list[Point] = []
+    with running(*EVERYTHING) as web:
+        maestros = open_carts(Plan(max(options.rates), options.seconds, options.seed).maestros)
+        say(f"{len(maestros):,} maestros have opened their carts")
+        loads.append(_spread(web, maestros))
+        for number in range(1, options.rounds + 1):
+            for point, sent in _round(web, maestros, options, number):
+                points.append(point)
+                loads.append(sent)
+                say(f"round {number}/{options.rounds}: {_line(point)}")
+        say("the week is closed")
+        audited = audit(loads)
+    return _result(points, audited, options)
+
+
+def _spread(web: Http, maestros: Sequence[Maestro]) -> Sent:
+    """Let the maestros sell until their carts have different stocks, as on any day."""
+    sent = Sent()
+    for already in range(SALES_PER_CART - 1):
+        sellers = [maestro for index, maestro in enumerate(maestros) if index % SALES_PER_CART > already]
+        send(web.port, sellers, steadily(sellers, WARM_UP_PER_SECOND, len(sellers) / WARM_UP_PER_SECOND), sent)
+        for maestro in sellers:
+            maestro.sold += 1
+    for maestro in maestros[::2]:
+        maestro.sold += SALES_PER_CART  # every second one sends a notice the next time
+    sent.check()
+    wait_until(lambda: not left(), 120, what="the consumers have applied the first sales", interval=0.5)
+    return sent
+
+
+def _round(
+    web: Http, maestros: Sequence[Maestro], options: argparse.Namespace, number: int
+) -> Iterator[tuple[Point, Sent]]:
+    """Yield each step's figures and load, until BEYOND steps were too much."""
+    too_much = 0
+    for rate in options.rates:
+        point, sent = measure(web, maestros, Plan(rate, options.seconds, options.seed + number), database_url())
+        yield {"round": number, "rate": rate} | point, sent
+        too_much += not is_carried(point)
+        if too_much == BEYOND:
+            return
+        time.sleep(1)  # a step begins with idle processes
+
+
+def database_url() -> str:
+    """Return the URL of the stack's database."""
+    return os.environ["DATABASE_URL"]
+
+
+def _line(point: Point) -> str:
+    told = {
+        "answer p99": f"{point['answer, p99']:,.0f} ms",
+        "row p99": f"{point['row, p99']:,.0f} ms",
+        "restock p99": f"{point.get('restock, p99', 0):,.0f} ms",
+        "429": f"{point['429']:,.0f}",
+        "503": f"{point['503']:,.0f}",
+        "no answer": f"{point['no answer']:,.0f}",
+        "left": f"{point['messages waiting at the end']:,.0f}",
+        "cores": f"{point['cores']:.2f} + {point[GENERATOR]:.2f}",
+        "CPU per sale": f"{point['CPU per sale']:.1f} ms",
+    }
+    return f"{point['accepted per second']:,.0f}/s of {point['asked per second']:,.0f}; " + ", ".join(
+        f"{name} {text}" for name, text in told.items()
+    )
+
+
+GENERATOR: Final = "load generator's cores"
+
+
+def medians(points: Sequence[Point]) -> list[Point]:
+    """Return one point per rate, the lowest first: each figure's median of the rounds."""
+    rates = sorted({point["rate"] for point in points})
+    by_rate = ([point for point in points if point["rate"] == rate] for rate in rates)
+    return [{name: median(one.get(name, 0.0) for one in each) for name in each[0]} for each in by_rate]
+
+
+def knee(steps: Sequence[Point]) -> Point | None:
+    """Return the last step before the first that is not carried."""
+    carried = None
+    for step in steps:
+        if not is_carried(step):
+            return carried
+        carried = step
+    return carried
+
+
+def reason(steps: Sequence[Point], last: Point | None) -> str:
+    """Say why the step after the knee is not carried: how full the cores are, and of what."""
+    after = next((step for step in steps if last is None or step["rate"] > last["rate"]), None)
+    if after is None:
+        return "No step was too much: the knee lies above the greatest rate."
+    full = (after["cores"] + after[GENERATOR]) / machine_cores()
+    prefix = "CPU per sale, "
+    parts = sorted(
+        ((ms, name.removeprefix(prefix)) for name, ms in after.items() if name.startswith(prefix)), reverse=True
+    )
+    shares = ", ".join(f"{name} {100 * ms / after['CPU per sale']:.0f} %" for ms, name in parts[:4])
+    return (
+        f"At {after['rate']:g}/s {100 * full:.0f} % of {machine_cores()} cores were used, "
+        f"{100 * after[GENERATOR] / machine_cores():.0f} % by the load generator; of the system's share: {shares}."
+    )
+
+
+def _result(points: list[Point], audited: dict[str, float], options: argparse.Namespace) -> Result:
+    steps = medians(points)
+    last = knee(steps)
+    figures = {
+        f"{name} at {rate:g}/s, {share}": [
+            point[f"{key}, {share}"] for point in points if point["rate"] == rate and f"{key}, {share}" in point
+        ]
+        for rate in sorted({point["rate"] for point in points})
+        for name, key in (("answer", "answer"), ("row", "row"), ("restock", "restock"))
+        for share in BY_SHARE
+        if any(f"{key}, {share}" in point for point in points if point["rate"] == rate)
+    }
+    rate = last["rate"] if last else 0.0
+    also = {"knee, sales per second": rate, "knee, maestros": rate * MEAN_SECONDS}
+    also |= {f"audit: {name}": count for name, count in audited.items()}
+    settings = {
+        "seconds": options.seconds,
+        "rounds": options.rounds,
+        "seed": options.seed,
+        "reason": reason(steps, last),
+    }
+    return Result("carga", SUMMARY, "ms", figures, rate / LIMIT, f"knee over {LIMIT:g} sales/s", also, points, settings)
