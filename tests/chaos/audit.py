@@ -16,9 +16,10 @@ from mamochi_site.local.demo.audit import WEEK_SUBJECT, Check, numbers_in
 from mamochi_site.local.demo.client import Api
 from mamochi_site.local.demo.maestro import CREDENTIALS_SUBJECT
 from mamochi_site.local.system import System
+from tests.chaos.faults.plan import Fault
+from tests.chaos.faults.processes import WEB_KILLED
 from tests.chaos.journal import NO_ANSWER, Journal
 from tests.chaos.load import token_of
-from tests.chaos.nemesis import WEB_KILLED, Fault
 from tests.chaos.pulse import KafkaPulse
 from tests.chaos.topics import SOURCES, VENTAS, TopicActs
 
