@@ -82,6 +82,7 @@ class Audit:
                 *self._enrolments(),
                 *self._engine(),
                 *self._leaders(),
+                *self._cuts(),
                 *self._topics(),
                 Check("processes that ended by themselves", [], died),
             ]
@@ -171,6 +172,14 @@ class Audit:
             waits = [self.kafka.next_after(fault.began) for fault in killed]
             late = [wait for wait in waits if wait is None or wait > LEADER_SECONDS]
             yield Check(f"leaders killed with no acknowledgement for {LEADER_SECONDS:g} s", [], late)
+
+    def _cuts(self) -> Iterator[Check]:
+        """Check that all partitions were acknowledged soon after the network was healed."""
+        cuts = [fault for fault in self.faults if fault.acknowledged_within]
+        for limit in sorted({fault.acknowledged_within or 0.0 for fault in cuts}):
+            waits = {f"{one.name} at {one.began:.0f} s": self.kafka.next_after(one.ends) for one in cuts}
+            late = {name: wait for name, wait in waits.items() if wait is None or wait > limit}
+            yield Check(f"faults with no acknowledgement for {limit:g} s after their healing", {}, late)
 
     def _topics(self) -> Iterator[Check]:
         """Check the acts on topics; no process was restarted for them."""

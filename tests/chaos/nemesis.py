@@ -3,19 +3,17 @@
 Besides the faults there are acts of an operator: partitions are added, topics are made again.
 """
 
-import random
 import threading
 from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from mamochi_site.local.system import System
-from tests.chaos.faults import processes
+from tests.chaos.faults import network, processes
 from tests.chaos.faults.plan import Context, Fault, Plan
 from tests.chaos.gate import Gate
 from tests.chaos.topics import SOURCES, VENTAS, NotNow, TopicActs
 
-KINDS: Final = (processes,)
+KINDS: Final = (processes, network)
 SHORT: Final = (0.0, 7.0)  # shorter than clients ask for the topics, or longer; the command comes on top
 EARLY: Final = 5  # the acts on topics are among the first of a round, so that short runs have them too
 CALM_S: Final = (3.0, 6.0)  # seconds between two faults
@@ -24,15 +22,13 @@ CALM_S: Final = (3.0, 6.0)  # seconds between two faults
 class Nemesis(threading.Thread):
     """A thread that inflicts faults until the stop, then heals."""
 
-    def __init__(
-        self, system: System, gate: Gate, stop: threading.Event, clock: Callable[[], float], seed: int
-    ) -> None:
+    def __init__(self, context: Context, gate: Gate, stop: threading.Event, clock: Callable[[], float]) -> None:
         super().__init__(daemon=True)
-        self.topics = TopicActs(system, gate, stop, clock)
+        self.topics = TopicActs(context.system, gate, stop, clock)
         self.stop = stop
         self.clock = clock
-        self.chance = random.Random(seed)
-        self.context = Context(system, self.chance)
+        self.context = context
+        self.chance = context.chance
         self.faults: list[Fault] = []
         self.failure: Exception | None = None
         self.on_fault: Callable[[Fault], None] = lambda _: None

@@ -6,6 +6,7 @@ from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
 
 from mamochi_site.local.system import System
+from tests.chaos.network.hub import Network
 
 
 @dataclass
@@ -48,9 +49,11 @@ class Context:
     """What the faults of a run share.
 
     `chance` comes from the seed. `killed` names the application's processes that a fault has ended
-    and will start again; the run starts every other one that ends.
+    and will start again; the run starts every other one that ends. `network` is None where all
+    processes run on one host.
     """
 
     system: System
     chance: random.Random
+    network: Network | None = None
     killed: set[str] = field(default_factory=set)
