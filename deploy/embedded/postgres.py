@@ -17,7 +17,8 @@ import psycopg
 from psycopg import sql
 
 from deploy.embedded.errors import StackError
-from deploy.embedded.ports import HOST, free_port
+from deploy.embedded.hosts import LOOPBACK, Host
+from deploy.embedded.ports import free_port
 from deploy.embedded.processes import Supervisor
 from deploy.embedded.server import Server
 from deploy.embedded.waiting import wait_until
@@ -32,6 +33,8 @@ DATABASE = "mamochi"
 AS_ORDINARY_USER = ["unshare", "--user", "--map-user=1000", "--map-group=1000"]
 # Data survive kill -9, because synchronous_commit stays on, but not a power failure.
 UNDURABLE = {"fsync": "off", "full_page_writes": "off"}
+# initdb admits clients on loopback only.
+ADMIT_OTHER_HOSTS = "host all all all scram-sha-256\n"
 
 
 class Postgres(Server):
@@ -40,8 +43,8 @@ class Postgres(Server):
     name = "PostgreSQL"
     variable = "DATABASE_URL"
 
-    def __init__(self, data: Path, password: str, *, durable: bool) -> None:
-        super().__init__("postgres")
+    def __init__(self, data: Path, password: str, *, durable: bool, host: Host = LOOPBACK) -> None:
+        super().__init__("postgres", host)
         self.folder = data / "postgres"
         self.password = password
         self.durable = durable
@@ -50,7 +53,7 @@ class Postgres(Server):
     @property
     def url(self) -> str:
         """Return the URL for Django and libpq."""
-        return f"postgresql://{DATABASE}:{self.password}@{HOST}:{self.port}/{DATABASE}"
+        return f"postgresql://{DATABASE}:{self.password}@{self.host.address}:{self.port}/{DATABASE}"
 
     @property
     def ports(self) -> dict[str, int]:
@@ -87,6 +90,9 @@ class Postgres(Server):
         initdb = supervisor.spawn("postgres-initdb", [*wrapper, *self._initdb(half, secret)], cwd=half.parent)
         initdb.wait(self.start_timeout)
         secret.unlink()
+        if self.host != LOOPBACK:
+            with (half / "pg_hba.conf").open("a") as rules:
+                rules.write(ADMIT_OTHER_HOSTS)
         half.rename(self.folder)
 
     def _initdb(self, folder: Path, secret: Path) -> list[str]:
@@ -102,7 +108,7 @@ class Postgres(Server):
     def _options(self) -> list[str]:
         """Return this run's settings; port and durability are never in the cluster's own file."""
         settings = {
-            "listen_addresses": HOST,
+            "listen_addresses": self.host.address,
             "port": str(self.port),
             # A socket's path is limited to 107 characters, and our folders may be longer.
             "unix_socket_directories": "",
@@ -150,7 +156,7 @@ class Postgres(Server):
         return True
 
     def _connect(self) -> psycopg.Connection:
-        url = f"postgresql://postgres:{self.password}@{HOST}:{self.port}/postgres"
+        url = f"postgresql://postgres:{self.password}@{self.host.address}:{self.port}/postgres"
         return psycopg.connect(url, autocommit=True, connect_timeout=2)
 
     def _create_database_once(self) -> None:

@@ -15,6 +15,7 @@ from typing import Any, TypedDict
 import psutil
 
 from deploy.embedded.errors import StackError
+from deploy.embedded.hosts import HostOf, all_on_loopback
 from deploy.forks import orders
 from deploy.forks.orders import Fork, Forks
 from deploy.forks.parent import die_with
@@ -196,8 +197,11 @@ def _signal_all(processes: Iterable[psutil.Process], sig: signal.Signals) -> Non
 class Supervisor:
     """The children of one run. Once closed, it refuses to start a process, in every thread."""
 
-    def __init__(self, run_id: str, logs: Path, on_change: Callable[[], None]) -> None:
+    def __init__(
+        self, run_id: str, logs: Path, on_change: Callable[[], None], host_of: HostOf = all_on_loopback
+    ) -> None:
         self.run_id = run_id
+        self.host_of = host_of
         self.logs = logs
         self.processes: dict[str, Process] = {}
         self.closed = False
@@ -240,7 +244,10 @@ class Supervisor:
     ) -> Process:
         inherited = {**os.environ, "LC_ALL": "C.UTF-8"} if env is None else env
         environment = {**inherited, RUN_ID_VARIABLE: self.run_id}
-        return Process(name, argv, self.logs / f"{name}.log", cwd, environment, **options)
+        enter = self.host_of(name).enter
+        if enter:
+            options["forks"] = None  # a fork runs where the loaded program runs
+        return Process(name, [*enter, *argv], self.logs / f"{name}.log", cwd, environment, **options)
 
     def start(self, process: Process) -> None:
         """Start a child, or start it again. Raises StackError when the stack is stopping."""

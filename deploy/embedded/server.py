@@ -5,6 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Sequence
 from pathlib import Path
 
+from deploy.embedded.hosts import LOOPBACK, Host
 from deploy.embedded.processes import Process, Supervisor
 
 
@@ -15,8 +16,9 @@ class Server(ABC):
     start_timeout = 60.0
     stop_timeout = 20.0
 
-    def __init__(self, process_name: str) -> None:
+    def __init__(self, process_name: str, host: Host = LOOPBACK) -> None:
         self.process_name = process_name
+        self.host = host
         self._process: Process | None = None
         self._supervisor: Supervisor | None = None
 

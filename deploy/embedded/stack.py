@@ -17,6 +17,7 @@ from types import TracebackType
 from typing import Any, Protocol, Self, TextIO, TypedDict
 
 from deploy.embedded.errors import StackError
+from deploy.embedded.hosts import HostOf, all_on_loopback
 from deploy.embedded.kafka import Kafka
 from deploy.embedded.mail import MailSink
 from deploy.embedded.mailbox import Mailbox
@@ -70,6 +71,8 @@ class Stack:
     known as soon as the object exists. Use the stack as a context manager, or call `stop()`; both
     end every process.
 
+    `host_of` tells by a process's name where it runs: by default on loopback.
+
     The object locks the folder from its creation until `stop()`. Raises StackError when a stack
     already runs there, or when the data there belong to another number of brokers.
     """
@@ -82,14 +85,16 @@ class Stack:
         durable: bool = True,
         fresh: bool = False,
         environ: Mapping[str, str] = os.environ,
+        host_of: HostOf = all_on_loopback,
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
         self.folder = folder.resolve()
         self.durable = durable
         self.fresh = fresh
+        self.host_of = host_of
         self.say = say
         self.extra: dict[str, Any] = {}
-        self.supervisor = Supervisor(uuid.uuid4().hex, self.folder / "logs", self._write_record)
+        self.supervisor = Supervisor(uuid.uuid4().hex, self.folder / "logs", self._write_record, host_of)
         self._record_lock = threading.Lock()
         self._recording = False
         self._lock = self._take_folder()
@@ -105,10 +110,10 @@ class Stack:
 
     def _make_parts(self, brokers: int) -> None:
         data, password = self.folder / "data", self.secrets["password"]
-        self.kafka = Kafka(data, brokers, self.secrets["cluster_id"])
-        self.postgres = Postgres(data, password, durable=self.durable)
-        self.valkey = Valkey(data, password, durable=self.durable)
-        self.mail = MailSink(self.folder / "mailbox")
+        self.kafka = Kafka(data, brokers, self.secrets["cluster_id"], self.host_of)
+        self.postgres = Postgres(data, password, durable=self.durable, host=self.host_of("postgres"))
+        self.valkey = Valkey(data, password, durable=self.durable, host=self.host_of("valkey"))
+        self.mail = MailSink(self.folder / "mailbox", host=self.host_of("smtp"))
         self.all_parts: list[Part] = [self.kafka, self.postgres, self.valkey, self.mail]
 
     @property

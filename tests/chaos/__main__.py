@@ -4,6 +4,7 @@ import argparse
 import os
 import secrets
 import sys
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Final
 
@@ -11,8 +12,11 @@ import django
 from rich.console import Console
 
 from deploy.embedded import Stack, StackError
+from deploy.embedded.hosts import all_on_loopback
 from deploy.embedded.signals import interrupt_on_termination
 from mamochi_site.local.system import CHECKOUT, DEFAULT_PORT, running_system
+from tests.chaos.network import places
+from tests.chaos.network.hub import Network
 
 DEFAULT_FOLDER: Final = CHECKOUT / ".mamochi" / "chaos"
 SETTINGS: Final = {"REVISION_AUTOMATICA": "true", "LIMITE_INSCRIPCIONES": "", "LOG_LEVEL": "INFO"}
@@ -31,9 +35,23 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--brokers", type=int, choices=[1, 3], default=3, help="Kafka brokers (default: 3)")
     parser.add_argument("--dir", type=Path, default=DEFAULT_FOLDER, help="its folder; old data in it is removed")
     parser.add_argument("--port", type=int, default=DEFAULT_PORT, help="the web's, or the next free one")
+    parser.add_argument(
+        "--hosts",
+        action="store_true",
+        help="run each server and group of processes on a host of its own (a network namespace: root on Linux), and "
+        "cut, slow and lose the packets between them too",
+    )
     options = parser.parse_args()
     options.seed = secrets.randbelow(10**6) if options.seed is None else options.seed
     return options
+
+
+def network_of(options: argparse.Namespace) -> AbstractContextManager[Network | None]:
+    """Return the hosts if `--hosts` asks for them. Raises StackError where there can be none."""
+    if not options.hosts:
+        return nullcontext()
+    options.dir.mkdir(parents=True, exist_ok=True)
+    return Network(places.all_places(options.brokers, CONSUMERS_EACH), options.dir / "delay.log")
 
 
 def main() -> int:
@@ -47,13 +65,15 @@ def main() -> int:
 
     say(f"seed {options.seed}, {options.minutes:g} minutes, {options.brokers} broker(s), data in {options.dir}")
     try:
-        stack = Stack(options.dir, brokers=options.brokers, fresh=True, say=say, environ={})
-        with running_system(stack, port=options.port, settings=SETTINGS, consumers=CONSUMERS_EACH) as system:
-            os.environ.update(system.environment)
-            django.setup()
-            from tests.chaos.run import Run
+        with network_of(options) as network:
+            host_of = places.on(network.hosts) if network else all_on_loopback
+            stack = Stack(options.dir, brokers=options.brokers, fresh=True, host_of=host_of, say=say, environ={})
+            with running_system(stack, port=options.port, settings=SETTINGS, consumers=CONSUMERS_EACH) as system:
+                os.environ.update(system.environment)
+                django.setup()
+                from tests.chaos.run import Run
 
-            return 0 if Run(system, options, console).play() else 1
+                return 0 if Run(system, options, console, network).play() else 1
     except StackError as error:
         console.print(f"./dev chaos: {error}", style="red", markup=False, soft_wrap=True)
         return 1

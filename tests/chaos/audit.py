@@ -16,9 +16,10 @@ from mamochi_site.local.demo.audit import WEEK_SUBJECT, Check, numbers_in
 from mamochi_site.local.demo.client import Api
 from mamochi_site.local.demo.maestro import CREDENTIALS_SUBJECT
 from mamochi_site.local.system import System
+from tests.chaos.faults.plan import Fault
+from tests.chaos.faults.processes import WEB_KILLED
 from tests.chaos.journal import NO_ANSWER, Journal
 from tests.chaos.load import token_of
-from tests.chaos.nemesis import WEB_KILLED, Fault
 from tests.chaos.pulse import KafkaPulse
 from tests.chaos.topics import SOURCES, VENTAS, TopicActs
 
@@ -81,6 +82,7 @@ class Audit:
                 *self._enrolments(),
                 *self._engine(),
                 *self._leaders(),
+                *self._cuts(),
                 *self._topics(),
                 Check("processes that ended by themselves", [], died),
             ]
@@ -170,6 +172,14 @@ class Audit:
             waits = [self.kafka.next_after(fault.began) for fault in killed]
             late = [wait for wait in waits if wait is None or wait > LEADER_SECONDS]
             yield Check(f"leaders killed with no acknowledgement for {LEADER_SECONDS:g} s", [], late)
+
+    def _cuts(self) -> Iterator[Check]:
+        """Check that all partitions were acknowledged soon after the network was healed."""
+        cuts = [fault for fault in self.faults if fault.acknowledged_within]
+        for limit in sorted({fault.acknowledged_within or 0.0 for fault in cuts}):
+            waits = {f"{one.name} at {one.began:.0f} s": self.kafka.next_after(one.ends) for one in cuts}
+            late = {name: wait for name, wait in waits.items() if wait is None or wait > limit}
+            yield Check(f"faults with no acknowledgement for {limit:g} s after their healing", {}, late)
 
     def _topics(self) -> Iterator[Check]:
         """Check the acts on topics; no process was restarted for them."""

@@ -14,8 +14,8 @@ from rich.table import Table
 from rich.text import Text
 
 from mamochi_site.local.demo.audit import Check
+from tests.chaos.faults.plan import Fault
 from tests.chaos.journal import NO_ANSWER, Entry, Journal
-from tests.chaos.nemesis import Fault
 from tests.chaos.pulse import KafkaPulse, RowsPulse
 from tests.chaos.topics import TopicActs
 

@@ -25,10 +25,12 @@ from mamochi_site.local.system import System
 from stock.models import Aviso
 from tests.chaos import report, topics
 from tests.chaos.audit import Audit
+from tests.chaos.faults.plan import Context
 from tests.chaos.gate import Gate
 from tests.chaos.journal import Journal
 from tests.chaos.load import VENDORS, Crowd, Newcomers, Someone, Vendor, World
 from tests.chaos.nemesis import Nemesis
+from tests.chaos.network.hub import Network
 from tests.chaos.pulse import PROBE, KafkaPulse, RowsPulse
 from tests.chaos.report import Recovery, next_accepted, recoveries
 from ventas.models import ReporteSemanal
@@ -40,7 +42,9 @@ DRAIN_S: Final = 420.0  # the e-mail of a killed worker waits three minutes, unt
 class Run:
     """One run on a running system."""
 
-    def __init__(self, system: System, options: argparse.Namespace, console: Console) -> None:
+    def __init__(
+        self, system: System, options: argparse.Namespace, console: Console, network: Network | None = None
+    ) -> None:
         self.system, self.options, self.console = system, options, console
         self.folder: Path = system.stack.folder
         self.journal = Journal(self.folder / "journal.jsonl")
@@ -51,7 +55,8 @@ class Run:
         crowd = Crowd(random.Random(chance.getrandbits(64)))
         clock = self.journal.now
         gate = Gate()
-        self.nemesis = Nemesis(system, gate, self.stop_faults, clock, chance.getrandbits(64))
+        context = Context(system, random.Random(chance.getrandbits(64)), network)
+        self.nemesis = Nemesis(context, gate, self.stop_faults, clock)
         self.kafka = KafkaPulse(system.stack.kafka.url, self.stop_watching, clock)
         self.rows = RowsPulse(system.environment["DATABASE_URL"], self.stop_watching, clock)
         world = World(system.url, system.stack.mailbox, self.journal, gate, self.stop_load)

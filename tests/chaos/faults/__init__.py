@@ -1,0 +1,4 @@
+"""What the nemesis inflicts. `plan.py` says what a fault is; each other module returns its plans.
+
+A module has a function `plans(context)`, which returns a list of `Plan`.
+"""

@@ -1,0 +1,59 @@
+"""A fault, before and after it is inflicted."""
+
+import random
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass, field
+
+from mamochi_site.local.system import System
+from tests.chaos.network.hub import Network
+
+
+@dataclass
+class Fault:
+    """A fault that was inflicted; times are seconds since the run began."""
+
+    name: str
+    target: str
+    began: float
+    healed: float | None = None
+    acknowledged_within: float | None = None
+
+    @property
+    def ends(self) -> float:
+        """Return when everything that the fault touched answered again."""
+        return self.healed or self.began
+
+    @property
+    def lasted(self) -> float:
+        """Return how long that took."""
+        return self.ends - self.began
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A fault to inflict.
+
+    `inflict` names its target and heals when the block ends; `hold` is in seconds. With
+    `acknowledged_within`, Kafka must acknowledge again so many seconds after the healing.
+    """
+
+    name: str
+    inflict: Callable[[], AbstractContextManager[str]]
+    hold: tuple[float, float] = (3.0, 7.0)
+    acknowledged_within: float | None = None
+
+
+@dataclass
+class Context:
+    """What the faults of a run share.
+
+    `chance` comes from the seed. `killed` names the application's processes that a fault has ended
+    and will start again; the run starts every other one that ends. `network` is None where all
+    processes run on one host.
+    """
+
+    system: System
+    chance: random.Random
+    network: Network | None = None
+    killed: set[str] = field(default_factory=set)
