@@ -11,8 +11,9 @@ from contextlib import contextmanager
 from typing import Any
 
 from deploy.embedded.ports import HOST, free_port
+from deploy.embedded.priority import go_behind
 from deploy.embedded.waiting import wait_until
-from mamochi_site.local.system import CHECKOUT, application_processes, web_is_ready
+from mamochi_site.local.system import CHECKOUT, application_processes, niceness_of, web_is_ready
 
 EVERYTHING = tuple(application_processes(0, 1))
 SETTINGS = {"REVISION_AUTOMATICA": "true", "LIMITE_INSCRIPCIONES": "", "HTTPS_ONLY": "false", "LOG_FORMAT": "json"}
@@ -60,12 +61,20 @@ def running(*names: str) -> Iterator[Http]:
     commands, environment = application_processes(port, 1), {**os.environ, **SETTINGS}
     with tempfile.TemporaryDirectory(prefix="mamochi-metrics-") as metrics:
         shared = {"web": {"PROMETHEUS_MULTIPROC_DIR": metrics}}
+        # Each in a session of its own, as in `./dev up`: Linux shares full cores among sessions.
         processes = {
             name: subprocess.Popen(
-                commands[name], cwd=CHECKOUT, env=environment | shared.get(name, {}), stdout=nowhere, stderr=nowhere
+                commands[name],
+                cwd=CHECKOUT,
+                env=environment | shared.get(name, {}),
+                stdout=nowhere,
+                stderr=nowhere,
+                start_new_session=True,
             )
             for name in names
         }
+        for name, process in processes.items():
+            go_behind(process.pid, niceness_of(name))
         try:
             wait_until(lambda: web_is_ready(f"{HOST}:{port}"), 120)
             yield Http(port, {name: process.pid for name, process in processes.items()})

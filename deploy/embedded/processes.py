@@ -16,6 +16,7 @@ import psutil
 
 from deploy.embedded.errors import StackError
 from deploy.embedded.hosts import HostOf, all_on_loopback
+from deploy.embedded.priority import go_behind
 from deploy.forks import orders
 from deploy.forks.orders import Fork, Forks
 from deploy.forks.parent import die_with
@@ -48,7 +49,8 @@ class Process:
 
     The child has its own session, so that Ctrl-C reaches only the parent. With `forks` it is a fork
     of a loaded program, and `argv` a command line of Python; but if `env` has changed meanwhile,
-    what the program loaded may be wrong for it, and it is started by itself.
+    what the program loaded may be wrong for it, and it is started by itself. `niceness` (0 to 19):
+    how far it goes behind the others where the cores are full.
     """
 
     name: str
@@ -58,6 +60,7 @@ class Process:
     env: Mapping[str, str]
     stop_signal: signal.Signals = signal.SIGTERM
     forks: Forks | None = None
+    niceness: int = 0
     stdin: int = subprocess.DEVNULL
     started: float = 0.0
     _popen: subprocess.Popen[bytes] | Fork | None = field(default=None, repr=False)
@@ -71,6 +74,8 @@ class Process:
                 self._popen = _spawner.submit(self._execute).result()
         except OSError as error:
             raise StackError(f"{self.name} cannot be started: {error}.") from error
+        if self.niceness:
+            go_behind(self.pid, self.niceness)
         with contextlib.suppress(psutil.NoSuchProcess):
             self.started = psutil.Process(self.pid).create_time()
 
@@ -217,13 +222,14 @@ class Supervisor:
         env: Mapping[str, str] | None = None,
         stop_signal: signal.Signals = signal.SIGTERM,
         forks: Forks | None = None,
+        niceness: int = 0,
     ) -> Process:
         """Start a child named `name` and record it. Raises StackError when the stack is stopping.
 
         `env` is its whole environment. The default is our own, with a locale that can decode every
         path.
         """
-        process = self._process(name, argv, cwd=cwd, env=env, stop_signal=stop_signal, forks=forks)
+        process = self._process(name, argv, cwd=cwd, env=env, stop_signal=stop_signal, forks=forks, niceness=niceness)
         self.start(process)
         return process
 

@@ -213,14 +213,22 @@ class Stack:
         part.start(self.supervisor, self.say)
         self.say(f"{part.name} ready in {time.monotonic() - began:.1f} s")
 
-    def run(
-        self, name: str, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str], forks: Forks | None = None
+    def run(  # noqa: PLR0913 - each argument is an independent option with a default
+        self,
+        name: str,
+        argv: Sequence[str],
+        *,
+        cwd: Path,
+        env: Mapping[str, str],
+        forks: Forks | None = None,
+        niceness: int = 0,
     ) -> Process:
         """Start a process of the application, which is stopped before the servers.
 
         `env` is its whole environment. With `forks`, the process is a fork of that loaded program.
+        `niceness`: how far it goes behind the others where the cores are full.
         """
-        return self.supervisor.spawn(name, argv, cwd=cwd, env=env, forks=forks)
+        return self.supervisor.spawn(name, argv, cwd=cwd, env=env, forks=forks, niceness=niceness)
 
     def restart(self, name: str) -> None:
         """Kill a process of the application (SIGKILL) if it runs, and start it again."""

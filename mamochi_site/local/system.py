@@ -36,7 +36,14 @@ OWN_VARIABLES = (
     *("DJANGO_SUPERUSER_USERNAME", "DJANGO_SUPERUSER_PASSWORD"),
 )
 WEB = "web"
+# Of all processes but the web, whose answers people wait for (docs/adr/0041).
+BEHIND_THE_WEB = 5
 CONSUMERS = ("aprobacion", "distribuidores", "contabilidad", "inventario")
+
+
+def niceness_of(process: str) -> int:
+    """Return how far a process of the application goes behind the web where the cores are full."""
+    return 0 if process == WEB else BEHIND_THE_WEB
 
 
 def manage(*arguments: str) -> list[str]:
@@ -127,7 +134,7 @@ def running_system(
         _prepare(system, forks)
         for name, argv in system.commands.items():
             environment = system.environment | _metrics_settings(system, name)
-            stack.run(name, argv, cwd=CHECKOUT, env=environment, forks=forks)
+            stack.run(name, argv, cwd=CHECKOUT, env=environment, forks=forks, niceness=niceness_of(name))
         _record_access(system)
         _wait_ready(system)
         yield system
