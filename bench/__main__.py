@@ -21,6 +21,7 @@ from bench.result import Result
 from deploy.embedded import Stack, StackError
 
 console = Console()
+PLOT = "plot"
 
 
 def main() -> int:
@@ -29,6 +30,11 @@ def main() -> int:
     1: the ratio is lower than --assert-ratio; 2: there is no benchmark of that name.
     """
     chosen, rest = arguments()
+    if chosen.name == PLOT:
+        from bench.plots import plot
+
+        console.print("\n".join(f"[dim]drawn: {path}[/dim]" for path in plot()))
+        return 0
     os.environ.setdefault("DEBUG", "true")
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mamochi_site.settings")
     with tempfile.TemporaryDirectory(prefix="mamochi-bench-") as folder:
@@ -65,9 +71,9 @@ def say(text: str) -> None:
 
 def arguments() -> tuple[argparse.Namespace, list[str]]:
     """Return the options of every benchmark, and what is left for the chosen one."""
-    own = "Options of costo: --rates 20,60,140,300 --seconds S --rounds N --against CHECKOUT"
+    own = "Options of costo and carga: --rates 20,60,140 --seconds S --rounds N; costo: --against; carga: --seed"
     parser = argparse.ArgumentParser(prog="./dev bench", description=__doc__, epilog=own)
-    parser.add_argument("name", nargs="?", help="the benchmark: see --list")
+    parser.add_argument("name", nargs="?", help=f"the benchmark: see --list; `{PLOT}` draws the results again")
     parser.add_argument("--list", action="store_true", help="list and explain the benchmarks")
     parser.add_argument("--peers", action="store_true", help="install what sink's peers need (read by ./dev)")
     parser.add_argument("--assert-ratio", type=float, metavar="R", help="exit 1 if the ratio is lower than R")

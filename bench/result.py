@@ -18,7 +18,7 @@ from rich.table import Table
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-RESULTS = Path(__file__).parent / "results"
+RESULTS = Path(os.environ.get("BENCH_RESULTS") or Path(__file__).parent / "results")
 
 # Whose versions a result names.
 PACKAGES = ("django", "confluent-kafka", "psycopg", "gunicorn")

@@ -10,20 +10,20 @@ import argparse
 import os
 import time
 from collections.abc import Iterator, Sequence
-from statistics import median
 from typing import Final
 
 from bench.carga.audit import audit
-from bench.carga.step import BY_SHARE, Plan, Point, is_carried, left, measure
+from bench.carga.step import BY_SHARE, Plan, left, measure
 from bench.openloop.carts import open_carts
 from bench.openloop.load import Sent, send
 from bench.openloop.orders import MEAN_SECONDS, SALES_PER_CART, Maestro, steadily
-from bench.result import Result, Say, machine_cores
+from bench.openloop.summary import GENERATOR, Point, is_carried, knee, medians, reason
+from bench.result import Result, Say
 from bench.system import EVERYTHING, Http, running
 from deploy.embedded.waiting import wait_until
 
 SUMMARY: Final = "how many maestros, who sell every 6 s, the system carries: an open load, stepped until it is too much"
-RATES: Final = (100.0, 200.0, 300.0, 400.0, 500.0, 600.0, 700.0, 800.0, 1_000.0, 1_200.0)
+RATES: Final = (20.0, 50.0, 100.0, 150.0, 200.0, 300.0, 400.0, 500.0, 600.0, 800.0)
 SECONDS, ROUNDS, SEED = 20.0, 3, 1
 WARM_UP_PER_SECOND: Final = 400.0
 LIMIT: Final = 500.0  # sales per second: 3,000 maestros
@@ -110,43 +110,6 @@ def _line(point: Point) -> str:
     }
     return f"{point['accepted per second']:,.0f}/s of {point['asked per second']:,.0f}; " + ", ".join(
         f"{name} {text}" for name, text in told.items()
-    )
-
-
-GENERATOR: Final = "load generator's cores"
-
-
-def medians(points: Sequence[Point]) -> list[Point]:
-    """Return one point per rate, the lowest first: each figure's median of the rounds."""
-    rates = sorted({point["rate"] for point in points})
-    by_rate = ([point for point in points if point["rate"] == rate] for rate in rates)
-    return [{name: median(one.get(name, 0.0) for one in each) for name in each[0]} for each in by_rate]
-
-
-def knee(steps: Sequence[Point]) -> Point | None:
-    """Return the last step before the first that is not carried."""
-    carried = None
-    for step in steps:
-        if not is_carried(step):
-            return carried
-        carried = step
-    return carried
-
-
-def reason(steps: Sequence[Point], last: Point | None) -> str:
-    """Say why the step after the knee is not carried: how full the cores are, and of what."""
-    after = next((step for step in steps if last is None or step["rate"] > last["rate"]), None)
-    if after is None:
-        return "No step was too much: the knee lies above the greatest rate."
-    full = (after["cores"] + after[GENERATOR]) / machine_cores()
-    prefix = "CPU per sale, "
-    parts = sorted(
-        ((ms, name.removeprefix(prefix)) for name, ms in after.items() if name.startswith(prefix)), reverse=True
-    )
-    shares = ", ".join(f"{name} {100 * ms / after['CPU per sale']:.0f} %" for ms, name in parts[:4])
-    return (
-        f"At {after['rate']:g}/s {100 * full:.0f} % of {machine_cores()} cores were used, "
-        f"{100 * after[GENERATOR] / machine_cores():.0f} % by the load generator; of the system's share: {shares}."
     )
 
 

@@ -12,20 +12,16 @@ from django.db import connection
 from bench import cpu
 from bench.openloop.load import ACCEPTED, Sent, send
 from bench.openloop.orders import MEAN_SECONDS, Maestro, orders
+from bench.openloop.summary import CPU_OF, GENERATOR, Point
 from bench.openloop.watch import watching
 from bench.system import Http
 from deploy.embedded.waiting import wait_until
 from kafka_bridge.consuming import progress
 from ventas.events import VENTAS
 
-MOST_ANSWER_MS: Final = 250.0  # p99 of the answers of a step that is carried
-MOST_ROW_MS: Final = 2_000.0  # p99 from the 202 to the row
-LEAST_SHARE: Final = 0.98  # of what was asked that is accepted
 SETTLE_SECONDS: Final = 180.0
 SAMPLES_PER_SECOND: Final = 100.0  # of sales whose rows are waited for
 BY_SHARE: Final = {"p50": 50.0, "p95": 95.0, "p99": 99.0, "p99.9": 99.9}
-
-Point = dict[str, float]
 
 
 @dataclass(frozen=True)
@@ -70,10 +66,10 @@ def measure(web: Http, maestros: Sequence[Maestro], plan: Plan, url: str) -> tup
         "without Retry-After": sent.without_retry_after,
         "messages waiting at the end": waiting,
         "seconds until nothing waited": settled,
-        "load generator's cores": sent.generator_cpu / (sent.seconds + settled),
+        GENERATOR: sent.generator_cpu / (sent.seconds + settled),
         "cores": sum(used.values()) / (sent.seconds + settled),
         "CPU per sale": 1_000 * sum(used.values()) / max(1, accepted),
-        **{f"CPU per sale, {name}": 1_000 * seconds / max(1, accepted) for name, seconds in used.items()},
+        **{f"{CPU_OF}{name}": 1_000 * seconds / max(1, accepted) for name, seconds in used.items()},
         **shares("answer", sent.times()),
         **shares("row", rows),
         **shares("restock", notices),
@@ -98,12 +94,3 @@ def shares(name: str, times: Sequence[float]) -> Point:
     return {f"{name}, {label}": cuts[round(10 * share) - 1] for label, share in BY_SHARE.items()} | {
         f"{name}, max": max(times)
     }
-
-
-def is_carried(point: Point) -> bool:
-    """Return True if the step's sales were all accepted, answered and written in time."""
-    return (
-        point["accepted per second"] >= LEAST_SHARE * point["asked per second"]
-        and point["answer, p99"] <= MOST_ANSWER_MS
-        and point["row, p99"] <= MOST_ROW_MS
-    )

@@ -40,7 +40,7 @@ def orders(maestros: Sequence[Maestro], chance: random.Random, seconds: float) -
 
     Every other time the maestro sends none, and the automatic notice fills the cart.
     """
-    due = [(chance.uniform(0, SECONDS_BETWEEN_SALES[1]), index) for index in range(len(maestros))]
+    due = [(chance.uniform(0, MEAN_SECONDS), index) for index in range(len(maestros))]
     heapify(due)
     while due[0][0] < seconds:
         moment, index = due[0]

@@ -1,0 +1,28 @@
+"""`./dev bench plot`: the plots of results, drawn from the JSON in bench/results alone."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Final
+
+from matplotlib.figure import Figure
+
+from bench.plots import carga
+from bench.result import RESULTS
+
+DRAWN_BY: Final[dict[str, Callable[[dict[str, Any]], Figure]]] = {
+    "carga": carga.draw,
+    "carga-3-brokers": carga.draw,
+}
+
+
+def plot(folder: Path = RESULTS) -> list[Path]:
+    """Draw the plot of every result in the folder that has one; return the files."""
+    drawn = []
+    for name, draw in DRAWN_BY.items():
+        source = folder / f"{name}.json"
+        if source.exists():
+            path = source.with_suffix(".svg")
+            draw(json.loads(source.read_text())).savefig(path, metadata={"Date": None})
+            drawn.append(path)
+    return drawn
