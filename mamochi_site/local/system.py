@@ -51,6 +51,17 @@ def manage(*arguments: str) -> list[str]:
     return [sys.executable, "manage.py", *arguments]
 
 
+def web_command(address: str, port: int) -> list[str]:
+    """Return the command line of a web that listens there."""
+    return [
+        *(sys.executable, "-m", "gunicorn", "mamochi_site.asgi:application", "--bind", f"{address}:{port}"),
+        *("--workers", "2", "--graceful-timeout", "10"),
+        *("--config", "python:mamochi_site.gunicorn_conf"),
+        # By default gunicorn's control socket is in HOME, where two stacks would share it.
+        "--no-control-socket",
+    ]
+
+
 def application_processes(port: int, consumers: int, host_of: HostOf = all_on_loopback) -> dict[str, list[str]]:
     """Return the name and command line of each process of the application.
 
@@ -60,20 +71,7 @@ def application_processes(port: int, consumers: int, host_of: HostOf = all_on_lo
     celery = [sys.executable, "-m", "celery", "-A", "mamochi_site.celery"]
     copies = ["", *(f"-{number}" for number in range(2, consumers + 1))]
     return {
-        WEB: [
-            *(
-                sys.executable,
-                "-m",
-                "gunicorn",
-                "mamochi_site.asgi:application",
-                "--bind",
-                f"{host_of(WEB).address}:{port}",
-            ),
-            *("--workers", "2", "--graceful-timeout", "10"),
-            *("--config", "python:mamochi_site.gunicorn_conf"),
-            # By default gunicorn's control socket is in HOME, where two stacks would share it.
-            "--no-control-socket",
-        ],
+        WEB: web_command(host_of(WEB).address, port),
         **{f"consumer-{name}{copy}": manage("run_consumer", name) for copy in copies for name in CONSUMERS},
         "outbox-relay": manage("run_outbox_relay"),
         "celery-worker": [*celery, "worker", "--loglevel", "INFO", "--concurrency", "2", "--without-mingle"],

@@ -18,6 +18,7 @@ import subprocess
 import sys
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
+from functools import partial
 from ipaddress import IPv4Address, IPv4Network
 from pathlib import Path
 from types import TracebackType
@@ -170,7 +171,7 @@ class Network:
         listed = _run(["ip", "netns", "list"]).split("\n")
         ours = [line.split()[0] for line in listed if line.startswith(f"{self.prefix}-")]
         for namespace in ours:
-            wait_until(lambda name=namespace: not _ended(name), ENDS_WITHIN_S, what=f"processes in {namespace}")
+            wait_until(partial(_is_empty, namespace), ENDS_WITHIN_S, what=f"no process in {namespace}")
             _run(["ip", "netns", "delete", namespace])
         if _succeeds(["ip", "link", "show", self.prefix]):  # it may outlive the hub for a moment
             _succeeds(["ip", "link", "delete", self.prefix])
@@ -190,13 +191,13 @@ def _take_number() -> tuple[TextIO, int]:
     raise StackError(f"{RUNS_AT_ONCE} other runs have hosts of their own on this machine: wait for one to end.")
 
 
-def _ended(namespace: str) -> list[int]:
-    """Send SIGKILL to every process in the namespace and return their ids."""
-    pids = [int(pid) for pid in _run(["ip", "netns", "pids", namespace]).split()]
+def _is_empty(namespace: str) -> bool:
+    """Send SIGKILL to every process in the namespace; return True if there was none."""
+    pids = _run(["ip", "netns", "pids", namespace]).split()
     for pid in pids:
         with suppress(ProcessLookupError):
-            os.kill(pid, signal.SIGKILL)
-    return pids
+            os.kill(int(pid), signal.SIGKILL)
+    return not pids
 
 
 def _inside(namespace: str) -> list[str]:

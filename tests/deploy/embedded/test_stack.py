@@ -23,6 +23,7 @@ from confluent_kafka.admin import AdminClient
 from confluent_kafka.cimpl import NewTopic
 
 from deploy.embedded import Stack, StackError
+from deploy.embedded.hosts import LOOPBACK, Host
 from deploy.embedded.ports import HOST, is_free
 from deploy.embedded.processes import RUN_ID_VARIABLE, ProcessRecord, leftovers
 from deploy.embedded.waiting import wait_until
@@ -96,6 +97,22 @@ def test_two_stacks_run_side_by_side(stack: Stack, tmp_path: Path) -> None:
     assert processes_of(own.supervisor.run_id) == []
     assert all(is_free(port) for port in ports)
     assert not own.record_file.exists()
+
+
+def test_server_runs_on_its_host(tmp_path: Path) -> None:
+    other = Host("127.0.0.2", ("env", "PLACE=other"))
+    with Stack(
+        tmp_path,
+        environ=only("DATABASE_URL", "EMAIL_URL"),
+        host_of=lambda name: LOOPBACK if name == "smtp" else other,
+    ) as own:
+        write_row(own)
+        assert "@127.0.0.2:" in own.environment()["DATABASE_URL"]
+        assert psutil.Process(own.processes["postgres"].pid).environ()["PLACE"] == "other"
+        with pytest.raises(ConnectionRefusedError), socket.create_connection((HOST, own.postgres.port), timeout=2):
+            pass
+        with smtplib.SMTP(HOST, own.mail.port) as client:
+            assert client.noop()[0] == 250
 
 
 def test_folder_belongs_to_one_stack(tmp_path: Path) -> None:
