@@ -87,7 +87,7 @@ class Someone(threading.Thread):
                 deadline += waited
                 if self.stop.is_set():
                     return None
-                answer = self._ask(request)
+                answer = self.ask(request)
             if answer and answer.status not in NOT_YET:
                 return answer
             self._pause(answer)
@@ -95,7 +95,7 @@ class Someone(threading.Thread):
                 self.read_token()
         return None
 
-    def _ask(self, request: Request) -> Answer | None:
+    def ask(self, request: Request) -> Answer | None:
         """Make one attempt and write it to the journal."""
         headers = {"Idempotency-Key": request.key} if request.key else {}
         asked = self.journal.now()

@@ -309,7 +309,11 @@ STALE_PAGES: Final = Bug(
         return Response(cached[1])
 """,
         ),
-        Change("ventas/api/views.py", "\nclass VentaNoRegistrada(", "\nCACHE: dict[Any, Any] = {}\n\n\nclass VentaNoRegistrada("),
+        Change(
+            "ventas/api/views.py",
+            "\nclass VentaNoRegistrada(",
+            "\nCACHE: dict[Any, Any] = {}\n\n\nclass VentaNoRegistrada(",
+        ),
     ),
 )
 RESTOCK_FORGOTTEN: Final = Bug(
