@@ -18,6 +18,7 @@ from typing import Final
 from rich.console import Console
 from rich.table import Table
 
+from deploy.embedded.signals import interrupt_on_termination
 from tests.chaos.checker.__main__ import in_words
 from tests.chaos.checker.check import STATE, check_folder
 from tests.chaos.checker.findings import Finding, Promise
@@ -60,6 +61,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--list", action="store_true", help="print the bugs and stop")
     parser.add_argument("--keep", type=Path, help="keep each run's journal, state and logs in this folder")
     options = parser.parse_args(arguments)
+    interrupt_on_termination()
     console = Console() if sys.stdout.isatty() else Console(width=LINE_WIDTH)
     bugs = [bug for bug in BUGS if not options.only or bug.name in options.only]
     if options.list:
@@ -99,16 +101,18 @@ def run(scenario: str, bug: Bug | None, *, keep: Path | None = None) -> Outcome:
 
 
 def play(tree: Path, scenario: str, folder: Path) -> str:
-    """Run play.py inside of the tree; return what it printed. It may fail: a bug may see to that."""
+    """Run play.py inside of the tree; return what it printed. With a bug it may fail."""
     (folder / STATE).unlink(missing_ok=True)
     command = [sys.executable, "-m", "tests.chaos.mutations.play", scenario, "--dir", str(folder)]
     played = subprocess.Popen(command, cwd=tree, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
     try:
-        output, _ = played.communicate(timeout=LIMIT_S)
+        return played.communicate(timeout=LIMIT_S)[0]
     except subprocess.TimeoutExpired:
         played.terminate()  # it stops its servers
-        output, _ = played.communicate()
-    return output
+        return played.communicate()[0]
+    finally:
+        played.terminate()  # where this program is interrupted
+        played.wait()
 
 
 def in_short(outcome: Outcome) -> str:

@@ -1,4 +1,4 @@
-"""Known bugs, as exact replacements in the product's text, with the promise that each one breaks."""
+"""Known bugs: exact replacements in the product's text, and the promise that each one breaks."""
 
 from dataclasses import dataclass
 from typing import Final

@@ -22,7 +22,7 @@ SEED: Final = 39
 
 
 def main() -> int:
-    """Play the scenario; exit code 1 if what was accepted did not arrive, or a week did not close."""
+    """Play the scenario; exit code 1 if something did not arrive, or a week did not close."""
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("scenario", choices=SCENARIOS)
     parser.add_argument("--dir", type=Path, required=True, help="its folder; old data in it is removed")

@@ -86,6 +86,9 @@ class ShortRun(Run):
             self._say(f"{otherwise} within {seconds:g} s")
             return False
 
+    def _keep_final_state(self, *, closed: bool) -> None:
+        super()._keep_final_state(closed=closed and self.scenario.closes)
+
     def _report(self) -> bool:
         """Leave the judgement to the program that planted the bug."""
         return True
