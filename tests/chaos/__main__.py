@@ -13,6 +13,7 @@ from rich.console import Console
 from deploy.embedded import Stack, StackError
 from deploy.embedded.signals import interrupt_on_termination
 from mamochi_site.local.system import CHECKOUT, DEFAULT_PORT, running_system
+from tests.chaos.mutations import __main__ as mutations
 
 DEFAULT_FOLDER: Final = CHECKOUT / ".mamochi" / "chaos"
 SETTINGS: Final = {"REVISION_AUTOMATICA": "true", "LIMITE_INSCRIPCIONES": "", "LOG_LEVEL": "INFO"}
@@ -31,13 +32,18 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--brokers", type=int, choices=[1, 3], default=3, help="Kafka brokers (default: 3)")
     parser.add_argument("--dir", type=Path, default=DEFAULT_FOLDER, help="its folder; old data in it is removed")
     parser.add_argument("--port", type=int, default=DEFAULT_PORT, help="the web's, or the next free one")
+    parser.add_argument(
+        "--mutations", action="store_true", help="plant known bugs instead (./dev chaos --mutations --help)"
+    )
     options = parser.parse_args()
     options.seed = secrets.randbelow(10**6) if options.seed is None else options.seed
     return options
 
 
 def main() -> int:
-    """Return 0 if the audit is green, 1 if not or if the system did not start, 130 on Ctrl-C."""
+    """Return 0 if nothing was found, 1 if not or if the system did not start, 130 on Ctrl-C."""
+    if "--mutations" in sys.argv:
+        return mutations.main([argument for argument in sys.argv[1:] if argument != "--mutations"])
     options = arguments()
     console = Console() if sys.stdout.isatty() else Console(width=LINE_WIDTH)
     interrupt_on_termination()
