@@ -13,6 +13,7 @@ import django
 from rich.console import Console
 
 from deploy.embedded import Stack
+from deploy.embedded.ports import free_port
 from deploy.embedded.signals import interrupt_on_termination
 from mamochi_site.local.system import running_system
 from tests.chaos.mutations.bugs import SCENARIOS
@@ -26,7 +27,6 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("scenario", choices=SCENARIOS)
     parser.add_argument("--dir", type=Path, required=True, help="its folder; old data in it is removed")
-    parser.add_argument("--port", type=int, default=18_400, help="the web's, or the next free one")
     parser.add_argument("--seed", type=int, default=SEED)
     options = parser.parse_args()
     scenario = SCENARIOS[options.scenario]
@@ -34,7 +34,8 @@ def main() -> int:
     interrupt_on_termination()
     console = Console(width=140)
     stack = Stack(options.dir, brokers=1, durable=False, fresh=True, say=print, environ={})
-    with running_system(stack, port=options.port, settings=SETTINGS) as system:
+    # Two runs at once must not try the same port.
+    with running_system(stack, port=free_port(), settings=SETTINGS) as system:
         os.environ.update(system.environment)
         django.setup()
         from tests.chaos.mutations.short_run import ShortRun
