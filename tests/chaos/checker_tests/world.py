@@ -2,6 +2,7 @@
 
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from tests.chaos.checker.history import (
@@ -181,7 +182,7 @@ class World:
             "producto": sold.product,
             "ingresos": sold.quantity * product.price,
             "ganancias": sold.quantity * (product.price - product.cost),
-            "vendida_en": f"{sold.at:012.3f}",
+            "vendida_en": datetime.fromtimestamp(sold.at, UTC).isoformat(),
             "semana": WEEK,
             "anulada_en": "then" if sold.voided else None,
         }
