@@ -169,10 +169,11 @@ class Run:
         checks = Audit(self.system, self.journal, self.nemesis.faults, acts, self.kafka).checks(self.died)
         for part in (report.table(found), report.by_fault(found), report.changes(acts), report.verdict(checks)):
             self.console.print(part)
+        findings = check_folder(self.folder)
         facts: dict[str, object] = {key: str(value) for key, value in vars(self.options).items()}
+        facts["findings"] = [str(finding) for finding in findings]
         report.plot(self.folder / "chaos.svg", self.journal, self.nemesis.faults)
         self._say(f"written to {report.write(self.folder, facts, found, acts, checks)} and chaos.svg beside it")
-        findings = check_folder(self.folder)
         self.console.print(in_words(findings), markup=False, highlight=False, soft_wrap=True)
         broken = sum(not check.ok for check in checks) + len({finding.promise for finding in findings})
         text, style = (
