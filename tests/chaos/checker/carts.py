@@ -29,7 +29,7 @@ def check(accounts: Accounts) -> Iterator[Finding]:
 
 
 def _stock(accounts: Accounts, email: str, lines: list[Line]) -> Iterator[Finding]:
-    """Compare the totals: a full cart, plus restocks, minus the sales that stand."""
+    """Compare the totals: a full cart, plus restocks, minus the sales that stand; none is empty."""
     maestro = accounts.maestro_of[email]
     held = {one.ingredient: one.amount for one in accounts.state.held if one.maestro == maestro}
     sold = accounts.ingredients(accounts.standing(email))
@@ -43,6 +43,8 @@ def _stock(accounts: Accounts, email: str, lines: list[Line]) -> Iterator[Findin
             text = f"the cart of {email} should hold {expected} of {ingredient}"
             evidence = f"{held.get(ingredient)}; full {full}, restocks {filled[ingredient]}, sold {sold[ingredient]}"
             yield Finding(Promise.STOCK, text, evidence=evidence)
+        if held.get(ingredient, 0) <= 0:
+            yield Finding(Promise.RESTOCK, f"the cart of {email} ran out of {ingredient} and was not filled")
 
 
 def _ledger(accounts: Accounts, email: str, lines: list[Line]) -> Iterator[Finding]:

@@ -213,6 +213,11 @@ def miscount_stock(run: Run, choose: Choose) -> None:
     run.change(held=instead(run.state.held, held, replace(held, amount=held.amount + 1)))
 
 
+def leave_cart_empty(run: Run, choose: Choose) -> None:
+    held = choose(run.state.held)
+    run.change(held=instead(run.state.held, held, replace(held, amount=0)))
+
+
 def line(kind: str, run: Run, choose: Choose) -> Any:
     return choose([one for one in run.state.lines if one.kind == kind])
 
@@ -335,6 +340,7 @@ BREAK: Final[dict[Callable[[Run, Choose], None], Promise]] = {
     swell_week: Promise.READS,
     overfill_cart_page: Promise.STOCK,
     miscount_stock: Promise.STOCK,
+    leave_cart_empty: Promise.RESTOCK,
     write_line_twice: Promise.ONCE,
     lose_line: Promise.DURABLE,
     invent_line: Promise.ASKED,
