@@ -2,8 +2,9 @@
 
 import ast
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 import pytest
 from hypothesis import HealthCheck, assume, given, settings
@@ -14,6 +15,8 @@ from tests.chaos.checker.check import findings
 from tests.chaos.checker.history import READ_CART, READ_SALE, READ_SALES, READ_WEEK, History, to_line
 from tests.chaos.checker_tests.corruptions import BREAK, Choose, Run
 from tests.chaos.checker_tests.world import CAPACITIES, CATALOGUE, OUTCOMES, World
+
+Act = tuple[Any, ...]  # a method of World, the number of a member, arguments
 
 MEMBERS = 2
 CHECKER = Path(history.__file__).parent
@@ -29,29 +32,27 @@ ACTS = st.one_of(
 )
 
 
-def played(acts: list[tuple[object, ...]]) -> Run:
+def played(acts: list[Act]) -> Run:
     """Play a beginning in which everything occurs, then these acts."""
     world = World(MEMBERS)
-    beginning: list[tuple[object, ...]] = []
-    for member in range(MEMBERS):
+    beginning: list[Act] = []
+    for number in range(MEMBERS):
         beginning += [
-            ("sell", member, ["chico", "grande"], ["answer lost", "accepted"]),
-            ("arrive", member),
-            ("sell", member, ["chico"], ["accepted"]),
-            ("report", member, "mote", "accepted"),
-            ("take_back", member, 0, "accepted"),
-            ("arrive", member),
-            *(("read", member, kind) for kind in (READ_SALES, READ_SALE, READ_WEEK, READ_CART)),
+            ("sell", number, ["chico", "grande"], ["answer lost", "accepted"]),
+            ("arrive", number),
+            ("sell", number, ["chico"], ["accepted"]),
+            ("report", number, "mote", "accepted"),
+            ("take_back", number, 0, "accepted"),
+            ("arrive", number),
+            *(("read", number, kind) for kind in (READ_SALES, READ_SALE, READ_WEEK, READ_CART)),
         ]
     for name, member, *arguments in [*beginning, *acts]:
-        assert isinstance(name, str)
-        assert isinstance(member, int)
         getattr(world, name)(world.members[member], *arguments)
     return Run(world.operations, world.end())
 
 
 @given(st.lists(ACTS, max_size=40))
-def test_correct_history_passes(acts: list[tuple[object, ...]]) -> None:
+def test_correct_history_passes(acts: list[Act]) -> None:
     run = played(acts)
     assert findings(History(run.operations), run.state) == []
 
@@ -59,12 +60,10 @@ def test_correct_history_passes(acts: list[tuple[object, ...]]) -> None:
 @pytest.mark.parametrize("corrupt", BREAK, ids=lambda corrupt: corrupt.__name__)
 @settings(max_examples=20, suppress_health_check=[HealthCheck.filter_too_much])
 @given(st.data(), st.lists(ACTS, max_size=20))
-def test_corruption_is_found(
-    corrupt: Callable[[Run, Choose], None], data: st.DataObject, acts: list[tuple[object, ...]]
-) -> None:
+def test_corruption_is_found(corrupt: Callable[[Run, Choose], None], data: st.DataObject, acts: list[Act]) -> None:
     run = played(acts)
 
-    def choose(items: list[object]) -> object:
+    def choose(items: Sequence[Any]) -> Any:
         assume(items)
         return items[data.draw(st.integers(0, len(items) - 1))]
 
