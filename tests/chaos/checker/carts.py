@@ -136,7 +136,8 @@ def _too_early(notice: Wish, ingredient: str, unwritten: list[Wish], line: Line)
     for sale in unwritten:
         if sale.accepted_at is not None and sale.accepted_at < notice.asked:
             text = f"a notice filled {ingredient} before a sale that was accepted earlier was counted"
-            yield Finding(Promise.RESTOCK, text, (sale.attempts[-1], notice.attempts[0]), f"{line}")
+            accepted = next(one for one in sale.attempts if one.answered == sale.accepted_at)
+            yield Finding(Promise.RESTOCK, text, (accepted, notice.attempts[0]), f"{line}")
 
 
 def _asked(wishes: list[Wish], row: Notice) -> tuple[Operation, ...]:
