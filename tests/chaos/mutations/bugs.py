@@ -318,7 +318,7 @@ STALE_PAGES: Final = Bug(
 )
 RESTOCK_FORGOTTEN: Final = Bug(
     "restock-forgotten",
-    "a notice is closed as served, and the cart is not filled",
+    "a notice is closed as served, without the restock and its event",
     "calm",
     Promise.RESTOCK,
     (
@@ -327,6 +327,7 @@ RESTOCK_FORGOTTEN: Final = Bug(
             """    tipo = Movimiento.Tipo.REPOSICION.value
     movimientos.asentar(Asiento(e.id, e.maestro_id, tipo, e.insumos, ahora, e.aviso_id) for e in eventos)
     notice_rows.close_served(rellenos, ahora)
+    outbox.add(*eventos)
 """,
             "    notice_rows.close_served(rellenos, ahora)\n",
         ),
