@@ -15,6 +15,7 @@ from deploy.embedded import Stack, StackError
 from deploy.embedded.hosts import all_on_loopback
 from deploy.embedded.signals import interrupt_on_termination
 from mamochi_site.local.system import CHECKOUT, DEFAULT_PORT, running_system
+from tests.chaos.mutations import __main__ as mutations
 from tests.chaos.network import places
 from tests.chaos.network.hub import Network
 
@@ -41,6 +42,9 @@ def arguments() -> argparse.Namespace:
         help="run each server and group of processes on a host of its own (a network namespace: root on Linux), and "
         "cut, slow and lose the packets between them too",
     )
+    parser.add_argument(
+        "--mutations", action="store_true", help="plant known bugs instead (./dev chaos --mutations --help)"
+    )
     options = parser.parse_args()
     options.seed = secrets.randbelow(10**6) if options.seed is None else options.seed
     return options
@@ -55,7 +59,9 @@ def network_of(options: argparse.Namespace) -> AbstractContextManager[Network | 
 
 
 def main() -> int:
-    """Return 0 if the audit is green, 1 if not or if the system did not start, 130 on Ctrl-C."""
+    """Return 0 if nothing was found, 1 if not or if the system did not start, 130 on Ctrl-C."""
+    if "--mutations" in sys.argv:
+        return mutations.main([argument for argument in sys.argv[1:] if argument != "--mutations"])
     options = arguments()
     console = Console() if sys.stdout.isatty() else Console(width=LINE_WIDTH)
     interrupt_on_termination()

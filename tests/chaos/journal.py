@@ -1,42 +1,25 @@
-"""The journal: what the clients of a chaos run asked, and the answers."""
+"""The journal: what the clients of a chaos run asked, and the answers (checker/history.py)."""
 
-import json
 import threading
 import time
-from collections import Counter, deque
-from dataclasses import asdict, dataclass
+from collections import Counter
+from dataclasses import replace
 from pathlib import Path
-from typing import Final
 
-ACCEPTED: Final = 202
-NO_ANSWER: Final = 0
-
-
-@dataclass(frozen=True)
-class Entry:
-    """One attempt; times are in seconds, `asked` since the run began; status 0 means no answer.
-
-    `kind` is `inscripcion`, `venta`, `anulacion` or `aviso`; `ids` are the client's ids.
-    """
-
-    asked: float
-    took: float
-    kind: str
-    ids: tuple[str, ...]
-    status: int
-
-    @property
-    def accepted(self) -> bool:
-        return self.status == ACCEPTED
+from tests.chaos.checker.history import READS, Operation, to_line
 
 
 class Journal:
-    """A file of all clients, one line of JSON per attempt; an interrupted run leaves its part."""
+    """A file of all clients, one line of JSON per attempt; an interrupted run leaves its part.
+
+    In memory are the attempts without what reads were shown: `entries` those that want something
+    done, `reads` the others.
+    """
 
     def __init__(self, path: Path) -> None:
         self.began = time.monotonic()
-        self.entries: list[Entry] = []
-        self.recent: deque[Entry] = deque(maxlen=200)
+        self.entries: list[Operation] = []
+        self.reads: list[Operation] = []
         self.statuses: Counter[int] = Counter()
         self._lock = threading.Lock()
         self._file = path.open("w", buffering=1)
@@ -45,21 +28,15 @@ class Journal:
         """Return the seconds since the run began."""
         return time.monotonic() - self.began
 
-    def note(self, entry: Entry) -> None:
+    def note(self, operation: Operation) -> None:
         """Write an attempt down."""
         with self._lock:
-            self.entries.append(entry)
-            self.recent.append(entry)
-            self.statuses[entry.status] += 1
-            self._file.write(json.dumps(asdict(entry)) + "\n")
-
-    def sent(self, kind: str) -> set[str]:
-        """Return the ids of this kind that were ever requested."""
-        return {id_ for entry in self.entries if entry.kind == kind for id_ in entry.ids}
-
-    def accepted(self, kind: str) -> set[str]:
-        """Return the ids of this kind that were accepted at least once."""
-        return {id_ for entry in self.entries if entry.kind == kind and entry.accepted for id_ in entry.ids}
+            self._file.write(to_line(operation))
+            if operation.kind in READS:
+                self.reads.append(replace(operation, answer=None))
+                return
+            self.entries.append(operation)
+            self.statuses[operation.status] += 1
 
     def close(self) -> None:
         """Close the file."""

@@ -1,20 +1,37 @@
-"""The load: people enrol, sell, void and run out over HTTP, and retry with the same ids."""
+"""The load: people enrol, sell, void and run out over HTTP, and retry with the same ids.
+
+They also read their sales, their week and their cart, as their programs do.
+"""
 
 import http.client
 import random
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import count
-from typing import Final
+from typing import Any, Final
 from uuid import UUID
 
 from deploy.embedded.mailbox import Mailbox
 from mamochi_site.local.demo.client import Answer, Api
 from mamochi_site.local.demo.maestro import CREDENTIALS_SUBJECT, TOKEN
 from mamochi_site.local.demo.people import Persona, gather
+from tests.chaos.checker.history import (
+    ANULACION,
+    AVISO,
+    INSCRIPCION,
+    NO_ANSWER,
+    READ_CART,
+    READ_SALE,
+    READ_SALES,
+    READ_WEEK,
+    SHOWN,
+    VENTA,
+    Operation,
+)
 from tests.chaos.gate import Gate
-from tests.chaos.journal import NO_ANSWER, Entry, Journal
+from tests.chaos.journal import Journal
 
 VENDORS: Final = 24  # so many keys that most partitions have messages
 PATIENCE_S: Final = 45.0  # seconds for which a program retries one request
@@ -22,6 +39,7 @@ LONGEST_PAUSE_S: Final = 3.0
 # A retry may succeed. 404: the sale is accepted and not yet written; 401: a newer token came.
 NOT_YET: Final = frozenset({NO_ANSWER, 401, 404, 429, 502, 503, 504})
 PRODUCTS: Final = ("chico", "mediano", "grande")
+INGREDIENTS: Final = ("mote", "huesillo", "jugo", "vaso")
 
 
 @dataclass(frozen=True)
@@ -33,6 +51,19 @@ class World:
     journal: Journal
     gate: Gate
     stop: threading.Event
+    reading: float = 0.5  # how often a maestro reads each of four things; a sale has 10
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a client wants, and how the journal tells it (checker/history.py)."""
+
+    kind: str
+    path: str
+    body: object = None
+    ids: tuple[str, ...] = ()
+    content: Any = None
+    key: str = ""
 
 
 class Someone(threading.Thread):
@@ -43,20 +74,20 @@ class Someone(threading.Thread):
         self.api = Api(world.url, world.stop)
         self.mailbox, self.journal, self.gate, self.stop = world.mailbox, world.journal, world.gate, world.stop
         self.chance = random.Random(seed)
+        self.who = ""  # the e-mail of the person for whom this client works
 
-    def insist(self, kind: str, path: str, body: object, *ids: str, key: str = "") -> Answer | None:
+    def insist(self, request: Request) -> Answer | None:
         """Repeat a POST until its answer is final; return None when the patience ends first.
 
         Time in front of the gate takes no patience.
         """
         deadline = self.journal.now() + PATIENCE_S
-        headers = {"Idempotency-Key": key} if key else {}
         while self.journal.now() < deadline and not self.stop.is_set():
-            with self.gate.passing(kind, self.stop) as waited:
+            with self.gate.passing(request.kind, self.stop) as waited:
                 deadline += waited
                 if self.stop.is_set():
                     return None
-                answer = self._ask(kind, path, body, headers, ids)
+                answer = self.ask(request)
             if answer and answer.status not in NOT_YET:
                 return answer
             self._pause(answer)
@@ -64,19 +95,33 @@ class Someone(threading.Thread):
                 self.read_token()
         return None
 
-    def _ask(
-        self, kind: str, path: str, body: object, headers: Mapping[str, str], ids: tuple[str, ...]
-    ) -> Answer | None:
+    def ask(self, request: Request) -> Answer | None:
         """Make one attempt and write it to the journal."""
+        headers = {"Idempotency-Key": request.key} if request.key else {}
         asked = self.journal.now()
         try:
-            answer = self.api.send("POST", f"/api/v1/{path}", body, headers)
+            answer = self.api.send("POST", f"/api/v1/{request.path}", request.body, headers)
         except (OSError, http.client.HTTPException):
             answer = None
-        named = ids or ((str(answer.body["id"]),) if answer and answer.status == 202 else ())
-        status = answer.status if answer else NO_ANSWER
-        self.journal.note(Entry(asked, self.journal.now() - asked, kind, named, status))
+        named = request.ids or ((str(answer.body["id"]),) if answer and answer.status == 202 else ())
+        self._note(request, asked, named, answer)
         return answer
+
+    def _note(
+        self, request: Request, asked: float, ids: tuple[str, ...], answer: Answer | None, shown: Any = None
+    ) -> None:
+        status, took = answer.status if answer else NO_ANSWER, self.journal.now() - asked
+        self.journal.note(Operation(asked, took, request.kind, ids, status, self.who, request.content, shown))
+
+    def read(self, kind: str, path: str, *ids: str) -> None:
+        """Read once and write to the journal what was shown."""
+        asked = self.journal.now()
+        try:
+            answer = self.api.send("GET", f"/api/v1/{path}", None, {})
+        except (OSError, http.client.HTTPException):
+            answer = None
+        shown = answer.body if answer and answer.status == SHOWN else None
+        self._note(Request(kind, path), asked, ids, answer, shown)
 
     def _pause(self, answer: Answer | None) -> None:
         wanted = answer.headers.get("retry-after", "") if answer else ""
@@ -88,7 +133,8 @@ class Someone(threading.Thread):
 
     def enrol(self, persona: Persona) -> None:
         """Send the form; its id is the server's, because the same form is the same enrolment."""
-        self.insist("inscripcion", "inscripciones/", persona.formulario())
+        self.who = persona.email
+        self.insist(Request(INSCRIPCION, "inscripciones/", persona.formulario(), content=persona.rut))
 
     def uuid(self) -> str:
         return str(UUID(int=self.chance.getrandbits(128), version=4))
@@ -100,6 +146,7 @@ class Vendor(Someone):
     def __init__(self, persona: Persona, world: World, seed: int) -> None:
         super().__init__(world, seed)
         self.persona = persona
+        self.reading = world.reading
         self.sold: list[str] = []  # accepted and not voided
 
     def run(self) -> None:
@@ -123,6 +170,11 @@ class Vendor(Someone):
             (self._send_the_day, 2),
             (self._take_back, 1),
             (self._run_out, 1),
+            (self._run_out_of_one, 0.5),
+            (partial(self.read, READ_SALES, "ventas/"), self.reading),
+            (partial(self.read, READ_WEEK, "ventas/resumen/"), self.reading),
+            (partial(self.read, READ_CART, "stock/"), self.reading),
+            (self._look_at_a_sale, self.reading),
         ]
 
     def _sell(self) -> None:
@@ -139,17 +191,33 @@ class Vendor(Someone):
 
     def _register(self, ids: list[str], *, as_list: bool) -> None:
         sales = [{"id": id_, "producto": PRODUCTS[UUID(id_).int % 3], "cantidad": 1 + UUID(id_).int % 2} for id_ in ids]
-        answer = self.insist("venta", "ventas/", sales if as_list else sales[0], *ids)
+        content = [[sale["producto"], sale["cantidad"]] for sale in sales]
+        answer = self.insist(Request(VENTA, "ventas/", sales if as_list else sales[0], tuple(ids), content))
         if answer and answer.status == 202:
             self.sold += [id_ for id_ in ids if id_ not in self.sold]
 
     def _take_back(self) -> None:
         if self.sold:
             sale = self.sold.pop(self.chance.randrange(len(self.sold)))
-            self.insist("anulacion", f"ventas/{sale}/anular/", {}, sale)
+            self.insist(Request(ANULACION, f"ventas/{sale}/anular/", {}, (sale,)))
 
     def _run_out(self) -> None:
-        self.insist("aviso", "stock/avisos/", {}, key=self.uuid())
+        self._report([])
+
+    def _run_out_of_one(self) -> None:
+        """Sell, and report at once that something is short: the notice may be the faster one."""
+        self._sell()
+        self._report([self.chance.choice(INGREDIENTS)])
+
+    def _report(self, ingredients: list[str]) -> None:
+        key = self.uuid()
+        content = {"key": key, "insumos": ingredients}
+        self.insist(Request(AVISO, "stock/avisos/", {"insumos": ingredients}, content=content, key=key))
+
+    def _look_at_a_sale(self) -> None:
+        if self.sold:
+            sale = self.chance.choice(self.sold)
+            self.read(READ_SALE, f"ventas/{sale}/", sale)
 
 
 class Newcomers(Someone):

@@ -14,8 +14,9 @@ from rich.table import Table
 from rich.text import Text
 
 from mamochi_site.local.demo.audit import Check
+from tests.chaos.checker.history import NO_ANSWER, Operation
 from tests.chaos.faults.plan import Fault
-from tests.chaos.journal import NO_ANSWER, Entry, Journal
+from tests.chaos.journal import Journal
 from tests.chaos.pulse import KafkaPulse, RowsPulse
 from tests.chaos.topics import TopicActs
 
@@ -144,7 +145,7 @@ def plot(path: Path, journal: Journal, faults: Sequence[Fault]) -> None:
     figure.savefig(path, bbox_inches="tight")
 
 
-def outcome_of(entry: Entry) -> str:
+def outcome_of(entry: Operation) -> str:
     """Return one of OUTCOMES."""
     if entry.accepted:
         return "accepted"

@@ -25,6 +25,9 @@ from mamochi_site.local.system import System
 from stock.models import Aviso
 from tests.chaos import report, topics
 from tests.chaos.audit import Audit
+from tests.chaos.checker import state
+from tests.chaos.checker.__main__ import in_words
+from tests.chaos.checker.check import JOURNAL, STATE, check_folder
 from tests.chaos.faults.plan import Context
 from tests.chaos.gate import Gate
 from tests.chaos.journal import Journal
@@ -47,7 +50,7 @@ class Run:
     ) -> None:
         self.system, self.options, self.console = system, options, console
         self.folder: Path = system.stack.folder
-        self.journal = Journal(self.folder / "journal.jsonl")
+        self.journal = Journal(self.folder / JOURNAL)
         self.seconds = 60 * options.minutes
         self.stop_faults, self.stop_load, self.stop_watching = threading.Event(), threading.Event(), threading.Event()
         topic_admin.create_topics([PROBE])
@@ -79,6 +82,7 @@ class Run:
         for watcher in (self.kafka, self.rows):
             watcher.join(60)
         self.journal.close()
+        self._keep_final_state(closed=closed)
         return self._report() and closed
 
     def _faults(self) -> None:
@@ -159,16 +163,24 @@ class Run:
             self.console.print(f"{otherwise} within {DRAIN_S:g} s", style="bold red", highlight=False)
             return False
 
+    def _keep_final_state(self, *, closed: bool) -> None:
+        """Write down what is there at the end, for the checker."""
+        mailbox = self.system.stack.mailbox.folder
+        state.dump(self.system.environment["DATABASE_URL"], mailbox, self.folder / STATE, closed=closed)
+
     def _report(self) -> bool:
         found = self._recoveries()
         acts = self.nemesis.topics
         checks = Audit(self.system, self.journal, self.nemesis.faults, acts, self.kafka).checks(self.died)
         for part in (report.table(found), report.by_fault(found), report.changes(acts), report.verdict(checks)):
             self.console.print(part)
+        findings = check_folder(self.folder)
         facts: dict[str, object] = {key: str(value) for key, value in vars(self.options).items()}
+        facts["findings"] = [str(finding) for finding in findings]
         report.plot(self.folder / "chaos.svg", self.journal, self.nemesis.faults)
         self._say(f"written to {report.write(self.folder, facts, found, acts, checks)} and chaos.svg beside it")
-        broken = sum(not check.ok for check in checks)
+        self.console.print(in_words(findings), markup=False, highlight=False, soft_wrap=True)
+        broken = sum(not check.ok for check in checks) + len({finding.promise for finding in findings})
         text, style = (
             (f"{broken} promises broken", "bold red") if broken else ("Nothing lost, nothing doubled.", "bold green")
         )

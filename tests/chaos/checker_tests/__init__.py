@@ -1,0 +1,1 @@
+"""Tests of the checker: a correct history passes, and each planted corruption is found."""
