@@ -67,8 +67,9 @@ class Stack:
 
     With `durable=False`, for tests, the servers are faster but do not survive a crash of the
     machine. A part whose URL is in `environ` is not started: the URL is used instead. All URLs are
-    known as soon as the object exists. Use the stack as a context manager, or call `stop()`; both
-    end every process.
+    known as soon as the object exists. `own` returns more environment variables of the process of
+    that name, such as those of its clock in tests. Use the stack as a context manager, or call
+    `stop()`; both end every process.
 
     The object locks the folder from its creation until `stop()`. Raises StackError when a stack
     already runs there, or when the data there belong to another number of brokers.
@@ -83,13 +84,14 @@ class Stack:
         fresh: bool = False,
         environ: Mapping[str, str] = os.environ,
         say: Callable[[str], None] = lambda _: None,
+        own: Callable[[str], Mapping[str, str]] = lambda _: {},
     ) -> None:
         self.folder = folder.resolve()
         self.durable = durable
         self.fresh = fresh
         self.say = say
         self.extra: dict[str, Any] = {}
-        self.supervisor = Supervisor(uuid.uuid4().hex, self.folder / "logs", self._write_record)
+        self.supervisor = Supervisor(uuid.uuid4().hex, self.folder / "logs", self._write_record, own)
         self._record_lock = threading.Lock()
         self._recording = False
         self._lock = self._take_folder()
