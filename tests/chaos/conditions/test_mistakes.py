@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psycopg
 import pytest
 from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
@@ -96,7 +97,7 @@ def test_offsets_of_a_group_are_reset(system: System, maestro: Client, admin: An
 def is_reset(admin: Any, request: ConsumerGroupTopicPartitions) -> bool:
     """Reset a group's offsets; Kafka refuses that while the group has members."""
     [future] = admin.alter_consumer_group_offsets([request]).values()
-    return not any(at.error for at in future.result().topic_partitions)
+    return future.exception() is None and not any(at.error for at in future.result().topic_partitions)
 
 
 def test_messages_that_retention_took_are_named(system: System, maestro: Client, admin: Any) -> None:
@@ -171,7 +172,7 @@ def test_two_beats_do_nothing_twice(system: System, maestro: Client) -> None:
 def test_other_secret_key_is_named_and_loses_nothing(system: System, maestro: Client) -> None:
     """Links to enrolments are void under it; tokens and what is accepted are not."""
     persona = gather(1, 0, random.Random())[0]
-    accepted = maestro.call("POST", "inscripciones/", persona.formulario())
+    accepted = Client(port(system)).call("POST", "inscripciones/", persona.formulario())
     link = f"inscripciones/{accepted.body['id']}/"
     refused = run(system, "prepare", SECRET_KEY=OTHER_KEY)
     assert refused.returncode != 0
@@ -216,8 +217,8 @@ def lives(client: Client) -> bool:
 def test_prepare_at_the_same_time(system: System) -> None:
     """On an empty database, and again on one that is ready."""
     url = system.environment["DATABASE_URL"]
-    assert query(system, "SELECT 1") == [(1,)]
-    subprocess.run([str(BINARIES / "createdb"), f"--maintenance-db={url}", "empty"], check=True)
+    with psycopg.connect(url, autocommit=True) as connection:
+        connection.execute("CREATE DATABASE empty")
     other = url.rpartition("/")[0] + "/empty"
     for _ in range(2):
         environment = system.environment | {"DATABASE_URL": other}

@@ -156,13 +156,13 @@ def failed(volume: Volume) -> Iterator[str]:
 def power_lost(context: Context) -> Iterator[str]:
     """Kill a broker, and let a random part of what it wrote in the last seconds be missing."""
     broker = context.chance.choice(context.system.stack.kafka.brokers)
-    os.sync()
+    _run("sync", "-f", str(broker.folder))
     synced = _segments(broker)
     time.sleep(UNSYNCED_S)  # meanwhile it acknowledges what its disk does not have
     broker.kill()
     lost = 0
     for segment, size in _segments(broker).items():
-        kept = context.chance.randint(synced.get(segment, 0), size)
+        kept = context.chance.randint(min(synced.get(segment, 0), size), size)
         os.truncate(segment, kept)
         lost += size - kept
     yield f"{broker.process_name}, {lost} bytes lost"
@@ -172,8 +172,12 @@ def power_lost(context: Context) -> Iterator[str]:
 
 def _segments(broker: Broker) -> dict[Path, int]:
     """Return the segments of messages on the broker's disk, with their sizes."""
-    logs = (broker.folder / "log").glob("*/*.log")
-    return {path: path.stat().st_size for path in logs if path.parent.name != SYNCED_LOG}
+    sizes = {}
+    for path in (broker.folder / "log").glob("*/*.log"):
+        if path.parent.name != SYNCED_LOG:
+            with suppress(FileNotFoundError):  # its topic was deleted just now
+                sizes[path] = path.stat().st_size
+    return sizes
 
 
 @contextmanager
