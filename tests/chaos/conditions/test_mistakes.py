@@ -9,7 +9,7 @@ from typing import Any
 
 import psycopg
 import pytest
-from confluent_kafka import ConsumerGroupTopicPartitions, TopicPartition
+from confluent_kafka import TopicPartition
 from confluent_kafka.admin import AdminClient, NewTopic
 
 from deploy.embedded import Stack
@@ -17,6 +17,7 @@ from deploy.embedded.postgres import BINARIES
 from deploy.embedded.waiting import wait_until
 from mamochi_site.local.demo.people import gather
 from mamochi_site.local.system import CHECKOUT, System, manage, running_system
+from tests.chaos.faults.mistakes import reset_group, two_beats
 from tests.support.system import SECONDS, Client, enrol, query, wait_for_sales
 
 pytestmark = pytest.mark.chaos
@@ -77,27 +78,16 @@ def said(system: System, name: str) -> str:
     return (system.logs / f"{name}.log").read_text(errors="replace")
 
 
-def test_offsets_of_a_group_are_reset(system: System, maestro: Client, admin: Any) -> None:
+def test_offsets_of_a_group_are_reset(system: System, maestro: Client) -> None:
     """Nothing changes: the offsets that count are in the database."""
     sell(maestro, 5)
     counted_once(system, maestro)
     for offset in (0, 1_000_000):
         system.stack.processes[CONTABILIDAD].stop()
-        moved = [TopicPartition(at.topic, at.partition, offset) for at in places(admin)]
-        [group] = [
-            one.group_id for one in admin.list_consumer_groups().result().valid if one.group_id.endswith("contabilidad")
-        ]
-        request = ConsumerGroupTopicPartitions(group, moved)
-        wait_until(lambda request=request: is_reset(admin, request), SECONDS)
+        reset_group(system.stack.kafka.url, "contabilidad", offset)
         sell(maestro, 3)
         system.stack.restart(CONTABILIDAD)
         counted_once(system, maestro)
-
-
-def is_reset(admin: Any, request: ConsumerGroupTopicPartitions) -> bool:
-    """Reset a group's offsets; Kafka refuses that while the group has members."""
-    [future] = admin.alter_consumer_group_offsets([request]).values()
-    return future.exception() is None and not any(at.error for at in future.result().topic_partitions)
 
 
 def test_messages_that_retention_took_are_named(system: System, maestro: Client, admin: Any) -> None:
@@ -153,13 +143,10 @@ def make(admin: Any, topic: NewTopic) -> bool:
 
 def test_two_beats_do_nothing_twice(system: System, maestro: Client) -> None:
     """Each task finds its work in the rows, and claims it."""
-    beat = system.applications["celery-beat"]
-    second = system.stack.run("celery-beat-2", beat.argv, cwd=CHECKOUT, env=beat.env)
-    people = [enrol(system, port(system), paid=False) for _ in range(3)]
-    sell(maestro, 12)  # the cart runs out
-    log = system.logs / "celery-beat-2.log"
-    wait_until(lambda: log.read_text(errors="replace").count("Sending due task") >= 4, SECONDS)
-    second.stop()
+    with two_beats(system) as second:
+        people = [enrol(system, port(system), paid=False) for _ in range(3)]
+        sell(maestro, 12)  # the cart runs out
+        wait_until(lambda: said(system, second).count("Sending due task") >= 4, SECONDS)
     counted_once(system, maestro)
     for one in people:
         assert one.persona is not None
