@@ -50,15 +50,15 @@ def offsets_reset(context: Context) -> Iterator[str]:
 
 
 def reset_group(servers: str, consumer: str, offset: int) -> None:
-    """Set the group's offsets in Kafka, as kafka-consumer-groups.sh does, once it has no member."""
+    """Set the offsets of a consumer's group, as kafka-consumer-groups.sh, once it has no member.
+
+    A group has the name of its consumer.
+    """
     admin: Any = AdminClient({"bootstrap.servers": servers, "log_level": 0})
-    [group] = [
-        one.group_id for one in admin.list_consumer_groups().result().valid if one.group_id.endswith(f".{consumer}")
-    ]
-    [known] = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(group)]).values()
+    [known] = admin.list_consumer_group_offsets([ConsumerGroupTopicPartitions(consumer)]).values()
     moved = [TopicPartition(at.topic, at.partition, offset) for at in known.result().topic_partitions]
-    request = ConsumerGroupTopicPartitions(group, moved)
-    wait_until(lambda: _is_done(admin, request), EMPTY_S, what=f"the group {group} has no member", interval=0.5)
+    request = ConsumerGroupTopicPartitions(consumer, moved)
+    wait_until(lambda: _is_done(admin, request), EMPTY_S, what=f"the group {consumer} has no member", interval=0.5)
 
 
 def _is_done(admin: Any, request: ConsumerGroupTopicPartitions) -> bool:
