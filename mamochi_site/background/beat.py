@@ -6,7 +6,7 @@ in the future would not run until the clock has reached that time, perhaps in da
 
 import logging
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from celery.signals import beat_init
 from django_celery_beat.models import PeriodicTask
@@ -31,9 +31,10 @@ class Entry(ModelEntry):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)  # type: ignore[no-untyped-call]  # django-celery-beat has no types
-        self.options["headers"][RUN_HEADER] = self.total_run_count + 1
-        if isinstance(seconds := self.options.get("expires"), int):
-            self.options["expires"] = seconds + CLOCKS_DIFFER_S
+        options = cast(dict[str, Any], self.options)  # a row's entry always has some
+        options["headers"][RUN_HEADER] = self.total_run_count + 1
+        if isinstance(seconds := options.get("expires"), int):
+            options["expires"] = seconds + CLOCKS_DIFFER_S
 
     def is_due(self) -> Any:
         """Return whether the task is due; a last run in the future counts as a run of now."""

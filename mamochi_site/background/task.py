@@ -14,7 +14,7 @@ NAME_HEADER: Final = "periodic_task_name"  # of django-celery-beat
 RUN_HEADER: Final = "mamochi_run"
 
 
-class Task(CeleryTask):
+class Task(CeleryTask):  # type: ignore[type-arg]  # it is generic for mypy only
     """A task that a newer run of its row replaces."""
 
     abstract = True
