@@ -17,6 +17,8 @@ from kafka_bridge.exceptions import Undecodable
 # Connection exception; insufficient resources; operator intervention (shutdown, crash);
 # system error; read-only server.
 OUTAGE_STATES: Final = ("08", "53", "57P", "58", "25006")
+# The server says itself that it cannot write: its disk is full, or it only reads.
+CANNOT_WRITE_STATES: Final = ("53100", "25006")
 # Rollback (serialization, deadlock); lock not available; transaction timeout; statement cancelled.
 TRANSIENT_STATES: Final = ("40", "55P03", "25P04", "57014")
 
@@ -50,6 +52,14 @@ def is_outage(error: BaseException) -> bool:
         # The connection was lost; or psycopg itself refused a value, and waiting does not help.
         return isinstance(error, DatabaseError) and not isinstance(error, DataError | ProgrammingError)
     return isinstance(error, DatabaseError) and state.startswith(OUTAGE_STATES)
+
+
+def cannot_write(error: BaseException) -> bool:
+    """Return True if the database answers and says itself that it can write nothing now.
+
+    That never accuses a message, however long it lasts.
+    """
+    return isinstance(error, DatabaseError) and sqlstate(error) in CANNOT_WRITE_STATES
 
 
 def is_transient(error: BaseException) -> bool:

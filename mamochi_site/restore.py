@@ -7,6 +7,7 @@ from django.db import transaction
 from django.utils import timezone
 from knox.models import AuthToken
 
+from gremio.clock import database_now
 from inscripciones.models import Envio
 from kafka_bridge.consuming import progress
 from kafka_bridge.consuming.handlers import consumers
@@ -89,4 +90,4 @@ def _renew_credentials(*, send: bool) -> int:
     """
     state = Envio.Estado.PENDIENTE if send else Envio.Estado.DETENIDO
     theirs = Envio.objects.filter(tipo=Envio.Tipo.CREDENCIALES, inscripcion__maestro__usuario__is_active=True)
-    return theirs.update(estado=state, proximo_intento=timezone.now())
+    return theirs.update(estado=state, proximo_intento=database_now())

@@ -38,6 +38,8 @@ def required(name: str, development: str) -> str:
 
 DEBUG = flag("DEBUG", default=False)
 SECRET_KEY = required("SECRET_KEY", "development-only-" + "x" * 50)
+# Earlier keys: links and sessions that were made with them stay valid.
+SECRET_KEY_FALLBACKS = environment.items(text("SECRET_KEY_FALLBACKS"))
 ALLOWED_HOSTS = environment.hosts(required("ALLOWED_HOSTS", "127.0.0.1,localhost"))
 
 # The site's address, with which links in e-mails begin. Without SITE_URL it is the first allowed

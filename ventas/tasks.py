@@ -6,9 +6,8 @@ The tasks find in the rows what is due. So a task may be lost, or run at any tim
 from typing import Final
 
 from celery import Task, shared_task
-from django.utils import timezone
 
-from gremio import mail
+from gremio import clock, mail
 from gremio.hints import hint
 from ventas.semanas import cierre, mailer
 
@@ -23,9 +22,10 @@ def cerrar_semanas(self: "Task[..., int]", semana: str = "", hasta: str = "") ->
     """Close the weeks that are due and the given one; return how many of them are closed.
 
     `semana` (2026-W48) and `hasta` (an ISO 8601 moment) close a running week early. An incomplete
-    week is tried again every few seconds for a minute, then by the next run of Beat.
+    week is tried again every few seconds for a minute, then by the next run of Beat. One clock that
+    is ahead, this machine's or the database's, closes no week early.
     """
-    closed = cierre.cerrar_vencidas(ahora=timezone.now(), semana=semana, hasta=hasta)
+    closed = cierre.cerrar_vencidas(ahora=clock.earlier_now(), semana=semana, hasta=hasta)
     if any(closed):
         hint_sending()
     if not all(closed) and self.request.retries < RETRIES:

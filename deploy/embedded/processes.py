@@ -200,14 +200,23 @@ def _signal_all(processes: Iterable[psutil.Process], sig: signal.Signals) -> Non
 
 
 class Supervisor:
-    """The children of one run. Once closed, it refuses to start a process, in every thread."""
+    """The children of one run. Once closed, it refuses to start a process, in every thread.
+
+    `own` returns variables that only the child of that name has.
+    """
 
     def __init__(
-        self, run_id: str, logs: Path, on_change: Callable[[], None], host_of: HostOf = all_on_loopback
+        self,
+        run_id: str,
+        logs: Path,
+        on_change: Callable[[], None],
+        host_of: HostOf = all_on_loopback,
+        own: Callable[[str], Mapping[str, str]] = lambda _: {},
     ) -> None:
         self.run_id = run_id
         self.host_of = host_of
         self.logs = logs
+        self.own = own
         self.processes: dict[str, Process] = {}
         self.closed = False
         self._on_change = on_change
@@ -239,7 +248,7 @@ class Supervisor:
         Their environment is the program's, but for their `own` variables. The program ends after
         them. Raises StackError when the stack is stopping.
         """
-        forks = Forks({**env, RUN_ID_VARIABLE: self.run_id}, own)
+        forks = Forks({**env, RUN_ID_VARIABLE: self.run_id}, {*own, *self.own(name)})
         process = self._process(name, orders.command(module), cwd=cwd, env=env, stdin=forks.program_end.fileno())
         self.start(process)
         forks.program_end.close()
@@ -249,7 +258,7 @@ class Supervisor:
         self, name: str, argv: Sequence[str], *, cwd: Path, env: Mapping[str, str] | None, **options: Any
     ) -> Process:
         inherited = {**os.environ, "LC_ALL": "C.UTF-8"} if env is None else env
-        environment = {**inherited, RUN_ID_VARIABLE: self.run_id}
+        environment = {**inherited, **self.own(name), RUN_ID_VARIABLE: self.run_id}
         enter = self.host_of(name).enter
         if enter:
             options["forks"] = None  # a fork runs where the loaded program runs

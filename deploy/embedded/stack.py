@@ -68,8 +68,9 @@ class Stack:
 
     With `durable=False`, for tests, the servers are faster but do not survive a crash of the
     machine. A part whose URL is in `environ` is not started: the URL is used instead. All URLs are
-    known as soon as the object exists. Use the stack as a context manager, or call `stop()`; both
-    end every process.
+    known as soon as the object exists. `own` returns more environment variables of the process of
+    that name, such as those of its clock in tests. Use the stack as a context manager, or call
+    `stop()`; both end every process.
 
     `host_of` tells by a process's name where it runs: by default on loopback.
 
@@ -87,6 +88,7 @@ class Stack:
         environ: Mapping[str, str] = os.environ,
         host_of: HostOf = all_on_loopback,
         say: Callable[[str], None] = lambda _: None,
+        own: Callable[[str], Mapping[str, str]] = lambda _: {},
     ) -> None:
         self.folder = folder.resolve()
         self.durable = durable
@@ -94,7 +96,7 @@ class Stack:
         self.host_of = host_of
         self.say = say
         self.extra: dict[str, Any] = {}
-        self.supervisor = Supervisor(uuid.uuid4().hex, self.folder / "logs", self._write_record, host_of)
+        self.supervisor = Supervisor(uuid.uuid4().hex, self.folder / "logs", self._write_record, host_of, own)
         self._record_lock = threading.Lock()
         self._recording = False
         self._lock = self._take_folder()

@@ -3,9 +3,9 @@
 from django.contrib import admin, messages
 from django.db.models import F, QuerySet
 from django.http import HttpRequest
-from django.utils import timezone
 
 from gremio.admin_forms import CleanSearch
+from gremio.clock import database_now
 from inscripciones.admin.confirmation import MAX_AT_ONCE
 from inscripciones.correos import envios
 from inscripciones.models import Envio
@@ -32,5 +32,5 @@ class EnvioAdmin(CleanSearch, ReadOnlyAdmin):
     @admin.action(description="Intentar enviarlos ahora", permissions=["reintentar"])
     def reintentar(self, request: HttpRequest, queryset: QuerySet[Envio]) -> None:
         ids = list(queryset.values_list("pk", flat=True)[:MAX_AT_ONCE])
-        count = envios.reintentar(ids, ahora=timezone.now())
+        count = envios.reintentar(ids, ahora=database_now())
         self.message_user(request, f"{count} correos por enviar ahora.", messages.SUCCESS)

@@ -12,6 +12,7 @@ from django.utils import timezone
 from unfold.decorators import action
 from unfold.widgets import UnfoldAdminTextInputWidget
 
+from gremio.clock import database_now
 from gremio.lectura.form_fields import CorreoField
 from inscripciones import credenciales, maestros
 from inscripciones.admin.confirmation import MAX_AT_ONCE, MotivoForm
@@ -75,7 +76,7 @@ class MaestroAdmin(ReadOnlyAdmin):
     @admin.action(description="Reenviar credenciales (el token anterior deja de servir)", permissions=["reenviar"])
     def reenviar(self, request: HttpRequest, queryset: QuerySet[Maestro]) -> None:
         for maestro in queryset[:MAX_AT_ONCE]:
-            if envios.reenviar_credenciales(maestro.inscripcion_id, ahora=timezone.now()):
+            if envios.reenviar_credenciales(maestro.inscripcion_id, ahora=database_now()):
                 self.log_change(request, maestro, "Credenciales reenviadas.")
                 self.message_user(request, f"{maestro}: las credenciales van en camino.", messages.SUCCESS)
             else:

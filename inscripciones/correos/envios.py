@@ -1,7 +1,8 @@
 """Sending an e-mail: claim its row, make the token, send, record the outcome.
 
 A worker that dies leaves its claim behind. When that claim has lapsed, another worker takes the
-mail.
+mail. `ahora` is the time of the database's clock: by the clocks of two workers, a claim may lapse
+while its mail is being sent.
 """
 
 import logging

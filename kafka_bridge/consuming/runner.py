@@ -138,6 +138,7 @@ class Runner:
     def step(self) -> bool:
         """Make one round: position, poll, apply. Return whether a batch was applied."""
         self.partitions.look_at_topics()
+        self.partitions.look_at_offsets()
         self.position()
         records = self.poll()
         self.commits.send_if_due(self.kafka)

@@ -13,7 +13,8 @@ from typing import Final
 from zlib import crc32
 
 from django.db import connection
-from django.db.models import Count, QuerySet
+from django.db.models import Count, Q, QuerySet
+from django.db.models.functions import Now
 
 from kafka_bridge.events.codec import Message, encode
 from kafka_bridge.events.event import Event
@@ -51,9 +52,11 @@ def _notify() -> None:
 def older_than(moment: datetime, topics: Iterable[str]) -> dict[str, int]:
     """Count the messages accepted before `moment` that Kafka does not have yet, by topic.
 
+    One that lies in the future counts: the database's clock was ahead when it was accepted.
     Those that Kafka has refused are left out: only a person can decide about them (`refused`).
     """
-    return _by_topic(OutboxMessage.objects.filter(created_at__lt=moment, refused_at=None), topics)
+    accepted = Q(created_at__lt=moment) | Q(created_at__gt=Now())
+    return _by_topic(OutboxMessage.objects.filter(accepted, refused_at=None), topics)
 
 
 def refused(topics: Iterable[str]) -> dict[str, int]:

@@ -1,1 +1,1 @@
-"""Celery in the background: the worker's telemetry, and the scheduler of Beat."""
+"""Celery in the background: the class of its tasks, the worker's telemetry, Beat's scheduler."""

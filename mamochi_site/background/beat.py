@@ -6,7 +6,7 @@ in the future would not run until the clock has reached that time, perhaps in da
 
 import logging
 from datetime import UTC, datetime, timedelta
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from celery.signals import beat_init
 from django_celery_beat.models import PeriodicTask
@@ -14,15 +14,27 @@ from django_celery_beat.schedulers import DatabaseScheduler, ModelEntry
 
 from kafka_bridge.telemetry import probe
 from kafka_bridge.telemetry.pulse import Pulse
+from mamochi_site.background.task import RUN_HEADER
 from mamochi_site.environment import text
 
 logger = logging.getLogger(__name__)
 # A clock that is adjusted by less is no problem: a task is late by this much at most.
 TOLERANCE: Final = timedelta(seconds=1)
+# A worker whose clock is ahead of Beat's by less than this runs Beat's tasks. It is more than
+# Chile's offset from UTC, by which a clock is wrong that was set in another zone. The expiry only
+# bounds how many tasks wait for a worker that is off: only the newest of a row works (task.py).
+CLOCKS_DIFFER_S: Final = 6 * 3_600
 
 
 class Entry(ModelEntry):
-    """A row of the schedule, whose last run is never in the future."""
+    """A row of the schedule, whose last run is never in the future; its tasks tell their number."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)  # type: ignore[no-untyped-call]  # django-celery-beat has no types
+        options = cast(dict[str, Any], self.options)  # a row's entry always has some
+        options["headers"][RUN_HEADER] = self.total_run_count + 1
+        if isinstance(seconds := options.get("expires"), int):
+            options["expires"] = seconds + CLOCKS_DIFFER_S
 
     def is_due(self) -> Any:
         """Return whether the task is due; a last run in the future counts as a run of now."""

@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+import time_machine
 from django.db import connection
 from django.utils import timezone
 
@@ -74,6 +75,17 @@ def test_four_workers_close_and_send_once(topics: None, mailbox: Mailbox, settin
     assert sorted(own.values_list("maestro_id", flat=True)) == ids
     assert set(own.values_list("cantidad_ventas", "envio")) == {(1, "enviado")}
     assert [len(mailbox.wait_for(to=one.email)) for one in accounts] == [1] * 10
+
+
+@pytest.mark.django_db(transaction=True)
+@pytest.mark.parametrize("days", [7, -7])
+def test_worker_that_is_ahead_closes_no_week_early(topics: None, days: int) -> None:
+    """A worker that is behind closes it late."""
+    current = calendario.semana_de(timezone.now())
+    Semana.nueva(current).save()
+    with time_machine.travel(timezone.now() + timedelta(days=days)):
+        tasks.cerrar_semanas.apply()
+    assert [one.estado for one in Semana.objects.filter(lunes__gte=current)] == [Semana.Estado.ABIERTA]
 
 
 def test_an_unfinished_sweep_asks_for_another(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ from django.db.models import F, OuterRef, Subquery
 from django.db.models.functions import Coalesce
 from django.db.models.signals import post_delete, post_save
 
+from gremio.clock import database_now
 from ventas.models import CambioDeCatalogo, Insumo, Producto, Receta, costo_de
 
 DESDE_SIEMPRE: Final = datetime(2000, 1, 1, tzinfo=UTC)  # the first catalogue was always valid
@@ -63,17 +64,10 @@ def anotar() -> None:
     ultimos = CambioDeCatalogo.objects.order_by("producto", "-desde", "-id").distinct("producto")
     nuevos = diferencias(actual(), {uno.producto: uno for uno in ultimos})
     if nuevos:
-        ahora = _clock_of_the_database()
+        ahora = database_now()
         for nuevo in nuevos:
             nuevo.desde = ahora
     CambioDeCatalogo.objects.bulk_create(nuevos)
-
-
-def _clock_of_the_database() -> datetime:
-    with connection.cursor() as cursor:
-        cursor.execute("SELECT statement_timestamp()")
-        ahora: datetime = cursor.fetchone()[0]
-    return ahora
 
 
 def sembrar(apps: Any) -> None:

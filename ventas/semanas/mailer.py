@@ -2,6 +2,7 @@
 
 A worker claims a report, sends its e-mail, and marks the report: no transaction is open meanwhile,
 and no lock of a database session is used, so a slow mail server and a connection pool do no harm.
+Claims are dated by the database's clock: those of the workers may differ by more than a claim.
 The claim of a killed worker lapses, and another worker sends that e-mail. Only a kill between
 SMTP's 250 and our mark repeats an e-mail, under the same Message-ID.
 
@@ -26,6 +27,7 @@ from django.db.models import Exists, F, OuterRef, Q, QuerySet
 from django.utils import timezone
 
 from gremio import mail
+from gremio.clock import database_now
 from ventas.models import Cuenta, ReporteSemanal
 from ventas.semanas import emails
 from ventas.semanas.emails import Carta
@@ -91,7 +93,7 @@ def _next_batch() -> list[ReporteSemanal]:
     Those that were tried come last: an e-mail at which the server fails each time, such as one that
     a filter never lets pass, holds up no other.
     """
-    due = pendientes(ahora=timezone.now())
+    due = pendientes(ahora=database_now())
     return list(due.order_by(F("proximo_intento").asc(nulls_first=True), "id")[:BATCH])
 
 
@@ -100,7 +102,7 @@ def _another_sends() -> bool:
 
     A fresh claim shows that: between two batches this worker has claimed none.
     """
-    now = timezone.now()
+    now = database_now()
     claims = ReporteSemanal.objects.filter(envio=EstadoCorreo.ENVIANDO)
     # A later claim was dated by a clock that was ahead and has been set right.
     return claims.filter(proximo_intento__gt=now - TURN + CLAIM, proximo_intento__lte=now + TURN + CLAIM).exists()
@@ -146,7 +148,7 @@ def _send(server: BaseEmailBackend, carta: Carta) -> Outcome:
         return _note_failure(carta.reporte, claimed, error)
     except Exception as error:
         # A bug of ours must not keep the e-mail claimed, nor the others waiting behind it.
-        due = timezone.now() + RETRY_WITHOUT_SERVER
+        due = database_now() + RETRY_WITHOUT_SERVER
         claimed.update(envio=EstadoCorreo.PENDIENTE, proximo_intento=due, respuesta=type(error).__name__)
         raise
     claimed.update(
@@ -166,7 +168,7 @@ def _claim(seen: ReporteSemanal) -> QuerySet[ReporteSemanal] | None:
     person has asked for it again: what happened to the earlier e-mail then changes nothing.
     """
     row = ReporteSemanal.objects.filter(pk=seen.pk)
-    lapses = timezone.now() + CLAIM
+    lapses = database_now() + CLAIM
     still_due = row.filter(envio=seen.envio, proximo_intento=seen.proximo_intento, reenvios=seen.reenvios)
     if not still_due.update(envio=EstadoCorreo.ENVIANDO, proximo_intento=lapses):
         return None
@@ -203,7 +205,7 @@ def _note_failure(reporte: ReporteSemanal, claimed: QuerySet[ReporteSemanal], er
     claimed.update(
         envio=EstadoCorreo.FALLIDO if given_up else EstadoCorreo.PENDIENTE,
         intentos=intentos,
-        proximo_intento=timezone.now() + (_backoff(intentos) if refused else RETRY_WITHOUT_SERVER),
+        proximo_intento=database_now() + (_backoff(intentos) if refused else RETRY_WITHOUT_SERVER),
         respuesta=mail.answer(error),
     )
     logger.warning("report %d not sent after %d refusals: %s", reporte.pk, intentos, type(error).__name__)

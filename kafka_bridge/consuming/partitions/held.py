@@ -12,15 +12,18 @@ from typing import Final
 
 from confluent_kafka import Consumer as KafkaConsumer
 from confluent_kafka import TopicPartition
+from django.db import DatabaseError, InterfaceError, connection
 
 from kafka_bridge.consuming.partitions import positions
 from kafka_bridge.consuming.partitions.obstacles import Obstacles
 from kafka_bridge.consuming.partitions.positions import Positions
 from kafka_bridge.consuming.partitions.topic_watch import TopicWatch
+from kafka_bridge.diagnosis import describe
 from kafka_bridge.events.topics import PRIORITY_PARTITION, Partition, Topic
 
 logger = logging.getLogger(__name__)
 
+LOOK_SECONDS: Final = 10.0  # how long a restored backup may stay unnoticed by an idle consumer
 POSITION_AGAIN_SECONDS: Final = 3.0  # between two looks at partitions that Kafka refused
 
 
@@ -52,6 +55,7 @@ class LanePartitions:
         self.obstacles = Obstacles()
         self._topic_watch = TopicWatch(topics)
         self._position_again_at = 0.0  # monotonic seconds: until then, refused partitions are not tried again
+        self._look_again_at = time.monotonic() + LOOK_SECONDS
 
     # What the group gives and takes
 
@@ -145,6 +149,25 @@ class LanePartitions:
         self.kafka.resume(places)
         self.kafka.incremental_unassign(places)
         return ours
+
+    def look_at_offsets(self) -> None:
+        """Begin again in partitions whose offset in the database has been moved.
+
+        A batch would notice that too, and an idle partition has none. After an error of the
+        database the next look asks again.
+        """
+        if time.monotonic() < self._look_again_at:
+            return
+        self._look_again_at = time.monotonic() + LOOK_SECONDS
+        try:
+            moved = positions.moved(self.consumer, self.held)
+        except (DatabaseError, InterfaceError) as error:
+            logger.warning("%s: the offsets cannot be compared: %s", self.consumer, describe(error))
+            connection.close()
+            return
+        if moved:
+            logger.warning("%s: the offset of %s was moved in the database", self.consumer, names(moved))
+            self.position_again(moved)
 
     # What Kafka tells about them
 

@@ -5,7 +5,7 @@ and Kafka must still have the message.
 """
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import reduce
 from operator import or_
@@ -64,6 +64,16 @@ def claim(consumer: str, partitions: Iterable[Partition], *, accept_loss: bool) 
                 raise
             refused[at] = KafkaError(KafkaError.UNKNOWN_TOPIC_OR_PART, "the topic was deleted just now")
     return Positions(offsets, seen.uuids, refused | no_ends)
+
+
+def moved(consumer: str, held: Mapping[Partition, int]) -> list[Partition]:
+    """Return the partitions whose offset in the database is another one than the one held.
+
+    A backup was restored while the consumer ran.
+    """
+    rows = ConsumerOffset.objects.filter(consumer=consumer).values_list("topic", "partition", "next_offset")
+    stored = {(topic, partition): offset for topic, partition, offset in rows}
+    return [partition for partition, offset in held.items() if stored.get(partition) != offset]
 
 
 def _create_missing(consumer: str, lows: dict[Partition, int], uuids: dict[str, str]) -> None:

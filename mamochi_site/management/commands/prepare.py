@@ -1,12 +1,18 @@
 """`manage.py prepare`: create what the processes need before they start."""
 
-from typing import Any
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
+from zlib import crc32
 
 from django.contrib.auth import get_user_model
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError
+from django.db import connection
 
 from mamochi_site.environment import text
+
+LOCK: Final = crc32(b"manage.py prepare")
 
 
 class Command(BaseCommand):
@@ -16,10 +22,28 @@ class Command(BaseCommand):
     )
 
     def handle(self, *args: Any, **options: Any) -> None:
-        call_command("migrate", interactive=False, stdout=self.stdout)
+        with alone():
+            call_command("migrate", interactive=False, stdout=self.stdout)
+        call_command("check", databases=["default"], stdout=self.stdout)
         call_command("create_topics", stdout=self.stdout)
         if username := text("DJANGO_SUPERUSER_USERNAME"):
             create_admin(username, text("DJANGO_SUPERUSER_PASSWORD"))
+
+
+@contextmanager
+def alone() -> Iterator[None]:
+    """Let no other `prepare` migrate in the block: two at once would create the same tables.
+
+    The lock belongs to a transaction and not to a session, which a pool may give to others.
+    """
+    own = connection.copy()
+    try:
+        own.set_autocommit(False)
+        with own.cursor() as cursor:
+            cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
+        yield
+    finally:
+        own.close()
 
 
 def create_admin(username: str, password: str) -> None:

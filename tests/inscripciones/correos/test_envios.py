@@ -11,15 +11,18 @@ from smtplib import SMTPServerDisconnected
 from typing import Any
 
 import pytest
+import time_machine
 from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from django.db import connection, transaction
+from django.db.models.functions import Now
 from django.utils import timezone
 from knox.models import AuthToken
 from pytest_django import DjangoCaptureOnCommitCallbacks, Settings
 
 from deploy.embedded.mailbox import Mailbox
 from deploy.embedded.ports import free_port
+from gremio.clock import database_now
 from gremio.hints import breaker
 from inscripciones import credenciales, tasks
 from inscripciones.correos import emails, envios
@@ -105,6 +108,18 @@ def test_many_workers_send_a_mail_once(mailbox: Mailbox) -> None:
     with ThreadPoolExecutor(8) as pool:
         assert sum(pool.map(work, range(8))) == 1
     assert len(mailbox.mails(to=fila.email)) == AuthToken.objects.count() == 1
+
+
+@pytest.mark.parametrize("minutes", [-10, 10])
+def test_workers_clocks_may_differ(minutes: float) -> None:
+    """By the clock of the second worker the claim of the first has lapsed, or is of the future."""
+    fila = approved()
+    with transaction.atomic():
+        assert envios.claim(mail_of(fila).pk, database_now())
+    with time_machine.travel(timezone.now() + timedelta(minutes=minutes)):
+        assert tasks.enviar_correos([str(mail_of(fila).pk)]) == 0
+        Envio.objects.update(proximo_intento=Now())  # it lapses
+        assert tasks.enviar_correos([str(mail_of(fila).pk)]) == 1
 
 
 def test_rejections_and_notices_are_sent(mailbox: Mailbox) -> None:

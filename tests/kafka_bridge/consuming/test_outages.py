@@ -127,6 +127,33 @@ def test_a_long_outage_is_waited_out(sandbox: Sandbox, monkeypatch: pytest.Monke
     assert not DeadLetter.objects.exists()
 
 
+DISK_FULL = """
+    CREATE FUNCTION disk_is_full() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        RAISE 'could not extend file' USING ERRCODE = 'disk_full';
+    END $$;
+    CREATE TRIGGER full_disk BEFORE INSERT ON sandbox_row EXECUTE FUNCTION disk_is_full()"""
+
+
+def test_full_disk_accuses_no_message(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """There is no room for rows, and room for dead letters and offsets."""
+    monkeypatch.setattr(runner_module, "PATIENT_ATTEMPTS", 2)
+    monkeypatch.setattr(runner_module, "LONGEST_BACKOFF", 0.1)
+    with connection.cursor() as cursor:
+        cursor.execute(DISK_FULL)
+    try:
+        sandbox.publish(*range(3), key="one")
+        with sandbox.running():
+            wait_until(lambda: sandbox.attempts >= 10, SECONDS)
+            assert not DeadLetter.objects.exists()
+            with connection.cursor() as cursor:
+                cursor.execute("DROP TRIGGER full_disk ON sandbox_row")
+            wait_until(lambda: len(sandbox.rows()) == 3, SECONDS)
+    finally:
+        with connection.cursor() as cursor:
+            cursor.execute("DROP FUNCTION disk_is_full CASCADE")
+    assert not DeadLetter.objects.exists()
+
+
 def fail_at(sandbox: Sandbox, number: int, fail: Callable[[], None]) -> None:
     """Let the handler call `fail` at the event with that number."""
 

@@ -9,7 +9,7 @@ import pytest
 from confluent_kafka import Consumer as KafkaConsumer
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 from django.conf import settings
-from django.db import connection
+from django.db import connection, transaction
 
 from deploy.embedded.waiting import wait_until
 from kafka_bridge.brokers import topic_admin, watermarks
@@ -17,7 +17,7 @@ from kafka_bridge.consuming import intake
 from kafka_bridge.consuming import runner as runner_module
 from kafka_bridge.consuming.culprits.limits import FailureLimit
 from kafka_bridge.consuming.handlers import Consumer
-from kafka_bridge.consuming.partitions import commits
+from kafka_bridge.consuming.partitions import commits, held
 from kafka_bridge.consuming.record import Record
 from kafka_bridge.consuming.runner import Runner
 from kafka_bridge.models import ConsumerOffset, DeadLetter
@@ -59,6 +59,22 @@ def test_the_databases_offset_wins(sandbox: Sandbox) -> None:
     with sandbox.running():
         wait_until(lambda: 10 in sandbox.rows(), SECONDS)
     assert sandbox.rows() == list(range(11))
+
+
+def test_restored_offsets_are_noticed_without_messages(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A backup is restored while the consumer runs; nothing new comes that would tell it."""
+    monkeypatch.setattr(held, "LOOK_SECONDS", 0.3)
+    sandbox.publish(1, key="one")
+    with sandbox.running():
+        wait_until(lambda: sandbox.rows() == [1], SECONDS)
+        before = sandbox.offsets()
+        sandbox.publish(2, 3, key="one")
+        wait_until(lambda: sandbox.rows() == [1, 2, 3], SECONDS)
+        with transaction.atomic(), connection.cursor() as cursor:
+            cursor.execute("DELETE FROM sandbox_row WHERE n > 1")
+            for partition, offset in before.items():
+                ConsumerOffset.objects.filter(topic=sandbox.topic.name, partition=partition).update(next_offset=offset)
+        wait_until(lambda: sandbox.rows() == [1, 2, 3], SECONDS)
 
 
 def test_two_owners_apply_each_event_once(sandbox: Sandbox) -> None:

@@ -17,6 +17,7 @@ from django_celery_beat.models import CrontabSchedule, IntervalSchedule, Periodi
 from deploy.embedded import Stack
 from deploy.embedded.waiting import wait_until
 from mamochi_site.background.beat import Entry, Scheduler
+from mamochi_site.background.task import RUN_HEADER
 from mamochi_site.celery import app
 
 FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
@@ -113,6 +114,34 @@ def test_clock_set_back_drops_the_queue(monkeypatch: pytest.MonkeyPatch) -> None
     assert (sent.count("fast"), sent.count("slow")) == (6, 2)
 
 
+@pytest.mark.django_db
+def test_only_the_newest_waiting_run_works() -> None:
+    """By no clock: a row's runs are numbered."""
+    ran: list[int] = []
+
+    @app.task(name="reloj")
+    def reloj() -> None:
+        ran.append(1)
+
+    try:
+        entry = ENTRY(every(60), app=app)
+        for _ in range(3):
+            sent, entry = entry.options["headers"], next(entry)
+            reloj.apply(headers=sent)
+            entry.save()
+        assert len(ran) == 3, "Beat saves the number after it has sent the task"
+        reloj.apply(headers=sent)
+        assert len(ran) == 4, "the newest"
+        older: dict[str, Any] = {**sent, RUN_HEADER: 2}
+        reloj.apply(headers=older)
+        assert len(ran) == 4, "a newer one waits"
+        PeriodicTask.objects.all().delete()
+        reloj.apply(headers=sent)
+        assert len(ran) == 5, "a task whose row was deleted meanwhile"
+    finally:
+        app.tasks.unregister("reloj")
+
+
 @contextmanager
 def at(moment: datetime, folder: Path, name: str, *argv: str) -> Iterator[Path]:
     """Run a program whose clock shows `moment`; return its log."""
@@ -140,9 +169,14 @@ def own_broker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
 @pytest.mark.chaos
 @pytest.mark.slow
 @pytest.mark.skipif(FAKETIME is None and "CI" not in os.environ, reason="needs libfaketime")
-@pytest.mark.parametrize("moment", [REPEATED_HOUR, SKIPPED_HOUR], ids=["april", "september"])
+@pytest.mark.parametrize(
+    ("moment", "beat_is_behind"),
+    [(REPEATED_HOUR, timedelta(0)), (SKIPPED_HOUR, timedelta(0)), (SKIPPED_HOUR, timedelta(minutes=10))],
+    ids=["april", "september", "Beat is behind"],
+)
+@pytest.mark.usefixtures("transactional_db", "own_broker")
 def test_real_beat_and_worker_run_once_an_interval(
-    transactional_db: None, own_broker: None, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: datetime
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, moment: datetime, beat_is_behind: timedelta
 ) -> None:
     from django.db import connection
 
@@ -153,7 +187,8 @@ def test_real_beat_and_worker_run_once_an_interval(
     every(2)
     PeriodicTasks.update_changed()
     beat = ["-m", "celery", "-A", "mamochi_site.celery", "beat", "--loglevel", "INFO", "--pidfile="]
-    with at(moment, tmp_path, "worker", "-c", WORKER) as worker, at(moment, tmp_path, "beat", *beat) as sender:
+    theirs = moment - beat_is_behind
+    with at(moment, tmp_path, "worker", "-c", WORKER) as worker, at(theirs, tmp_path, "beat", *beat) as sender:
         wait_until(lambda: worker.read_text().count("reloj ran") >= 5, SECONDS)
         sent = sender.read_text().count("Sending due task")
         ran = worker.read_text().count("reloj ran")

@@ -16,6 +16,7 @@ from aiosmtpd.controller import Controller
 from aiosmtpd.smtp import SMTP, Envelope, Session
 from django.conf import settings
 from django.db import connection, transaction
+from django.db.models import F
 from django.test import override_settings
 from django.utils import timezone
 
@@ -108,7 +109,7 @@ def test_a_report_waits_for_its_account(mailbox: Mailbox, maestro_id: UUID) -> N
 
 def test_many_mails_need_few_queries(server: Server, django_assert_num_queries: Any) -> None:
     close_with_accounts(5)
-    batch, per_mail, nothing_left = 6, 2, 2  # per mail: a claim and a mark
+    batch, per_mail, nothing_left = 8, 3, 4  # per mail: the database's time, a claim and a mark
     with django_assert_num_queries(batch + 5 * per_mail + nothing_left):
         assert send() == 5
 
@@ -157,8 +158,20 @@ def test_server_that_is_back_is_used_soon(settings: Any, server: Server) -> None
         for _ in range(2):  # once per e-mail
             assert mailer.enviar_pendientes() == Sweep(0, no_server=True)
     settings.EMAIL_PORT = port
-    with time_machine.travel(timezone.now() + timedelta(seconds=30)):
-        assert send() == 2
+    ReporteSemanal.objects.update(proximo_intento=F("proximo_intento") - timedelta(seconds=30))  # they have passed
+    assert send() == 2
+
+
+@pytest.mark.parametrize("minutes", [-10, 10])
+def test_workers_clocks_may_differ(server: Server, minutes: float) -> None:
+    """By the clock of the second worker the claim of the first has lapsed, or is of the future."""
+    close_with_accounts()
+    assert mailer._claim(ReporteSemanal.objects.get())
+    with time_machine.travel(timezone.now() + timedelta(minutes=minutes)):
+        assert send() == 0
+    ReporteSemanal.objects.update(proximo_intento=timezone.now())  # it lapses
+    with time_machine.travel(timezone.now() + timedelta(minutes=minutes)):
+        assert send() == 1
 
 
 def test_mail_at_which_the_server_fails_holds_up_no_other(server: Server) -> None:

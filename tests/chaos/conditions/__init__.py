@@ -1,0 +1,1 @@
+"""Faults that need a system of their own: clocks, disks, and mistakes of operators."""
