@@ -4,7 +4,8 @@ import argparse
 import os
 import secrets
 import sys
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Final
 
@@ -15,6 +16,9 @@ from deploy.embedded import Stack, StackError
 from deploy.embedded.hosts import all_on_loopback
 from deploy.embedded.signals import interrupt_on_termination
 from mamochi_site.local.system import CHECKOUT, DEFAULT_PORT, running_system
+from tests.chaos.faults.clocks import COMPILER, Clocks
+from tests.chaos.faults.disks import Volumes, can_mount, unmount_all
+from tests.chaos.faults.plan import Context
 from tests.chaos.mutations import __main__ as mutations
 from tests.chaos.network import places
 from tests.chaos.network.hub import Network
@@ -58,6 +62,28 @@ def network_of(options: argparse.Namespace) -> AbstractContextManager[Network | 
     return Network(places.all_places(options.brokers, CONSUMERS_EACH), options.dir / "delay.log")
 
 
+def machines_clock(_name: str) -> dict[str, str]:
+    """Return no variables: the process reads the machine's clock."""
+    return {}
+
+
+@contextmanager
+def own_volumes(context: Context, say: Callable[[str], None]) -> Iterator[None]:
+    """Give PostgreSQL and a broker volumes of their own, where this machine can mount any."""
+    if not can_mount():
+        say("no faults of disks: they need root, loop devices and mkfs.ext4")
+        yield
+        return
+    say("moving PostgreSQL and a broker onto volumes of their own")
+    context.volumes = Volumes(context)
+    try:
+        context.volumes.place()
+        yield
+    finally:
+        context.system.stack.stop()
+        context.volumes.unmount()
+
+
 def main() -> int:
     """Return 0 if nothing was found, 1 if not or if the system did not start, 130 on Ctrl-C."""
     if "--mutations" in sys.argv:
@@ -71,15 +97,27 @@ def main() -> int:
 
     say(f"seed {options.seed}, {options.minutes:g} minutes, {options.brokers} broker(s), data in {options.dir}")
     try:
+        unmount_all(options.dir)  # of a run that was killed
         with network_of(options) as network:
             host_of = places.on(network.hosts) if network else all_on_loopback
-            stack = Stack(options.dir, brokers=options.brokers, fresh=True, host_of=host_of, say=say, environ={})
+            clocks = Clocks(options.dir / "clocks") if COMPILER else None
+            stack = Stack(
+                options.dir,
+                brokers=options.brokers,
+                fresh=True,
+                host_of=host_of,
+                own=clocks.variables if clocks else machines_clock,
+                say=say,
+                environ={},
+            )
             with running_system(stack, port=options.port, settings=SETTINGS, consumers=CONSUMERS_EACH) as system:
                 os.environ.update(system.environment)
                 django.setup()
                 from tests.chaos.run import Run
 
-                return 0 if Run(system, options, console, network).play() else 1
+                run = Run(system, options, console, network, clocks)
+                with own_volumes(run.nemesis.context, say):
+                    return 0 if run.play() else 1
     except StackError as error:
         console.print(f"./dev chaos: {error}", style="red", markup=False, soft_wrap=True)
         return 1

@@ -8,12 +8,12 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final
 
-from tests.chaos.faults import network, processes
+from tests.chaos.faults import clocks, disks, mistakes, network, processes
 from tests.chaos.faults.plan import Context, Fault, Plan
 from tests.chaos.gate import Gate
 from tests.chaos.topics import SOURCES, VENTAS, NotNow, TopicActs
 
-KINDS: Final = (processes, network)
+KINDS: Final = (processes, network, clocks, disks, mistakes)
 SHORT: Final = (0.0, 7.0)  # shorter than clients ask for the topics, or longer; the command comes on top
 EARLY: Final = 5  # the acts on topics are among the first of a round, so that short runs have them too
 CALM_S: Final = (3.0, 6.0)  # seconds between two faults

@@ -28,6 +28,7 @@ from tests.chaos.audit import Audit
 from tests.chaos.checker import state
 from tests.chaos.checker.__main__ import in_words
 from tests.chaos.checker.check import JOURNAL, STATE, check_folder
+from tests.chaos.faults.clocks import Clocks
 from tests.chaos.faults.plan import Context
 from tests.chaos.gate import Gate
 from tests.chaos.journal import Journal
@@ -46,7 +47,12 @@ class Run:
     """One run on a running system."""
 
     def __init__(
-        self, system: System, options: argparse.Namespace, console: Console, network: Network | None = None
+        self,
+        system: System,
+        options: argparse.Namespace,
+        console: Console,
+        network: Network | None = None,
+        clocks: Clocks | None = None,
     ) -> None:
         self.system, self.options, self.console = system, options, console
         self.folder: Path = system.stack.folder
@@ -58,7 +64,7 @@ class Run:
         crowd = Crowd(random.Random(chance.getrandbits(64)))
         clock = self.journal.now
         gate = Gate()
-        context = Context(system, random.Random(chance.getrandbits(64)), network)
+        context = Context(system, random.Random(chance.getrandbits(64)), network, clocks)
         self.nemesis = Nemesis(context, gate, self.stop_faults, clock)
         self.kafka = KafkaPulse(system.stack.kafka.url, self.stop_watching, clock)
         self.rows = RowsPulse(system.environment["DATABASE_URL"], self.stop_watching, clock)

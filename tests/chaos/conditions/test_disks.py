@@ -80,7 +80,8 @@ def test_disks_that_are_full_or_fail_lose_nothing(context: Context, volumes: Vol
     sellers = [Seller(maestro, stop) for maestro in people]
     for seller in sellers:
         seller.start()
-    for plan in disks.plans(context, volumes):
+    context.volumes = volumes
+    for plan in disks.plans(context):
         before = len(people[0].sent)
         with plan.inflict() as target:
             print(f"{plan.name}: {target}", flush=True)

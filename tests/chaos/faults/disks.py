@@ -95,6 +95,14 @@ class Volume:
         self.mount()
 
 
+def unmount_all(folder: Path) -> None:
+    """Unmount every volume in the folder."""
+    mounted = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
+    for place in mounted:
+        if Path(place).is_relative_to(folder.resolve()):
+            _run("umount", place)
+
+
 class Volumes:
     """A volume for PostgreSQL and one for the first broker, for the length of a block."""
 
@@ -115,13 +123,13 @@ class Volumes:
                 volume.unmount()
 
 
-def plans(context: Context, volumes: Volumes | None) -> list[Plan]:
+def plans(context: Context) -> list[Plan]:
     """Return the faults of disks; without volumes, those that need none."""
     brokers = context.system.stack.kafka.brokers
     found = [Plan("torn WAL page of PostgreSQL", partial(torn_wal, context))]
     if len(brokers) > 1:  # the only broker would lose what it acknowledged
         found.append(Plan("power loss of a broker", partial(power_lost, context)))
-    for volume in volumes.all if volumes else []:
+    for volume in context.volumes.all if context.volumes else []:
         name = "PostgreSQL" if volume.server is context.system.stack.postgres else "a broker"
         found += [
             Plan(f"full disk of {name}", partial(full, volume)),

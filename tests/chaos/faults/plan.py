@@ -4,9 +4,14 @@ import random
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
 
 from mamochi_site.local.system import System
 from tests.chaos.network.hub import Network
+
+if TYPE_CHECKING:  # they make plans
+    from tests.chaos.faults.clocks import Clocks
+    from tests.chaos.faults.disks import Volumes
 
 
 @dataclass
@@ -50,10 +55,12 @@ class Context:
 
     `chance` comes from the seed. `killed` names the application's processes that a fault has ended
     and will start again; the run starts every other one that ends. `network` is None where all
-    processes run on one host.
+    processes run on one host; `clocks` and `volumes` where they are the machine's.
     """
 
     system: System
     chance: random.Random
     network: Network | None = None
+    clocks: "Clocks | None" = None
+    volumes: "Volumes | None" = None
     killed: set[str] = field(default_factory=set)

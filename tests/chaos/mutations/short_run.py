@@ -46,7 +46,7 @@ class ShortRun(Run):
         super().__init__(system, options, console)
         self.scenario = scenario
         gate = self.nemesis.topics.gate
-        self.nemesis = ChosenFaults(system, gate, self.stop_faults, self.journal.now, options.seed)
+        self.nemesis = ChosenFaults(self.nemesis.context, gate, self.stop_faults, self.journal.now)
         self.nemesis.scenario = scenario
         self.vendors = [one for one in self.load if isinstance(one, Vendor)][:VENDORS]
         for vendor in self.vendors:

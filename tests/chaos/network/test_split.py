@@ -17,6 +17,7 @@ from deploy.embedded import Stack
 from deploy.embedded.waiting import wait_until
 from mamochi_site.local.system import CHECKOUT, WEB, System, running_system, web_command, web_is_ready
 from tests.chaos.gate import Gate
+from tests.chaos.checker.history import History, Wish
 from tests.chaos.journal import Journal
 from tests.chaos.load import Crowd, Vendor, World
 from tests.chaos.network import places, rules
@@ -80,7 +81,11 @@ class Split:
 
     def accepted(self) -> set[str]:
         """Return every sale that a web has accepted."""
-        return self.minority.journal.accepted("venta") | self.majority.journal.accepted("venta")
+        return {id_ for id_, sale in self.sales().items() if sale.accepted}
+
+    def sales(self) -> dict[str, Wish]:
+        """Return every sale that a maestro wanted, by id."""
+        return History([*self.minority.journal.entries, *self.majority.journal.entries]).sales
 
     def wait_until_served(self) -> None:
         """Wait until both webs accept sales."""
@@ -96,7 +101,7 @@ class Split:
         sales = [sale for _, sale in self.query(SALES)]
         assert len(sales) == len(set(sales))
         assert set(dict(self.query(LEDGER)).values()) == {1}
-        assert set(sales) <= self.minority.journal.sent("venta") | self.majority.journal.sent("venta")
+        assert set(sales) <= self.sales().keys()
         assert self.query("SELECT * FROM kafka_bridge_deadletter") == []
 
 
