@@ -83,7 +83,10 @@ class LanePartitions:
         open. The next owner reads the offsets from the database.
         """
         partitions = list(map(_partition, revoked))
-        self._release(partitions)
+        if not self._release(partitions):
+            # Else the client would unassign them itself. That fails for a partition that it was
+            # never assigned, and `poll` would raise the error.
+            kafka.incremental_unassign([])
         self.unpositioned.difference_update(partitions)
         logger.info("%s: gave back %s", self.consumer, names(partitions))
 

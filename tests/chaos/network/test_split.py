@@ -16,8 +16,8 @@ import pytest
 from deploy.embedded import Stack
 from deploy.embedded.waiting import wait_until
 from mamochi_site.local.system import CHECKOUT, WEB, System, running_system, web_command, web_is_ready
-from tests.chaos.gate import Gate
 from tests.chaos.checker.history import History, Wish
+from tests.chaos.gate import Gate
 from tests.chaos.journal import Journal
 from tests.chaos.load import Crowd, Vendor, World
 from tests.chaos.network import places, rules
