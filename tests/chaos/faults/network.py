@@ -102,8 +102,9 @@ class NetworkFaults:
 
     @contextmanager
     def _some_lost(self) -> Iterator[str]:
-        with self.network.applied(rules.lose_some(LOST_PERCENT)):
-            yield f"{LOST_PERCENT} % of all"
+        """Lose packets between all hosts, but not those of the clients, who count the seconds."""
+        with self.network.applied(rules.lose_some([*self.network.hosts.values()], LOST_PERCENT)):
+            yield f"{LOST_PERCENT} % between all hosts"
 
     def _delayed_broker(self) -> AbstractContextManager[str]:
         return self._delayed(self._broker())

@@ -20,9 +20,9 @@ def lose(sources: Hosts, targets: Hosts) -> str:
     return f"ip saddr {_set(sources)} ip daddr {_set(targets)} drop"
 
 
-def lose_some(percent: int) -> list[str]:
-    """Lose this part of all packets, whatever they are and between which hosts."""
-    return [f"numgen random mod 100 < {percent} drop"]
+def lose_some(hosts: Hosts, percent: int) -> list[str]:
+    """Lose this part of the packets between these hosts."""
+    return [f"ip saddr {_set(hosts)} ip daddr {_set(hosts)} numgen random mod 100 < {percent} drop"]
 
 
 def delay(hosts: Hosts) -> list[str]:

@@ -102,7 +102,7 @@ def test_a_link_can_lose_one_direction(lan: Lan) -> None:
 
 
 def test_some_packets_are_lost(lan: Lan) -> None:
-    with lan.network.applied(rules.lose_some(30)):
+    with lan.network.applied(rules.lose_some([lan["a"], lan["b"]], 30)):
         [took] = lan.asked("a", "b", count=1000)
     # A question and its answer: 0.7 * 0.7 = 49 % come back; five standard deviations are 8 %.
     assert 410 < len(took) < 570
