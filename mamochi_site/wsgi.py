@@ -8,15 +8,12 @@ from django.urls import get_resolver
 
 from kafka_bridge.waits import limit_silence
 from mamochi_site.web.chunked import with_length
+from mamochi_site.web.patience import DATABASE_SECONDS
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "mamochi_site.settings")
 
-# Seconds per statement. With the 3 s that a new connection may take, this is less than clients
-# wait.
-STATEMENT_SECONDS = 5.0
-
 application = with_length(get_wsgi_application())
-limit_silence(STATEMENT_SECONDS)
+limit_silence(DATABASE_SECONDS)
 
 
 def freeze_what_stays() -> None:

@@ -36,6 +36,7 @@ from kafka_bridge.telemetry import logs, traceparent
 from kafka_bridge.telemetry.middleware import BEGAN, log_request
 from kafka_bridge.together import Together
 from mamochi_site.web.metrics import CountRequests
+from mamochi_site.web.patience import DATABASE_SECONDS
 from mamochi_site.web.threads import Application, Message, Receive, Scope, Send
 from ventas.api import aceptacion
 from ventas.api.aceptacion import Remitente
@@ -44,7 +45,6 @@ from ventas.events import VentaRegistrada
 logger = logging.getLogger(__name__)
 
 PATH: Final = "/api/v1/ventas/"
-PATIENCE_SECONDS: Final = 5.0  # with the database; as long as a statement of Django may take
 LARGEST_BODY: Final = 4_096  # bytes; a list or a long text is no plain sale
 TOKEN: Final = re.compile(rb"Bearer (\w+)")
 JSON: Final = b"application/json"
@@ -126,7 +126,7 @@ class DirectSales:
         if sent is None:
             return None
         try:
-            async with asyncio.timeout(PATIENCE_SECONDS):
+            async with asyncio.timeout(DATABASE_SECONDS):
                 venta = await self.together.ask(sent)
         except TimeoutError:
             raise Unavailable("The database does not answer: retry later.") from None

@@ -285,7 +285,7 @@ def test_without_service_the_answer_is_503(
 def test_a_silent_database_is_not_waited_for(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """The sale ahead holds the only thread; both are answered in time."""
     gate = threading.Event()
-    monkeypatch.setattr(sales, "PATIENCE_SECONDS", 0.2)
+    monkeypatch.setattr(sales, "DATABASE_SECONDS", 0.2)
     monkeypatch.setattr(sales, "maestros", lambda tokens: gate.wait(SECONDS) and {})
     try:
         assert [answer.status for answer in site.post_all([VALID, VALID])] == [503, 503]

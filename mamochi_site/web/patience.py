@@ -1,0 +1,11 @@
+"""How long a request waits for a server that is silent.
+
+A request may wait three times before its 503: for a statement, for Kafka (`DEADLINE_MS` of
+kafka_bridge/publishing/producer.py), and for a new connection to the database (`connect_timeout` in
+the settings). Together that is less than the 10 s that clients are promised
+(docs/reliability.md).
+"""
+
+from typing import Final
+
+DATABASE_SECONDS: Final = 3.5  # per statement
