@@ -18,7 +18,7 @@ from deploy.embedded.waiting import wait_until
 from mamochi_site.local.demo.people import gather
 from mamochi_site.local.system import CHECKOUT, System, manage, running_system
 from tests.chaos.faults.mistakes import reset_group, two_beats
-from tests.support.system import SECONDS, Client, enrol, query, wait_for_sales
+from tests.support.system import SECONDS, Client, enrol, query
 
 pytestmark = pytest.mark.chaos
 VENTAS = "mamochi.ventas"
@@ -228,4 +228,3 @@ def test_backup_is_restored_while_consumers_run(system: System, maestro: Client,
     restore = [str(BINARIES / "pg_restore"), "--clean", "--if-exists", "--no-owner", f"--dbname={url}", backup]
     assert subprocess.run(restore, check=False).returncode == 0
     counted_once(system, maestro)
-    wait_for_sales(maestro)
