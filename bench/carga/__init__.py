@@ -51,7 +51,7 @@ def run(say: Say, options: argparse.Namespace) -> Result:
     with running(*EVERYTHING) as web:
         maestros = open_carts(Plan(max(options.rates), options.seconds, options.seed).maestros)
         say(f"{len(maestros):,} maestros have opened their carts")
-        loads.append(_spread(web, maestros))
+        loads.append(spread(web, maestros))
         for number in range(1, options.rounds + 1):
             for point, sent in _round(web, maestros, options, number):
                 points.append(point)
@@ -62,7 +62,7 @@ def run(say: Say, options: argparse.Namespace) -> Result:
     return _result(points, audited, options)
 
 
-def _spread(web: Http, maestros: Sequence[Maestro]) -> Sent:
+def spread(web: Http, maestros: Sequence[Maestro]) -> Sent:
     """Let the maestros sell until their carts have different stocks, as on any day."""
     sent = Sent()
     for already in range(SALES_PER_CART - 1):

@@ -19,7 +19,7 @@ from deploy.embedded.waiting import wait_until
 from kafka_bridge.consuming import progress
 from ventas.events import VENTAS
 
-SETTLE_SECONDS: Final = 180.0
+SETTLE_SECONDS: Final = 300.0
 SAMPLES_PER_SECOND: Final = 100.0  # of sales whose rows are waited for
 BY_SHARE: Final = {"p50": 50.0, "p95": 95.0, "p99": 99.0, "p99.9": 99.9}
 
