@@ -90,7 +90,7 @@ class Round:
             f"accepted to row at {rate:g}/s, p99": p99(rows.waits),
             f"answer at {rate:g}/s, p50": median(sent.times()),
             f"answer at {rate:g}/s, p99": p99(sent.times()),
-            f"answered at {rate:g}/s, per second": count / sent.seconds,
+            f"answered at {rate:g}/s, per second": count / sent.answered_after,
             f"load generator and watcher at {rate:g}/s, CPU per sale": 1_000 * sent.generator_cpu / count,
             **{f"CPU per sale at {rate:g}/s, {name}": ms for name, ms in self.by_process[rate].items()},
         }

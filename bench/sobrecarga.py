@@ -17,6 +17,7 @@ from bench.carga import database_url, spread
 from bench.carga.audit import audit
 from bench.carga.step import Plan, measure
 from bench.openloop.carts import open_carts
+from bench.openloop.summary import Point
 from bench.result import Result, Say
 from bench.system import EVERYTHING, running
 
@@ -53,6 +54,7 @@ def run(say: Say, options: argparse.Namespace) -> Result:
         point, sent = measure(web, maestros, plan, database_url())
         memory.stop()
         say(f"{len(sent.sales):,} sales accepted; answers by status: {dict(sent.statuses)}")
+        check(point)
         audited = audit([first, sent])
     found = {name: largest / memory.before[name] for name, largest in memory.largest.items()}
     allowed = {
@@ -68,6 +70,13 @@ def run(say: Say, options: argparse.Namespace) -> Result:
     return Result(
         "sobrecarga", SUMMARY, "ms", figures, min(allowed.values()), "allowed over found", also, [point], settings
     )
+
+
+def check(point: Point) -> None:
+    """Raise RuntimeError unless each request was accepted, or refused with the moment to retry."""
+    wrong = {name: point[name] for name in ("no answer", "other answers", "without Retry-After") if point[name]}
+    if wrong:
+        raise RuntimeError(f"requests that were neither accepted nor refused as promised: {wrong}")
 
 
 class Memory(threading.Thread):
@@ -90,14 +99,15 @@ class Memory(threading.Thread):
         return {name: sum(map(_megabytes, _family(pid))) for name, pid in self.pids.items()}
 
     def stop(self) -> None:
-        """End the thread."""
+        """End the thread. Raises psutil.NoSuchProcess if one of the processes has ended."""
         self._done.set()
         self.join()
+        self.now()
 
 
 def _family(pid: int) -> list[psutil.Process]:
     process = psutil.Process(pid)
-    return [process, *process.children(recursive=True)]
+    return [process, *process.children(recursive=True)]  # raises if the process has ended
 
 
 def _megabytes(process: psutil.Process) -> float:

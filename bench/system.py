@@ -73,9 +73,9 @@ def running(*names: str) -> Iterator[Http]:
             )
             for name in names
         }
-        for name, process in processes.items():
-            go_behind(process.pid, niceness_of(name))
         try:
+            for name, process in processes.items():
+                go_behind(process.pid, niceness_of(name))
             wait_until(lambda: web_is_ready(f"{HOST}:{port}"), 120)
             yield Http(port, {name: process.pid for name, process in processes.items()})
         finally:

@@ -77,7 +77,7 @@ def _hold_mails() -> int:
     The backup cannot say whether such an e-mail was sent after it was made. Weeks that closed since
     the backup will be closed again by Beat, and their e-mails are held too.
     """
-    cierre.retener_correos(ahora=timezone.now())
+    cierre.retener_correos(ahora=max(timezone.now(), database_now()))  # rather one week more
     letters = Envio.objects.filter(estado__in=Envio.ABIERTOS).update(estado=Envio.Estado.DETENIDO)
     reports = ReporteSemanal.objects.filter(envio__in=ReporteSemanal.POR_ENVIAR)
     return letters + reports.update(envio=ReporteSemanal.EstadoCorreo.FALLIDO, respuesta=RETENIDO)

@@ -98,8 +98,8 @@ def database_url() -> str:
 
 def _line(point: Point) -> str:
     told = {
-        "answer p99": f"{point['answer, p99']:,.0f} ms",
-        "row p99": f"{point['row, p99']:,.0f} ms",
+        "answer p99": f"{point.get('answer, p99', 0):,.0f} ms",
+        "row p99": f"{point.get('row, p99', 0):,.0f} ms",
         "restock p99": f"{point.get('restock, p99', 0):,.0f} ms",
         "429": f"{point['429']:,.0f}",
         "503": f"{point['503']:,.0f}",

@@ -49,7 +49,7 @@ def measure(web: Http, maestros: Sequence[Maestro], plan: Plan, url: str) -> tup
     send(web.port, sellers, orders(sellers, random.Random(plan.seed), plan.seconds), sent)
     waiting, ended = left(), time.perf_counter()
     wait_until(lambda: all(watcher.all_arrived for watcher in watchers) and not left(), SETTLE_SECONDS, interval=0.1)
-    settled = time.perf_counter() - ended
+    settled = sent.answered_after - sent.seconds + time.perf_counter() - ended
     used = {name: seconds - before.get(name, 0.0) for name, seconds in cpu.seconds(web.pids).items()}
     for watcher in watchers:
         watcher.stop()

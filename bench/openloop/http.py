@@ -94,7 +94,10 @@ class Pool:
                     answer = await self._exchange(connection, request)
                     if answer.status or connection.was_given_up:
                         return answer
-            _, connection = await asyncio.get_running_loop().create_connection(Connection, HOST, self.port)
+            try:
+                _, connection = await asyncio.get_running_loop().create_connection(Connection, HOST, self.port)
+            except OSError:  # refused, or not taken in time
+                return Answer(NO_ANSWER, "", b"")
             return await self._exchange(connection, request)
 
     async def _exchange(self, connection: Connection, request: bytes) -> Answer:

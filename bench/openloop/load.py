@@ -36,7 +36,8 @@ class Sent:
     answers: dict[int, list[float]] = field(default_factory=dict)  # to sales, by status
     statuses: Counter[int] = field(default_factory=Counter)  # of all requests
     without_retry_after: int = 0
-    seconds: float = 0.0
+    seconds: float = 0.0  # until the last request was sent
+    answered_after: float = 0.0  # seconds, until the last answer
     generator_cpu: float = 0.0  # seconds
 
     @property
@@ -93,6 +94,7 @@ async def _send(port: int, maestros: Sequence[Maestro], orders: Iterable[Order],
                 await asyncio.sleep(wait)
             group.create_task(_one(pool, maestros[order.maestro], order, began, sent))
         sent.seconds = time.perf_counter() - began
+    sent.answered_after = time.perf_counter() - began
     pool.close()
 
 

@@ -54,5 +54,5 @@ def orders(maestros: Sequence[Maestro], chance: random.Random, seconds: float) -
 
 def steadily(maestros: Sequence[Maestro], per_second: float, seconds: float) -> Iterator[Order]:
     """Yield sales at equal distances; the maestros take turns."""
-    for number in range(int(per_second * seconds)):
+    for number in range(round(per_second * seconds)):
         yield Order(number / per_second, number % len(maestros), Kind.SALE)

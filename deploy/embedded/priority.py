@@ -5,6 +5,8 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
+from deploy.embedded.waiting import wait_until
+
 # Without root, Linux takes one change of a group's niceness in 100 ms, from all users.
 TRIES, PAUSE_SECONDS = 20, 0.11
 SESSION_SECONDS = 10.0
@@ -13,13 +15,15 @@ SESSION_SECONDS = 10.0
 def go_behind(pid: int, niceness: int) -> None:
     """Let the others go first: a higher niceness (up to 19) gets less of a full core.
 
-    `pid` leads its session. Linux shares the cores among sessions before it looks at processes
-    (autogroup), so the niceness of a process alone would count only within its session.
+    `pid` begins a session, or is about to. Linux shares the cores among sessions before it looks at
+    processes (autogroup), so that the niceness of a process alone would count only within its
+    session. A process that the kernel does not let us change stays as it is.
     """
-    with suppress(ProcessLookupError):  # the process has ended
-        os.setpriority(os.PRIO_PROCESS, pid, niceness)
+    with suppress(OSError, TimeoutError):
+        os.setpriority(os.PRIO_PROCESS, pid, max(niceness, os.getpriority(os.PRIO_PROCESS, pid)))
         group = Path(f"/proc/{pid}/autogroup")
         if group.exists():
+            wait_until(lambda: os.getsid(pid) == pid, SESSION_SECONDS, interval=0.01)
             _set_group(group, niceness)
 
 

@@ -8,7 +8,6 @@ from django.db import transaction
 from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect
-from django.utils import timezone
 from unfold.decorators import action
 from unfold.widgets import UnfoldAdminTextInputWidget
 
@@ -124,7 +123,7 @@ class MaestroAdmin(ReadOnlyAdmin):
                 before = Maestro.objects.select_for_update(of=("self",)).get(pk=maestro.pk).email
                 if not form.check_seen(maestro):
                     return False
-                maestros.corregir_correo(maestro.pk, form.cleaned_data["email"], ahora=timezone.now())
+                maestros.corregir_correo(maestro.pk, form.cleaned_data["email"], ahora=database_now())
                 after = Maestro.objects.get(pk=maestro.pk).email
                 note = f"Correo corregido: era {before}, ahora es {after}. {form.cleaned_data['motivo']}"
                 self.log_change(request, maestro, note)

@@ -1,4 +1,4 @@
-"""How long a request waits for a server that is silent.
+"""How long a request waits for a server that is silent; one that is slow may take longer.
 
 A request may wait three times before its 503: for a statement, for Kafka (`DEADLINE_MS` of
 kafka_bridge/publishing/producer.py), and for a new connection to the database (`connect_timeout` in

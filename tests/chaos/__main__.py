@@ -36,7 +36,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument(
         "--minutes", type=float, default=5.0, help="of faults under load (default: 5); draining comes on top"
     )
-    parser.add_argument("--seed", type=int, help="the same faults and wishes in the same order (default: random)")
+    parser.add_argument(
+        "--seed", type=int, help="the same faults and wishes in the same order, on such a machine (default: random)"
+    )
     parser.add_argument("--brokers", type=int, choices=[1, 3], default=3, help="Kafka brokers (default: 3)")
     parser.add_argument("--dir", type=Path, default=DEFAULT_FOLDER, help="its folder; old data in it is removed")
     parser.add_argument("--port", type=int, default=DEFAULT_PORT, help="the web's, or the next free one")
@@ -101,6 +103,8 @@ def main() -> int:
         with network_of(options) as network:
             host_of = places.on(network.hosts) if network else all_on_loopback
             clocks = Clocks(options.dir / "clocks") if COMPILER else None
+            if clocks is None:
+                say("no faults of clocks: they need a C compiler")
             stack = Stack(
                 options.dir,
                 brokers=options.brokers,

@@ -13,6 +13,8 @@ from django.db import connection
 from mamochi_site.environment import text
 
 LOCK: Final = crc32(b"manage.py prepare")
+# Of a transaction; PostgreSQL before 17 lacks the last one.
+LIMITS: Final = ["statement_timeout", "lock_timeout", "idle_in_transaction_session_timeout", "transaction_timeout"]
 
 
 class Command(BaseCommand):
@@ -24,22 +26,24 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         with alone():
             call_command("migrate", interactive=False, stdout=self.stdout)
-        call_command("check", databases=["default"], stdout=self.stdout)
-        call_command("create_topics", stdout=self.stdout)
-        if username := text("DJANGO_SUPERUSER_USERNAME"):
-            create_admin(username, text("DJANGO_SUPERUSER_PASSWORD"))
+            call_command("check", databases=["default"], stdout=self.stdout)
+            call_command("create_topics", stdout=self.stdout)
+            if username := text("DJANGO_SUPERUSER_USERNAME"):
+                create_admin(username, text("DJANGO_SUPERUSER_PASSWORD"))
 
 
 @contextmanager
 def alone() -> Iterator[None]:
-    """Let no other `prepare` migrate in the block: two at once would create the same tables.
+    """Let no other `prepare` run in the block: two at once would create the same tables.
 
-    The lock belongs to a transaction and not to a session, which a pool may give to others.
+    The lock belongs to a transaction and not to a session, which a pool may give to others. No
+    limit of the database's role ends that transaction: migrating may take long.
     """
     own = connection.copy()
     try:
         own.set_autocommit(False)
         with own.cursor() as cursor:
+            cursor.execute("SELECT set_config(name, '0', true) FROM pg_settings WHERE name = ANY(%s)", [LIMITS])
             cursor.execute("SELECT pg_advisory_xact_lock(%s)", [LOCK])
         yield
     finally:

@@ -28,7 +28,10 @@ EVERY_TEN_SECONDS = """
     UPDATE django_celery_beat_periodictask SET crontab_id = NULL, interval_id =
         (SELECT id FROM django_celery_beat_intervalschedule WHERE every = 10 AND period = 'seconds' LIMIT 1)
     WHERE task LIKE 'ventas.%%' RETURNING interval_id"""
-TOLD_BEAT = "UPDATE django_celery_beat_periodictasks SET last_update = now() RETURNING 1"
+# Beat has not written that row yet if it is still starting.
+TOLD_BEAT = """
+    INSERT INTO django_celery_beat_periodictasks (ident, last_update) VALUES (1, now())
+    ON CONFLICT (ident) DO UPDATE SET last_update = now() RETURNING 1"""
 MOMENTS = "SELECT vendida_en, dia, semana_contable, precio_unitario FROM ventas_venta ORDER BY vendida_en"
 
 

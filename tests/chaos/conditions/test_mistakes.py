@@ -91,7 +91,7 @@ def test_offsets_of_a_group_are_reset(system: System, maestro: Client) -> None:
 
 
 def test_messages_that_retention_took_are_named(system: System, maestro: Client, admin: Any) -> None:
-    """The consumer stops and says which messages it lacks; nobody skips them by accident."""
+    """The consumer stops and says which messages it lacks; it skips none by accident."""
     system.stack.processes[CONTABILIDAD].stop()
     lost = [f"{number}" for number in range(4)]
     before = len(maestro.sent)

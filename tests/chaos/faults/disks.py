@@ -97,6 +97,8 @@ class Volume:
 
 def unmount_all(folder: Path) -> None:
     """Unmount every volume in the folder."""
+    if not can_mount():
+        return
     mounted = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
     for place in mounted:
         if Path(place).is_relative_to(folder.resolve()):
