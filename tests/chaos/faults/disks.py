@@ -21,6 +21,7 @@ from deploy.embedded.postgres import Postgres
 from deploy.embedded.server import Server
 from tests.chaos.faults.plan import Context, Plan
 
+BEAT: Final = "celery-beat"
 SIZE: Final = 2 * 2**30  # bytes of a volume; the image is a sparse file
 READY_S: Final = 240.0
 UNSYNCED_S: Final = 3.0  # what a broker wrote in these last seconds may be lost with its power
@@ -109,14 +110,19 @@ class Volumes:
     """A volume for PostgreSQL and one for the first broker, for the length of a block."""
 
     def __init__(self, context: Context) -> None:
-        stack = context.system.stack
+        self.stack = stack = context.system.stack
         images = stack.folder / "volumes"
         self.all = [Volume(stack.postgres, images), Volume(stack.kafka.brokers[0], images)]
 
     def place(self) -> None:
-        """Move the folders of both servers; they are down for some seconds."""
+        """Move the folders of both servers, which are down for some seconds.
+
+        Beat may not have connected yet, and ends if there is no database then; so it starts again.
+        """
+        self.stack.processes[BEAT].kill()
         for volume in self.all:
             volume.place()
+        self.stack.restart(BEAT)
 
     def unmount(self) -> None:
         """Unmount them when the stack has stopped."""
