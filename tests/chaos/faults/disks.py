@@ -19,11 +19,13 @@ import psycopg
 from deploy.embedded.kafka import Broker
 from deploy.embedded.postgres import Postgres
 from deploy.embedded.server import Server
+from deploy.embedded.waiting import wait_until
 from tests.chaos.faults.plan import Context, Plan
 
 BEAT: Final = "celery-beat"
 SIZE: Final = 2 * 2**30  # bytes of a volume; the image is a sparse file
 READY_S: Final = 240.0
+DETACHED_S: Final = 30.0
 UNSYNCED_S: Final = 3.0  # what a broker wrote in these last seconds may be lost with its power
 FILLED: Final = "filled"
 FILLINGS: Final = 10
@@ -66,8 +68,12 @@ class Volume:
         _run("mount", "-o", "loop,errors=remount-ro", str(self.image), str(self.folder))
 
     def unmount(self) -> None:
-        """Unmount the volume, which no process may use any more."""
+        """Unmount the volume, which no process may use any more.
+
+        The kernel gives the loop device back a moment later. Until then it may write to the image.
+        """
         _run("umount", str(self.folder))
+        wait_until(lambda: not _run("losetup", "-j", str(self.image)).strip(), DETACHED_S, what="the volume is free")
 
     def fill(self) -> None:
         """Write a file that takes all that is free, while the server writes too."""
