@@ -23,6 +23,7 @@ from tests.chaos.mutations import __main__ as mutations
 from tests.chaos.network import places
 from tests.chaos.network.hub import Network
 
+FAULTS: Final = ("processes", "network", "clocks", "disks", "mistakes")
 DEFAULT_FOLDER: Final = CHECKOUT / ".mamochi" / "chaos"
 SETTINGS: Final = {"REVISION_AUTOMATICA": "true", "LIMITE_INSCRIPCIONES": "", "LOG_LEVEL": "INFO"}
 CONSUMERS_EACH: Final = 2
@@ -42,6 +43,9 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--brokers", type=int, choices=[1, 3], default=3, help="Kafka brokers (default: 3)")
     parser.add_argument("--dir", type=Path, default=DEFAULT_FOLDER, help="its folder; old data in it is removed")
     parser.add_argument("--port", type=int, default=DEFAULT_PORT, help="the web's, or the next free one")
+    parser.add_argument(
+        "--faults", nargs="+", choices=FAULTS, default=FAULTS, help="only faults of these kinds (default: all)"
+    )
     parser.add_argument(
         "--hosts",
         action="store_true",
@@ -102,8 +106,8 @@ def main() -> int:
         unmount_all(options.dir)  # of a run that was killed
         with network_of(options) as network:
             host_of = places.on(network.hosts) if network else all_on_loopback
-            clocks = Clocks(options.dir / "clocks") if COMPILER else None
-            if clocks is None:
+            clocks = Clocks(options.dir / "clocks") if "clocks" in options.faults and COMPILER else None
+            if COMPILER is None:
                 say("no faults of clocks: they need a C compiler")
             stack = Stack(
                 options.dir,
@@ -120,7 +124,8 @@ def main() -> int:
                 from tests.chaos.run import Run
 
                 run = Run(system, options, console, network, clocks)
-                with own_volumes(run.nemesis.context, say):
+                run.nemesis.kinds = options.faults
+                with own_volumes(run.nemesis.context, say) if "disks" in options.faults else nullcontext():
                     return 0 if run.play() else 1
     except StackError as error:
         console.print(f"./dev chaos: {error}", style="red", markup=False, soft_wrap=True)

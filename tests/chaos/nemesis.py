@@ -4,7 +4,7 @@ Besides the faults there are acts of an operator: partitions are added, topics a
 """
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
 
@@ -13,7 +13,7 @@ from tests.chaos.faults.plan import Context, Fault, Plan
 from tests.chaos.gate import Gate
 from tests.chaos.topics import SOURCES, VENTAS, NotNow, TopicActs
 
-KINDS: Final = (processes, network, clocks, disks, mistakes)
+KINDS: Final = {"processes": processes, "network": network, "clocks": clocks, "disks": disks, "mistakes": mistakes}
 SHORT: Final = (0.0, 7.0)  # shorter than clients ask for the topics, or longer; the command comes on top
 EARLY: Final = 5  # the acts on topics are among the first of a round, so that short runs have them too
 CALM_S: Final = (3.0, 6.0)  # seconds between two faults
@@ -28,6 +28,7 @@ class Nemesis(threading.Thread):
         self.stop = stop
         self.clock = clock
         self.context = context
+        self.kinds: Sequence[str] = [*KINDS]
         self.chance = context.chance
         self.faults: list[Fault] = []
         self.failure: Exception | None = None
@@ -68,7 +69,7 @@ class Nemesis(threading.Thread):
 
     def plans(self) -> list[Plan]:
         """Return every fault for this system."""
-        return [plan for faults in KINDS for plan in faults.plans(self.context)]
+        return [plan for kind in self.kinds for plan in KINDS[kind].plans(self.context)]
 
     def topic_acts(self) -> list[Plan]:
         """Return the acts on topics: the sales' topic is made again, and one of the others."""

@@ -163,7 +163,9 @@ def test_every_source_can_be_measured_again() -> None:
     [
         pytest.param("problema", "El sistema acepta 392 ventas por segundo.", "«392»", id="typed number"),
         pytest.param("kafka", "Vea la @inexistente.", "inexistente", id="reference"),
-        pytest.param("preguntas", '#import "../datos.typ": *\n#dia-de("nunca-medido")', "nunca-medido.json", id="result"),
+        pytest.param(
+            "preguntas", '#import "../datos.typ": *\n#dia-de("nunca-medido")', "nunca-medido.json", id="result"
+        ),
         pytest.param("preguntas", '#import "../datos.typ": *\n#medido("sink", "nada")', "«nada»", id="figure"),
         pytest.param("preguntas", '#image("/docs/nada.svg")', "nada.svg", id="picture"),
     ],
