@@ -88,7 +88,7 @@ def _round(
         too_much += not is_carried(point)
         if too_much == BEYOND:
             return
-        time.sleep(1)  # a step begins with idle processes
+        time.sleep(1)  # what a step leaves to do outside of the messages, such as commits to Kafka
 
 
 def database_url() -> str:
@@ -117,13 +117,11 @@ def _result(points: list[Point], audited: dict[str, float], options: argparse.Na
     steps = medians(points)
     last = knee(steps)
     figures = {
-        f"{name} at {rate:g}/s, {share}": [
-            point[f"{key}, {share}"] for point in points if point["rate"] == rate and f"{key}, {share}" in point
-        ]
+        f"{name} at {rate:g}/s, {share}": each
         for rate in sorted({point["rate"] for point in points})
-        for name, key in (("answer", "answer"), ("row", "row"), ("restock", "restock"))
+        for name in ("answer", "row", "restock")
         for share in BY_SHARE
-        if any(f"{key}, {share}" in point for point in points if point["rate"] == rate)
+        if (each := [point[key] for point in points if point["rate"] == rate and (key := f"{name}, {share}") in point])
     }
     rate = last["rate"] if last else 0.0
     also = {"knee, sales per second": rate, "knee, maestros": rate * MEAN_SECONDS}

@@ -1,8 +1,9 @@
 """The class of all tasks: a periodic task of which Beat has sent a newer one does nothing.
 
-Beat numbers the runs of each row of its schedule. Where a worker was off or is slow, many runs of a
-row wait, and the newest does the work of all. No clock decides that: the worker's may be ahead of
-Beat's by more than the seconds in which the next run is sent.
+Beat numbers the runs of each row of its schedule. Where a worker was off, many runs of a row wait,
+and the newest does the work of all. Where every run waits for longer than the interval, none works
+until the queue is shorter. No clock decides that: the worker's may be ahead of Beat's by more than
+the seconds in which the next run is sent.
 """
 
 from typing import Any, Final
