@@ -1,0 +1,70 @@
+"""`bench mensajes`: its sales, its settings and its plots; a short run."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from bench.mensajes.factors import FACTORS, Setting
+from bench.mensajes.publish import Template
+from bench.plots import plot
+from bench.plots.mensajes import KINDS, by_setting
+from kafka_bridge.events.codec import decode
+from mamochi_site.local.system import CHECKOUT
+from ventas.events import VentaRegistrada
+
+PADDING = 3_000
+
+
+def test_copies_are_sales_with_ids_of_their_own() -> None:
+    template = Template(PADDING)
+    copies = [template.next() for _ in range(500)]
+    events = [decode(dict(headers), value) for value, headers, _ in copies]
+    assert all(isinstance(event, VentaRegistrada) for event in events)
+    ids = [event.id for event in events]
+    assert ids == sorted(set(ids))
+    assert [dict(headers)["ce_id"] for _, headers, _ in copies] == [str(id_).encode() for id_ in ids]
+    assert [event.key.encode() for event in events] == [key for _, _, key in copies]
+    assert all(PADDING < len(value) < PADDING + 1_000 for value, _, _ in copies)
+
+
+def test_each_factor_is_drawn_with_a_label_per_setting() -> None:
+    assert KINDS.keys() == FACTORS.keys()
+    for name, factor in FACTORS.items():
+        settings = factor.settings + factor.once
+        labels = [KINDS[name].label(one.numbers() | {"bytes per message": one.padding}) for one in settings]
+        assert len(set(labels)) == len(settings) > 2, name
+
+
+def test_points_are_grouped_in_the_order_of_the_settings() -> None:
+    points = [{"setting": number, "round": each} for each in (1.0, 2.0) for number in (1.0, 2.0, 10.0)]
+    assert [[point["setting"] for point in group] for group in by_setting(points)] == [[1, 1], [2, 2], [10, 10]]
+
+
+def test_shortened_factors_keep_all_but_the_amount() -> None:
+    short = FACTORS["esperando"].shortened(5_000)
+    assert short.settings == [Setting(waiting=5_000, apart=True)] * 3
+    assert short.once == []
+
+
+@pytest.mark.chaos
+def test_short_run_is_audited_and_drawn(tmp_path: Path) -> None:
+    factors = [option for name in ("esperando", "tamano") for option in ("--factor", name)]
+    command = [sys.executable, "-m", "bench", "mensajes", *factors, "--rounds", "1", "--most", "10000"]
+    environment = os.environ | {"BENCH_RESULTS": str(tmp_path), "DEBUG": "true"}
+    for variable in ("KAFKA_BOOTSTRAP_SERVERS", "DATABASE_URL", "CELERY_BROKER_URL", "EMAIL_URL"):
+        environment.pop(variable, None)  # a stack of its own, not the tests'
+    done = subprocess.run(command, cwd=CHECKOUT, env=environment, check=False, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    waiting, sizes = (json.loads((tmp_path / f"mensajes-{name}.json").read_text()) for name in ("esperando", "tamano"))
+    assert waiting["also"]["audit: sales that are rows"] > 30_000
+    assert all(0 < point["beside the waiting, p50"] < 60_000 for point in waiting["points"])
+    bytes_per_message = [point["bytes per message"] for point in sizes["points"]]
+    assert bytes_per_message == sorted(set(bytes_per_message))
+    assert all(point["rows per second"] > 0 for point in waiting["points"] + sizes["points"])
+    drawn = plot(tmp_path)
+    assert {path.name for path in drawn} == {"mensajes-esperando.svg", "mensajes-tamano.svg"}
+    assert all(path.read_text().count("<path") > 30 for path in drawn)
