@@ -31,6 +31,7 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
 
 
 @pytest.mark.chaos
+@pytest.mark.waits
 def test_requests_wait_idly_for_lost_brokers(cluster: Stack) -> None:
     topic_admin.create_topics([TOPIC])
     assert watermarks.end_offsets(PARTITIONS) == dict.fromkeys(PARTITIONS, 0)
