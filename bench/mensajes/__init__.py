@@ -12,8 +12,10 @@ from contextlib import ExitStack
 from statistics import median
 from typing import Final
 
+import psutil
 from django.conf import settings
 
+from bench import cpu
 from bench.mensajes.brokers import three_brokers, using
 from bench.mensajes.factors import FACTORS, Factor, Setting
 from bench.mensajes.point import STEADY_PER_SECOND, measure
@@ -53,11 +55,18 @@ def _points(name: str, factor: Factor, rounds: int, say: Say) -> Iterator[Point]
             addresses[3] = stack.enter_context(three_brokers(say))
         for number in range(1, rounds + 1):
             for index, setting in enumerate(factor.settings + (factor.once if number == 1 else []), 1):
-                began = time.perf_counter()
+                began, others = time.perf_counter(), _seconds_of_others()
                 with using(addresses[setting.brokers]):
                     point = {"round": number, "setting": index} | setting.numbers() | measure(setting)
-                say(f"{name}, round {number}/{rounds}, {_line(point)} ({time.perf_counter() - began:.0f} s)")
+                seconds = time.perf_counter() - began
+                point["cores of other programs"] = (_seconds_of_others() - others) / seconds
+                say(f"{name}, round {number}/{rounds}, {_line(point)} ({seconds:.0f} s)")
                 yield point
+
+
+def _seconds_of_others() -> float:
+    """Return the CPU time of the machine that is not this program's, nor its servers'."""
+    return cpu.machine_seconds() - cpu.tree_seconds(psutil.Process())
 
 
 def _line(point: Point) -> str:
@@ -66,6 +75,7 @@ def _line(point: Point) -> str:
         "s to the last row": point["seconds until the last row"],
         "ms to the acknowledgement (p50)": point["publish, p50"],
         "ms to the row (p50)": point["row, p50"],
+        "cores of others": point["cores of other programs"],
     }
     return f"{_named(point)}: " + ", ".join(f"{value:,.4g} {what}" for what, value in told.items())
 

@@ -6,8 +6,8 @@ from typing import Final
 
 USUAL_WAITING: Final = 50_000
 BATCH: Final = 2_000  # contabilidad's own
-LIMITED_MB: Final = 128  # for the pages of a broker whose topic does not fit
-PADDED: Final = 4_000  # bytes, of the messages of such a topic
+LIMITED_MB: Final = 384  # as much as the broker's heap, which may grow within it; less than the topic has
+PADDED: Final = 10_000  # bytes, of the messages of such a topic
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def _brokers(brokers: int, acks: int, insync: int) -> Setting:
 
 
 def _full(*, cold: bool = False, memory_mb: int = 0) -> Setting:
-    return Setting(waiting=150_000, padding=PADDED, cold=cold, memory_mb=memory_mb)
+    return Setting(waiting=60_000, padding=PADDED, cold=cold, memory_mb=memory_mb)
 
 
 FACTORS: Final[dict[str, Factor]] = {
@@ -96,7 +96,7 @@ FACTORS: Final[dict[str, Factor]] = {
         "partitions of the topic", lambda count: Setting(partitions=count, publishes=True), [1, 6, 12, 48]
     ),
     "consumidores": _series(
-        "processes of the consumer", lambda count: Setting(consumers=count, waiting=250_000), [1, 2, 3, 4]
+        "processes of the consumer", lambda count: Setting(consumers=count, waiting=150_000), [1, 2, 3, 4]
     ),
     "brokers": Factor(
         "brokers, acks and min.insync.replicas",
