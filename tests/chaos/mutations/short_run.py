@@ -21,7 +21,7 @@ from ventas.models import ReporteSemanal
 from ventas.semanas.cierre import GRACE
 
 VENDORS = 12
-DRAIN_S = 60.0
+DRAIN_S = 45.0
 # Beat looks at its schedule every 5 s, and the worker closes a week in less than one.
 FROZEN_S = 15.0
 CLOSER = "consumer-contabilidad"
