@@ -13,7 +13,7 @@ import yaml
 
 from deploy.containers.images import CHECKOUT, STANDINS
 from kafka_bridge.consuming.handlers import consumers
-from mamochi_site.local.compose.files import COMPOSE_FILE, FOLDER
+from mamochi_site.local.compose.files import COMPOSE_FILE, FOLDER, Files
 from mamochi_site.local.system import application_processes
 
 DEPLOY = CHECKOUT / "deploy"
@@ -117,6 +117,26 @@ def test_published_ports_are_on_loopback(services: dict[str, Any]) -> None:
     assert {name: port["host_ip"] for name, port in ports.items()} == dict.fromkeys(
         ["web", "prometheus", "grafana"], "127.0.0.1"
     )
+
+
+def test_run_upgrades_as_production_does(tmp_path: Path) -> None:
+    """`./dev compose` replaces only images that it cannot pull: the others follow the settings."""
+    files = Files(tmp_path, "mamochi-test", 8000, "mamochi:0.1.0")
+    images = {
+        "web": "mamochi:0.1.0",
+        "prepare": "mamochi:0.1.0",
+        "valkey": "valkey/valkey:9",
+        "kafka-1": "apache/kafka:4.3.1",
+    }
+    files.write({"valkey/valkey:9": "mamochi-standin/valkey:9"}, images, "mamochi-standin/mail:1")
+    files.settings.write_text(files.settings.read_text().replace("mamochi:0.1.0", "mamochi:0.2.0"))
+    found = json.loads(run(tool("docker-compose"), "config", "--format", "json", **files.environment()))["services"]
+    assert {name: found[name]["image"] for name in images} == {
+        "web": "mamochi:0.2.0",
+        "prepare": "mamochi:0.2.0",
+        "valkey": "mamochi-standin/valkey:9",
+        "kafka-1": "apache/kafka:4.3.1",
+    }
 
 
 def test_compose_file_knows_no_tests() -> None:
