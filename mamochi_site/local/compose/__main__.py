@@ -118,7 +118,9 @@ def _check(system: ComposeSystem, options: argparse.Namespace, console: Console)
     system.say(f"{VICTIM} is back, and every partition has its three replicas")
     if options.monitoring:
         checks.check_prometheus(system)
-        system.say("Prometheus scrapes every process and has loaded the rules")
+        system.say(
+            "Prometheus scrapes every process, evaluates every alert, and has data for every panel of the dashboard"
+        )
     if options.keep:
         _keep_running(system, console)
     system.say("stopping every process")

@@ -13,7 +13,7 @@ from mamochi_site.local.demo.week import closing_now
 from mamochi_site.local.system import System
 from tests.chaos.checker.history import VENTA
 from tests.chaos.faults.plan import Plan
-from tests.chaos.load import Request, Vendor
+from tests.chaos.load import Newcomers, Request, Vendor
 from tests.chaos.mutations.bugs import Scenario
 from tests.chaos.nemesis import Nemesis
 from tests.chaos.run import Run
@@ -49,6 +49,7 @@ class ShortRun(Run):
         self.nemesis = ChosenFaults(self.nemesis.context, gate, self.stop_faults, self.journal.now)
         self.nemesis.scenario = scenario
         self.vendors = [one for one in self.load if isinstance(one, Vendor)][:VENDORS]
+        self.newcomers = [one for one in self.load if isinstance(one, Newcomers)]
         for vendor in self.vendors:
             vendor.reading = scenario.reading
         self.load = [*self.vendors]
