@@ -18,8 +18,8 @@ HEIGHT: Final = 872
 PHONE: Final[Box] = (1498, TOP, 402, HEIGHT)
 WIDE: Final[Box] = (20, TOP, 1458, HEIGHT)
 # Seconds that a caption stays: a moment to find it, and the time of a slow reader.
-READING_S: Final = 1.6
-READING_PER_CHARACTER_S: Final = 0.052
+READING_S: Final = 3.2
+READING_PER_CHARACTER_S: Final = 0.07
 
 
 class FilmFailed(Exception):

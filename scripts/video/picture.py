@@ -91,7 +91,7 @@ def _frame_around(layout: Layout, caption: str) -> Image.Image:
 
 def wrapped(caption: str) -> list[str]:
     """Return the caption as lines that fit, as even as possible. Raises ValueError for a third."""
-    words = caption.split()
+    words = caption.split(" ")  # a no-break space does not part words
     if _LARGE.getlength(caption) <= CAPTION[2]:
         return [caption]
     halves = [(" ".join(words[:n]), " ".join(words[n:])) for n in range(1, len(words))]

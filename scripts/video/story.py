@@ -10,7 +10,7 @@ from scripts.video.film import BOOT, DESK, TERMINAL, THREE, Shot
 from scripts.video.studio import Studio
 
 # Seconds of the start that are shown: the first, and the last.
-START_S: Final = (6.5, 5.0)
+START_S: Final = (7.5, 6.5)
 VICTIM: Final = 1  # of the three brokers
 QUEUE: Final = "/admin/inscripciones/inscripcion/"
 SELL: Final = "/api/v1/ventas/"
@@ -205,7 +205,9 @@ def lose_a_broker(studio: Studio) -> None:
     phone.page.goto(SELL)
     film.shot("El panorama: tres brokers de Kafka, los consumidores al día, nada atrasado.", DESK)
     film.see("admin", "Todo funciona.")
-    film.shot("Ahora matamos un broker de Kafka (kill -9) en plena venta. ¿Qué dice el sistema?", THREE)
+    film.shot(
+        "Ahora matamos uno de los tres brokers de Kafka (kill\u00a0-9) en plena venta. ¿Qué dice el sistema?", THREE
+    )
     film.hold(1.5)
     studio.place.broken.add(broker.process_name)
     broker.kill()

@@ -13,6 +13,7 @@ from typing import Final
 from playwright.sync_api import Browser
 
 from deploy.embedded.mailbox import Mailbox
+from mamochi_site.local.demo.audit import ends
 from mamochi_site.local.demo.client import Stopped
 from mamochi_site.local.demo.director import Director
 from mamochi_site.local.demo.scene import Pace, Puesto, Sold
@@ -79,6 +80,8 @@ class Studio:
             self.check,
         )
         self._pool = ThreadPoolExecutor(2, thread_name_prefix="studio")
+        # Rosa enrols before the director begins.
+        self._since = ends()
         self._played: Future[bool] | None = None
         self._followed: Future[None] | None = None
 
@@ -94,7 +97,7 @@ class Studio:
 
     def begin(self) -> None:
         """Let the director play, and follow Rosa with the API."""
-        self._played = self._pool.submit(self.director.play)
+        self._played = self._pool.submit(self.director.play, self._since)
         self._followed = self._pool.submit(follow, self.director)
 
     def check(self) -> None:

@@ -72,17 +72,20 @@ class Director:
         self.futures: list[Future[None]] = []
         self.pictured = not options.picture
 
-    def play(self) -> bool:
-        """Play the whole demo and return True if the audit passes. Raises DemoFailed."""
+    def play(self, since: dict[Partition, int] | None = None) -> bool:
+        """Play the whole demo and return True if the audit passes. Raises DemoFailed.
+
+        `since` has the end offsets of the enrolments' topic before the first form; by default they
+        are those of now.
+        """
         try:
-            return self._play()
+            return self._play(ends() if since is None else since)
         except Refused as error:
             raise DemoFailed(f"{error}; lee {self._log(error.log)}") from error
         except KafkaException as error:
             raise DemoFailed(f"Kafka no responde: {error}; lee {self._log('')}") from error
 
-    def _play(self) -> bool:
-        since = ends()
+    def _play(self, since: dict[Partition, int]) -> bool:
         with self._shown(), self._threads() as pool:
             self.scene.phase = "Inscripciones y ventas"
             self.futures = [pool.submit(maestro.play) for maestro in self.maestros[self.by_hand :]]
