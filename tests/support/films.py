@@ -11,9 +11,18 @@ from io import BytesIO
 from pathlib import Path
 from typing import Final
 
+import pytest
 from PIL import Image, ImageOps, ImageStat
 
 READER: Final = shutil.which("tesseract")
+SIZE: Final = (1920, 1080)
+CAPTION: Final = (140, 940, 1780, 1080)  # where captions are on a picture
+BLANK: Final = 8.0  # of contrast
+CHARACTERS_PER_SECOND: Final = 20
+END_S: Final = 0.2  # before the next caption: the picture of a scene's end
+READS_PICTURES: Final = pytest.mark.skipif(
+    not (READER or "CI" in os.environ), reason="apt install tesseract-ocr tesseract-ocr-spa"
+)
 MICROSECONDS: Final = 1_000_000
 CUE: Final = re.compile(r"(\S+) --> (\S+)\n(.+)")
 NOTE: Final = re.compile(r"NOTE (\S+) (\d+),(\d+),(\d+),(\d+): (.+)")
@@ -118,3 +127,25 @@ def letters(text: str) -> str:
     """Return the text in plain small letters and digits: readers of pictures lose accents."""
     plain = unicodedata.normalize("NFKD", text.lower()).encode("ascii", "ignore").decode()
     return re.sub(r"[^a-z0-9]+", " ", plain)
+
+
+def assert_is_film(movie: Movie, captions: list[Cue], *, shortest: float, longest: float) -> None:
+    assert movie.codec == "h264"
+    assert (movie.stream.width, movie.stream.height) == SIZE
+    assert shortest <= movie.seconds <= longest
+    assert captions[0].begin == 0
+    assert [cue.end for cue in captions[:-1]] == [cue.begin for cue in captions[1:]]
+    assert captions[-1].end == pytest.approx(movie.seconds, abs=0.1)
+    hurried = [cue.text for cue in captions if len(cue.text) > CHARACTERS_PER_SECOND * (cue.end - cue.begin)]
+    assert not hurried
+
+
+def assert_can_be_watched(movie: Movie, captions: list[Cue]) -> None:
+    """Read the caption on a picture of each scene, and what it speaks of on the panes."""
+    for cue in captions:
+        picture = movie.picture(cue.end - END_S)
+        assert share_of_words(cue.text, written_on(picture.crop(CAPTION))) >= 0.8, cue
+        for seen in cue.seen:
+            pane = picture.crop(seen.box)
+            assert contrast(pane) > BLANK, seen
+            assert share_of_words(seen.text, written_on(pane)) >= 0.6, (cue.text, seen)

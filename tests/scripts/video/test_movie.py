@@ -9,10 +9,12 @@ if "CI" not in os.environ:
     pytest.importorskip("av")
     pytest.importorskip("pyte")
 
+from PIL import Image
+
 from scripts.video.film import THREE, Shot
 from scripts.video.movie import captions
 from scripts.video.picture import wrapped
-from tests.support.films import Seen, cues
+from tests.support.films import BLANK, SIZE, Seen, contrast, cues, share_of_words
 
 
 def test_captions_follow_the_shots_and_not_the_cuts(tmp_path: Path) -> None:
@@ -37,3 +39,9 @@ def test_long_captions_get_two_even_lines() -> None:
 def test_a_caption_of_three_lines_is_refused() -> None:
     with pytest.raises(ValueError, match="too long"):
         wrapped("palabra " * 30)
+
+
+def test_a_blank_picture_says_nothing() -> None:
+    assert contrast(Image.new("RGB", SIZE, "#3d2313")) < BLANK
+    assert share_of_words("Todo cuadra", "") == 0
+    assert share_of_words("Inscripción recibida", "inscripcion recibida.") == 1
