@@ -17,7 +17,7 @@ from types import ModuleType
 from rich.console import Console
 
 import bench
-from bench.result import Result
+from bench.result import Result, machine_cores
 from deploy.embedded import Stack, StackError
 
 console = Console()
@@ -53,6 +53,8 @@ def main() -> int:
             result = measure(module, options)
         if chosen.brokers > 1:
             result = replace(result, name=f"{result.name}-{chosen.brokers}-brokers")
+        if machine_cores() == 1 != os.cpu_count():
+            result = replace(result, name=f"{result.name}-1-core")  # taskset -c 0 ./dev bench ...
         return report(result, chosen.assert_ratio)
 
 
