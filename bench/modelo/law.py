@@ -16,6 +16,7 @@ from scipy.optimize import nnls
 Floats = NDArray[np.float64]
 GATHERS: Final = np.geomspace(1e-3, 10, 80)  # seconds, among which the best one is taken
 ROUNDS: Final = 100  # of the bootstrap
+SAME: Final = 1.1  # what is accepted at one rate differs a little from round to round
 SURE: Final = (2.5, 97.5)  # percentiles
 
 
@@ -59,6 +60,17 @@ def fit(rates: Floats, used: Floats) -> Floats:
     return np.array(min(tries)[1:])
 
 
+def steps_of(rates: Floats) -> list[NDArray[np.intp]]:
+    """Return the places of the points of each step: rates within SAME of the lowest of them."""
+    steps: list[list[int]] = []
+    for place in np.argsort(rates).tolist():
+        if steps and rates[place] <= SAME * rates[steps[-1][0]]:
+            steps[-1].append(place)
+        else:
+            steps.append([place])
+    return [np.array(step) for step in steps]
+
+
 class Fitted:
     """A law fitted to points (rate, cores), and to resamples of them.
 
@@ -70,9 +82,9 @@ class Fitted:
         chance = np.random.default_rng(seed)
         rates, used = np.array(points).T
         self.law = fit(rates, used)
-        steps = [np.flatnonzero(np.isclose(rates, rate, rtol=0.05)) for rate in dict.fromkeys(rates)]
+        steps = steps_of(rates)
         self.errors = used / cores(rates, *self.law)
-        self.drawn = []
+        self.drawn: list[Floats] = []
         for _ in range(ROUNDS):
             chosen = np.concatenate([chance.choice(step, len(step)) for step in steps])
             self.drawn.append(fit(rates[chosen], used[chosen] * chance.choice(self.errors, len(chosen))))

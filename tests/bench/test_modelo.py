@@ -12,8 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.modelo import points
-from bench.modelo.law import Estimate, Fitted, cores, fit
-from bench.modelo.scale import FULL, MEAN_SECONDS, contention, full_at, plan
+from bench.modelo.law import Estimate, Fitted, cores, fit, steps_of
+from bench.modelo.scale import FULL, contention, full_at, plan
+from bench.openloop.orders import MEAN_SECONDS
 from bench.plots import plot
 from bench.result import RESULTS
 from mamochi_site.local.system import CHECKOUT
@@ -34,6 +35,12 @@ def test_the_law_is_found_again_in_points_without_noise(sale: float, batch: floa
     rates = np.array([20.0, 50, 100, 200, 400, 800])
     found = fit(rates, cores(rates, sale, batch, gather))
     assert cores(rates, *found) == pytest.approx(cores(rates, sale, batch, gather), rel=0.02)
+
+
+def test_rounds_of_a_rate_are_one_step_and_each_point_is_in_one() -> None:
+    """Otherwise resamples have more points than were measured, and intervals are too narrow."""
+    steps = steps_of(np.array([50.2, 99.8, 49.3, 101.0, 50.0, 200.0]))
+    assert [sorted(step.tolist()) for step in steps] == [[0, 2, 4], [1, 3], [5]]
 
 
 def test_a_sale_costs_less_where_there_are_more_and_never_less_than_its_own_part() -> None:
