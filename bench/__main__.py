@@ -18,7 +18,7 @@ from types import ModuleType
 from rich.console import Console
 
 import bench
-from bench.result import Result
+from bench.result import Result, machine_cores
 from deploy.embedded import Stack, StackError
 
 console = Console()
@@ -51,6 +51,8 @@ def main() -> int:
         if hasattr(module, "STARTS_ITS_SYSTEM"):
             return report(module.run(say, *options), chosen.assert_ratio)
         suffix = f"-{chosen.brokers}-brokers" if chosen.brokers > 1 else ""
+        if machine_cores() == 1 != os.cpu_count():
+            suffix += "-1-core"  # taskset -c 0 ./dev bench ...
         with stack:
             results = measure(module, options)
             codes = [report(replace(one, name=one.name + suffix), chosen.assert_ratio) for one in results]
