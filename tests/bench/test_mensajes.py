@@ -51,6 +51,7 @@ def test_shortened_factors_keep_all_but_the_amount() -> None:
 
 
 @pytest.mark.chaos
+@pytest.mark.alone
 def test_short_run_is_audited_and_drawn(tmp_path: Path) -> None:
     factor = ("--factor", "esperando", "--rounds", "1", "--most", "10000")
     environment = os.environ | {"BENCH_RESULTS": str(tmp_path), "DEBUG": "true"}

@@ -8,7 +8,7 @@ import pytest
 
 from mamochi_site.local.system import CHECKOUT
 
-pytestmark = pytest.mark.chaos
+pytestmark = [pytest.mark.chaos, pytest.mark.alone]
 SECONDS = 900.0
 
 

@@ -17,6 +17,7 @@ from tests.support.system import Client, enrol, query, wait_for_sales
 
 pytestmark = [
     pytest.mark.chaos,
+    pytest.mark.alone,
     pytest.mark.skipif(COMPILER is None and "CI" not in os.environ, reason="needs a C compiler"),
 ]
 SECONDS = 60.0

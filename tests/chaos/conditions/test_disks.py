@@ -21,6 +21,7 @@ from tests.support.system import Client, enrol, query
 
 pytestmark = [
     pytest.mark.chaos,
+    pytest.mark.alone,
     pytest.mark.skipif(not disks.can_mount(), reason="needs root, loop devices and mkfs.ext4"),
 ]
 SECONDS = 120.0

@@ -17,7 +17,7 @@ from deploy.embedded.waiting import wait_until
 from tests.chaos.network import rules
 from tests.chaos.network.hub import DELAY_S, JITTER_S, Network, why_not
 
-pytestmark = [pytest.mark.chaos, pytest.mark.skipif(bool(why_not()), reason=why_not() or "it can")]
+pytestmark = [pytest.mark.chaos, pytest.mark.alone, pytest.mark.skipif(bool(why_not()), reason=why_not() or "it can")]
 PORT = 9
 ECHO = f"""
 import socket, sys

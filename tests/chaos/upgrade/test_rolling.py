@@ -11,6 +11,7 @@ from tests.support import yesterday
 
 pytestmark = [
     pytest.mark.chaos,
+    pytest.mark.alone,
     pytest.mark.skipif(
         not yesterday.version(), reason="this clone lacks yesterday's code: git fetch --unshallow --tags"
     ),
