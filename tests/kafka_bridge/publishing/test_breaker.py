@@ -48,6 +48,7 @@ def test_a_partition_that_stays_silent_stands_alone(monkeypatch: pytest.MonkeyPa
 
 def test_silence_lasts_since_its_first_failure(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(breaker_module, "BREAKER_SECONDS", 0.0)
+    monkeypatch.setattr(breaker_module, "PROBE_SECONDS", 0.0)
     breaker = Breaker()
     assert breaker.silent_since() is None
     fail(breaker, BAD, SILENT)
