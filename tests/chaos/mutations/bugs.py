@@ -26,7 +26,7 @@ SCENARIOS: Final = {
     "calm": Scenario(30),
     "calm, week closed": Scenario(20, closes=True),
     "readers": Scenario(25, reading=4.0),
-    "consumers die": Scenario(35, ("kill -9 consumer",), hold=(0.5, 1.5)),
+    "consumers die": Scenario(45, ("kill -9 consumer",), hold=(0.5, 1.5)),
     "PostgreSQL dies": Scenario(25, ("kill -9 PostgreSQL in a batch",)),
     "broker dies": Scenario(35, ("kill -9 leader",), hold=(6.0, 9.0)),
     "late sale": Scenario(20, closes=True, late_sale=True),
