@@ -8,26 +8,20 @@ between the settings. Each factor is a result of its own, `mensajes-FACTOR`.
 import argparse
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack
 from statistics import median
 from typing import Final
 
 import psutil
-from django.conf import settings
 
 from bench import cpu
-from bench.mensajes.brokers import three_brokers, using
 from bench.mensajes.factors import FACTORS, Factor, Setting
 from bench.mensajes.point import STEADY_PER_SECOND, measure
 from bench.mensajes.publish import PUBLISHERS
 from bench.openloop.summary import Point
 from bench.result import Result, Say
 
-SUMMARY: Final = (
-    "what more messages in the topics do: waiting, size, batch, partitions, consumers, brokers, linger, cache"
-)
+SUMMARY: Final = "what messages in the topics do to latency and throughput: their size, batches, partitions, linger"
 ROUNDS: Final = 3
-MEASURED_TOO: Final = {"apart", "publishes"}  # fields that change what is measured, and not the system
 
 
 def arguments(rest: Sequence[str]) -> argparse.Namespace:
@@ -49,19 +43,14 @@ def run(say: Say, options: argparse.Namespace) -> Iterator[Result]:
 
 def _points(name: str, factor: Factor, rounds: int, say: Say) -> Iterator[Point]:
     """Yield the points of all rounds."""
-    with ExitStack() as stack:
-        addresses = {1: settings.KAFKA_CLIENT_CONFIG["bootstrap.servers"]}
-        if any(setting.brokers == 3 for setting in factor.settings):
-            addresses[3] = stack.enter_context(three_brokers(say))
-        for number in range(1, rounds + 1):
-            for index, setting in enumerate(factor.settings + (factor.once if number == 1 else []), 1):
-                began, others = time.perf_counter(), _seconds_of_others()
-                with using(addresses[setting.brokers]):
-                    point = {"round": number, "setting": index} | setting.numbers() | measure(setting)
-                seconds = time.perf_counter() - began
-                point["cores of other programs"] = (_seconds_of_others() - others) / seconds
-                say(f"{name}, round {number}/{rounds}, {_line(point)} ({seconds:.0f} s)")
-                yield point
+    for number in range(1, rounds + 1):
+        for index, setting in enumerate(factor.settings, 1):
+            began, others = time.perf_counter(), _seconds_of_others()
+            point = {"round": number, "setting": index} | setting.numbers() | measure(setting)
+            seconds = time.perf_counter() - began
+            point["cores of other programs"] = (_seconds_of_others() - others) / seconds
+            say(f"{name}, round {number}/{rounds}, {_line(point)} ({seconds:.0f} s)")
+            yield point
 
 
 def _seconds_of_others() -> float:
@@ -103,5 +92,5 @@ def _result(name: str, factor: Factor, points: list[Point], options: argparse.Na
 
 def _named(point: Point) -> str:
     usual = Setting().numbers()
-    different = [name for name in usual if point[name] != usual[name] and name not in MEASURED_TOO]
+    different = [name for name in usual if point[name] != usual[name] and name != "publishes"]
     return ", ".join(f"{name} {point[name]:g}" for name in different) or "as usual"

@@ -2,28 +2,24 @@
 
 import os
 import time
-from statistics import median
 from typing import Final
 from uuid import UUID
 
-import psutil
-
 from bench import cpu, sales
 from bench.carga.step import shares
-from bench.mensajes.brokers import empty_page_cache, limited_memory, remake_topic
 from bench.mensajes.factors import Setting
-from bench.mensajes.members import Members, applied, members, wait_until_applied
+from bench.mensajes.member import Member, applied, member, wait_until_applied
 from bench.mensajes.publish import Publisher, publishing
+from bench.mensajes.topic import remake_topic
 from bench.openloop.orders import Kind
 from bench.openloop.summary import Point
 from bench.openloop.watch import Arrivals
 from deploy.embedded.waiting import wait_until
 from kafka_bridge.models import DeadLetter
+from ventas.libro import CONTABILIDAD
 from ventas.models import Venta
 
 STEADY, STEADY_PER_SECOND = 300, 200.0
-BEHIND_PER_SECOND: Final = 1_000.0
-BESIDE, BESIDE_PER_SECOND = 10, 50.0
 AT_ONCE_SECONDS: Final = 1.0
 ROW_SECONDS: Final = 60.0
 LONGEST_DRAIN: Final = 600.0
@@ -38,17 +34,9 @@ def measure(setting: Setting) -> Point:
     remake_topic(setting)
     sales.empty_ledger()
     sales.forget_offsets()
-    with (
-        limited_memory(_pids_of_brokers, setting.memory_mb),
-        members(setting) as consumers,
-        publishing(setting) as publisher,
-    ):
-        size, filled = publisher.fill(setting.waiting, setting.partitions - setting.apart)
-        if setting.cold or setting.memory_mb:
-            os.sync()
-        if setting.cold:
-            empty_page_cache()
-        figures = {"bytes per message": size, "acknowledged per second": filled} | _drain(setting, consumers, publisher)
+    with member(setting) as consumer, publishing(setting) as publisher:
+        size, filled = publisher.fill(setting.waiting)
+        figures = {"bytes per message": size, "acknowledged per second": filled} | _drain(consumer, publisher)
         figures |= _steady(setting, publisher)
         if setting.publishes:
             figures["acknowledged per second, 64 at once"] = publisher.many_at_once(AT_ONCE_SECONDS)
@@ -56,37 +44,19 @@ def measure(setting: Setting) -> Point:
     return figures | {"sales": audit(publisher)}
 
 
-def _drain(setting: Setting, consumers: Members, publisher: Publisher) -> Point:
-    """Let the consumer apply what waits, and what comes meanwhile."""
-    consumers.go()
-    used, began, before = cpu.seconds(consumers.pids), time.perf_counter(), applied()
-    newcomers = _meanwhile(setting, publisher) if setting.apart else {}
+def _drain(consumer: Member, publisher: Publisher) -> Point:
+    """Let the consumer apply what waits."""
+    consumer.go()
+    used, began, before = cpu.seconds(consumer.pids), time.perf_counter(), applied()
     ended = wait_until_applied(publisher.acknowledged, LONGEST_DRAIN)
-    spent = {name: seconds - used[name] for name, seconds in cpu.seconds(consumers.pids).items()}
+    spent = {name: seconds - used[name] for name, seconds in cpu.seconds(consumer.pids).items()}
     rows = publisher.acknowledged - before
-    own = sum(spent[name] for name in consumers.pids)
     return {
         "rows per second": rows / (ended - began),
         "seconds until the last row": ended - began,
-        "CPU per row, contabilidad, µs": 1e6 * own / rows,
+        "CPU per row, contabilidad, µs": 1e6 * spent[CONTABILIDAD] / rows,
         "CPU per row, PostgreSQL, µs": 1e6 * spent["postgresql"] / rows,
         "CPU per row, Kafka, µs": 1e6 * spent["kafka"] / rows,
-        **newcomers,
-    }
-
-
-def _meanwhile(setting: Setting, publisher: Publisher) -> Point:
-    """Publish sales while others wait; return the ms from the acknowledgement to the row.
-
-    Behind: in the partitions where others wait. Beside: in the one where none does.
-    """
-    *waiting, free = range(setting.partitions)
-    behind, beside = _Watched(), _Watched()
-    publisher.one_by_one(len(waiting), BEHIND_PER_SECOND, waiting, behind.accepted)
-    publisher.one_by_one(BESIDE, BESIDE_PER_SECOND, [free], beside.accepted)
-    return {
-        "beside the waiting, p50": median(beside.waits(LONGEST_DRAIN)),
-        "behind the waiting, p50": median(behind.waits(LONGEST_DRAIN)),
     }
 
 
@@ -124,8 +94,3 @@ def audit(publisher: Publisher) -> int:
             f"{letters} dead letters"
         )
     return rows
-
-
-def _pids_of_brokers() -> list[int]:
-    """Return the brokers that this program has started."""
-    return [child.pid for child in psutil.Process().children() if child.name() == "java"]

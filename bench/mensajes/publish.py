@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from itertools import count, cycle
-from typing import Any, Final
+from typing import Final
 from uuid import UUID, uuid4
 
 from confluent_kafka import KafkaError, Producer
@@ -37,12 +37,9 @@ class Publisher:
     """A producer that counts what is acknowledged, and what fails."""
 
     def __init__(self, setting: Setting) -> None:
-        own: dict[str, Any] = {"acks": setting.acks, "linger.ms": setting.linger_ms}
-        if setting.acks != -1:
-            own["enable.idempotence"] = False  # librdkafka's idempotent producer needs all acknowledgements
         self.setting = setting
         self.topic = Topic(name=VENTAS.name, partitions=setting.partitions)
-        self.producer = Producer({**settings.KAFKA_CLIENT_CONFIG, **kafka_config(), **own})
+        self.producer = Producer({**settings.KAFKA_CLIENT_CONFIG, **kafka_config(), "linger.ms": setting.linger_ms})
         self.sent = 0
         self.acknowledged = 0
         self.failures: list[KafkaError] = []
@@ -75,7 +72,7 @@ class Publisher:
         if left or self.failures:
             raise RuntimeError(f"{left + len(self.failures)} messages were not acknowledged: {self.failures[:1]}")
 
-    def fill(self, amount: int, partitions: int) -> tuple[int, float]:
+    def fill(self, amount: int) -> tuple[int, float]:
         """Write so many sales; return their size, and how many were acknowledged per second."""
         template = Template(self.setting.padding)
         most = max(1, IN_FLIGHT_BYTES // template.size)
@@ -83,7 +80,7 @@ class Publisher:
         began, name = time.perf_counter(), self.topic.name
         for number in range(amount):
             value, headers, key = template.next()
-            produce(name, value, key, number % partitions, on_delivery=note, headers=headers)
+            produce(name, value, key, number % self.setting.partitions, on_delivery=note, headers=headers)
             self.sent += 1
             if number % 100 == 0:
                 poll(0)

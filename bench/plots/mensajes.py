@@ -11,18 +11,16 @@ from matplotlib.figure import Figure
 from bench.openloop.summary import Point
 from bench.plots.style import COLOURS, LINES, MARKERS
 
-MS: Final = 1.0
-SECOND: Final = 1_000.0
 ROWS: Final = {"consumidor, filas": "rows per second"}
 PUBLISHED: Final = {
     "64 publicadores, que esperan su acuse": "acknowledged per second, 64 at once",
     "un productor que no espera": "acknowledged per second",
 }
 NEW_SALE: Final = {
-    "publicar, mediana": ("publish, p50", MS),
-    "publicar, p99": ("publish, p99", MS),
-    "de publicada a fila, mediana": ("row, p50", MS),
-    "de publicada a fila, p99": ("row, p99", MS),
+    "publicar, mediana": "publish, p50",
+    "publicar, p99": "publish, p99",
+    "de publicada a fila, mediana": "row, p50",
+    "de publicada a fila, p99": "row, p99",
 }
 
 
@@ -33,7 +31,6 @@ class Kind:
     name: str
     label: Callable[[Point], str]
     rates: Mapping[str, str] = field(default_factory=lambda: ROWS)
-    times: Mapping[str, tuple[str, float]] = field(default_factory=lambda: NEW_SALE)
 
 
 def thousands(number: float) -> str:
@@ -45,37 +42,11 @@ def _size(point: Point) -> str:
     return f"{thousands(point['bytes per message'])} B"
 
 
-def _brokers(point: Point) -> str:
-    acks = "all" if point["acks"] < 0 else f"{point['acks']:g}"
-    return (
-        f"{point['brokers']:g} broker{'s' if point['brokers'] > 1 else ''}\nacks={acks}\nmin.insync={point['insync']:g}"
-    )
-
-
-def _cache(point: Point) -> str:
-    if point["memory_mb"]:
-        return f"no cabe\n({point['memory_mb']:g} MB)"
-    return "vaciada\nantes" if point["cold"] else "todo en\nmemoria"
-
-
 KINDS: Final[dict[str, Kind]] = {
-    "esperando": Kind(
-        "mensajes que esperan",
-        lambda point: thousands(point["waiting"]),
-        times={
-            "hasta la última fila": ("seconds until the last row", SECOND),
-            "venta nueva, detrás de los que esperan": ("behind the waiting, p50", MS),
-            "venta nueva, en una partición al día": ("beside the waiting, p50", MS),
-            "venta nueva, con todo al día": ("row, p50", MS),
-        },
-    ),
     "tamano": Kind("tamaño del mensaje", _size),
     "lote": Kind("mensajes por transacción, a lo más", lambda point: thousands(point["batch"])),
     "particiones": Kind("particiones", lambda point: f"{point['partitions']:g}", ROWS | PUBLISHED),
-    "consumidores": Kind("procesos de contabilidad", lambda point: f"{point['consumers']:g}"),
-    "brokers": Kind("brokers y acuses", _brokers, ROWS | PUBLISHED),
     "linger": Kind("linger.ms del productor", lambda point: f"{point['linger_ms']:g}", ROWS | PUBLISHED),
-    "cache": Kind("caché de páginas del broker", _cache),
 }
 
 
@@ -94,11 +65,11 @@ def _draw(kind: Kind, points: Sequence[Point]) -> Figure:
     figure = Figure(figsize=(9, 3.6), layout="constrained")
     rates, times = figure.subplots(1, 2)
     settings = by_setting(points)
-    _series(rates, settings, {name: (key, 1.0) for name, key in kind.rates.items()})
+    _series(rates, settings, kind.rates)
     rates.set(ylabel="throughput, por segundo", xlabel=kind.name)
     rates.set_ylim(bottom=0)
     rates.yaxis.set_major_formatter(lambda value, _: thousands(value))
-    _series(times, settings, kind.times)
+    _series(times, settings, NEW_SALE)
     times.set(yscale="log", ylabel="latencia, ms", xlabel=kind.name)
     times.yaxis.set_major_formatter(lambda value, _: thousands(value) if value >= 1 else f"{value:g}".replace(".", ","))
     for axes in (rates, times):
@@ -108,10 +79,10 @@ def _draw(kind: Kind, points: Sequence[Point]) -> Figure:
     return figure
 
 
-def _series(axes: Axes, settings: Sequence[Sequence[Point]], series: Mapping[str, tuple[str, float]]) -> None:
+def _series(axes: Axes, settings: Sequence[Sequence[Point]], series: Mapping[str, str]) -> None:
     """Draw a line through the medians of each series, with bars over the rounds."""
-    for (name, (key, unit)), colour, line, marker in zip(series.items(), COLOURS, LINES, MARKERS, strict=False):
-        figures = [[unit * point[key] for point in each if key in point] for each in settings]
+    for (name, key), colour, line, marker in zip(series.items(), COLOURS, LINES, MARKERS, strict=False):
+        figures = [[point[key] for point in each if key in point] for each in settings]
         there = [(place, each) for place, each in enumerate(figures) if each]
         middles = [median(each) for _, each in there]
         below = [middle - min(each) for middle, (_, each) in zip(middles, there, strict=True)]
