@@ -50,7 +50,7 @@ class ShortRun(Run):
         self.nemesis.scenario = scenario
         self.vendors = [one for one in self.load if isinstance(one, Vendor)][:VENDORS]
         for vendor in self.vendors:
-            vendor.reading = scenario.reading
+            vendor.reading, vendor.haste = scenario.reading, scenario.haste
         self.load = [*self.vendors]
 
     def _close_the_week(self) -> bool:
