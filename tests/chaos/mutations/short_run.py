@@ -51,7 +51,7 @@ class ShortRun(Run):
         self.vendors = [one for one in self.load if isinstance(one, Vendor)][:VENDORS]
         self.newcomers = [one for one in self.load if isinstance(one, Newcomers)]
         for vendor in self.vendors:
-            vendor.reading = scenario.reading
+            vendor.reading, vendor.haste = scenario.reading, scenario.haste
         self.load = [*self.vendors]
 
     def _close_the_week(self) -> bool:
