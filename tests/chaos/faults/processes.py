@@ -125,7 +125,7 @@ def killed_in_batch(server: Postgres) -> Iterator[str]:
     """Kill PostgreSQL while a consumer is in the middle of the transaction of a batch of sales."""
     with closing(psycopg.connect(server.url)) as connection:  # the lock must last until the kill
         connection.execute(INSERTS_WAIT)
-        with suppress(TimeoutError):  # nobody sells yet
+        with suppress(TimeoutError):  # no maestro sells yet
             wait_until(lambda: connection.execute(WAITING).fetchone() != (0,), BATCH_S, what="a batch waits")
         with killed(server) as name:
             yield name
