@@ -72,6 +72,7 @@ class Terminal:
 class Screen(pyte.Screen):
     """pyte's screen, with the second screen that full-screen programs draw on."""
 
+    cursor: Cursor
     _first: tuple[Any, Cursor] | None = None
 
     def set_mode(self, *modes: int, **kwargs: Any) -> None:
