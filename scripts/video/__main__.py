@@ -19,6 +19,7 @@ from scripts.video.terminal import Terminal
 from scripts.video.windows import NoBrowser, browsing
 
 FOLDER: Final = CHECKOUT / "docs" / "video"
+QUICK_READING: Final = 0.6  # of the time of a slow reader: only CI reads the short film
 INTERRUPTED: Final = 130  # as shells have it: 128 + SIGINT
 
 
@@ -67,7 +68,8 @@ def _record(options: argparse.Namespace) -> None:
             from scripts.video.story import tell
             from scripts.video.studio import Studio, working
 
-            with browsing() as browser, working(Studio(system, terminal, browser, Path(folder))) as studio:
+            reading = QUICK_READING if options.short else 1.0
+            with browsing() as browser, working(Studio(system, terminal, browser, Path(folder), reading)) as studio:
                 tell(studio, began, ready, short=options.short)
                 film = studio.film
     _say("writing the film")

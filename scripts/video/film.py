@@ -59,14 +59,18 @@ class Shot:
 class Film:
     """The recording: two windows, a terminal, and the shots so far.
 
-    `check` raises when the system behind them has failed.
+    `check` raises when the system behind them has failed. A caption stays for `reading` times as
+    long as a slow reader needs.
     """
 
-    def __init__(self, terminal: Terminal, phone: Window, desk: Window, check: Callable[[], None]) -> None:
+    def __init__(
+        self, terminal: Terminal, phone: Window, desk: Window, check: Callable[[], None], reading: float = 1.0
+    ) -> None:
         self.terminal = terminal
         self.phone = phone
         self.desk = desk
         self.check = check
+        self.reading = reading
         self.shots: list[Shot] = []
         self.layout = BOOT
 
@@ -90,7 +94,8 @@ class Film:
         if not self.shots or self.shots[-1].end:
             return
         shot = self.shots[-1]
-        self.hold(shot.begin + READING_S + READING_PER_CHARACTER_S * len(shot.caption) - time.time())
+        needed = self.reading * (READING_S + READING_PER_CHARACTER_S * len(shot.caption))
+        self.hold(shot.begin + needed - time.time())
         self._note_text(shot)
         shot.end = time.time()
 

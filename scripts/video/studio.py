@@ -64,10 +64,10 @@ class Studio:
     """Everything that the story uses.
 
     The demo's director plays four maestros and shows all five in the terminal; the first, Rosa, is
-    played by the story on the phone. `folder` is for files of the run.
+    played by the story on the phone. `folder` is for files of the run, `reading` as in Film.
     """
 
-    def __init__(self, system: System, terminal: Terminal, browser: Browser, folder: Path) -> None:
+    def __init__(self, system: System, terminal: Terminal, browser: Browser, folder: Path, reading: float) -> None:
         self.system = system
         self.folder = folder
         self.place = Place(system)
@@ -78,6 +78,7 @@ class Studio:
             Window(browser, system.url, PHONE[2:], FONT_SIZE),
             Window(browser, system.url, DESK.boxes["admin"][2:], FONT_SIZE),
             self.check,
+            reading,
         )
         self._pool = ThreadPoolExecutor(2, thread_name_prefix="studio")
         # Rosa enrols before the director begins.

@@ -29,5 +29,5 @@ def test_short_film_can_be_watched(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stdout + done.stderr
     captions = list(cues(tmp_path / "mamochi.vtt"))
     with Movie(tmp_path / "mamochi.mp4") as movie:
-        assert_is_film(movie, captions, shortest=60, longest=120)
+        assert_is_film(movie, captions, shortest=40, longest=120)
         assert_can_be_watched(movie, captions)
