@@ -1,5 +1,6 @@
 """The script of the film: what people do, in order, and what the captions say of it."""
 
+import time
 from typing import Final
 
 from deploy.embedded.mailbox import Mail
@@ -41,19 +42,19 @@ def tell(studio: Studio, began: float, ready: float, *, short: bool) -> None:
 def start(studio: Studio, began: float, ready: float) -> None:
     """Show the servers' start, which has been recorded, and log in to the admin meanwhile."""
     first, last = START_S
-    middle = min(began + first, ready - last)
+    second = max(began + first, ready - last)
     studio.film.shots += [
         Shot(
             began,
             "MAMOCHI, el sistema del gremio de maestros del mote con huesillo, parte en este computador.",
             BOOT,
-            middle,
+            began + first,
         ),
         Shot(
-            ready - last,
+            second,
             "Kafka, PostgreSQL, Valkey y correo, de verdad: nada de lo que verás está simulado.",
             BOOT,
-            ready,
+            second + last,
         ),
     ]
     desk, phone = studio.film.desk.page, studio.film.phone.page
@@ -62,6 +63,7 @@ def start(studio: Studio, began: float, ready: float) -> None:
     desk.fill("input[name=password]", studio.system.admin_password)
     desk.click("button[type=submit]")
     phone.goto("/api/v1/inscripciones/")
+    studio.film.hold(second + last - time.time())  # a start may be quicker than what is read meanwhile
 
 
 def enrol(studio: Studio) -> None:
