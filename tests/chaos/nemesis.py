@@ -71,7 +71,7 @@ class Nemesis(threading.Thread):
     def _see_recovery(self, healed: float, limit: float) -> None:
         """Wait until Kafka acknowledges: the next cut would hide how this one heals."""
         while self.acknowledged(healed) is None and self.clock() < healed + limit:
-            time.sleep(LOOK_S)
+            time.sleep(LOOK_S)  # between two looks
 
     def has_killed(self, name: str) -> bool:
         """Return True if this nemesis stopped the process."""

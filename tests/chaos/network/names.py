@@ -12,7 +12,7 @@ from typing import Final
 
 PORT: Final = 53
 HEADER: Final = struct.Struct("!6H")
-ADDRESS_RECORD: Final = 1  # A; programs also ask for AAAA, of which there is none
+ADDRESS_RECORD: Final = 1  # the type A (RFC 1035); the hosts have no IPv6 addresses (AAAA)
 ANSWER: Final = 0x8180  # a response, recursion available, no error
 NO_SUCH_NAME: Final = 3
 SECONDS: Final = 0  # for which an answer may be kept
