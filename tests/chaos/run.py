@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 
@@ -75,6 +76,7 @@ class Run:
         self.load: list[Someone] = [*vendors, Newcomers(crowd, world, chance.getrandbits(64))]
         self.died: list[str] = []
         self.told: dict[str, int] = {}
+        self.boundary: float | None = None  # of the closed week, in seconds since 1970
 
     def play(self) -> bool:
         """Run everything; return True if every promise was kept."""
@@ -90,7 +92,7 @@ class Run:
         for watcher in (self.kafka, self.rows):
             watcher.join(60)
         self.journal.close()
-        self._keep_final_state(closed=closed)
+        self._keep_final_state()
         return self._report() and closed
 
     def _faults(self) -> None:
@@ -158,11 +160,17 @@ class Run:
     def _close_the_week(self) -> bool:
         """Close the week through the row of Celery Beat's schedule, as on Mondays."""
         self._say("Celery Beat closes the week")
+        return self._close_at(timezone.now())
+
+    def _close_at(self, boundary: datetime) -> bool:
+        """Wait until the week is closed there and its e-mails were sent; note the boundary then."""
         due = ReporteSemanal.objects.exclude(envio=ReporteSemanal.EstadoCorreo.ENVIADO)
-        with closing_now(timezone.now()):
-            return self._until(
+        with closing_now(boundary):
+            sent = self._until(
                 lambda: ReporteSemanal.objects.exists() and not due.exists(), "the weekly e-mails were not sent"
             )
+        self.boundary = boundary.timestamp() if sent else None
+        return sent
 
     def _until(self, condition: Callable[[], bool], otherwise: str) -> bool:
         try:
@@ -171,10 +179,10 @@ class Run:
             self.console.print(f"{otherwise} within {DRAIN_S:g} s", style="bold red", highlight=False)
             return False
 
-    def _keep_final_state(self, *, closed: bool) -> None:
+    def _keep_final_state(self) -> None:
         """Write down what is there at the end, for the checker."""
         mailbox = self.system.stack.mailbox.folder
-        state.dump(self.system.environment["DATABASE_URL"], mailbox, self.folder / STATE, closed=closed)
+        state.dump(self.system.environment["DATABASE_URL"], mailbox, self.folder / STATE, boundary=self.boundary)
 
     def _report(self) -> bool:
         found = self._recoveries()

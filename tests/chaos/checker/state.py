@@ -28,9 +28,12 @@ class Product:
 
 @dataclass(frozen=True)
 class Maestro:
+    """A maestro; `approved`: seconds since 1970, by the clock of the process that approved."""
+
     id: str
     email: str
     rut: str
+    approved: float
 
 
 @dataclass(frozen=True)
@@ -119,10 +122,11 @@ class Mail:
 class FinalState:
     """Everything that the checker compares with the history.
 
-    `closed`: the run has closed the week, so that reports and e-mails must be there.
+    `boundary`: the moment, in seconds since 1970, up to which the run has closed the week, so that
+    reports and e-mails must be there; None if the week is open.
     """
 
-    closed: bool
+    boundary: float | None
     catalogue: dict[str, Product]
     capacities: Amounts
     maestros: list[Maestro]
@@ -135,7 +139,9 @@ class FinalState:
     mails: list[Mail]
 
 
-_MAESTROS: Final = "SELECT id::text, email, rut FROM inscripciones_maestro ORDER BY id"
+_MAESTROS: Final = """
+    SELECT id::text, email, rut, extract(epoch FROM aprobado_en)::float8 AS approved
+    FROM inscripciones_maestro ORDER BY id"""
 _ENROLMENTS: Final = "SELECT id::text, email, estado AS state FROM inscripciones_inscripcion ORDER BY id"
 _SALES: Final = """
     SELECT maestro_id::text AS maestro, venta_id::text AS id, producto AS product, cantidad AS quantity,
@@ -165,7 +171,7 @@ _RECIPES: Final = """
 _CAPACITIES: Final = "SELECT codigo AS ingredient, capacidad AS amount FROM stock_insumo ORDER BY 1"
 
 
-def dump(database: str, mailbox: Path, path: Path, *, closed: bool) -> None:
+def dump(database: str, mailbox: Path, path: Path, *, boundary: float | None) -> None:
     """Read the final state once, from PostgreSQL and the folder of e-mails, and write it down."""
     with psycopg.connect(database, autocommit=True, row_factory=dict_row) as connection:
 
@@ -173,7 +179,7 @@ def dump(database: str, mailbox: Path, path: Path, *, closed: bool) -> None:
             return connection.execute(sql).fetchall()
 
         content = {
-            "closed": closed,
+            "boundary": boundary,
             "catalogue": {code: asdict(product) for code, product in catalogue_of(rows(_RECIPES)).items()},
             "capacities": {row["ingredient"]: row["amount"] for row in rows(_CAPACITIES)},
             "maestros": rows(_MAESTROS),
@@ -236,7 +242,7 @@ def read(path: Path) -> FinalState:
         return [kind(**row) for row in content[name]]
 
     return FinalState(
-        closed=content["closed"],
+        boundary=content["boundary"],
         catalogue={code: Product(**product) for code, product in content["catalogue"].items()},
         capacities=content["capacities"],
         maestros=rows("maestros", Maestro),

@@ -3,6 +3,7 @@
 import ast
 import sys
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,7 @@ from hypothesis import strategies as st
 
 from tests.chaos.checker import history, state
 from tests.chaos.checker.check import findings
+from tests.chaos.checker.findings import Promise
 from tests.chaos.checker.history import READ_CART, READ_SALE, READ_SALES, READ_WEEK, History, to_line
 from tests.chaos.checker_tests.corruptions import BREAK, Choose, Run
 from tests.chaos.checker_tests.world import CAPACITIES, CATALOGUE, OUTCOMES, World
@@ -70,6 +72,21 @@ def test_corruption_is_found(corrupt: Callable[[Run, Choose], None], data: st.Da
     corrupt(run, choose)
     found = findings(History(run.operations), run.state)
     assert BREAK[corrupt] in {finding.promise for finding in found}, found
+
+
+@pytest.mark.parametrize(("ahead", "promises"), [(0, set()), (-1, {Promise.WEEK, Promise.MAIL})])
+def test_maestro_approved_after_the_boundary_needs_no_report(ahead: int, promises: set[Promise]) -> None:
+    world = World(MEMBERS)
+    run = Run(world.operations, world.end())
+    boundary = run.state.boundary
+    assert boundary is not None
+    late = run.state.maestros[0]
+    run.change(
+        maestros=[replace(late, approved=boundary + ahead), *run.state.maestros[1:]],
+        reports=[report for report in run.state.reports if report.maestro != late.id],
+        mails=[mail for mail in run.state.mails if mail.to != late.email],
+    )
+    assert {finding.promise for finding in findings(History(run.operations), run.state)} == promises
 
 
 def test_journal_is_read_back(tmp_path: Path) -> None:

@@ -193,10 +193,10 @@ class World:
             self.arrive(member)
         reports = [Report(WEEK, member.id, *sums(member)) for member in self.members]
         return FinalState(
-            closed=True,
+            boundary=self.clock,
             catalogue=CATALOGUE,
             capacities=dict(CAPACITIES),
-            maestros=[Maestro(member.id, member.email, f"rut of {member.id}") for member in self.members],
+            maestros=[Maestro(member.id, member.email, f"rut of {member.id}", 0) for member in self.members],
             enrolments=[Enrolment(f"form-{n}", member.email, "aprobada") for n, member in enumerate(self.members)],
             sales=[_row_of(member, sold) for member in self.members for sold in member.ledger],
             lines=self.lines,
