@@ -11,8 +11,8 @@ class Scenario:
     """A short run. `seconds` of load; `faults` are plans of the nemesis, each held for `hold` s.
 
     `closes`: the week is closed at the end. `late_sale`: before that `contabilidad` is frozen, and
-    a maestro sells once more. `reading`, `haste`: how often a maestro reads, and reports a shortage
-    right after a sale (load.py).
+    a maestro sells once more. `late_notices`: after the load `inventario` is frozen, and each
+    maestro sells once more and reports a shortage. `reading`: how often a maestro reads (load.py).
     """
 
     seconds: float
@@ -20,15 +20,15 @@ class Scenario:
     hold: tuple[float, float] = (2.0, 4.0)
     closes: bool = False
     late_sale: bool = False
+    late_notices: bool = False
     reading: float = 0.5
-    haste: float = 0.5
 
 
 SCENARIOS: Final = {
     "calm": Scenario(30),
     "calm, week closed": Scenario(20, closes=True),
     "readers": Scenario(35, reading=4.0),
-    "hasty": Scenario(30, haste=5.0),
+    "late notices": Scenario(20, late_notices=True),
     "consumers die": Scenario(45, ("kill -9 consumer",), hold=(0.5, 1.5)),
     "PostgreSQL dies": Scenario(35, ("kill -9 PostgreSQL in a batch",)),
     "broker dies": Scenario(35, ("kill -9 leader",), hold=(6.0, 9.0)),
@@ -167,7 +167,7 @@ def _insert_missing(lines: list[Asiento]) -> Totals:
 NOTICE_EARLY: Final = Bug(
     "notice-early",
     "watermark off by one: a notice is decided while the last sale before it is not counted",
-    "hasty",
+    "late notices",
     Promise.RESTOCK,
     (
         Change(

@@ -11,7 +11,8 @@ from rich.console import Console
 from deploy.embedded.waiting import wait_until
 from mamochi_site.local.demo.week import closing_now
 from mamochi_site.local.system import System
-from tests.chaos.checker.history import VENTA
+from stock.models import Aviso
+from tests.chaos.checker.history import AVISO, VENTA
 from tests.chaos.faults.plan import Plan
 from tests.chaos.load import Newcomers, Request, Vendor
 from tests.chaos.mutations.bugs import Scenario
@@ -25,6 +26,7 @@ DRAIN_S = 45.0
 # Beat looks at its schedule every 5 s, and the worker closes a week in less than one.
 FROZEN_S = 15.0
 CLOSER = "consumer-contabilidad"
+COUNTER = "consumer-inventario"
 
 
 class ChosenFaults(Nemesis):
@@ -51,8 +53,27 @@ class ShortRun(Run):
         self.vendors = [one for one in self.load if isinstance(one, Vendor)][:VENDORS]
         self.newcomers = [one for one in self.load if isinstance(one, Newcomers)]
         for vendor in self.vendors:
-            vendor.reading, vendor.haste = scenario.reading, scenario.haste
+            vendor.reading = scenario.reading
         self.load = [*self.vendors]
+
+    def _drain(self) -> bool:
+        drained = super()._drain()
+        if drained and self.scenario.late_notices:
+            self._report_late()
+            return super()._drain()
+        return drained
+
+    def _report_late(self) -> None:
+        """Let maestros sell and report a shortage while the consumer of sales is frozen."""
+        self.system.stack.processes[COUNTER].pause()
+        known = Aviso.objects.count()
+        selling = [one for one in self.vendors if one.sold]
+        for vendor in selling:
+            _sell_once(vendor)
+            key, body = vendor.uuid(), {"insumos": ["mote"]}
+            vendor.ask(Request(AVISO, "stock/avisos/", body, content={"key": key, **body}, key=key))
+        self._until(lambda: Aviso.objects.count() >= known + len(selling), "the notices were not written")
+        self.system.stack.processes[COUNTER].resume()
 
     def _close_the_week(self) -> bool:
         """Close the week at a boundary just after the last sale, if the scenario closes it."""
@@ -71,10 +92,7 @@ class ShortRun(Run):
     def _sell_late(self) -> None:
         """Let a maestro sell once more while the consumer that counts sales is frozen."""
         self.system.stack.processes[CLOSER].pause()
-        vendor = next(one for one in self.vendors if one.sold)
-        id_ = vendor.uuid()
-        sale = {"id": id_, "producto": "mediano", "cantidad": 1}
-        vendor.ask(Request(VENTA, "ventas/", sale, (id_,), [["mediano", 1]]))
+        _sell_once(next(one for one in self.vendors if one.sold))
 
     def _until(self, condition: Callable[[], bool], otherwise: str, seconds: float = DRAIN_S) -> bool:
         try:
@@ -86,3 +104,9 @@ class ShortRun(Run):
     def _report(self) -> bool:
         """Leave the judgement to the program that planted the bug."""
         return True
+
+
+def _sell_once(vendor: Vendor) -> None:
+    id_ = vendor.uuid()
+    sale = {"id": id_, "producto": "mediano", "cantidad": 1}
+    vendor.ask(Request(VENTA, "ventas/", sale, (id_,), [["mediano", 1]]))
