@@ -25,7 +25,7 @@ from kafka_bridge.events.topics import DAY_MS, Topic
 from kafka_bridge.publishing import breaker, outbox, producer, refusals, relay
 from mamochi_site.local.demo import director
 from mamochi_site.local.demo.scene import Pace
-from scripts.report.tables import tables_under
+from scripts.report.faults import chaos_facts
 from stock.seed import SWEEP_SECONDS
 from ventas.api.serializers import MAX_VENTAS
 
@@ -53,7 +53,7 @@ def collect(root: Path) -> Facts:
         "broker-compose": compose["x-kafka-environment"],
         "motor": engine_facts(),
         "demo": demo_facts(),
-        "chaos": tables_under(root / "docs/reliability.md", "### Measured"),
+        "chaos": chaos_facts(root / "docs/chaos"),
         "heap": next(flag for flag in JVM_FLAGS if flag.startswith("-Xmx")),
         "web": web_facts(root),
         "postgres": postgres_memory(root),

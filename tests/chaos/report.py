@@ -2,10 +2,10 @@
 
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 from rich.console import Group, RenderableType
 from rich.panel import Panel
@@ -13,15 +13,16 @@ from rich.table import Table
 from rich.text import Text
 
 from mamochi_site.local.demo.audit import Check
-from tests.chaos.checker.history import NO_ANSWER, Operation
+from tests.chaos.checker.history import ANULACION, AVISO, INSCRIPCION, NO_ANSWER, VENTA, Operation
 from tests.chaos.faults.plan import Fault
 from tests.chaos.journal import Journal
 from tests.chaos.pulse import KafkaPulse, RowsPulse
 from tests.chaos.recovery.times import Recovery, spread
 from tests.chaos.topics import TopicActs
 
-OUTCOMES: Final = {"accepted": "tab:green", "refused, try again": "tab:orange", "no answer": "tab:red"}
+OUTCOMES: Final = {"accepted": "#0072B2", "refused, try again": "#E69F00", "no answer": "black"}
 LATEST: Final = 12
+WISHES: Final = {VENTA: "sales", ANULACION: "voids", AVISO: "notices", INSCRIPCION: "enrolments"}
 
 
 def recoveries(faults: Sequence[Fault], journal: Journal, kafka: KafkaPulse, rows: RowsPulse) -> list[Recovery]:
@@ -106,24 +107,42 @@ def verdict(checks: Sequence[Check]) -> Table:
     return drawn
 
 
+def accepted(entries: Iterable[Operation]) -> dict[str, int]:
+    """Return how many sales, voids, notices and enrolments were accepted, each counted once."""
+    ids: dict[str, set[str]] = {name: set() for name in WISHES.values()}
+    for one in entries:
+        if one.accepted:
+            ids[WISHES[one.kind]].update(one.ids)
+    return {name: len(found) for name, found in ids.items()}
+
+
 def write(
     folder: Path, facts: dict[str, object], found: Sequence[Recovery], acts: TopicActs, checks: Sequence[Check]
 ) -> Path:
-    """Write chaos.json: the run, its recovery times, its audit."""
+    """Write chaos.json: the run, what was accepted, its recovery times, its audit."""
     path = folder / "chaos.json"
     audit = [{"what": check.what, "ok": check.ok, "found": str(check.found)} for check in checks]
     topics = {"partitions added": acts.grown, "made again": acts.made_again}
     changed = {name: [asdict(one) for one in done] for name, done in topics.items()}
     content = facts | {"recoveries": [asdict(one) for one in found], "topics": changed, "audit": audit}
-    path.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n")
+    path.write_text(json.dumps(_rounded(content), indent=2, ensure_ascii=False) + "\n")
     return path
+
+
+def _rounded(content: Any) -> Any:
+    """Return the same content with all seconds in hundredths."""
+    if isinstance(content, dict):
+        return {key: _rounded(value) for key, value in content.items()}
+    if isinstance(content, list | tuple):
+        return [_rounded(value) for value in content]
+    return round(content, 2) if isinstance(content, float) else content
 
 
 def plot(path: Path, journal: Journal, faults: Sequence[Fault]) -> None:
     """Plot the answers per second by outcome, with each fault as a band."""
     from matplotlib.figure import Figure
 
-    figure = Figure(figsize=(12, 5), layout="constrained")
+    figure = Figure(figsize=(7.5, 3.6), layout="constrained")  # inches: readable on a page of A4
     axes = figure.add_subplot(xlabel="seconds", ylabel="answers per second")
     seconds = range(int(max((entry.asked + entry.took for entry in journal.entries), default=0)) + 1)
     per_second = Counter((outcome_of(entry), int(entry.asked + entry.took)) for entry in journal.entries)
@@ -132,10 +151,10 @@ def plot(path: Path, journal: Journal, faults: Sequence[Fault]) -> None:
     top = max((sum(column) for column in zip(*series, strict=True)), default=1)
     for fault in faults:
         axes.axvspan(fault.began, fault.healed or fault.began, color="0.5", alpha=0.25, linewidth=0)
-        axes.text(fault.began, top * 1.03, f"{fault.name}", rotation=60, fontsize=7, va="bottom")
+        axes.text(fault.began, top * 1.03, f"{fault.name}", rotation=60, fontsize=5.5, va="bottom")
     axes.set_xlim(0, len(seconds))
-    axes.legend(loc="upper right")
-    figure.savefig(path, bbox_inches="tight")
+    axes.legend(loc="upper right", fontsize=7)
+    figure.savefig(path, bbox_inches="tight", dpi=180)
 
 
 def outcome_of(entry: Operation) -> str:

@@ -192,9 +192,10 @@ class Run:
             self.console.print(part)
         findings = check_folder(self.folder)
         facts: dict[str, object] = {key: str(value) for key, value in vars(self.options).items()}
+        facts["accepted"] = report.accepted(self.journal.entries)
         facts["findings"] = [str(finding) for finding in findings]
-        report.plot(self.folder / "chaos.svg", self.journal, self.nemesis.faults)
-        self._say(f"written to {report.write(self.folder, facts, found, acts, checks)} and chaos.svg beside it")
+        report.plot(self.folder / "chaos.png", self.journal, self.nemesis.faults)
+        self._say(f"written to {report.write(self.folder, facts, found, acts, checks)} and chaos.png beside it")
         self.console.print(in_words(findings), markup=False, highlight=False, soft_wrap=True)
         broken = sum(not check.ok for check in checks) + len({finding.promise for finding in findings})
         text, style = (

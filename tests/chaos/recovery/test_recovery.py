@@ -20,7 +20,19 @@ def test_spread_has_measured_values() -> None:
 
 def test_runs_are_read_together(tmp_path: Path) -> None:
     for number, seconds in enumerate((2.0, 4.0, None)):
-        content = {"recoveries": [asdict(recovered("a cut", seconds))]}
+        content = {
+            "seed": f"{number}",
+            "recoveries": [asdict(recovered("a cut", seconds))],
+            "accepted": {"sales": 1_000 * number, "voids": 1, "notices": 2, "enrolments": 3},
+            "audit": [{"ok": True}, {"ok": seconds is not None}],
+            "findings": ["one"] * number,
+        }
         (tmp_path / f"{number}.json").write_text(json.dumps(content))
-    line = recovery.markdown(recovery.read(sorted(tmp_path.iterdir()))).splitlines()[-1]
+    runs = recovery.read(sorted(tmp_path.iterdir()))
+    assert recovery.runs_table(runs).splitlines()[2:] == [
+        "| 0 | 1 | 0 | 1 | 2 | 3 | all 2 green | found nothing |",
+        "| 1 | 1 | 1,000 | 1 | 2 | 3 | all 2 green | 1 findings |",
+        "| 2 | 1 | 2,000 | 1 | 2 | 3 | 1 of 2 red | 2 findings |",
+    ]
+    line = recovery.recovery_table(runs).splitlines()[-1]
     assert line.startswith("| a cut | 3 | 5.0 / 5.0 / 5.0 | 3.0 / 4.0 / 4.0 |")
