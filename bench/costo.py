@@ -23,7 +23,7 @@ from bench import paid, usage
 from bench.openloop.load import Sent, send
 from bench.openloop.orders import Kind, Maestro, steadily
 from bench.openloop.watch import Arrivals
-from bench.result import RESULTS, Result, Say, p99
+from bench.result import RESULTS, Result, Say, p99, write_svg
 from bench.system import Http
 from deploy.embedded.mailbox import Mailbox
 from deploy.embedded.ports import free_port
@@ -223,5 +223,4 @@ def plot(rounds: Sequence[Round]) -> None:
             base = [low + height for low, height in zip(base, heights, strict=True)]
     axes.set_xticks(places, [f"{rate:g}" for rate in rates])
     axes.legend(bbox_to_anchor=(1, 1), loc="upper left")
-    RESULTS.mkdir(exist_ok=True)
-    figure.savefig(RESULTS / "costo.svg")
+    write_svg(figure, RESULTS / "costo.svg")
