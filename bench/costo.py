@@ -21,9 +21,9 @@ from matplotlib.figure import Figure
 
 from bench import paid, usage
 from bench.openloop.load import Sent, send
-from bench.openloop.orders import Kind, Maestro, steadily
+from bench.openloop.orders import Kind, Maestro, numbers, steadily
 from bench.openloop.watch import Arrivals
-from bench.result import RESULTS, Result, Say, p99
+from bench.result import RESULTS, Result, Say, p99, write_svg
 from bench.system import Http
 from deploy.embedded.mailbox import Mailbox
 from deploy.embedded.ports import free_port
@@ -99,15 +99,11 @@ class Round:
 def arguments(rest: Sequence[str]) -> argparse.Namespace:
     """Parse this benchmark's own options."""
     parser = argparse.ArgumentParser(prog="./dev bench costo", description=SUMMARY)
-    parser.add_argument("--rates", type=_numbers, default=RATES, help="sales per second, with commas between")
+    parser.add_argument("--rates", type=numbers, default=RATES, help="sales per second, with commas between")
     parser.add_argument("--seconds", type=float, default=SECONDS, help=f"of each rate (default: {SECONDS:g})")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"starts of the system (default: {ROUNDS})")
     parser.add_argument("--against", type=Path, metavar="CHECKOUT", help="alternate with another checkout")
     return parser.parse_args(rest)
-
-
-def _numbers(text: str) -> tuple[float, ...]:
-    return tuple(map(float, text.split(",")))
 
 
 def run(say: Say, options: argparse.Namespace) -> Result:
@@ -223,5 +219,4 @@ def plot(rounds: Sequence[Round]) -> None:
             base = [low + height for low, height in zip(base, heights, strict=True)]
     axes.set_xticks(places, [f"{rate:g}" for rate in rates])
     axes.legend(bbox_to_anchor=(1, 1), loc="upper left")
-    RESULTS.mkdir(exist_ok=True)
-    figure.savefig(RESULTS / "costo.svg")
+    write_svg(figure, RESULTS / "costo.svg")

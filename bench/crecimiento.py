@@ -15,7 +15,7 @@ from django.db import connection
 
 from bench import sales
 from bench.cpu import timed
-from bench.result import RESULTS, Result, Say
+from bench.result import RESULTS, Result, Say, write_svg
 from kafka_bridge.consuming.handlers import consumers
 from kafka_bridge.events.ids import uuid7
 from ventas import calendario
@@ -237,5 +237,4 @@ def plot(found: dict[Ledger, list[Cost]]) -> None:
     below.set_title("WAL after a checkpoint (bytes per row)")
     for each in (axes, below):
         each.set_xlabel("sales in the ledger")
-    RESULTS.mkdir(exist_ok=True)
-    figure.savefig(RESULTS / "crecimiento.svg")
+    write_svg(figure, RESULTS / "crecimiento.svg")

@@ -17,6 +17,7 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
 
 RESULTS = Path(os.environ.get("BENCH_RESULTS") or Path(__file__).parent / "results")
 
@@ -107,6 +108,19 @@ def plot_lines(name: str, lines: Mapping[str, Mapping[int, float]], *, title: st
         axes.set_ylim(bottom=0)
 
 
+def write_svg(figure: "Figure", path: Path) -> None:
+    """Write the figure: the same figure always gives the same bytes.
+
+    So a commit shows a plot as changed only if its figures have changed. Without a salt, the ids
+    inside of an SVG are random, and by default it has the date.
+    """
+    import matplotlib
+
+    path.parent.mkdir(exist_ok=True)
+    with matplotlib.rc_context({"svg.hashsalt": path.stem}):
+        figure.savefig(path, metadata={"Date": None})
+
+
 @contextmanager
 def _plot(name: str, **labels: str) -> "Iterator[Axes]":
     """Write what the block draws to bench/results/NAME.svg; the x axis is logarithmic."""
@@ -117,5 +131,4 @@ def _plot(name: str, **labels: str) -> "Iterator[Axes]":
     yield axes
     axes.grid(alpha=0.3)
     axes.legend()
-    RESULTS.mkdir(exist_ok=True)
-    figure.savefig(RESULTS / f"{name}.svg")
+    write_svg(figure, RESULTS / f"{name}.svg")

@@ -13,7 +13,7 @@ from email.utils import parseaddr
 from ipaddress import ip_address
 from pathlib import Path
 from typing import Any, Final, TypeVar
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
 from django.core.exceptions import ImproperlyConfigured, ValidationError
 from django.core.validators import validate_email
@@ -37,11 +37,13 @@ RATE: Final = re.compile(r"[1-9][0-9]*/(s|sec|second|m|min|minute|h|hour|d|day)"
 def text(name: str, default: str = "") -> str:
     """Return the value unchanged, or the default if the variable is missing or empty.
 
-    Raises ImproperlyConfigured if `NAME_FILE` names a file that cannot be read.
+    Raises ImproperlyConfigured if `NAME_FILE` names a file that cannot be read, or both are set.
     """
-    path = os.environ.get(f"{name}_FILE", "")
+    value, path = os.environ.get(name, ""), os.environ.get(f"{name}_FILE", "")
+    if value and path:
+        raise ImproperlyConfigured(f"{name} and {name}_FILE are both set: unset one of them.")
     if not path:
-        return os.environ.get(name, "") or default
+        return value or default
     try:
         return Path(path).read_text(encoding="utf-8").removesuffix("\n").removesuffix("\r") or default
     except (OSError, UnicodeDecodeError) as error:
@@ -94,13 +96,18 @@ def rate_limit(name: str, default: str) -> str:
 def partitions(name: str) -> dict[str, int]:
     """Return the variable's numbers by topic: `topic=number` with commas in between, or empty.
 
-    Raises ImproperlyConfigured for any other value.
+    Raises ImproperlyConfigured for any other value, and for a topic with two numbers.
     """
     entries = items(text(name))
     matches = [PARTITIONS.fullmatch(entry) for entry in entries]
     if not all(matches):
         raise ImproperlyConfigured(f"{name} must look like mamochi.ventas=12,mamochi.stock=6: {', '.join(entries)!r}.")
-    return {match["topic"]: int(match["number"]) for match in matches if match}
+    numbers: dict[str, int] = {}
+    for topic, given in (match.group("topic", "number") for match in matches if match):
+        if topic in numbers:
+            raise ImproperlyConfigured(f"{name} names {topic} twice, with {numbers[topic]} and {given}: keep one.")
+        numbers[topic] = int(given)
+    return numbers
 
 
 def url_config(name: str, value: str, parse: Callable[[str], Any]) -> Any:
@@ -108,12 +115,23 @@ def url_config(name: str, value: str, parse: Callable[[str], Any]) -> Any:
 
     Raises ImproperlyConfigured that names the variable and not its value, which holds a password.
     """
-    if "://" not in value:
-        raise ImproperlyConfigured(f"{name} is not a URL: it has no scheme://.")
+    _check_url(name, value)
     try:
         return parse(value.strip())
     except (ValueError, LookupError, ImproperlyConfigured) as error:
         raise ImproperlyConfigured(f"{name} is not a URL that Django can use ({type(error).__name__}).") from error
+
+
+def _check_url(name: str, value: str) -> None:
+    """Raise ImproperlyConfigured for what is no URL, or has an option twice.
+
+    Of two values of an option, one parser takes the first and another one the last.
+    """
+    if "://" not in value:
+        raise ImproperlyConfigured(f"{name} is not a URL: it has no scheme://.")
+    options = [option for option, _ in parse_qsl(value.partition("?")[2], keep_blank_values=True)]
+    if len(options) > len(set(options)):
+        raise ImproperlyConfigured(f"{name} has an option twice behind its question mark: keep one.")
 
 
 def database(value: str, parse: Callable[[str], Any]) -> dict[str, Any]:
@@ -141,9 +159,8 @@ def broker(name: str, value: str) -> str:
 
     Raises ImproperlyConfigured, which names the variable, if it is no URL.
     """
+    _check_url(name, value)
     url = value.strip()
-    if "://" not in url:
-        raise ImproperlyConfigured(f"{name} is not a URL: it has no scheme://.")
     if "#" in url:
         raise ImproperlyConfigured(f"{name} holds a # that ends the URL: in a password, write %23.")
     return re.sub(r"^valkey(s?)://", r"redis\1://", url)

@@ -22,6 +22,7 @@ from deploy.embedded import Stack, StackError
 from deploy.embedded.mailbox import Mailbox
 from deploy.embedded.signals import interrupt_on_termination
 from deploy.embedded.waiting import wait_until
+from tests.support.needs import skip_or_fail
 
 __all__ = ["kafka", "mailbox", "stack", "wait_until"]
 
@@ -52,6 +53,14 @@ def pytest_sessionstart() -> None:
     """Let SIGTERM end the run as Ctrl-C does, so that fixtures are torn down."""
     if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         interrupt_on_termination()
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    """Skip a test that lacks something, or let it fail in CI, before its fixtures begin."""
+    for mark in item.iter_markers("needs"):
+        if lack := mark.args[0]:
+            skip_or_fail(lack)
 
 
 @pytest.fixture(scope="session")

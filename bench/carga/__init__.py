@@ -16,7 +16,7 @@ from bench.carga.audit import audit
 from bench.carga.step import BY_SHARE, Plan, left, measure
 from bench.openloop.carts import open_carts
 from bench.openloop.load import Sent, send
-from bench.openloop.orders import MEAN_SECONDS, SALES_PER_CART, Maestro, steadily
+from bench.openloop.orders import MEAN_SECONDS, SALES_PER_CART, Maestro, numbers, steadily
 from bench.openloop.summary import (
     GENERATOR,
     MOST_ANSWER_MS,
@@ -42,15 +42,11 @@ BEYOND: Final = 2  # steps after the knee, which show what is too much
 def arguments(rest: Sequence[str]) -> argparse.Namespace:
     """Parse this benchmark's own options."""
     parser = argparse.ArgumentParser(prog="./dev bench carga", description=SUMMARY)
-    parser.add_argument("--rates", type=_numbers, default=RATES, help="sales per second, with commas between")
+    parser.add_argument("--rates", type=numbers, default=RATES, help="sales per second, with commas between")
     parser.add_argument("--seconds", type=float, default=SECONDS, help=f"of each step (default: {SECONDS:g})")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"of all steps (default: {ROUNDS})")
     parser.add_argument("--seed", type=int, default=SEED, help=f"of the maestros' moments (default: {SEED})")
     return parser.parse_args(rest)
-
-
-def _numbers(text: str) -> tuple[float, ...]:
-    return tuple(map(float, text.split(",")))
 
 
 def run(say: Say, options: argparse.Namespace) -> Result:

@@ -56,3 +56,8 @@ def steadily(maestros: Sequence[Maestro], per_second: float, seconds: float) -> 
     """Yield sales at equal distances; the maestros take turns."""
     for number in range(round(per_second * seconds)):
         yield Order(number / per_second, number % len(maestros), Kind.SALE)
+
+
+def numbers(text: str) -> tuple[float, ...]:
+    """Read an option such as `--rates 20,60`."""
+    return tuple(map(float, text.split(",")))

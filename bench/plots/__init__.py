@@ -8,7 +8,7 @@ from typing import Any, Final
 from matplotlib.figure import Figure
 
 from bench.plots import carga, mensajes, modelo
-from bench.result import RESULTS
+from bench.result import RESULTS, write_svg
 
 DRAWN_BY: Final[dict[str, Callable[[dict[str, Any]], Figure]]] = {
     "carga": carga.draw,
@@ -25,6 +25,6 @@ def plot(folder: Path = RESULTS) -> list[Path]:
         source = folder / f"{name}.json"
         if source.exists():
             path = source.with_suffix(".svg")
-            draw(json.loads(source.read_text())).savefig(path, metadata={"Date": None})
+            write_svg(draw(json.loads(source.read_text())), path)
             drawn.append(path)
     return drawn

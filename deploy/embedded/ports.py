@@ -2,6 +2,8 @@
 
 import random
 import socket
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
 from deploy.embedded.errors import StackError
 
@@ -33,9 +35,25 @@ def free_port() -> int:
     raise StackError(f"No free port between {CANDIDATES.start} and {CANDIDATES.stop}: stop some servers.")
 
 
-def next_free_port(wanted: int) -> int:
-    """Return `wanted`, or the next free port after it. Raises StackError if 100 ports are taken."""
+@contextmanager
+def reserved_port(wanted: int, say: Callable[[str], None] = lambda _: None) -> Iterator[int]:
+    """Yield `wanted` or the next free port after it; tell a person if the web has another one.
+
+    During the block no other process gets the port from this function. Without that, of two stacks
+    that start at once both would choose it, because a web listens only seconds after its port was
+    chosen. Raises StackError if 100 ports are taken.
+    """
     for port in range(wanted, wanted + 100):
-        if is_free(port):
-            return port
+        # Linux frees this name when the process ends, in any way. As a port, it is known in one
+        # network namespace only.
+        with socket.socket(socket.AF_UNIX) as reservation:
+            try:
+                reservation.bind(f"\0mamochi-port-{port}")
+            except OSError:
+                continue
+            if is_free(port):
+                if port != wanted:
+                    say(f"port {wanted} is taken by another program: the web has port {port}")
+                yield port
+                return
     raise StackError(f"No free port from {wanted} to {wanted + 99}: choose another one with --port.")

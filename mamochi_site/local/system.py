@@ -17,7 +17,7 @@ from urllib.parse import urlsplit
 from deploy.embedded import Stack, StackError
 from deploy.embedded.hosts import HostOf, all_on_loopback
 from deploy.embedded.mailbox import Mailbox
-from deploy.embedded.ports import free_port, next_free_port
+from deploy.embedded.ports import free_port, reserved_port
 from deploy.embedded.processes import Process
 from deploy.embedded.stack import write_private
 from deploy.forks.orders import Forks
@@ -123,8 +123,8 @@ def running_system(
     free one is used. `consumers` is the number of processes of each consumer. Raises StackError
     when something does not start.
     """
-    with stack:
-        system = configure(stack, next_free_port(port), settings or {}, consumers)
+    with stack, reserved_port(port, stack.say) as web_port:
+        system = configure(stack, web_port, settings or {}, consumers)
         forks = load(system)
         prepare(system, forks)
         for name in system.commands:

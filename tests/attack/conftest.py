@@ -14,7 +14,7 @@ from django.db import connection, transaction
 from django.test import Client
 from pytest_django.plugin import DjangoDbBlocker
 
-from deploy.embedded.ports import HOST, next_free_port
+from deploy.embedded.ports import HOST, free_port
 from inscripciones import credenciales
 from inscripciones.models import Usuario
 from kafka_bridge.brokers import topic_admin
@@ -64,7 +64,7 @@ def target(
         root = Usuario.objects.create_superuser(username=str(uuid4()))
         browser = Client()
         browser.force_login(root)
-    port = next_free_port(18_400)
+    port = free_port()
     assert maestro.maestro_id is not None
     made = Target(port, token, maestro.maestro_id, browser.cookies["sessionid"].value, log)
     process = _gunicorn(port, log)

@@ -1,6 +1,5 @@
 """The harness of `bench api`: load by wrk, CPU by process, and the peer, which inserts a row."""
 
-import os
 import shutil
 import subprocess
 import sys
@@ -13,11 +12,9 @@ from django.db import connection
 from bench import api, cpu, load
 from deploy.embedded.ports import HOST
 from deploy.embedded.waiting import wait_until
+from tests.support.needs import needs
 
-# Skipped on a machine without wrk, but never in CI, which installs it.
-needs_wrk = pytest.mark.skipif(
-    not (shutil.which("wrk") or "CI" in os.environ), reason="wrk is missing: apt install wrk"
-)
+needs_wrk = needs("" if shutil.which("wrk") else "wrk is missing: apt install wrk")
 
 
 class Answer(BaseHTTPRequestHandler):

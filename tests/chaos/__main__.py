@@ -16,8 +16,9 @@ from deploy.embedded import Stack, StackError
 from deploy.embedded.hosts import all_on_loopback
 from deploy.embedded.signals import interrupt_on_termination
 from mamochi_site.local.system import CHECKOUT, DEFAULT_PORT, running_system
+from tests.chaos.faults import disks
 from tests.chaos.faults.clocks import Clocks
-from tests.chaos.faults.disks import Volumes, can_mount, unmount_all
+from tests.chaos.faults.disks import Volumes, unmount_all
 from tests.chaos.faults.plan import Context
 from tests.chaos.faults.preload import COMPILER, together
 from tests.chaos.faults.slow import SlowDisks
@@ -73,8 +74,8 @@ def network_of(options: argparse.Namespace) -> AbstractContextManager[Network | 
 @contextmanager
 def own_volumes(context: Context, say: Callable[[str], None]) -> Iterator[None]:
     """Give PostgreSQL and a broker volumes of their own, where this machine can mount any."""
-    if not can_mount():
-        say("no faults of disks: they need root, loop devices and mkfs.ext4")
+    if reason := disks.why_not():
+        say(f"no faults of disks: {reason}")
         yield
         return
     say("moving PostgreSQL and a broker onto volumes of their own")

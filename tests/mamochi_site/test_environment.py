@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 from django.conf import settings as running_settings
 from django.core.exceptions import ImproperlyConfigured
+from environ import Env
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -122,6 +123,35 @@ def test_malformed_values_are_named(name: str, value: str) -> None:
     last = ended.stderr.strip().splitlines()[-1]
     assert last.startswith("django.core.exceptions.ImproperlyConfigured")
     assert name in last
+
+
+def test_a_topic_with_two_numbers_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the last one, a deployment would have other partitions than its operator thinks."""
+    monkeypatch.setenv("KAFKA_PARTITIONS", "mamochi.ventas=12,mamochi.stock=6,mamochi.ventas=24")
+    with pytest.raises(ImproperlyConfigured, match=r"KAFKA_PARTITIONS names mamochi\.ventas twice, with 12 and 24: k"):
+        environment.partitions("KAFKA_PARTITIONS")
+
+
+def test_an_option_with_two_values_is_refused() -> None:
+    """django-environ takes the first one, kombu the last; neither says so."""
+    twice = "postgresql://mamochi:%3Fsecret@db.example/mamochi?sslmode=require&sslmode=disable"
+    with pytest.raises(ImproperlyConfigured, match="DATABASE_URL has an option twice") as refused:
+        environment.database(twice, Env.db_url_config)
+    assert "secret" not in str(refused.value)
+    once = twice.removesuffix("&sslmode=disable")
+    assert environment.database(once, Env.db_url_config)["OPTIONS"] == {"sslmode": "require"}
+    with pytest.raises(ImproperlyConfigured, match="CELERY_BROKER_URL has an option twice"):
+        environment.broker("CELERY_BROKER_URL", "rediss://valkey:6379/0?ssl_cert_reqs=required&ssl_cert_reqs=none")
+
+
+def test_a_value_beside_its_file_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "secret").write_text("from the file\n")
+    monkeypatch.setenv("SOME_SECRET_FILE", str(tmp_path / "secret"))
+    monkeypatch.setenv("SOME_SECRET", "")  # empty is not set
+    assert environment.text("SOME_SECRET") == "from the file"
+    monkeypatch.setenv("SOME_SECRET", "from the environment")
+    with pytest.raises(ImproperlyConfigured, match="SOME_SECRET and SOME_SECRET_FILE are both set: unset one of them"):
+        environment.text("SOME_SECRET")
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,5 @@
 """Debian's Chromium, for tests that look at pages as people do."""
 
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -9,11 +8,12 @@ from typing import Final
 import pytest
 from playwright.sync_api import Browser, sync_playwright
 
+from tests.support.needs import needs
+
 CHROMIUM: Final = shutil.which("chromium")
-# Skipped on a machine without Chromium, but never in CI, which installs it.
 BROWSER_TEST: Final = [
     pytest.mark.browser,
-    pytest.mark.skipif(not (CHROMIUM or "CI" in os.environ), reason="Chromium is missing: apt install chromium"),
+    needs("" if CHROMIUM else "Chromium is missing: apt install chromium"),
 ]
 
 

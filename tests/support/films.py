@@ -14,15 +14,15 @@ from typing import Final
 import pytest
 from PIL import Image, ImageOps, ImageStat
 
+from tests.support.needs import needs
+
 READER: Final = shutil.which("tesseract")
 SIZE: Final = (1920, 1080)
 CAPTION: Final = (140, 940, 1780, 1080)  # where captions are on a picture
 BLANK: Final = 8.0  # of contrast
 CHARACTERS_PER_SECOND: Final = 20
 END_S: Final = 0.2  # before the next caption: the picture of a scene's end
-READS_PICTURES: Final = pytest.mark.skipif(
-    not (READER or "CI" in os.environ), reason="apt install tesseract-ocr tesseract-ocr-spa"
-)
+READS_PICTURES: Final = needs("" if READER else "tesseract is missing: apt install tesseract-ocr tesseract-ocr-spa")
 MICROSECONDS: Final = 1_000_000
 CUE: Final = re.compile(r"(\S+) --> (\S+)\n(.+)")
 NOTE: Final = re.compile(r"NOTE (\S+) (\d+),(\d+),(\d+),(\d+): (.+)")

@@ -10,22 +10,15 @@ from pathlib import Path
 from typing import Final
 
 import psycopg
-import pytest
 
 from deploy.embedded.ports import HOST, free_port
 from deploy.embedded.postgres import AS_ORDINARY_USER
 from deploy.embedded.waiting import wait_until
+from tests.support.needs import skip_or_fail
 
 ROOT: Final = Path(__file__).parent.parent.parent
 SECONDS: Final = 60.0
 USER: Final = "mamochi"
-
-
-def skip_or_fail(what: str) -> None:
-    """Skip the test where a program is not installed; in CI it must be."""
-    if os.environ.get("CI"):
-        pytest.fail(f"CI needs {what}.")
-    pytest.skip(f"{what} is not installed here")
 
 
 @contextmanager
@@ -33,8 +26,7 @@ def debian_postgres(folder: Path, **settings: str) -> Iterator[str]:
     """Run Debian's PostgreSQL (15 in Debian 12) in the folder, and return its URL."""
     binaries = next(iter(sorted(Path("/usr/lib/postgresql").glob("1[4-6]/bin"))), None)
     if binaries is None:
-        skip_or_fail("PostgreSQL 14, 15 or 16")
-    assert binaries is not None
+        skip_or_fail("PostgreSQL 14, 15 or 16 is missing: apt install postgresql")
     port, data = free_port(), folder / "postgres"
     run([binaries / "initdb", "-D", data, "-U", USER, "--auth=trust", "--no-sync", "--locale=C.UTF-8"])
     options = {"listen_addresses": HOST, "port": str(port), "unix_socket_directories": "", "fsync": "off", **settings}
@@ -52,7 +44,7 @@ def pool(folder: Path, url: str, *, size: int = 10) -> Iterator[str]:
     """Run pgbouncer (pool_mode=transaction) in front of that server; return the pool's URL."""
     program_path = shutil.which("pgbouncer", path=f"{os.environ['PATH']}:/usr/sbin")
     if program_path is None:
-        skip_or_fail("pgbouncer")
+        skip_or_fail("pgbouncer is missing: apt install pgbouncer")
     server, port = psycopg.conninfo.conninfo_to_dict(url), free_port()
     (folder / "users.txt").write_text(f'"{server["user"]}" "{server.get("password", "x")}"\n')
     (folder / "pgbouncer.ini").write_text(

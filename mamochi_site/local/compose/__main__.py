@@ -19,7 +19,7 @@ from rich.table import Table
 
 from deploy.containers.engine import engine
 from deploy.embedded import StackError
-from deploy.embedded.ports import next_free_port
+from deploy.embedded.ports import reserved_port
 from deploy.embedded.signals import interrupt_on_termination
 from mamochi_site.local.compose import checks
 from mamochi_site.local.compose.files import BROKERS, Files
@@ -52,10 +52,12 @@ def main() -> int:
         console.print(f"[{time.monotonic() - began:5.0f} s] {text}", markup=False, highlight=False, soft_wrap=True)
 
     try:
-        with _only_one(), engine(CHECKOUT, say, force_own=options.own_engine) as docker:
-            files = Files(
-                options.dir.resolve(), _project(), next_free_port(options.port), options.image, options.monitoring
-            )
+        with (
+            _only_one(),
+            engine(CHECKOUT, say, force_own=options.own_engine) as docker,
+            reserved_port(options.port, say) as port,
+        ):
+            files = Files(options.dir.resolve(), _project(), port, options.image, options.monitoring)
             with running_compose(docker, files, say) as system:
                 return 0 if _check(system, options, console) else 1
     except StackError as error:

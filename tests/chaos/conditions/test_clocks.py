@@ -1,6 +1,5 @@
 """The system through both changes of Chile's clock and the end of a week, with wrong clocks."""
 
-import os
 import time
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, timedelta
@@ -13,12 +12,13 @@ from deploy.embedded.waiting import wait_until
 from mamochi_site.local.system import System, running_system
 from tests.chaos.faults.clocks import Clocks
 from tests.chaos.faults.preload import COMPILER
+from tests.support.needs import needs
 from tests.support.system import Client, enrol, query, wait_for_sales
 
 pytestmark = [
     pytest.mark.chaos,
     pytest.mark.alone,
-    pytest.mark.skipif(COMPILER is None and "CI" not in os.environ, reason="needs a C compiler"),
+    needs("" if COMPILER else "a C compiler is missing: apt install gcc libc6-dev"),
 ]
 SECONDS = 60.0
 AHEAD_S = 600.0

@@ -17,12 +17,13 @@ from mamochi_site.local.system import System, running_system
 from tests.chaos.faults import disks
 from tests.chaos.faults.disks import Volumes
 from tests.chaos.faults.plan import Context
+from tests.support.needs import needs
 from tests.support.system import Client, enrol, query
 
 pytestmark = [
     pytest.mark.chaos,
     pytest.mark.alone,
-    pytest.mark.skipif(not disks.can_mount(), reason="needs root, loop devices and mkfs.ext4"),
+    needs(disks.why_not()),
 ]
 SECONDS = 120.0
 HOLD_S = 4.0

@@ -35,9 +35,13 @@ WAL_PAGE: Final = 8_192
 SYNCED_LOG: Final = "__cluster_metadata-0"
 
 
-def can_mount() -> bool:
-    """Return True if this machine lets us make file systems and mount them."""
-    return os.geteuid() == 0 and Path("/dev/loop-control").exists() and shutil.which("mkfs.ext4") is not None
+def why_not() -> str:
+    """Return why this machine cannot mount volumes of our own; an empty text if it can."""
+    if os.geteuid() != 0:
+        return "only root may mount volumes"
+    if not shutil.which("mkfs.ext4"):
+        return "mkfs.ext4 is missing (Debian: apt install e2fsprogs)"
+    return "" if Path("/dev/loop-control").exists() else "there is no /dev/loop-control, which mounting a file needs"
 
 
 class Volume:
@@ -118,7 +122,7 @@ def share(folder: Path) -> None:
 
 def unmount_all(folder: Path) -> None:
     """Unmount every volume in the folder, and what was shared."""
-    if not can_mount():
+    if why_not():
         return
     mounted = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
     for place in reversed(mounted):  # the inner ones first

@@ -5,12 +5,11 @@ import subprocess
 import sys
 from pathlib import Path
 
-import pytest
-
 from tests.chaos.faults.preload import COMPILER, together
 from tests.chaos.faults.slow import SlowDisks
+from tests.support.needs import needs
 
-pytestmark = pytest.mark.skipif(COMPILER is None and "CI" not in os.environ, reason="needs a C compiler")
+pytestmark = needs("" if COMPILER else "a C compiler is missing: apt install gcc libc6-dev")
 SYNC_S = 0.4
 # Prints how long a write to a file, a sync, and a write to a socket took.
 PROGRAM = """

@@ -16,8 +16,9 @@ from deploy.embedded.hosts import LOOPBACK, Host
 from deploy.embedded.waiting import wait_until
 from tests.chaos.network import rules
 from tests.chaos.network.hub import DELAY_S, JITTER_S, Network, why_not
+from tests.support.needs import needs
 
-pytestmark = [pytest.mark.chaos, pytest.mark.alone, pytest.mark.skipif(bool(why_not()), reason=why_not() or "it can")]
+pytestmark = [pytest.mark.chaos, pytest.mark.alone, needs(why_not())]
 PORT = 9
 ECHO = f"""
 import socket, sys

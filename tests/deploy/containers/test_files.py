@@ -15,6 +15,7 @@ from deploy.containers.images import CHECKOUT, STANDINS
 from kafka_bridge.consuming.handlers import consumers
 from mamochi_site.local.compose.files import COMPOSE_FILE, FOLDER, Files
 from mamochi_site.local.system import application_processes
+from tests.support.needs import skip_or_fail
 
 DEPLOY = CHECKOUT / "deploy"
 DOCKERFILES = [DEPLOY / "image" / "Dockerfile", *sorted(STANDINS.glob("*/Dockerfile"))]
@@ -23,14 +24,10 @@ OPERATORS = {"prepare", "manage"}
 
 
 def tool(name: str) -> str:
-    """Return the program's path; skip the test where it is missing, fail in CI."""
+    """Return the program's path; without it, skip the test or fail in CI."""
     wheel = Path(sys.executable).with_name(name)
     found = str(wheel) if wheel.exists() else shutil.which(name)
-    if found is None and os.environ.get("CI"):
-        pytest.fail(f"{name} is missing, and CI must have it")
-    if found is None:
-        pytest.skip(f"{name} is not installed here (Debian: apt install prometheus)")
-    return found
+    return found or skip_or_fail(f"{name} is missing: apt install prometheus")
 
 
 def run(*argv: str | Path, **environment: str) -> str:

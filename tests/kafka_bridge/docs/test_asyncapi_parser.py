@@ -1,7 +1,6 @@
 """The AsyncAPI document is accepted by the AsyncAPI initiative's parser, which runs on node."""
 
 import json
-import os
 import shutil
 import subprocess
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import Any
 import pytest
 
 from kafka_bridge.docs import asyncapi
+from tests.support.needs import needs
 
 FOLDER = Path(__file__).resolve().parents[2] / "asyncapi"
 WARNING = 1  # 0 is an error; above are hints, such as a newer version of the standard
@@ -17,7 +17,7 @@ SECONDS = 240
 pytestmark = [
     pytest.mark.chaos,
     pytest.mark.slow,
-    pytest.mark.skipif(not (shutil.which("npm") or os.environ.get("CI")), reason="needs node and npm"),
+    needs("" if shutil.which("npm") else "npm is missing: apt install nodejs npm"),
 ]
 
 

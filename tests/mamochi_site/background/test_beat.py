@@ -19,6 +19,7 @@ from deploy.embedded.waiting import wait_until
 from mamochi_site.background.beat import Entry, Scheduler
 from mamochi_site.background.task import RUN_HEADER
 from mamochi_site.celery import app
+from tests.support.needs import needs
 
 FAKETIME = next(Path("/usr/lib").glob("*/faketime/libfaketime.so.1"), None)
 # django-celery-beat has no types.
@@ -168,7 +169,7 @@ def own_broker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
 
 @pytest.mark.chaos
 @pytest.mark.slow
-@pytest.mark.skipif(FAKETIME is None and "CI" not in os.environ, reason="needs libfaketime")
+@needs("" if FAKETIME else "libfaketime is missing: apt install libfaketime")
 @pytest.mark.parametrize(
     ("moment", "beat_is_behind"),
     [(REPEATED_HOUR, timedelta(0)), (SKIPPED_HOUR, timedelta(0)), (SKIPPED_HOUR, timedelta(minutes=10))],
