@@ -20,12 +20,12 @@ SHOWN: Final = 6  # processes by name; the others are one part
 
 
 def draw(result: dict[str, Any]) -> Figure:
-    """Return the figure: times above, CPU per sale below."""
+    """Return the figure: times on the left, CPU per sale on the right."""
     steps = medians(result["points"])
-    figure = Figure(figsize=(7, 7), layout="constrained")
-    above, below = figure.subplots(2, 1)
-    _times(above, steps)
-    _cpu(below, steps)
+    figure = Figure(figsize=(9, 4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    _times(left, steps)
+    _cpu(right, steps)
     return figure
 
 

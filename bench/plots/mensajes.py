@@ -62,7 +62,7 @@ def by_setting(points: Sequence[Point]) -> list[list[Point]]:
 
 
 def _draw(kind: Kind, points: Sequence[Point]) -> Figure:
-    figure = Figure(figsize=(9, 3.6), layout="constrained")
+    figure = Figure(figsize=(9, 3), layout="constrained")
     rates, times = figure.subplots(1, 2)
     settings = by_setting(points)
     _series(rates, settings, kind.rates)

@@ -21,11 +21,11 @@ PARTS: Final = {
 
 
 def draw(result: dict[str, Any]) -> Figure:
-    """Return the figure: the law above, the cores below."""
-    figure = Figure(figsize=(7, 7.5), layout="constrained")
-    above, below = figure.subplots(2, 1)
-    _law(above, result)
-    _cores(below, result)
+    """Return the figure: the law on the left, the cores on the right."""
+    figure = Figure(figsize=(9, 4), layout="constrained")
+    left, right = figure.subplots(1, 2)
+    _law(left, result)
+    _cores(right, result)
     return figure
 
 
@@ -101,4 +101,5 @@ def _cores(axes: Axes, result: dict[str, Any]) -> None:
     axes.set(yscale="log", xlabel="maestros que venden a la vez", ylabel="núcleos ocupados")
     axes.set_title("Lo que pide cada parte")
     axes.grid(alpha=0.3, axis="y")
-    axes.legend(fontsize="small", ncols=2)
+    axes.set_ylim(top=60 * axes.get_ylim()[1])  # room for the legend above the bars
+    axes.legend(fontsize="small", ncols=2, loc="upper left")
