@@ -12,12 +12,31 @@ from knox.models import AuthToken
 from inscripciones.models import Usuario
 
 
+class TokenCambiado(Exception):
+    """The token that was to be replaced is no longer the maestro's: nothing was changed.
+
+    Usually the same request came before. Look at the present token, then replace that one.
+    """
+
+
 @transaction.atomic
-def emitir(usuario: Usuario) -> str:
-    """Return a new token and void the previous one. The token cannot be read again."""
+def emitir(usuario: Usuario, *, en_lugar_de: str | None = None) -> str:
+    """Return a new token and void the previous one. The token cannot be read again.
+
+    `en_lugar_de`: the beginning of the previous one, empty if there is none; None: whichever it is.
+    Raises TokenCambiado for another beginning, so that a repeated request does not void the token
+    which the first one showed.
+    """
+    _lock(usuario)
+    if en_lugar_de is not None and en_lugar_de != _comienzo(usuario):
+        raise TokenCambiado
     revocar(usuario)
     _row, token = AuthToken.objects.create(usuario)
     return str(token)
+
+
+def _comienzo(usuario: Usuario) -> str:
+    return AuthToken.objects.filter(user=usuario).values_list("token_key", flat=True).first() or ""
 
 
 @transaction.atomic
@@ -27,7 +46,11 @@ def revocar(usuario: Usuario) -> None:
     Sessions depend on the password's hash, which changes. The user's row stays locked until the
     transaction ends: of two calls at once, the second waits and voids the token of the first.
     """
-    Usuario.objects.select_for_update(no_key=True).get(pk=usuario.pk)
+    _lock(usuario)
     AuthToken.objects.filter(user=usuario).delete()
     usuario.password = make_password(None)
     usuario.save(update_fields=["password"])
+
+
+def _lock(usuario: Usuario) -> None:
+    Usuario.objects.select_for_update(no_key=True).get(pk=usuario.pk)

@@ -14,11 +14,20 @@ from django.db import DatabaseError, DataError, InterfaceError, ProgrammingError
 
 from kafka_bridge.exceptions import Undecodable
 
-# Connection exception; insufficient resources; operator intervention (shutdown, crash);
-# system error; read-only server.
-OUTAGE_STATES: Final = ("08", "53", "57P", "58", "25006")
-# The server says itself that it cannot write: its disk is full, or it only reads.
-CANNOT_WRITE_STATES: Final = ("53100", "25006")
+# What a message says cannot cause these: the server lacks something, or something in it is broken.
+# For errors of files, errcode_for_file_access in PostgreSQL's elog.c chooses the state.
+# 54000 and XX000 are not here, because a message may cause them, too: a row that is too large is
+# 54000, as is a server without transaction ids; XX000 is any internal error.
+SERVER_STATES: Final = (
+    "53",  # insufficient resources: disk (ENOSPC), memory, open files, connections
+    "58",  # system error: I/O error (EIO), a file is missing
+    "25006",  # the server only reads
+    "42501",  # the file system only reads (EROFS), or the role has no right to a table
+    "XX001",  # a table is damaged
+    "XX002",  # an index is damaged
+)
+# Connection exception; operator intervention (shutdown, crash).
+OUTAGE_STATES: Final = ("08", "57P", *SERVER_STATES)
 # Rollback (serialization, deadlock); lock not available; transaction timeout; statement cancelled.
 TRANSIENT_STATES: Final = ("40", "55P03", "25P04", "57014")
 
@@ -54,12 +63,12 @@ def is_outage(error: BaseException) -> bool:
     return isinstance(error, DatabaseError) and state.startswith(OUTAGE_STATES)
 
 
-def cannot_write(error: BaseException) -> bool:
-    """Return True if the database answers and says itself that it can write nothing now.
+def is_server_trouble(error: BaseException) -> bool:
+    """Return True if the database answers and says itself that it is in trouble.
 
     That never accuses a message, however long it lasts.
     """
-    return isinstance(error, DatabaseError) and sqlstate(error) in CANNOT_WRITE_STATES
+    return isinstance(error, DatabaseError) and sqlstate(error).startswith(SERVER_STATES)
 
 
 def is_transient(error: BaseException) -> bool:

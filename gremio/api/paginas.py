@@ -24,7 +24,7 @@ CORRECTABLE: Final = (status.HTTP_400_BAD_REQUEST, status.HTTP_422_UNPROCESSABLE
 # What a page keeps of a form that could not be sent.
 MAX_FIELDS: Final = 30
 MAX_LENGTH: Final = 2_000  # characters of a value
-NOT_TYPED: Final = ("Idempotency-Key",)
+NOT_TYPED: Final = ("Idempotency-Key", "clave")
 SIN_CAMPO: Final = ("detail", "non_field_errors")  # errors that belong to no field
 # A form that fails with one of these is kept, to be sent again.
 UNSENT: Final = (401, 403, 503)
@@ -36,6 +36,7 @@ TITULOS: Final = {
     403: "Esta página no es para ti",
     404: "Aquí no hay nada",
     405: "Eso no se puede hacer aquí",
+    409: "Ya estaba hecho",
     413: "Es demasiado para un solo envío",
     422: "Ya había llegado otra cosa",
     429: "Espera un momento",
@@ -125,7 +126,7 @@ def _notice(view: Any, request: Request, response: Response, data: Any) -> Pagin
         "espera": response.headers.get("Retry-After"),
         "enviado": sent,
         "escrito": [(name.replace("_", " "), value) for name, value in sent if name not in NOT_TYPED and value],
-        "reintentar": request.method == "POST" and code not in (404, 405, 413, 422),
+        "reintentar": request.method == "POST" and code not in (404, 405, 409, 413, 422),
     }
     unsent = request.method == "POST" and code in UNSENT
     return Pagina("gremio/aviso.html", NO_SE_ENVIO if unsent else TITULOS.get(code, OTRO), contexto)

@@ -101,6 +101,17 @@ class TokenSerializer(serializers.Serializer[Any]):
     vence_en = serializers.DateTimeField(source="expiry")
 
 
+class CambioDeTokenSerializer(StrictSerializer):
+    """Qué token se cambia."""
+
+    clave = TextoField(
+        required=False,
+        allow_blank=True,
+        help_text="Los primeros caracteres del token que cambias, como en GET tokens/; vacío si no tienes. Si ya no es "
+        "ese, es un 409 y no cambia nada. Hace falta solo sin `Authorization`: ahí va el token que cambias.",
+    )
+
+
 class TokenNuevoSerializer(serializers.Serializer[dict[str, Any]]):
     """Un token nuevo: ninguna otra respuesta vuelve a mostrarlo."""
 

@@ -13,6 +13,7 @@ from drf_spectacular.contrib.knox_auth_token import KnoxTokenScheme
 from drf_spectacular.utils import OpenApiResponse, extend_schema
 from knox.models import AuthToken
 from rest_framework import status, viewsets
+from rest_framework.exceptions import APIException
 from rest_framework.permissions import AllowAny
 from rest_framework.request import Request
 from rest_framework.response import Response
@@ -25,6 +26,7 @@ from inscripciones import credenciales
 from inscripciones.api import paginas, seguimiento
 from inscripciones.api.forms import EntrarForm
 from inscripciones.api.serializers import (
+    CambioDeTokenSerializer,
     FormularioSerializer,
     RecibidaSerializer,
     SeguimientoSerializer,
@@ -84,6 +86,17 @@ class InscripcionViewSet(viewsets.GenericViewSet[Any]):
         return Response(SeguimientoSerializer(datos).data)
 
 
+class YaCambiado(APIException):
+    """409: a repeated request; the token that it would replace was replaced before."""
+
+    status_code = status.HTTP_409_CONFLICT
+    default_code = "ya_cambiado"
+    default_detail = (
+        "Este token ya se cambió. El nuevo se mostró una sola vez y sigue sirviendo; si no lo guardaste, cámbialo otra "
+        "vez en «Mi token»."
+    )
+
+
 class TokenViewSet(viewsets.GenericViewSet[AuthToken]):
     """Tu token.
 
@@ -117,11 +130,24 @@ class TokenViewSet(viewsets.GenericViewSet[AuthToken]):
         messages.success(request._request, ANULADO)
         return HttpResponseRedirect(reverse("inscripciones:entrar"), status=status.HTTP_303_SEE_OTHER)
 
-    @extend_schema(request=None, responses={201: TokenNuevoSerializer})
+    @extend_schema(
+        request=CambioDeTokenSerializer,
+        responses={201: TokenNuevoSerializer, 409: OpenApiResponse(description=YaCambiado.default_detail)},
+    )
     def rotar(self, request: Request) -> Response:
-        """Un token nuevo, que solo se muestra aquí y ahora. El anterior deja de servir."""
+        """Un token nuevo, que solo se muestra aquí y ahora. El anterior deja de servir.
+
+        Enviado dos veces, cambia el token una sola vez: el segundo envío es un 401 o un 409.
+        """
+        entrada = CambioDeTokenSerializer(data=request.data)
+        entrada.is_valid(raise_exception=True)
         usuario = _user(request)
-        token = credenciales.emitir(usuario)
+        auth = cast(AuthToken | None, request.auth)
+        clave = auth.token_key if auth else entrada.validated_data.get("clave")
+        try:
+            token = credenciales.emitir(usuario, en_lugar_de=clave)
+        except credenciales.TokenCambiado as error:
+            raise YaCambiado from error
         # A request with a session instead of a token: this session stays open, the others end.
         if request.auth is None:
             update_session_auth_hash(request._request, usuario)

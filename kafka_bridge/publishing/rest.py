@@ -13,6 +13,7 @@ from rest_framework.response import Response
 from rest_framework.views import exception_handler as drf_exception_handler
 
 from kafka_bridge import conf
+from kafka_bridge.diagnosis import is_server_trouble
 from kafka_bridge.events.ids import uuid7
 from kafka_bridge.exceptions import MessageTooLarge, Unavailable
 from kafka_bridge.publishing.producer import RETRY_AFTER_SECONDS
@@ -36,13 +37,13 @@ class ContentTooLarge(APIException):
 
 
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
-    """Handle errors as DRF does, but answer 503 instead of 500 if a dependency is down.
+    """Handle errors as DRF does, but answer 503, not 500, if a dependency is down or in trouble.
 
     An event that is too large for Kafka is 413.
     """
     if isinstance(error, MessageTooLarge):
         error = ContentTooLarge(str(error))
-    if isinstance(error, Unavailable | OperationalError | InterfaceError):
+    if isinstance(error, Unavailable | OperationalError | InterfaceError) or is_server_trouble(error):
         error = ServiceUnavailable()
     return drf_exception_handler(error, context)
 

@@ -14,6 +14,7 @@ from django.utils import timezone
 
 from gremio import csrf
 from inscripciones.api.throttling import LimiteEntradas
+from kafka_bridge.diagnosis import is_server_trouble
 from kafka_bridge.publishing.producer import RETRY_AFTER_SECONDS
 
 SIN_PERMISO: Final = "Tu usuario no tiene permiso para esto: pídelo a quien administra el sistema."
@@ -76,8 +77,9 @@ def not_found(request: HttpRequest, exception: Exception) -> HttpResponse:
 
 
 def server_error(request: HttpRequest) -> HttpResponse:
-    """Answer 503 if the database is unreachable, 500 for any other unexpected error."""
-    if not isinstance(sys.exception(), OperationalError | InterfaceError):
+    """Answer 503 if a server is unreachable or in trouble, 500 for any other unexpected error."""
+    error = sys.exception()
+    if error is None or not (isinstance(error, OperationalError | InterfaceError) or is_server_trouble(error)):
         return _error(request, ERROR_NUESTRO, status=500)
     return _error(request, SIN_SERVICIO, status=503, retry_after=str(RETRY_AFTER_SECONDS))
 

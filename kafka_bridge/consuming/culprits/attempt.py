@@ -10,7 +10,7 @@ from django.db.transaction import TransactionManagementError
 
 from kafka_bridge.consuming.handlers import Consumer
 from kafka_bridge.consuming.record import Record
-from kafka_bridge.diagnosis import cannot_write, connection_is_lost, is_outage, is_transient
+from kafka_bridge.diagnosis import connection_is_lost, is_outage, is_server_trouble, is_transient
 from kafka_bridge.events.event import Event
 from kafka_bridge.exceptions import KafkaUnavailable, Unavailable
 
@@ -78,10 +78,10 @@ def attempt(consumer: Consumer, records: list[Record], *, patient: bool) -> Fail
 def accuses_no_message(error: Exception, *, patient: bool) -> bool:
     """Return whether the error lost the database connection or, if `patient`, may pass.
 
-    A database that says that it cannot write accuses none: it may have room for a dead letter where
-    it has none for the rows of a good message.
+    A database in trouble accuses none: it may have room for a dead letter where it has none for the
+    rows of a good message.
     """
-    return connection_is_lost() or cannot_write(error) or (patient and may_pass(error))
+    return connection_is_lost() or is_server_trouble(error) or (patient and may_pass(error))
 
 
 def may_pass(error: BaseException) -> bool:

@@ -76,12 +76,33 @@ def test_one_tap_changes_the_token(maestro: Usuario) -> None:
     browser.get("/api/v1/entrar/")
     log_in(browser, old, csrfmiddlewaretoken=browser.cookies["csrftoken"].value)
     page = browser.get("/api/v1/tokens/", headers={"accept": "text/html"}).text
-    [(url, csrf)] = re.findall(
+    [(url, csrf, clave)] = re.findall(
         r'<form method="post" action="([^"]+)"><input type="hidden" name="csrfmiddlewaretoken" value="([^"]+)">'
-        r'<button class="boton">Cambiar mi token',
+        r'<input type="hidden" name="clave" value="([^"]+)"><button class="boton">Cambiar mi token',
         page,
     )
-    answer = browser.post(url, {"csrfmiddlewaretoken": csrf}, headers={"accept": "text/html"})
+    answer = browser.post(url, {"csrfmiddlewaretoken": csrf, "clave": clave}, headers={"accept": "text/html"})
     assert answer.status_code == 201
     [new] = set(re.findall(r"mmc_[0-9a-f]{64}", answer.text))
     assert [client_with(token).get("/api/v1/tokens/").status_code for token in (old, new)] == [401, 200]
+    fresh = browser.cookies["csrftoken"].value  # the session goes on
+    again = browser.post(url, {"csrfmiddlewaretoken": fresh, "clave": clave}, headers={"accept": "text/html"})
+    assert (again.status_code, "Este token ya se cambió" in again.text) == (409, True)
+    assert client_with(new).get("/api/v1/tokens/").status_code == 200
+
+
+def test_a_repeated_change_does_not_void_what_the_first_showed(maestro: Usuario) -> None:
+    """The second request came while the first one was under way: the old token was still valid."""
+    old = credenciales.emitir(maestro)
+    shown = credenciales.emitir(maestro, en_lugar_de=old[:15])
+    with pytest.raises(credenciales.TokenCambiado):
+        credenciales.emitir(maestro, en_lugar_de=old[:15])
+    assert client_with(shown).get("/api/v1/tokens/").status_code == 200
+
+
+def test_a_first_token_replaces_none(client: Client, maestro: Usuario) -> None:
+    client.force_login(maestro)
+    assert client.post("/api/v1/tokens/rotar/", {"clave": "mmc_0123456789a"}).status_code == 409
+    assert client.post("/api/v1/tokens/rotar/", {"clave": ""}).status_code == 201
+    assert client.post("/api/v1/tokens/rotar/", {"clave": ""}).status_code == 409
+    assert client.post("/api/v1/tokens/rotar/", {"llave": ""}).status_code == 400

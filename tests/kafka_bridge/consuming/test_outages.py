@@ -127,30 +127,42 @@ def test_a_long_outage_is_waited_out(sandbox: Sandbox, monkeypatch: pytest.Monke
     assert not DeadLetter.objects.exists()
 
 
-DISK_FULL = """
-    CREATE FUNCTION disk_is_full() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
-        RAISE 'could not extend file' USING ERRCODE = 'disk_full';
+TROUBLE = """
+    CREATE FUNCTION is_in_trouble() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN
+        RAISE 'could not extend file' USING ERRCODE = '{state}';
     END $$;
-    CREATE TRIGGER full_disk BEFORE INSERT ON sandbox_row EXECUTE FUNCTION disk_is_full()"""
+    CREATE TRIGGER trouble BEFORE INSERT ON sandbox_row EXECUTE FUNCTION is_in_trouble()"""
 
 
-def test_full_disk_accuses_no_message(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    """There is no room for rows, and room for dead letters and offsets."""
+@pytest.mark.parametrize(
+    "state",
+    [
+        "53100",  # disk full
+        pytest.param("53200", marks=pytest.mark.slow),  # out of memory
+        pytest.param("58030", marks=pytest.mark.slow),  # I/O error
+        "42501",  # the file system was remounted read-only
+        pytest.param("XX001", marks=pytest.mark.slow),  # a damaged page
+    ],
+)
+def test_trouble_of_the_server_accuses_no_message(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, state: str
+) -> None:
+    """The server takes no rows, and takes dead letters and offsets."""
     monkeypatch.setattr(runner_module, "PATIENT_ATTEMPTS", 2)
     monkeypatch.setattr(runner_module, "LONGEST_BACKOFF", 0.1)
     with connection.cursor() as cursor:
-        cursor.execute(DISK_FULL)
+        cursor.execute(TROUBLE.format(state=state))
     try:
         sandbox.publish(*range(3), key="one")
         with sandbox.running():
             wait_until(lambda: sandbox.attempts >= 10, SECONDS)
             assert not DeadLetter.objects.exists()
             with connection.cursor() as cursor:
-                cursor.execute("DROP TRIGGER full_disk ON sandbox_row")
+                cursor.execute("DROP TRIGGER trouble ON sandbox_row")
             wait_until(lambda: len(sandbox.rows()) == 3, SECONDS)
     finally:
         with connection.cursor() as cursor:
-            cursor.execute("DROP FUNCTION disk_is_full CASCADE")
+            cursor.execute("DROP FUNCTION is_in_trouble CASCADE")
     assert not DeadLetter.objects.exists()
 
 
