@@ -39,8 +39,9 @@ def plane(tmp_path_factory: pytest.TempPathFactory) -> Iterator[ControlPlane]:
         plane.start(controllers=False)
         plane.create_definitions(definitions(print))
         plane.kubectl("apply", f"--filename={KUBERNETES / 'base' / 'namespace.yaml'}")
-        # Without controllers nobody makes it, and no pod is accepted without.
-        plane.kubectl("create", "serviceaccount", "mamochi", "--namespace=mamochi")
+        # Without controllers nobody makes them, and no pod is accepted without.
+        for account in ("default", "mamochi"):
+            plane.kubectl("create", "serviceaccount", account, "--namespace=mamochi")
         yield plane
     finally:
         plane.stop()
@@ -65,7 +66,10 @@ def test_pods_are_restricted(plane: ControlPlane, overlay: str) -> None:
         template = one.get("spec", {}).get("template") if one["kind"] in ("Deployment", "StatefulSet", "Job") else None
         if template:
             name = {"name": one["metadata"]["name"], "namespace": "mamochi"}
-            pod = {"apiVersion": "v1", "kind": "Pod", "metadata": template["metadata"] | name, "spec": template["spec"]}
+            claimed = [claim["metadata"]["name"] for claim in one["spec"].get("volumeClaimTemplates", [])]
+            volumes = [*template["spec"].get("volumes", []), *({"name": each, "emptyDir": {}} for each in claimed)]
+            spec = template["spec"] | {"volumes": volumes}
+            pod = {"apiVersion": "v1", "kind": "Pod", "metadata": template["metadata"] | name, "spec": spec}
             apply(plane, yaml.safe_dump(pod))
             assert template["spec"]["automountServiceAccountToken"] is False
             assert template["spec"]["containers"][0]["securityContext"]["readOnlyRootFilesystem"] is True
@@ -84,7 +88,10 @@ def test_variables_are_declared_before_their_use(overlay: str) -> None:
 
 def test_each_process_logs_in_as_itself() -> None:
     for one in objects("production"):
-        if one["kind"] in ("Deployment", "Job") or one["metadata"]["name"] == "celery-beat":
+        if one["kind"] in ("Deployment", "Job") or (one["kind"], one["metadata"]["name"]) == (
+            "StatefulSet",
+            "celery-beat",
+        ):
             pod = one["spec"]["template"]["spec"]
             variables = {variable["name"]: variable.get("value") for variable in pod["containers"][0]["env"]}
             secrets = {volume["name"]: volume.get("secret", {}).get("secretName") for volume in pod["volumes"]}
@@ -94,7 +101,7 @@ def test_each_process_logs_in_as_itself() -> None:
 
 # What is written instead, where, and what the server says about it.
 MISTAKES = {
-    "a misspelt field": ("name: web\n", "spec:\n  strategy:", "spec:\n  replica: 3\n  strategy:", "spec.replica"),
+    "a misspelt field": ("name: web\n", "  strategy:\n", "  replica: 3\n  strategy:\n", "spec.replica"),
     "a port without a name": (
         "name: web\n",
         "path: /health/live\n            port: http",
@@ -122,7 +129,7 @@ MISTAKES = {
         "name: web\n",
         "maxUnavailable: 1\n",
         "maxUnavailable: 1\n  minAvailable: 1\n",
-        "mutually exclusive",
+        "cannot be both set",
     ),
     "an unknown protocol": ("name: web-from-the-proxy\n", "protocol: TCP", "protocol: TPC", "protocol"),
     "a rule without an expression": ("name: mamochi\n", "expr: absent", "exprr: absent", "exprr"),
