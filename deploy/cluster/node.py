@@ -9,6 +9,7 @@ import os
 import shutil
 import subprocess
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -250,7 +251,7 @@ def _remove_cgroup(group: Path) -> None:
     for folder in [path for path in sorted(group.rglob("*"), reverse=True) if path.is_dir()] + [group]:
         # A group is removable a moment after its last process ended.
         with suppress(OSError, TimeoutError):
-            wait_until(lambda folder=folder: _removed(folder), 3, what="the cgroup is empty")
+            wait_until(partial(_removed, folder), 3, what="the cgroup is empty")
 
 
 def _removed(folder: Path) -> bool:

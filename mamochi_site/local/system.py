@@ -124,21 +124,17 @@ def running_system(
     when something does not start.
     """
     with stack:
-        port = next_free_port(port)
-        system = _configure(stack, port, settings or {}, consumers)
-        forks = stack.supervisor.load(
-            LOADED, "mamochi_site.local.loaded", cwd=CHECKOUT, env=system.environment, own=OWN_VARIABLES
-        )
-        _prepare(system, forks)
-        for name, argv in system.commands.items():
-            environment = system.environment | _metrics_settings(system, name)
-            stack.run(name, argv, cwd=CHECKOUT, env=environment, forks=forks, niceness=niceness_of(name))
+        system = configure(stack, next_free_port(port), settings or {}, consumers)
+        forks = load(system)
+        prepare(system, forks)
+        for name in system.commands:
+            start(system, name, forks)
         _record_access(system)
-        _wait_ready(system)
+        wait_ready(system)
         yield system
 
 
-def _configure(stack: Stack, port: int, settings: dict[str, str], consumers: int) -> System:
+def configure(stack: Stack, port: int, settings: dict[str, str], consumers: int) -> System:
     """Return the system with production's settings, but no HTTPS: loopback has no certificate."""
     kept = _load_or_create_secrets(stack.folder / "application.json")
     address = stack.host_of(WEB).address
@@ -173,13 +169,27 @@ def _load_or_create_secrets(path: Path) -> dict[str, str]:
     return kept
 
 
-def _prepare(system: System, forks: Forks) -> None:
+def load(system: System) -> Forks:
+    """Start the program that has imported the application, of which the processes are forks."""
+    return system.stack.supervisor.load(
+        LOADED, "mamochi_site.local.loaded", cwd=CHECKOUT, env=system.environment, own=OWN_VARIABLES
+    )
+
+
+def prepare(system: System, forks: Forks) -> None:
     """Create tables, topics and the admin's account; a second run changes nothing."""
     system.stack.say("preparing database and topics")
     account = {"DJANGO_SUPERUSER_USERNAME": system.admin_user, "DJANGO_SUPERUSER_PASSWORD": system.admin_password}
     environment = system.environment | account
     process = system.stack.run("prepare", manage("prepare"), cwd=CHECKOUT, env=environment, forks=forks)
     process.wait(PREPARE_TIMEOUT_S)
+
+
+def start(system: System, name: str, forks: Forks) -> Process:
+    """Start a process of the application."""
+    environment = system.environment | _metrics_settings(system, name)
+    argv = system.commands[name]
+    return system.stack.run(name, argv, cwd=CHECKOUT, env=environment, forks=forks, niceness=niceness_of(name))
 
 
 def _metrics_settings(system: System, name: str) -> dict[str, str]:
@@ -206,7 +216,8 @@ def _record_access(system: System) -> None:
     )
 
 
-def _wait_ready(system: System) -> None:
+def wait_ready(system: System) -> None:
+    """Wait until the web serves. Raises StackError if a process ends or the web takes too long."""
     system.stack.say("starting the application")
     system.applications[WEB].wait_ready(lambda: _ready(system), READY_TIMEOUT_S)
 

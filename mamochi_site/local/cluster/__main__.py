@@ -8,6 +8,7 @@ import secrets
 import sys
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -25,6 +26,7 @@ from deploy.embedded.signals import interrupt_on_termination
 from mamochi_site.local.cluster import images
 from mamochi_site.local.cluster.files import Files
 from mamochi_site.local.cluster.system import ClusterSystem
+from mamochi_site.local.demo.scene import Pace
 from mamochi_site.local.system import CHECKOUT
 
 DEFAULT_FOLDER: Final = CHECKOUT / ".mamochi" / "cluster"
@@ -72,7 +74,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--json", type=Path, help="write the figures there as well, such as bench/results/cluster.json")
     options = parser.parse_args()
     options.seed = secrets.randbelow(10**6) if options.seed is None else options.seed
-    options.fast, options.picture, options.patience = True, None, PATIENCE
+    options.pace = replace(Pace.fast(), patience=PATIENCE)
+    options.picture = None
     return options
 
 

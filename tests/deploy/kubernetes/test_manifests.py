@@ -24,7 +24,7 @@ pytestmark = [pytest.mark.cluster, pytest.mark.slow]
 
 def built(overlay: str) -> str:
     """Return the objects of an overlay as `kubectl apply -k` would send them."""
-    argv = [from_wheel("kubectl"), "kustomize", str(KUBERNETES / "overlays" / overlay)]
+    argv = [str(from_wheel("kubectl")), "kustomize", str(KUBERNETES / "overlays" / overlay)]
     return subprocess.run(argv, capture_output=True, text=True, check=True).stdout
 
 
