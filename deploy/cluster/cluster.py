@@ -4,6 +4,7 @@ import fcntl
 import os
 import shutil
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -53,11 +54,14 @@ class Cluster:
         FOLDER.mkdir(mode=0o700)
         network.build(HOSTS)
         self.plane.start()
-        for one in self.nodes:
-            one.start(images)
         self._keda = Keda(FOLDER / "keda", self.plane, self.say)
-        self._keda.start()
+        with ThreadPoolExecutor() as pool:
+            started = [pool.submit(one.start, images) for one in self.nodes] + [pool.submit(self._keda.start)]
+        for one_start in started:
+            one_start.result()
         wait_until(self._nodes_ready, NODES_READY_S, what="the nodes are ready", interval=0.5)
+        for one in self.nodes:
+            one.enforce_policies()
 
     def _nodes_ready(self) -> bool:
         states = [

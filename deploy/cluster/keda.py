@@ -14,6 +14,7 @@ from deploy.embedded.processes import Process
 from deploy.embedded.waiting import wait_until
 
 NAMESPACE: Final = "keda"
+SERVICE: Final = "keda-metrics"
 METRICS_API: Final = "v1beta1.external.metrics.k8s.io"
 READY_S: Final = 90.0
 
@@ -43,7 +44,7 @@ class Keda:
         return self.plane.answers("get", "--raw", "/apis/external.metrics.k8s.io/v1beta1")
 
     def _write_certificates(self) -> None:
-        names = ["DNS:localhost", f"IP:{HOST}"]
+        names = ["DNS:localhost", f"IP:{HOST}", f"DNS:{SERVICE}.{NAMESPACE}.svc"]
         certificate, key = self.plane.authority.issue("keda", names)
         for name, source in (("ca.crt", self.plane.authority.certificate), ("tls.crt", certificate), ("tls.key", key)):
             (self.folder / name).write_bytes(source.read_bytes())
@@ -53,7 +54,7 @@ class Keda:
         service = {
             "apiVersion": "v1",
             "kind": "Service",
-            "metadata": {"name": "keda-metrics", "namespace": NAMESPACE},
+            "metadata": {"name": SERVICE, "namespace": NAMESPACE},
             "spec": {"type": "ExternalName", "externalName": "localhost", "ports": [{"name": "https", "port": port}]},
         }
         api = {
@@ -61,7 +62,7 @@ class Keda:
             "kind": "APIService",
             "metadata": {"name": METRICS_API},
             "spec": {
-                "service": {"name": "keda-metrics", "namespace": NAMESPACE, "port": port},
+                "service": {"name": SERVICE, "namespace": NAMESPACE, "port": port},
                 "group": "external.metrics.k8s.io",
                 "version": "v1beta1",
                 "groupPriorityMinimum": 100,

@@ -21,7 +21,6 @@ from deploy.embedded.errors import StackError
 from deploy.embedded.processes import Process
 from deploy.embedded.waiting import wait_until
 
-PROGRAMS: Final = ("kubelet", "kube-proxy", "kube-router")
 PAUSE: Final = "mamochi-standin/pause:1"
 PLUGINS: Final = "/usr/lib/cni"
 START_S: Final = 60.0
@@ -65,8 +64,8 @@ class Node:
         return psutil.Process(self.processes["init"].pid).children()[0]
 
     def start(self, images: Path) -> None:
-        """Start everything and import the images. Raises StackError."""
-        programs = built(PROGRAMS, self.say)
+        """Start all but kube-router, and import the images. Raises StackError."""
+        programs = built(("kubelet", "kube-proxy"), self.say)
         self.folder.mkdir(parents=True)
         self._write_files()
         self._start_init()
@@ -74,8 +73,12 @@ class Node:
         self._wait("containerd", lambda: self._succeeds("ctr", "--address", str(self.socket), "version"))
         self._import(images)
         self._run("kube-proxy", [str(programs["kube-proxy"]), f"--config={self.folder}/proxy.json", *self._name])
-        self._run("kube-router", self._router(programs["kube-router"]))
         self._run("kubelet", self._kubelet(programs["kubelet"]))
+
+    def enforce_policies(self) -> None:
+        """Start kube-router, which ends where the API server does not know the node yet."""
+        program = built(("kube-router",), self.say)["kube-router"]
+        self._run("kube-router", self._router(program))
 
     @property
     def _name(self) -> list[str]:

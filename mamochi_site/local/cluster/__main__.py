@@ -89,7 +89,7 @@ def _run(options: argparse.Namespace, console: Console, say: Say) -> bool:
         say("the nodes are ready")
         files = Files(folder / "run")
         files.write(chosen)
-        system = ClusterSystem(cluster, files, folder / "logs", say)
+        system = ClusterSystem(cluster, files, chosen, folder / "logs", say)
         began = time.monotonic()
         try:
             system.up()
@@ -113,7 +113,7 @@ def _check(system: ClusterSystem, options: argparse.Namespace, console: Console,
     """Play the demo, then make every trial; return True if nothing was wrong."""
     os.environ.update(system.files.django_environment())
     django.setup()
-    from mamochi_site.local.cluster import trials
+    from mamochi_site.local.cluster import scaling, trials
     from mamochi_site.local.demo.director import DemoFailed, Director
 
     system.say(f"playing the demo, seed {options.seed}")
@@ -128,11 +128,11 @@ def _check(system: ClusterSystem, options: argparse.Namespace, console: Console,
     outcomes = [trials.Outcome("up", up)]
     planned: dict[str, trials.Trial] = {
         "policies": partial(trials.policies, system),
-        "from zero": partial(trials.from_zero, system),
+        "from zero": partial(scaling.from_zero, system),
         "restart": partial(trials.restart, system, tokens),
         "drain": partial(trials.drain, system, tokens),
-        "doubling": partial(trials.doubling, system, tokens),
-        "peak": partial(trials.peak, system, tokens),
+        "doubling": partial(scaling.doubling, system, tokens),
+        "peak": partial(scaling.peak, system, tokens),
     }
     for name, trial in planned.items():
         system.say(f"trial: {name}")

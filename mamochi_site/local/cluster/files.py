@@ -14,6 +14,7 @@ from mamochi_site.local.system import CHECKOUT
 OVERLAY = CHECKOUT / "deploy" / "kubernetes" / "overlays" / "test"
 # Addresses of the overlay's services.
 KAFKA, POSTGRES, VALKEY, MAIL = "10.216.0.52:9092", "10.216.0.50:5432", "10.216.0.51:6379", "10.216.0.54:1025"
+PARTITIONS = 6  # as ventas/events.py declares
 URL = f"http://{HOSTS[0].address}:30080"
 
 
@@ -36,8 +37,11 @@ class Files:
         """Return the URL of the database."""
         return f"postgresql://mamochi:{self.database}@{POSTGRES}/mamochi"
 
-    def write(self, images: dict[str, str]) -> None:
-        """Write the kustomization; `images` replace those of the overlay."""
+    def write(self, images: dict[str, str], *, partitions: int = PARTITIONS) -> None:
+        """Write the kustomization; `images` replace those of the overlay.
+
+        `partitions`: how many the topic of sales has.
+        """
         self.remove()
         self.folder.mkdir(parents=True)
         made = [self._secret(name, values) for name, values in self._secrets().items()]
@@ -48,8 +52,10 @@ class Files:
             # kustomize takes no absolute path.
             "resources": [os.path.relpath(OVERLAY, self.folder)],
             "images": [_replacement(old, new) for old, new in images.items()],
+            "configMapGenerator": [
+                {"name": "mamochi", "behavior": "merge", "literals": [f"KAFKA_PARTITIONS=mamochi.ventas={partitions}"]}
+            ],
             "secretGenerator": made,
-            "generatorOptions": {"disableNameSuffixHash": True},
         }
         (self.folder / "kustomization.yaml").write_text(json.dumps(kustomization, indent=2))
 
@@ -72,7 +78,8 @@ class Files:
         folder.mkdir(parents=True, mode=0o700)
         for key, value in values.items():
             (folder / key).write_text(value)
-        return {"name": name, "files": [f"secrets/{name}/{key}" for key in values]}
+        files = [f"secrets/{name}/{key}" for key in values]
+        return {"name": name, "files": files, "options": {"disableNameSuffixHash": True}}
 
     def remove(self) -> None:
         """Remove all of them."""

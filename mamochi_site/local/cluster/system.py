@@ -26,10 +26,11 @@ Say = Callable[[str], None]
 class ClusterSystem:
     """Everything of the overlay `test`, running; what the demo calls its place."""
 
-    def __init__(self, cluster: Cluster, files: Files, logs: Path, say: Say) -> None:
+    def __init__(self, cluster: Cluster, files: Files, images: dict[str, str], logs: Path, say: Say) -> None:
         self.plane = cluster.plane
         self.cluster = cluster
         self.files = files
+        self.images = images
         self.logs = logs
         self.say = say
         self.url = URL
@@ -55,8 +56,7 @@ class ClusterSystem:
 
         Raises StackError.
         """
-        # Twice at most: the first time KEDA may not know the authentication yet.
-        self.plane.kubectl("apply", "--server-side", f"--kustomize={self.files.folder}", timeout=120)
+        self._apply()
         began, told = time.monotonic(), set[str]()
         while missing := self._missing():
             for name in sorted(self._names() - missing - told):
@@ -65,6 +65,26 @@ class ClusterSystem:
             if time.monotonic() - began > UP_S:
                 raise StackError(f"Not ready after {UP_S:g} s: {', '.join(sorted(missing))}; see {self.logs}.")
             time.sleep(1)
+
+    def _apply(self) -> None:
+        self.plane.kubectl("apply", "--server-side", f"--kustomize={self.files.folder}", timeout=120)
+
+    def add_partitions(self, topic: str, count: int) -> None:
+        """Raise the partitions of a topic, as docs/operation.md says. Raises StackError."""
+        command = ("env", f"KAFKA_PARTITIONS={topic}={count}", "python3", "manage.py", "add_partitions", topic)
+        self.kubectl("exec", "deployment/web", "--", *command, timeout=120)
+
+    def roll_out(self, *, partitions: int) -> None:
+        """Apply the overlay with another number of partitions of sales; pods are replaced.
+
+        Raises StackError.
+        """
+        self.files.write(self.images, partitions=partitions)
+        # A Job cannot be changed.
+        self.kubectl("delete", "job", "prepare")
+        self._apply()
+        for workload in self.kubectl("get", "deployments,statefulsets", "--output=name").split():
+            self.kubectl("rollout", "status", workload, "--timeout=240s", timeout=250)
 
     def _names(self) -> set[str]:
         return {_label(pod) for pod in self.pods()}

@@ -1,0 +1,125 @@
+"""The group of contabilidad as the brokers see it: members, who has which partition, lag."""
+
+import itertools
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, Final
+
+from confluent_kafka import ConsumerGroupState, ConsumerGroupTopicPartitions, KafkaException, TopicPartition
+from confluent_kafka.admin import AdminClient, OffsetSpec
+
+from mamochi_site.local.cluster.files import KAFKA
+
+GROUP: Final = "contabilidad"
+VENTAS: Final = "mamochi.ventas"
+LOOK_EVERY_S: Final = 0.2
+ANSWER_S: Final = 10.0
+
+
+@dataclass(frozen=True)
+class Look:
+    """The group at `at` (monotonic seconds): how many members have partitions, and the lag.
+
+    `sharing` is 0 while partitions move, and unless each partition belongs to exactly one member.
+    """
+
+    at: float
+    members: int
+    sharing: int
+    partitions: int
+    lag: int
+
+
+class Group:
+    """A client that looks at the group."""
+
+    def __init__(self) -> None:
+        self._admin = AdminClient({"bootstrap.servers": KAFKA})
+
+    def look(self) -> Look:
+        """Return how the group is now. Raises KafkaException."""
+        at = time.monotonic()
+        topic = self._admin.list_topics(VENTAS, timeout=ANSWER_S).topics[VENTAS]
+        partitions = sorted(topic.partitions)
+        stable, shares = self._shares()
+        shared_out = stable and sorted(number for share in shares for number in share) == partitions
+        sharing = sum(map(bool, shares)) if shared_out else 0
+        return Look(at, len(shares), sharing, len(partitions), self._lag(partitions))
+
+    def _shares(self) -> tuple[bool, list[list[int]]]:
+        """Return whether partitions are at rest, and each member's partitions of sales."""
+        found = self._admin.describe_consumer_groups([GROUP], request_timeout=ANSWER_S)[GROUP].result()
+        shares = [
+            [one.partition for one in member.assignment.topic_partitions if one.topic == VENTAS]
+            for member in found.members
+        ]
+        return found.state == ConsumerGroupState.STABLE, shares
+
+    def _lag(self, partitions: list[int]) -> int:
+        """Return how many sales the group has not committed yet, as KEDA counts."""
+        places = [TopicPartition(VENTAS, number) for number in partitions]
+        latest: OffsetSpec = OffsetSpec.latest()
+        ends = self._admin.list_offsets(dict.fromkeys(places, latest), request_timeout=ANSWER_S)
+        asked: Any = [ConsumerGroupTopicPartitions(GROUP, places)]
+        committed = self._admin.list_consumer_group_offsets(asked, request_timeout=ANSWER_S)[GROUP].result()
+        # Without a commit the offset is negative, and everything waits.
+        done = sum(max(0, one.offset) for one in committed.topic_partitions)
+        return sum(future.result().offset for future in ends.values()) - done
+
+
+class Watch:
+    """All looks since the beginning of `watching`."""
+
+    def __init__(self) -> None:
+        self.began = time.monotonic()
+        self.looks: list[Look] = []
+
+    def moving_since(self, moment: float) -> float:
+        """Return for how many seconds partitions were on the move since then, all in all."""
+        after = [look for look in self.looks if look.at >= moment]
+        return sum(later.at - look.at for look, later in itertools.pairwise(after) if not look.sharing)
+
+    def most_lag_since(self, moment: float) -> int:
+        """Return the highest lag since then."""
+        return max((look.lag for look in self.looks if look.at >= moment), default=0)
+
+    def shared_by(self, members: int, partitions: int) -> bool:
+        """Return True if so many members share so many partitions now."""
+        return bool(self.looks) and (self.looks[-1].sharing, self.looks[-1].partitions) == (members, partitions)
+
+    def series(self) -> list[dict[str, float]]:
+        """Return the looks as figures."""
+        return [
+            {
+                "s": round(look.at - self.began, 1),
+                "members": look.members,
+                "sharing": look.sharing,
+                "partitions": look.partitions,
+                "lag": look.lag,
+            }
+            for look in self.looks
+        ]
+
+
+@contextmanager
+def watching() -> Iterator[Watch]:
+    """Look at the group all the time while the block runs."""
+    watch, group, stop = Watch(), Group(), threading.Event()
+
+    def look() -> None:
+        while not stop.wait(LOOK_EVERY_S):
+            try:
+                watch.looks.append(group.look())
+            except KafkaException:
+                continue  # The coordinator has just no answer; the next look follows soon.
+
+    thread = threading.Thread(target=look, name="group")
+    thread.start()
+    try:
+        yield watch
+    finally:
+        stop.set()
+        thread.join()
