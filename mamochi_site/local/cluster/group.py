@@ -24,11 +24,13 @@ class Look:
     """The group at `at` (monotonic seconds): how many members have partitions, and the lag.
 
     `sharing` is 0 while partitions move, and unless each partition belongs to exactly one member.
+    `selling` of them have a partition of sales; the others have accounts only.
     """
 
     at: float
     members: int
     sharing: int
+    selling: int
     partitions: int
     lag: int
 
@@ -45,17 +47,16 @@ class Group:
         topic = self._admin.list_topics(VENTAS, timeout=ANSWER_S).topics[VENTAS]
         partitions = sorted(topic.partitions)
         stable, shares = self._shares()
-        shared_out = stable and sorted(number for share in shares for number in share) == partitions
-        sharing = sum(map(bool, shares)) if shared_out else 0
-        return Look(at, len(shares), sharing, len(partitions), self._lag(partitions))
+        sales = [[number for name, number in share if name == VENTAS] for share in shares]
+        at_rest = stable and sorted(itertools.chain(*sales)) == partitions
+        sharing, selling = (sum(map(bool, one)) if at_rest else 0 for one in (shares, sales))
+        return Look(at, len(shares), sharing, selling, len(partitions), self._lag(partitions))
 
-    def _shares(self) -> tuple[bool, list[list[int]]]:
-        """Return whether partitions are at rest, and each member's partitions of sales."""
+    def _shares(self) -> tuple[bool, list[list[tuple[str, int]]]]:
+        """Return whether the group is at rest, and each member's topics and partitions."""
         found = self._admin.describe_consumer_groups([GROUP], request_timeout=ANSWER_S)[GROUP].result()
-        shares = [
-            [one.partition for one in member.assignment.topic_partitions if one.topic == VENTAS]
-            for member in found.members
-        ]
+        held = [member.assignment.topic_partitions for member in found.members]
+        shares = [[(one.topic, one.partition) for one in share] for share in held]
         return found.state == ConsumerGroupState.STABLE, shares
 
     def _lag(self, partitions: list[int]) -> int:
@@ -97,6 +98,7 @@ class Watch:
                 "s": round(look.at - self.began, 1),
                 "members": look.members,
                 "sharing": look.sharing,
+                "selling": look.selling,
                 "partitions": look.partitions,
                 "lag": look.lag,
             }

@@ -117,6 +117,7 @@ def _step(outcome: Outcome, watch: Watch, what: str, *, members: int, partitions
     began = time.monotonic()
     wait_until(lambda: watch.shared_by(members, partitions), MOVES_S, what=what, interval=0.1)
     outcome.figures[f"{what}: shared out, s"] = round(time.monotonic() - began, 1)
+    outcome.figures[f"{what}: pods with partitions of sales"] = watch.looks[-1].selling
     time.sleep(SOME_SALES_S)
     outcome.figures[f"{what}: partitions on the move, s"] = round(watch.moving_since(began), 1)
     outcome.figures[f"{what}: most sales waiting"] = watch.most_lag_since(began)

@@ -88,61 +88,75 @@ def drain(system: ClusterSystem, tokens: list[str]) -> Outcome:
     return outcome
 
 
-# Exits 0 if the address accepts a connection within three seconds.
-PROBE: Final = "import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 3)"
+# Exits 0 if the address accepts a connection within two seconds.
+PROBE: Final = "import socket, sys; socket.create_connection((sys.argv[1], int(sys.argv[2])), 2)"
+STRANGER: Final = "stranger"
+# A policy holds for a new pod once kube-router has seen its address.
+ENFORCED_S: Final = 20.0
 
 
 def policies(system: ClusterSystem) -> Outcome:
-    """Try connections from pods that network policies allow and refuse."""
+    """Try connections from running pods that network policies allow and refuse."""
     outcome = Outcome("policies")
-    database, server = POSTGRES.split(":"), [HOSTS[0].address, "6443"]
-    tries = {
-        "an application's pod reaches the database": ("mamochi", database, True),
-        "another pod does not": ("stranger", database, False),
-        "an application's pod does not reach the API server": ("mamochi", server, False),
-    }
-    for number, (what, (part_of, address, allowed)) in enumerate(tries.items()):
-        reached = _connects(system, f"probe-{number}", part_of, address)
-        outcome.figures[what] = reached == allowed
-        outcome.expect(f"not true: {what}", holds=reached == allowed)
+    database, server = tuple(POSTGRES.split(":")), (HOSTS[0].address, "6443")
+    metrics = (system.pods("consumer-contabilidad")[0]["status"]["podIP"], "9101")
+    with _stranger(system):
+        for what, pod, address, allowed in (
+            ("the web reaches the database", "deployment/web", database, True),
+            ("the web does not reach the API server", "deployment/web", server, False),
+            ("the web does not reach a consumer's metrics", "deployment/web", metrics, False),
+            ("a pod of another name does not reach the database", f"pod/{STRANGER}", database, False),
+            ("a pod of another name does not reach the web", f"pod/{STRANGER}", _web(system), False),
+        ):
+            holds = _holds(system, pod, address, allowed=allowed)
+            outcome.figures[what] = holds
+            outcome.expect(f"not true: {what}", holds=holds)
+    # A refusal says nothing where nothing listens. Kubelet's probes reach the metrics and the web.
+    outcome.expect("the API server does not listen", holds=system.plane.answers("get", "--raw", "/readyz"))
     return outcome
 
 
-def _connects(system: ClusterSystem, name: str, part_of: str, address: list[str]) -> bool:
-    """Run a pod of the image that connects, and return True if it could."""
-    image = system.pods("web")[0]["spec"]["containers"][0]["image"]
-    overrides = {
-        "command": ["python3", "-c", PROBE, *address],
+def _web(system: ClusterSystem) -> tuple[str, str]:
+    return system.pods("web")[0]["status"]["podIP"], "8000"
+
+
+def _holds(system: ClusterSystem, pod: str, address: tuple[str, ...], *, allowed: bool) -> bool:
+    """Return True if the pod can, or cannot, connect to the address within ENFORCED_S."""
+    argv = ("exec", pod, "--", "python3", "-c", PROBE, *address)
+    try:
+        return wait_until(
+            lambda: system.plane.answers(f"--namespace={NAMESPACE}", *argv) == allowed, ENFORCED_S, interval=1.0
+        )
+    except TimeoutError:
+        return False
+
+
+@contextmanager
+def _stranger(system: ClusterSystem) -> Iterator[None]:
+    """Run a pod of the image that belongs to no process, as long as the block runs."""
+    container = {
+        "name": "app",
+        "image": system.pods("web")[0]["spec"]["containers"][0]["image"],
+        "command": ["sleep", "600"],
+        "securityContext": {"allowPrivilegeEscalation": False, "capabilities": {"drop": ["ALL"]}},
+    }
+    spec = {
+        "automountServiceAccountToken": False,
+        "terminationGracePeriodSeconds": 1,
         "securityContext": {
-            "allowPrivilegeEscalation": False,
-            "capabilities": {"drop": ["ALL"]},
-            "readOnlyRootFilesystem": True,
+            "runAsNonRoot": True,
+            "runAsUser": 10001,
+            "seccompProfile": {"type": "RuntimeDefault"},
         },
+        "containers": [container],
     }
-    pod = {
-        "apiVersion": "v1",
-        "kind": "Pod",
-        "metadata": {"name": name, "labels": {"app.kubernetes.io/part-of": part_of}},
-        "spec": {
-            "restartPolicy": "Never",
-            "automountServiceAccountToken": False,
-            "securityContext": {
-                "runAsNonRoot": True,
-                "runAsUser": 10001,
-                "seccompProfile": {"type": "RuntimeDefault"},
-            },
-            "containers": [{"name": "app", "image": image} | overrides],
-        },
-    }
+    pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": STRANGER}, "spec": spec}
     system.kubectl("apply", "--filename=-", text=json.dumps(pod))
-
-    def phase() -> str:
-        state = str(system.plane.objects("pod", name, f"--namespace={NAMESPACE}")["status"]["phase"])
-        return state if state in ("Succeeded", "Failed") else ""
-
-    ended = wait_until(phase, 90, what=f"{name} ends", interval=0.5)
-    system.kubectl("delete", "pod", name, "--wait=false")
-    return ended == "Succeeded"
+    try:
+        system.kubectl("wait", "--for=condition=Ready", f"pod/{STRANGER}", "--timeout=60s", timeout=70)
+        yield
+    finally:
+        system.kubectl("delete", "pod", STRANGER, "--wait=false")
 
 
 Trial = Callable[[], Outcome]
