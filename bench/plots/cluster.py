@@ -1,25 +1,48 @@
-"""The plot of `./dev cluster`: pods of contabilidad and waiting sales after a peak."""
+"""The plot of `./dev cluster`: a peak that KEDA answers, and contabilidad doubled under load."""
 
+import itertools
 from typing import Any
 
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from bench.plots.style import COLOURS, LINES
 
+Series = list[dict[str, float]]
+
 
 def draw(result: dict[str, Any]) -> Figure:
-    """Return the figure: waiting sales above, pods below, by seconds since KEDA decides."""
-    series = result["trials"]["peak"]["series"]
-    seconds = [one["s"] for one in series]
-    figure = Figure(figsize=(7, 5), layout="constrained")
-    above, below = figure.subplots(2, 1, sharex=True)
-    above.plot(seconds, [one["lag"] for one in series], color=COLOURS[0])
-    above.set(ylabel="ventas en espera", title="Un peak, y lo que KEDA hace con contabilidad")
-    for (label, key), colour, line in zip((("pods", "pods"), ("listos", "ready")), COLOURS, LINES, strict=False):
-        below.step(seconds, [one[key] for one in series], where="post", color=colour, linestyle=line, label=label)
-    below.set(xlabel="segundos", ylabel="procesos")
-    below.legend(fontsize="small")
-    for axes in (above, below):
+    """Return the figure: waiting sales above, processes below; the peak left, doubling right."""
+    figure = Figure(figsize=(11, 5), layout="constrained")
+    (peak, doubling), (pods, members) = figure.subplots(2, 2, sharex="col")
+    trials = result["trials"]
+    _lag(peak, trials["peak"]["series"], "Un peak, y lo que hace KEDA")
+    _steps(pods, trials["peak"]["series"], {"pods": "pods", "listos": "ready"})
+    _lag(doubling, trials["doubling"]["series"], "Contabilidad de 1 a 4 pods, de 6 a 12 particiones")
+    _steps(members, trials["doubling"]["series"], {"miembros": "members", "particiones": "partitions"})
+    for axes in (doubling, members):
+        _shade(axes, trials["doubling"]["series"])
+    for axes in (peak, doubling, pods, members):
         axes.set_ylim(bottom=0)
         axes.grid(alpha=0.3)
     return figure
+
+
+def _lag(axes: Axes, series: Series, title: str) -> None:
+    axes.plot([one["s"] for one in series], [one["lag"] for one in series], color=COLOURS[0])
+    axes.set(ylabel="ventas en espera", title=title)
+
+
+def _steps(axes: Axes, series: Series, shown: dict[str, str]) -> None:
+    for (label, key), colour, line in zip(shown.items(), COLOURS, LINES, strict=False):
+        figures = [one[key] for one in series]
+        axes.step([one["s"] for one in series], figures, where="post", color=colour, linestyle=line, label=label)
+    axes.set(xlabel="segundos")
+    axes.legend(fontsize="small")
+
+
+def _shade(axes: Axes, series: Series) -> None:
+    """Shade the moments in which partitions are on the move."""
+    for one, after in itertools.pairwise(series):
+        if not one["sharing"]:
+            axes.axvspan(one["s"], after["s"], color=COLOURS[4], alpha=0.3, linewidth=0)

@@ -35,7 +35,8 @@ SETTINGS: Final = {
 }
 # Folders of the machine in which the programs write at fixed places: the node sees empty ones.
 HIDDEN: Final = ("/run", "/var/lib", "/var/log")
-CGROUP: Final = "mamochi-cluster"
+# containerd makes a cgroup for each container below this one, the name of its namespace.
+CGROUP: Final = "k8s.io"
 CGROUPS: Final = Path("/sys/fs/cgroup")
 
 
@@ -185,7 +186,6 @@ state = "{self.folder}/run"
             "failCgroupV1": False,
             "cgroupDriver": "cgroupfs",
             "cgroupsPerQOS": False,
-            "cgroupRoot": f"/{CGROUP}",
             "enforceNodeAllocatable": [],
             "containerRuntimeEndpoint": f"unix://{self.socket}",
             "authentication": {"anonymous": {"enabled": True}, "webhook": {"enabled": False}},
@@ -242,8 +242,14 @@ def clean(folder: Path) -> None:
         with suppress(psutil.Error):
             if process.pid != os.getpid() and any(word.startswith(f"{folder}/") for word in process.cmdline()):
                 process.kill()
+    # Containers that were running, and whose cgroups nobody removed.
+    containers = [path.name for path in (folder / "run" / "io.containerd.runtime.v2.task" / CGROUP).glob("*")]
     for root in [CGROUPS, *CGROUPS.glob("*/")]:
-        _remove_cgroup(root / CGROUP)
+        for name in containers:
+            _remove_cgroup(root / CGROUP / name)
+        # Ours, unless it has containers of this machine's own containerd.
+        with suppress(OSError):
+            (root / CGROUP).rmdir()
     for _ in range(3):
         shutil.rmtree(folder, ignore_errors=True)
     if folder.exists():

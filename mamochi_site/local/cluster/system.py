@@ -58,8 +58,8 @@ class ClusterSystem:
         """
         self._apply()
         began, told = time.monotonic(), set[str]()
-        while missing := self._missing():
-            for name in sorted(self._names() - missing - told):
+        while missing := self._missing(pods := self.pods()):
+            for name in sorted({_label(pod) for pod in pods} - missing - told):
                 told.add(name)
                 self.say(f"{name} is ready ({time.monotonic() - began:.0f} s after apply)")
             if time.monotonic() - began > UP_S:
@@ -86,12 +86,8 @@ class ClusterSystem:
         for workload in self.kubectl("get", "deployments,statefulsets", "--output=name").split():
             self.kubectl("rollout", "status", workload, "--timeout=240s", timeout=250)
 
-    def _names(self) -> set[str]:
-        return {_label(pod) for pod in self.pods()}
-
-    def _missing(self) -> set[str]:
-        """Return which processes have a pod that is not ready, or has not ended well."""
-        pods = self.pods()
+    def _missing(self, pods: list[dict[str, Any]]) -> set[str]:
+        """Return which processes have no pod, or one that is not ready and has not ended well."""
         missing = {_label(pod) for pod in pods if not is_ready(pod) and pod["status"]["phase"] != "Succeeded"}
         expected = {*SERVERS, "prepare", "web", "celery-beat", "consumer-contabilidad", "consumer-inventario"}
         return missing | (expected - {_label(pod) for pod in pods})

@@ -40,7 +40,7 @@ class Outcome:
         self.figures |= {
             "requests": sum(load.answers.values()),
             "failed requests": load.failed,
-            "slowest answer, s": round(load.slowest_s, 2),
+            **({"slowest answer, s": round(load.slowest_s, 2)} if load.slowest_s else {}),
             "accepted sales": len(load.accepted),
             "lost": lost,
             "doubled": doubled,
