@@ -42,8 +42,8 @@ os.environ.setdefault("DEBUG", "true")
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Leave chaos and engine tests out unless the `-m` option names their marker."""
-    for marker in ("chaos", "engine"):
+    """Leave chaos, engine and cluster tests out unless the `-m` option names their marker."""
+    for marker in ("chaos", "engine", "cluster"):
         expression = config.option.markexpr
         if marker not in expression:
             config.option.markexpr = f"({expression}) and not {marker}" if expression else f"not {marker}"

@@ -98,7 +98,7 @@ class OwnEngine:
         Raises StackError.
         """
         _require_debian_root()
-        _install({"dockerd": "docker.io", "docker": "docker.io"}, self.say)
+        install({"dockerd": "docker.io", "docker": "docker.io"}, self.say)
         self._clean()
         self.folder.mkdir(mode=0o700)
         config = self.folder / "daemon.json"
@@ -184,7 +184,7 @@ def _require_debian_root() -> None:
         )
 
 
-def _install(programs: dict[str, str], say: Say) -> None:
+def install(programs: dict[str, str], say: Say) -> None:
     """Install Debian's packages of the programs that are missing. Raises StackError."""
     needed = sorted({package for program, package in programs.items() if not _has_program(program)})
     if not needed:
@@ -209,4 +209,4 @@ def _has_program(program: str) -> bool:
 def install_debootstrap(say: Say) -> None:
     """Install debootstrap if it is missing. Raises StackError unless we are root on Debian."""
     _require_debian_root()
-    _install({"debootstrap": "debootstrap"}, say)
+    install({"debootstrap": "debootstrap"}, say)

@@ -35,19 +35,21 @@ def classpath(
     cache: Path = CACHE,
     say: Callable[[str], None] = lambda _: None,
     cancelled: Callable[[], bool] = lambda: False,
+    what: str = "Apache Kafka",
 ) -> list[Path]:
     """Return the paths of the verified jars; download missing ones first.
 
-    Raises StackError when Maven Central cannot be reached, or when a jar differs from the lock's.
+    `what` names them in messages. Raises StackError when Maven Central cannot be reached, or when a
+    jar differs from the lock's.
     """
     locked = LockFile.load(lock)
     _refuse_without_checksums(locked, lock)
     cache.mkdir(parents=True, exist_ok=True)
     with _one_at_a_time(cache):
         if missing := _missing(locked, cache):
-            say(f"downloading Apache Kafka ({len(missing)} jars, 44 MB; once)")
-            _download(missing, cache, cancelled)
-    _refuse_mismatches(locked, lock, cache)
+            say(f"downloading {what} ({len(missing)} jars, about 44 MB; once)")
+            _download(missing, cache, cancelled, what)
+    _refuse_mismatches(locked, lock, cache, what)
     return [_path(cache, dependency) for dependency in locked.dependencies]
 
 
@@ -75,15 +77,15 @@ def _refuse_without_checksums(locked: LockFile, lock: Path) -> None:
         raise StackError(f"{lock} has no checksum for {bare or 'any jar'}: restore it from version control.")
 
 
-def _refuse_mismatches(locked: LockFile, lock: Path, cache: Path) -> None:
+def _refuse_mismatches(locked: LockFile, lock: Path, cache: Path, what: str) -> None:
     if errors := locked.verify_checksums(cache):
         raise StackError(
-            f"Apache Kafka's jars differ from the lock file's ({errors[0]}): restore {lock} from version "
+            f"The jars of {what} differ from the lock file's ({errors[0]}): restore {lock} from version "
             f"control; if the lock is unchanged, a jar was altered: delete {cache} and start again."
         )
 
 
-def _download(wanted: Sequence[LockedDependency], cache: Path, cancelled: Callable[[], bool]) -> None:
+def _download(wanted: Sequence[LockedDependency], cache: Path, cancelled: Callable[[], bool], what: str) -> None:
     """Download to a staging folder, then move each complete jar: the cache has no partial ones."""
     with TemporaryDirectory(dir=cache) as staging, _system_certificates(), ThreadPoolExecutor(8) as pool:
         context = MavenContext(repo_cache=Path(staging), timeout=30)
@@ -92,7 +94,7 @@ def _download(wanted: Sequence[LockedDependency], cache: Path, cancelled: Callab
         except (RuntimeError, OSError) as error:
             pool.shutdown(cancel_futures=True)
             raise StackError(
-                f"Apache Kafka cannot be downloaded from Maven Central ({error}): check the network or the "
+                f"{what} cannot be downloaded from Maven Central ({error}): check the network or the "
                 "proxy (HTTPS_PROXY), or set KAFKA_BOOTSTRAP_SERVERS to brokers that already run."
             ) from error
 
@@ -117,11 +119,11 @@ def _system_certificates() -> Iterator[None]:
         truststore.extract_from_ssl()
 
 
-def write_lock(lock: Path = LOCK, cache: Path = CACHE) -> LockFile:
-    """Resolve ENDPOINT again, transitively, and write the lock; review it before a commit."""
+def write_lock(lock: Path = LOCK, cache: Path = CACHE, endpoint: str = ENDPOINT) -> LockFile:
+    """Resolve the endpoint again, transitively, and write the lock; review it before a commit."""
     context = MavenContext(repo_cache=cache)
     with _system_certificates():
-        wanted = [context.create_dependency(replace(c, scope="compile")) for c in Endpoint.parse(ENDPOINT).coordinates]
+        wanted = [context.create_dependency(replace(c, scope="compile")) for c in Endpoint.parse(endpoint).coordinates]
         direct, transitive = context.resolver.resolve(wanted)
         needed = [*direct, *(d for d in transitive if d.scope in ("compile", "runtime"))]
         locked = LockFile.from_resolved_dependencies(needed)

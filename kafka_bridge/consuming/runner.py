@@ -125,7 +125,8 @@ class Runner:
             list(self.topics),
             on_assign=self.partitions.on_assign,
             on_revoke=self.on_revoke,
-            on_lost=self.on_lost,
+            # Others have these already: Kafka would refuse a commit.
+            on_lost=self.partitions.on_revoke,
         )
 
     def join_again(self) -> None:
@@ -138,13 +139,8 @@ class Runner:
 
     def on_revoke(self, kafka: KafkaConsumer, revoked: list[TopicPartition]) -> None:
         """Give the partitions back, with the offsets that Kafka does not have yet."""
-        self.commits.send(kafka)
+        self.commits.send(kafka, self.partitions.held)
         self.partitions.on_revoke(kafka, revoked)
-
-    def on_lost(self, kafka: KafkaConsumer, lost: list[TopicPartition]) -> None:
-        """Leave partitions that other members have already."""
-        self.commits.forget((at.topic, at.partition) for at in lost)
-        self.partitions.on_revoke(kafka, lost)
 
     def step(self) -> bool:
         """Make one round: position, poll, apply. Return whether a batch was applied."""
@@ -154,7 +150,7 @@ class Runner:
         if self.partitions.client_is_outdated:
             self.join_again()
         records = self.poll()
-        self.commits.send_if_due(self.kafka)
+        self.commits.send_if_due(self.kafka, self.partitions.held)
         self.observer.round_finished(self.kafka, self.partitions.held, self.partitions.hindrances())
         if records:
             with self.observer.processing(records):
@@ -289,7 +285,6 @@ class Runner:
         if batch.dead:
             logger.error("%s: %d dead letters, see the admin", self.consumer.name, len(batch.dead))
         self.observer.committed(batch)
-        self.commits.note(offsets)
 
 
 def _servers_answer() -> bool:

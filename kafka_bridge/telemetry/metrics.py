@@ -5,7 +5,9 @@ an id, never personal data. The web server and Celery's worker fork; their proce
 of PROMETHEUS_MULTIPROC_DIR.
 """
 
+import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final, Literal
 
 from prometheus_client import Counter, Gauge, Histogram
@@ -27,6 +29,10 @@ class Declared:
 
 
 DECLARED: Final[list[Declared]] = []
+
+# Each metric opens a file there when it is declared. A container begins with an empty /tmp.
+if _folder := os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+    Path(_folder).mkdir(parents=True, exist_ok=True)
 
 
 def _counter(name: str, explanation: str, *labels: str, where: tuple[Where, ...]) -> Counter:

@@ -4,6 +4,7 @@ import threading
 import time
 from collections.abc import Callable, Iterable, Iterator
 from statistics import median
+from typing import Any
 
 import pytest
 from confluent_kafka import Consumer as KafkaConsumer
@@ -137,7 +138,7 @@ def test_a_refused_commit_applies_nothing_again(sandbox: Sandbox, caplog: pytest
     records = sandbox.poll(runner)
     replace_methods(runner, commit=refuse)
     assert runner.apply(records)
-    runner.commits.send(runner.kafka)
+    runner.commits.send(runner.kafka, runner.partitions.held)
     assert sandbox.rows() == [0, 1, 2, 3, 4]
     assert "does not take the offsets" in caplog.text
     runner.commits.on_commit(None, [TopicPartition(sandbox.topic.name, 0, 1)])
@@ -169,6 +170,65 @@ def test_offsets_reach_kafka_at_the_end(sandbox: Sandbox, monkeypatch: pytest.Mo
     with sandbox.running():
         wait_until(lambda: len(sandbox.rows()) == 10, SECONDS)
     assert committed(sandbox) == 10
+
+
+def test_a_refused_commit_is_sent_again_without_new_messages(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Kafka refuses while the group shares out its partitions; autoscalers look at what it has."""
+    monkeypatch.setattr(commits, "AGAIN_SECONDS", 0.2)
+    sandbox.publish(*range(10))
+    runner = sandbox.runner()
+    refusals = 2
+
+    def refuse_twice(**options: Any) -> None:
+        nonlocal refusals
+        if refusals:
+            refusals -= 1
+            raise KafkaException(KafkaError(KafkaError.REBALANCE_IN_PROGRESS))
+        kafka.commit(**options)
+
+    kafka = runner.kafka
+    replace_methods(runner, commit=refuse_twice)
+    with sandbox.running(runner):
+        wait_until(lambda: committed(sandbox) == 10, SECONDS)
+    assert caplog.text.count("does not take the offsets") == 2
+
+
+def test_an_old_generation_is_refused_and_sent_again(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The answer comes later, by partition, and only what was refused is sent again."""
+    monkeypatch.setattr(commits, "AGAIN_SECONDS", 0.0)
+    sent: list[dict[int, int]] = []
+    runner = sandbox.runner()
+    replace_methods(
+        runner, commit=lambda offsets, **_: sent.append({place.partition: place.offset for place in offsets})
+    )
+    told = runner.commits
+    held = {(sandbox.topic.name, 0): 7, (sandbox.topic.name, 1): 3}
+    told.send(runner.kafka, held)
+    told.send(runner.kafka, held)
+    refused = TopicPartition(sandbox.topic.name, 1, 3)
+    told.on_commit(KafkaError(KafkaError.ILLEGAL_GENERATION), [refused])
+    told.send_if_due(runner.kafka, held)
+    told.on_commit(None, [refused])
+    told.send_if_due(runner.kafka, held)
+    assert sent == [{0: 7, 1: 3}, {1: 3}]
+    runner.kafka.close()
+
+
+def test_the_next_owner_tells_kafka_what_a_killed_one_applied(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The first one ends before its commit, and no message comes for the second one."""
+    with monkeypatch.context() as killed:
+        killed.setattr(commits.KafkaCommits, "send", lambda *_: None)
+        sandbox.publish(*range(10))
+        with sandbox.running():
+            wait_until(lambda: len(sandbox.rows()) == 10, SECONDS)
+    assert committed(sandbox) == 0
+    with sandbox.running():
+        wait_until(lambda: committed(sandbox) == 10, SECONDS)
+    assert sorted(sandbox.rows()) == list(range(10))
 
 
 def publish_one_by_one(sandbox: Sandbox, numbers: Iterable[int]) -> None:

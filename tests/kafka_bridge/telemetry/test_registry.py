@@ -22,7 +22,8 @@ def test_processes_of_the_web_are_counted_together(tmp_path: Path) -> None:
     """As gunicorn's workers: two processes count, and a third one is asked."""
     environment = {
         **os.environ,
-        "PROMETHEUS_MULTIPROC_DIR": str(tmp_path),
+        # As in a container, whose /tmp is empty: the first process makes the folder.
+        "PROMETHEUS_MULTIPROC_DIR": str(tmp_path / "shared" / "web"),
         "DJANGO_SETTINGS_MODULE": "mamochi_site.settings",
     }
     for program in (COUNT, COUNT):
