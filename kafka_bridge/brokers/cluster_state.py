@@ -1,14 +1,13 @@
 """The state of the cluster, by requests that run at the same time and are never waited for long.
 
-At most seven kinds of requests are sent, whatever the number of topics and events, and they take at
+At most eight kinds of requests are sent, whatever the number of topics and events, and they take at
 most ANSWER_SECONDS + READ_SECONDS. A broker that hangs is told apart from one that is gone; neither
 makes a page wait. What has no answer in time stays None or missing.
 """
 
 import time
-import warnings
 from collections.abc import Iterable, Iterator
-from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait
+from concurrent.futures import Future, as_completed, wait
 from typing import Any, Final
 
 import msgspec
@@ -17,13 +16,15 @@ from confluent_kafka.admin import AdminClient, ConfigResource, OffsetSpec
 from django.conf import settings
 from django.utils.translation import gettext, ngettext
 
-from kafka_bridge.brokers import client, reader, topic_admin
+from kafka_bridge.brokers import client, group_members, reader, topic_admin
+from kafka_bridge.brokers.group_members import OFFSETS_TOPIC, Groups, ListedGroups
 from kafka_bridge.brokers.messages import stored_at
 from kafka_bridge.brokers.reader import Place
 from kafka_bridge.diagnosis import NO_RIGHTS
 from kafka_bridge.events.topics import Partition, Topic
 
 ANSWER_SECONDS: Final = 0.55
+LIST_SECONDS: Final = 0.5  # for the brokers' lists of groups: what came is known within ANSWER_SECONDS
 READ_SECONDS: Final = 0.25  # for reading the next messages of consumers, after their places are known
 RETENTION_SECONDS: Final = 60.0  # how long a topic's retention is cached: only people change it
 
@@ -75,7 +76,10 @@ class TopicState(msgspec.Struct, frozen=True):
 
 
 class ClusterState(msgspec.Struct, frozen=True):
-    """The brokers' answers. A partition or group without an answer is missing from the dicts."""
+    """The brokers' answers. A partition or group without an answer is missing from the dicts.
+
+    A group with no hosts in `members` has no member: Kafka said so.
+    """
 
     brokers: dict[int, str]  # host:port, by broker id
     topics: list[TopicState]
@@ -96,7 +100,7 @@ def fetch(groups: list[str], places: list[Place]) -> ClusterState | None:
     topics = topic_admin.declared_topics()
     partitions = {(topic.name, number) for topic in topics for number in range(topic.partitions)}
     requests = _Requests(topics, groups, sorted(partitions | {place[:2] for place in places}))
-    wait(requests.all(), timeout=ANSWER_SECONDS)
+    wait([*requests.all(), requests.listed_groups], timeout=ANSWER_SECONDS)
     bounds = requests.bounds()
     state = requests.state(bounds)
     if state.unanswered and not _admin_clients.find_answering() and not any(map(_has_answer, requests.all())):
@@ -108,9 +112,10 @@ def fetch(groups: list[str], places: list[Place]) -> ClusterState | None:
 
 
 def forget() -> None:
-    """Drop the cached retention and the chosen client."""
+    """Drop the cached retention, the chosen client and the groups that were listed."""
     _admin_clients.forget()
     _retention.forget()
+    _listed.forget()
 
 
 class _Requests:
@@ -126,20 +131,24 @@ class _Requests:
         self.topics = topics
         self.groups = groups
         self.cluster = admin.describe_cluster(**limit)
-        self.described = admin.describe_topics(TopicCollection(names), **limit)
+        described = admin.describe_topics(TopicCollection([*names, OFFSETS_TOPIC]), **limit)
+        # Copied, because the client counts on its dict.
+        self.described = {name: described[name] for name in names}
+        self.offsets_topic = described[OFFSETS_TOPIC]
         self.lows = admin.list_offsets(dict.fromkeys(places, earliest), **limit)
         self.ends = admin.list_offsets(dict.fromkeys(places, latest), **limit)
         self.stable = admin.list_offsets(
             dict.fromkeys(places, latest), isolation_level=IsolationLevel.READ_COMMITTED, **limit
         )
-        # Not describe_consumer_groups: with it, librdkafka 2.16 aborts the process if a coordinator
-        # hangs (ADR 12).
-        self.members = _group_threads.submit(_list_groups, admin)
+        self.described_groups = group_members.describe(admin, ANSWER_SECONDS)
+        self.listed_groups = admin.list_consumer_groups(request_timeout=LIST_SECONDS)
         self.retention = _retention.request(admin, names)
 
     def all(self) -> "list[Future[Any]]":
+        """Return all but `listed_groups`, which has a result although no broker answers."""
         by_name = (self.described, self.lows, self.ends, self.stable, self.retention)
-        return [self.cluster, self.members, *(future for futures in by_name for future in futures.values())]
+        one_each = (self.cluster, self.offsets_topic, self.described_groups)
+        return [*one_each, *(future for futures in by_name for future in futures.values())]
 
     def bounds(self) -> dict[Partition, tuple[int, int]]:
         both = {(at.topic, at.partition): (_answer(self.lows[at]), _answer(self.ends[at])) for at in self.lows}
@@ -148,6 +157,7 @@ class _Requests:
     def state(self, bounds: dict[Partition, tuple[int, int]]) -> ClusterState:
         described = {name: found for name, future in self.described.items() if (found := _answer(future))}
         retention = _retention.store(self.retention)
+        members = self._members()
         return ClusterState(
             brokers=self._brokers(described.values()),
             topics=[self._topic(topic, described, bounds, retention) for topic in self.topics],
@@ -156,9 +166,9 @@ class _Requests:
             stable={
                 (at.topic, at.partition): one.offset for at, future in self.stable.items() if (one := _answer(future))
             },
-            members=self._hosts(),
+            members=members,
             first_waiting={},
-            unanswered=list(self._unanswered(bounds)),
+            unanswered=list(self._unanswered(bounds, members)),
         )
 
     def _brokers(self, described: Iterable[Any]) -> dict[int, str]:
@@ -197,15 +207,25 @@ class _Requests:
             declared=topic.partitions,
         )
 
-    def _hosts(self) -> dict[str, list[str]]:
-        """Return the hosts of each group's members; a group that no broker lists has none."""
-        listed = _answer(self.members)
-        if listed is None:
-            return {}
-        hosts = {group.id: [member.client_host for member in group.members] for group in listed}
-        return {group: hosts.get(group, []) for group in self.groups}
+    def _members(self) -> dict[str, list[str]]:
+        described, listed = _answer(self.described_groups) or [], _answer(self.listed_groups)
+        found = Groups.read(described, listed, all_led=self._offsets_are_led())
+        members = found.members(self.groups, lately=_listed.lately())
+        _listed.note([*found.hosts, *found.states])
+        return members
 
-    def _unanswered(self, bounds: dict[Partition, tuple[int, int]]) -> Iterator[str]:
+    def _offsets_are_led(self) -> bool:
+        """Return False if a partition of the offsets' topic may have no leader, nor its groups.
+
+        Without the topic there was never a group. Where this process has no rights to it, what the
+        brokers list must do.
+        """
+        if _is_missing(self.offsets_topic) or _has_no_rights(self.offsets_topic):
+            return True
+        found = _answer(self.offsets_topic)
+        return found is not None and all(one.leader and one.leader.id >= 0 for one in found.partitions)
+
+    def _unanswered(self, bounds: dict[Partition, tuple[int, int]], members: dict[str, list[str]]) -> Iterator[str]:
         missing = {name for name, one in self.described.items() if _is_missing(one) or _has_no_rights(one)}
         topics = [name for name, future in self.described.items() if not _has_answer(future) and name not in missing]
         unbounded = [
@@ -221,7 +241,7 @@ class _Requests:
             yield ngettext("how far %(count)d partition reaches", "how far %(count)d partitions reach", count) % {
                 "count": count
             }
-        if _answer(self.members) is None:
+        if len(members) < len(set(self.groups)):
             yield gettext("who serves each group")
 
 
@@ -298,12 +318,7 @@ class _RetentionCache:
 
 _admin_clients: Final = _AdminClients()
 _retention: Final = _RetentionCache()
-_group_threads: Final = ThreadPoolExecutor(2, "kafka-groups")  # list_groups has no future of its own
-
-
-def _list_groups(admin: AdminClient) -> Any:
-    with warnings.catch_warnings(action="ignore", category=DeprecationWarning):
-        return admin.list_groups(timeout=ANSWER_SECONDS)
+_listed: Final = ListedGroups()
 
 
 def _has_answer(future: "Future[Any]") -> bool:

@@ -50,5 +50,8 @@ class SilentAdmin:
     def list_groups(self, **_: Any) -> Any:
         raise KafkaException(KafkaError(KafkaError._TIMED_OUT))
 
+    def list_consumer_groups(self, **_: Any) -> "Future[Any]":
+        return Future()
+
     def describe_configs(self, wanted: list[Any], **_: Any) -> "dict[Any, Future[Any]]":
         return {resource: Future() for resource in wanted}
