@@ -13,6 +13,7 @@ from kafka_bridge import conf
 
 client_logger = logging.getLogger("kafka_bridge.librdkafka")  # the C library's messages on its connections
 
+WATERMARKS_GROUP: Final = f"{conf.PREFIX}-watermarks"  # required by the client, never joined
 TIMEOUT_SECONDS: Final = 10.0
 # After so long without the answer to a request, a client closes its connection and makes a new one.
 # The default of librdkafka is 60 s: a broker that another one has replaced behind the same address
@@ -56,7 +57,7 @@ def _admin_of(_pid: int) -> AdminClient:
 
 @cache
 def _offsets_consumer_of(_pid: int, isolation: Isolation) -> Consumer:
-    config = {**_config(), "group.id": f"{conf.PREFIX}-watermarks", "isolation.level": isolation}
+    config = {**_config(), "group.id": WATERMARKS_GROUP, "isolation.level": isolation}
     return Consumer(config, logger=client_logger)
 
 

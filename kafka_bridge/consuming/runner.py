@@ -17,13 +17,13 @@ from confluent_kafka import KafkaException, TopicPartition
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 
-from kafka_bridge.brokers import client
+from kafka_bridge.brokers import client, trouble
 from kafka_bridge.brokers.messages import partition_of
 from kafka_bridge.consuming import poison
 from kafka_bridge.consuming.batch import Batch
 from kafka_bridge.consuming.culprits.attempt import may_pass
 from kafka_bridge.consuming.culprits.limits import FailureLimit, GroupSize
-from kafka_bridge.consuming.handlers import Consumer
+from kafka_bridge.consuming.handlers import Consumer, group_id
 from kafka_bridge.consuming.intake import Intake
 from kafka_bridge.consuming.observer import LaneObserver
 from kafka_bridge.consuming.partitions import positions
@@ -91,14 +91,14 @@ class Runner:
         self.outcomes: deque[bool] = deque(maxlen=self.limit.window)  # of the last messages, True for a failure
         self.observer = LaneObserver(consumer.name, lane)
         self.commits = KafkaCommits(consumer.name)
-        group_id = ".".join(filter(None, [group or consumer.name, lane]))
-        reports = {"on_commit": self.commits.on_commit}
+        group = group_id(group or consumer.name, lane)
+        reports = {"on_commit": self.commits.on_commit, "error_cb": trouble.note}
         gathering = {"fetch.wait.max.ms": GATHER_MS, "fetch.min.bytes": GATHER_BYTES}
-        config = {**settings.KAFKA_CLIENT_CONFIG, **KAFKA_CONFIG, "group.id": group_id, **reports}
+        config = {**settings.KAFKA_CLIENT_CONFIG, **KAFKA_CONFIG, "group.id": group, **reports}
         config |= gathering if consumer.gathers and not lane else {}
         self.kafka = KafkaConsumer(config, logger=client.client_logger)
         self.partitions = LanePartitions(
-            self.kafka, consumer.name, self.topics, priority=bool(lane), accept_loss=accept_loss
+            self.kafka, consumer.name, self.topics, group=group, priority=bool(lane), accept_loss=accept_loss
         )
         self.intake = Intake(self.kafka, consumer.name, self.partitions, consumer.max_batch)
 

@@ -22,7 +22,7 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError, close_old_connections
 
 from kafka_bridge import conf
-from kafka_bridge.brokers import client
+from kafka_bridge.brokers import client, trouble
 from kafka_bridge.events.codec import Message, encode
 from kafka_bridge.events.event import Event
 from kafka_bridge.exceptions import MessageTooLarge, Unavailable
@@ -132,17 +132,18 @@ def kafka_config() -> dict[str, str | int | bool]:
 class _SharedProducer:
     """A process's producer, its poll thread and its circuit breaker, shared by its threads."""
 
-    def __init__(self) -> None:
+    def __init__(self, breaker: Breaker) -> None:
         self.pid = os.getpid()
-        self.breaker = Breaker()
+        self.breaker = breaker
         # True after a fatal error of librdkafka's idempotent producer: only a new one delivers.
         self.broken = False
         config = {**settings.KAFKA_CLIENT_CONFIG, "client.id": f"{conf.PREFIX}-{self.pid}", **kafka_config()}
+        config["error_cb"] = trouble.note
         self.producer = Producer(config, logger=client.client_logger)
         # For event loops: while Kafka is away, what waits for the outbox is one INSERT.
         self.outbox = Together(_without_kafka_together)
         threading.Thread(target=self._poll, name="kafka-producer-poll", daemon=True).start()
-        atexit.register(self.producer.flush, DEADLINE_MS / 1_000)
+        atexit.register(self._flush)
 
     @property
     def usable(self) -> bool:
@@ -181,14 +182,33 @@ class _SharedProducer:
         """Tell the breaker how a delivery ended; return the failures, those not sent among them."""
         failures = delivery.failures()
         self.breaker.learn(delivery.messages, failures, began)
-        self.broken |= any(error is not None and error.fatal() for _, error in failures)
+        self.broken |= any(error is not None and _is_fatal(error) for _, error in failures)
         errors = {id(message): error for message, error in failures}
         done = {id(message) for message in delivery.messages} - errors.keys()
         return [(message, errors.get(id(message))) for message in messages if id(message) not in done]
 
     def _poll(self) -> None:
+        """Call back with delivery reports, until the producer is broken.
+
+        The client raises a fatal error here, such as the lack of every right to write. What it
+        holds is then given up, so that no request waits for its report.
+        """
         while not self.broken:
-            self.producer.poll(1.0)
+            try:
+                self.producer.poll(1.0)
+            except KafkaException as error:
+                trouble.note(error.args[0])
+                self.broken = True
+        atexit.unregister(self._flush)
+        self.producer.purge()
+        self._flush()
+
+    def _flush(self) -> None:
+        self.producer.flush(DEADLINE_MS / 1_000)
+
+
+def _is_fatal(error: KafkaError) -> bool:
+    return error.fatal() or error.code() == KafkaError._FATAL  # the latter for each message after it
 
 
 def _from_thread(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
@@ -253,9 +273,12 @@ class ProducerHolder:
         if current is not None and current.usable:
             return current
         with self._lock:
-            if self._current is None or not self._current.usable:  # another thread may have been faster
-                self._current = _SharedProducer()
-            return self._current
+            current = self._current
+            if current is None or not current.usable:  # another thread may have been faster
+                # A broken one's breaker stays: otherwise each request would try a new producer.
+                breaker = current.breaker if current and current.pid == os.getpid() else Breaker()
+                self._current = current = _SharedProducer(breaker)
+            return current
 
 
 holder: Final = ProducerHolder()

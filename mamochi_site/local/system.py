@@ -39,6 +39,10 @@ WEB = "web"
 # Of all processes but the web, whose answers people wait for (docs/adr/0041).
 BEHIND_THE_WEB = 5
 CONSUMERS = ("aprobacion", "distribuidores", "contabilidad", "inventario")
+# The users of a secured Kafka whose names are not those of their processes.
+KAFKA_USERS = {"outbox-relay": "relay", "celery-worker": "worker"}
+# With a certificate, a process needs none of these.
+LOGIN_VARIABLES = ("KAFKA_SASL_MECHANISM", "KAFKA_SASL_USERNAME", "KAFKA_SASL_PASSWORD")
 
 
 def niceness_of(process: str) -> int:
@@ -126,16 +130,35 @@ def running_system(
     with stack:
         port = next_free_port(port)
         system = _configure(stack, port, settings or {}, consumers)
-        forks = stack.supervisor.load(
-            LOADED, "mamochi_site.local.loaded", cwd=CHECKOUT, env=system.environment, own=OWN_VARIABLES
-        )
+        forks = None if stack.secured else _load(system)  # a fork would have the user of the loaded program
+        if stack.secured:
+            _grant_rights(system)
         _prepare(system, forks)
         for name, argv in system.commands.items():
-            environment = system.environment | _metrics_settings(system, name)
+            environment = system.environment | _metrics_settings(system, name) | stack.kafka.add_user(user_of(name))
             stack.run(name, argv, cwd=CHECKOUT, env=environment, forks=forks, niceness=niceness_of(name))
         _record_access(system)
         _wait_ready(system)
         yield system
+
+
+def user_of(process: str) -> str:
+    """Return the user that a process of the application is in a secured Kafka."""
+    return KAFKA_USERS.get(process, process)
+
+
+def _load(system: System) -> Forks:
+    return system.stack.supervisor.load(
+        LOADED, "mamochi_site.local.loaded", cwd=CHECKOUT, env=system.environment, own=OWN_VARIABLES
+    )
+
+
+def _grant_rights(system: System) -> None:
+    """Give each process its rights in a secured Kafka, as the administrator."""
+    system.stack.say("granting rights in Kafka")
+    environment = system.environment | dict.fromkeys(LOGIN_VARIABLES, "") | system.stack.kafka.admin_variables
+    process = system.stack.run("rights", manage("kafka_rights", "--apply"), cwd=CHECKOUT, env=environment)
+    process.wait(PREPARE_TIMEOUT_S)
 
 
 def _configure(stack: Stack, port: int, settings: dict[str, str], consumers: int) -> System:
@@ -173,11 +196,11 @@ def _load_or_create_secrets(path: Path) -> dict[str, str]:
     return kept
 
 
-def _prepare(system: System, forks: Forks) -> None:
+def _prepare(system: System, forks: Forks | None) -> None:
     """Create tables, topics and the admin's account; a second run changes nothing."""
     system.stack.say("preparing database and topics")
     account = {"DJANGO_SUPERUSER_USERNAME": system.admin_user, "DJANGO_SUPERUSER_PASSWORD": system.admin_password}
-    environment = system.environment | account
+    environment = system.environment | account | system.stack.kafka.add_user("prepare")
     process = system.stack.run("prepare", manage("prepare"), cwd=CHECKOUT, env=environment, forks=forks)
     process.wait(PREPARE_TIMEOUT_S)
 
