@@ -34,8 +34,10 @@ LOADED = "application"
 OWN_VARIABLES = (
     *("METRICS_PORT", "PROMETHEUS_MULTIPROC_DIR"),
     *("DJANGO_SUPERUSER_USERNAME", "DJANGO_SUPERUSER_PASSWORD"),
+    *("KAFKA_SASL_USERNAME", "KAFKA_SASL_PASSWORD"),
 )
 WEB = "web"
+PREPARE = "prepare"
 # Of all processes but the web, whose answers people wait for (docs/adr/0041).
 BEHIND_THE_WEB = 5
 CONSUMERS = ("aprobacion", "distribuidores", "contabilidad", "inventario")
@@ -130,7 +132,9 @@ def running_system(
     with stack:
         port = next_free_port(port)
         system = _configure(stack, port, settings or {}, consumers)
-        forks = None if stack.secured else _load(system)  # a fork would have the user of the loaded program
+        # The settings that it loads want a login; each fork has its own.
+        loaded = system.environment | stack.kafka.add_user(PREPARE)
+        forks = stack.supervisor.load(LOADED, "mamochi_site.local.loaded", cwd=CHECKOUT, env=loaded, own=OWN_VARIABLES)
         if stack.secured:
             _grant_rights(system)
         _prepare(system, forks)
@@ -145,12 +149,6 @@ def running_system(
 def user_of(process: str) -> str:
     """Return the user that a process of the application is in a secured Kafka."""
     return KAFKA_USERS.get(process, process)
-
-
-def _load(system: System) -> Forks:
-    return system.stack.supervisor.load(
-        LOADED, "mamochi_site.local.loaded", cwd=CHECKOUT, env=system.environment, own=OWN_VARIABLES
-    )
 
 
 def _grant_rights(system: System) -> None:
@@ -196,12 +194,12 @@ def _load_or_create_secrets(path: Path) -> dict[str, str]:
     return kept
 
 
-def _prepare(system: System, forks: Forks | None) -> None:
+def _prepare(system: System, forks: Forks) -> None:
     """Create tables, topics and the admin's account; a second run changes nothing."""
     system.stack.say("preparing database and topics")
     account = {"DJANGO_SUPERUSER_USERNAME": system.admin_user, "DJANGO_SUPERUSER_PASSWORD": system.admin_password}
-    environment = system.environment | account | system.stack.kafka.add_user("prepare")
-    process = system.stack.run("prepare", manage("prepare"), cwd=CHECKOUT, env=environment, forks=forks)
+    environment = system.environment | account | system.stack.kafka.add_user(PREPARE)
+    process = system.stack.run(PREPARE, manage("prepare"), cwd=CHECKOUT, env=environment, forks=forks)
     process.wait(PREPARE_TIMEOUT_S)
 
 
