@@ -28,6 +28,7 @@ class _Bad:
     retry_at: float  # monotonic seconds
     silent: bool
     why: str
+    since: float  # monotonic seconds
 
 
 class Breaker:
@@ -52,6 +53,10 @@ class Breaker:
     def reasons(self) -> list[str]:
         """Return why events are not sent, one sentence per partition that takes none."""
         return [bad.why for _, bad in sorted(self._bad.copy().items())]
+
+    def silent_since(self) -> float | None:
+        """Return since when (monotonic seconds) the longest silent partition is, if any is."""
+        return min((bad.since for bad in self._bad.copy().values() if bad.silent), default=None)
 
     def lets_through(self, messages: list[Message]) -> list[Message]:
         """Return the messages to try now.
@@ -89,8 +94,7 @@ class Breaker:
             self._close(well)
         silent = {at for at, error in failed.items() if error is None or not concerns_topic(error)}
         news = silent - self._bad.keys()
-        retry_at = time.monotonic() + 2 * BREAKER_SECONDS
-        self._bad.update({at: _Bad(retry_at, at in silent, _reason((at, error))) for at, error in failed.items()})
+        self._bad.update({at: self._failed_again(at, error, silent=at in silent) for at, error in failed.items()})
         if news and self._last_success < began:
             self._all_retry_at = time.monotonic() + BREAKER_SECONDS
             cause = trouble.sentence()
@@ -101,6 +105,11 @@ class Breaker:
             )
         elif failed:
             logger.warning("events go to the outbox: %s", "; ".join(map(_reason, sorted(failed.items(), key=_place))))
+
+    def _failed_again(self, at: Partition, error: KafkaError | None, *, silent: bool) -> _Bad:
+        now, before = time.monotonic(), self._bad.get(at)
+        since = before.since if before is not None and before.silent == silent else now
+        return _Bad(now + 2 * BREAKER_SECONDS, silent, _reason((at, error)), since)
 
     def _close(self, well: set[Partition]) -> None:
         """Forget the partitions that acknowledged; after an outage of all of Kafka, forget all."""

@@ -3,11 +3,12 @@
 `apublish` is the same for code on an event loop.
 
 Each process has one producer with one poll thread. A forked process creates its own, because an
-inherited one never delivers.
+inherited one never delivers; and a client that no longer delivers is replaced (ADR 50).
 """
 
 import asyncio
 import atexit
+import logging
 import os
 import threading
 import time
@@ -31,8 +32,11 @@ from kafka_bridge.publishing.breaker import Breaker, Failure
 from kafka_bridge.telemetry import logs, metrics
 from kafka_bridge.together import Together
 
+logger = logging.getLogger(__name__)
+
 DEADLINE_MS: Final = 3_000  # shorter than an HTTP client's timeout; librdkafka's default is 300 s
 RETRY_AFTER_SECONDS: Final = 5  # the Retry-After of a 503
+SILENCE_SECONDS: Final = 10.0  # of a partition, after which another client tries (ADR 50)
 
 
 def publish(*events: Event) -> None:
@@ -129,26 +133,44 @@ def kafka_config() -> dict[str, str | int | bool]:
     }
 
 
-class _SharedProducer:
-    """A process's producer, its poll thread and its circuit breaker, shared by its threads."""
+class _Client:
+    """A producer of librdkafka, and the thread that serves its delivery reports."""
 
-    def __init__(self, breaker: Breaker) -> None:
+    def __init__(self) -> None:
+        self.began = time.monotonic()
+        own = {"client.id": f"{conf.PREFIX}-{os.getpid()}", "error_cb": trouble.note}
+        self.producer = Producer({**settings.KAFKA_CLIENT_CONFIG, **own, **kafka_config()}, logger=client.client_logger)
+        self.ended = False
+        self.broken = False  # by a fatal error: only a new client delivers
+        self.thread = threading.Thread(target=self._poll, name="kafka-producer-poll", daemon=True)
+        self.thread.start()
+
+    def _poll(self) -> None:
+        """Serve reports until the client has ended and nothing of it is on its way.
+
+        The client raises a fatal error here, such as the lack of every right to write. What it
+        holds is then given up, so that no call waits for its report.
+        """
+        while not self.ended or len(self.producer):
+            try:
+                self.producer.poll(1.0)
+            except KafkaException as error:
+                trouble.note(error.args[0])
+                self.broken = True
+                self.producer.purge()
+
+
+class _SharedProducer:
+    """A process's client of Kafka and its circuit breaker, shared by its threads."""
+
+    def __init__(self) -> None:
         self.pid = os.getpid()
-        self.breaker = breaker
-        # True after a fatal error of librdkafka's idempotent producer: only a new one delivers.
-        self.broken = False
-        config = {**settings.KAFKA_CLIENT_CONFIG, "client.id": f"{conf.PREFIX}-{self.pid}", **kafka_config()}
-        config["error_cb"] = trouble.note
-        self.producer = Producer(config, logger=client.client_logger)
+        self.breaker = Breaker()
+        self.client = _Client()
+        self._renewing = threading.Lock()
         # For event loops: while Kafka is away, what waits for the outbox is one INSERT.
         self.outbox = Together(_without_kafka_together)
-        threading.Thread(target=self._poll, name="kafka-producer-poll", daemon=True).start()
-        atexit.register(self._flush)
-
-    @property
-    def usable(self) -> bool:
-        """False for a producer that a fork inherited or that is broken."""
-        return self.pid == os.getpid() and not self.broken
+        atexit.register(lambda: self.client.producer.flush(DEADLINE_MS / 1_000))
 
     def send(self, messages: list[Message]) -> list[Failure]:
         """Send, wait for the reports, and return the failures in the order of the messages.
@@ -160,10 +182,10 @@ class _SharedProducer:
             return [(message, None) for message in messages]
         reported = threading.Lock()  # held until all have reported: a lock wakes faster than an Event
         reported.acquire()
-        delivery = _Delivery(sent, done=reported.release)
-        delivery.send(self.producer)
+        used, delivery = self.client, _Delivery(sent, done=reported.release)
+        delivery.send(used.producer)
         reported.acquire(timeout=DEADLINE_MS / 1_000)
-        return self._learn(messages, delivery, began)
+        return self._learn(messages, delivery, used, began)
 
     async def asend(self, messages: list[Message]) -> list[Failure]:
         """Do the same as `send`, on an event loop."""
@@ -171,44 +193,39 @@ class _SharedProducer:
         if not sent:
             return [(message, None) for message in messages]
         reported = asyncio.Event()
-        delivery = _Delivery(sent, done=partial(_from_thread, asyncio.get_running_loop(), reported.set))
-        delivery.send(self.producer)
+        done = partial(_from_thread, asyncio.get_running_loop(), reported.set)
+        used, delivery = self.client, _Delivery(sent, done=done)
+        delivery.send(used.producer)
         with suppress(TimeoutError):
             async with asyncio.timeout(DEADLINE_MS / 1_000):
                 await reported.wait()
-        return self._learn(messages, delivery, began)
+        return self._learn(messages, delivery, used, began)
 
-    def _learn(self, messages: list[Message], delivery: "_Delivery", began: float) -> list[Failure]:
+    def _learn(self, messages: list[Message], delivery: "_Delivery", used: _Client, began: float) -> list[Failure]:
         """Tell the breaker how a delivery ended; return the failures, those not sent among them."""
         failures = delivery.failures()
         self.breaker.learn(delivery.messages, failures, began)
-        self.broken |= any(error is not None and _is_fatal(error) for _, error in failures)
+        if used.broken or any(error is not None and error.fatal() for _, error in failures) or self._is_stuck(used):
+            self.renew(used)
         errors = {id(message): error for message, error in failures}
         done = {id(message) for message in delivery.messages} - errors.keys()
         return [(message, errors.get(id(message))) for message in messages if id(message) not in done]
 
-    def _poll(self) -> None:
-        """Call back with delivery reports, until the producer is broken.
+    def _is_stuck(self, used: _Client) -> bool:
+        """Return True if a partition has been silent for the last SILENCE_SECONDS of the client.
 
-        The client raises a fatal error here, such as the lack of every right to write. What it
-        holds is then given up, so that no request waits for its report.
+        librdkafka (2.16) never follows a leader whose epoch is lower than the one it knows, and the
+        epochs of a topic that was deleted and made again begin at 0. A new client knows none.
         """
-        while not self.broken:
-            try:
-                self.producer.poll(1.0)
-            except KafkaException as error:
-                trouble.note(error.args[0])
-                self.broken = True
-        atexit.unregister(self._flush)
-        self.producer.purge()
-        self._flush()
+        since = self.breaker.silent_since()
+        return since is not None and time.monotonic() - max(since, used.began) > SILENCE_SECONDS
 
-    def _flush(self) -> None:
-        self.producer.flush(DEADLINE_MS / 1_000)
-
-
-def _is_fatal(error: KafkaError) -> bool:
-    return error.fatal() or error.code() == KafkaError._FATAL  # the latter for each message after it
+    def renew(self, used: _Client) -> None:
+        """Use a new client from now on, unless another thread has replaced this one already."""
+        with self._renewing:
+            if self.client is used:
+                logger.warning("Kafka takes no events from this client: trying with a new one")
+                self.client, used.ended = _Client(), True
 
 
 def _from_thread(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:
@@ -262,7 +279,7 @@ class _Delivery:
 
 
 class ProducerHolder:
-    """This process's producer, created at first use, after a fork and after a fatal error."""
+    """This process's producer, created at first use and after a fork."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -270,15 +287,12 @@ class ProducerHolder:
 
     def get(self) -> _SharedProducer:
         current = self._current
-        if current is not None and current.usable:
+        if current is not None and current.pid == os.getpid():
             return current
         with self._lock:
-            current = self._current
-            if current is None or not current.usable:  # another thread may have been faster
-                # A broken one's breaker stays: otherwise each request would try a new producer.
-                breaker = current.breaker if current and current.pid == os.getpid() else Breaker()
-                self._current = current = _SharedProducer(breaker)
-            return current
+            if self._current is None or self._current.pid != os.getpid():  # another thread may have been faster
+                self._current = _SharedProducer()
+            return self._current
 
 
 holder: Final = ProducerHolder()

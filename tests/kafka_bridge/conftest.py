@@ -2,18 +2,32 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from uuid import uuid4
 
 import pytest
+from django.conf import settings
 from django.db import connection
 
+from deploy.embedded import Stack
 from deploy.embedded.waiting import wait_until
-from kafka_bridge.brokers import topic_admin
+from kafka_bridge.brokers import client, topic_admin
 from kafka_bridge.consuming.handlers import Consumer
 from kafka_bridge.events.event import registered
 from kafka_bridge.events.topics import Topic
 from kafka_bridge.telemetry import pulse
 from tests.support.sandbox import SECONDS, Sandbox, happened_on, is_there
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
+    """Start three brokers of this test's own and point Django to them."""
+    everything_else = {"DATABASE_URL": "-", "CELERY_BROKER_URL": "-", "EMAIL_URL": "-"}
+    with Stack(tmp_path, brokers=3, durable=False, environ=everything_else) as stack:
+        monkeypatch.setitem(settings.KAFKA_CLIENT_CONFIG, "bootstrap.servers", stack.kafka.url)
+        client.forget_clients()
+        yield stack
+    client.forget_clients()
 
 
 @pytest.fixture

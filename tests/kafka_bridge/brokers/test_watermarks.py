@@ -3,34 +3,22 @@
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, Final
 
 import pytest
 from confluent_kafka import KafkaException
-from django.conf import settings
 
 from deploy.embedded import Stack
 from deploy.embedded.waiting import wait_until
-from kafka_bridge.brokers import client, topic_admin, watermarks
+from kafka_bridge.brokers import topic_admin, watermarks
 from kafka_bridge.events.topics import Partition, Topic
 
 TOPIC: Final = Topic(name="requests", partitions=6)
 PARTITIONS: Final = [(TOPIC.name, number) for number in range(TOPIC.partitions)]
 
 
-@pytest.fixture
-def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stack]:
-    """Start three brokers of this test's own and point Django to them."""
-    everything_else = {"DATABASE_URL": "-", "CELERY_BROKER_URL": "-", "EMAIL_URL": "-"}
-    with Stack(tmp_path, brokers=3, durable=False, environ=everything_else) as stack:
-        monkeypatch.setitem(settings.KAFKA_CLIENT_CONFIG, "bootstrap.servers", stack.kafka.url)
-        client.forget_clients()
-        yield stack
-    client.forget_clients()
-
-
 @pytest.mark.chaos
+@pytest.mark.waits
 def test_requests_wait_idly_for_lost_brokers(cluster: Stack) -> None:
     topic_admin.create_topics([TOPIC])
     assert watermarks.end_offsets(PARTITIONS) == dict.fromkeys(PARTITIONS, 0)

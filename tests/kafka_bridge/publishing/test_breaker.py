@@ -44,3 +44,17 @@ def test_a_partition_that_stays_silent_stands_alone(monkeypatch: pytest.MonkeyPa
     assert breaker.lets_through([GOOD]) == [GOOD]
     breaker.learn([GOOD], [], time.monotonic())
     assert breaker.lets_through([GOOD, BAD]) == [GOOD, BAD]  # after an outage all are tried again
+
+
+def test_silence_lasts_since_its_first_failure(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(breaker_module, "BREAKER_SECONDS", 0.0)
+    monkeypatch.setattr(breaker_module, "PROBE_SECONDS", 0.0)
+    breaker = Breaker()
+    assert breaker.silent_since() is None
+    fail(breaker, BAD, SILENT)
+    since = breaker.silent_since()
+    fail(breaker, BAD, SILENT)
+    assert since is not None
+    assert breaker.silent_since() == since
+    fail(breaker, BAD, KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED))  # an answer
+    assert breaker.silent_since() is None

@@ -9,7 +9,7 @@ import pytest
 from deploy.embedded.waiting import wait_until
 from kafka_bridge.brokers import topic_admin
 from kafka_bridge.models import OutboxMessage
-from kafka_bridge.publishing import outbox, producer, relay
+from kafka_bridge.publishing import outbox, relay
 from tests.support.consumers import running
 from tests.support.sandbox import SECONDS, Sandbox
 
@@ -17,13 +17,6 @@ from tests.support.sandbox import SECONDS, Sandbox
 FOUND_SECONDS = 30.0
 KEYS = 30
 LAST_SHARD = outbox.SHARDS - 1
-
-
-@pytest.fixture
-def short_deadline(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Give this process a new producer, with the deadline of production."""
-    monkeypatch.setattr(producer, "DEADLINE_MS", 3_000)
-    monkeypatch.setattr(producer, "holder", producer.ProducerHolder())
 
 
 @pytest.mark.slow

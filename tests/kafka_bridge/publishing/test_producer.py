@@ -8,6 +8,7 @@ import time
 import pytest
 from django.db import connection, connections
 
+from deploy.embedded.waiting import wait_until
 from kafka_bridge import exceptions
 from kafka_bridge.models import OutboxMessage
 from kafka_bridge.publishing import producer
@@ -168,10 +169,14 @@ def test_an_answer_after_the_end_of_its_loop_harms_nothing(sandbox: Sandbox) -> 
     assert sorted(topic_numbers(sandbox))[-1] == 2
 
 
-def test_a_broken_producer_is_replaced(sandbox: Sandbox) -> None:
+def test_a_client_is_replaced_once(sandbox: Sandbox) -> None:
     sandbox.publish(1, key="one")
-    first = producer.process_producer()
-    first.broken = True
+    shared = producer.process_producer()
+    first = shared.client
+    shared.renew(first)
+    second = shared.client
+    shared.renew(first)
     sandbox.publish(2, key="one")
-    assert producer.process_producer() is not first
+    assert shared.client is second is not first
     assert topic_numbers(sandbox) == [1, 2]
+    wait_until(lambda: not first.thread.is_alive(), SECONDS)

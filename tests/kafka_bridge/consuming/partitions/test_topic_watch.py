@@ -62,6 +62,7 @@ def test_all_of_a_recreated_topic_is_read(
 
 
 @pytest.mark.chaos
+@pytest.mark.waits
 @pytest.mark.parametrize("partitions", [(2, 6), (9,), (6, 6)], ids=["fewer", "more", "twice"])
 def test_topic_recreated_in_another_shape_is_read(full_sandbox: Sandbox, partitions: tuple[int, ...]) -> None:
     """With fewer partitions, which are added later; with more; or twice in a row."""
@@ -82,6 +83,7 @@ def test_topic_recreated_in_another_shape_is_read(full_sandbox: Sandbox, partiti
 
 
 @pytest.mark.chaos
+@pytest.mark.waits
 def test_topic_recreated_during_an_outage_is_read(full_sandbox: Sandbox) -> None:
     """The database is down while the topic is deleted and made again."""
     full_sandbox.publish(*range(60))
