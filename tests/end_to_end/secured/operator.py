@@ -1,5 +1,7 @@
 """What an operator of the secured system does and sees."""
 
+import socket
+import ssl
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -73,14 +75,23 @@ class Operator:
         set_passwords(self.admin, {user: password})
 
     def install_server_certificate(self, ends: datetime | None = None) -> None:
-        """Give the brokers' clients a new certificate, while the brokers run."""
-        self.security.renew(ends=ends)
+        """Give clients another certificate of the broker while it runs; wait until they get it."""
+        issued = ssl.PEM_cert_to_DER_cert(self.security.renew(ends=ends).certificate.read_text())
         path = str(self.security.broker.both)
         entry = ConfigEntry(
             "listener.name.clients.ssl.keystore.location", path, incremental_operation=AlterConfigOpType.SET
         )
         resource = ConfigResource(ConfigResource.Type.BROKER, "1", incremental_configs=[entry])
         self.admin.incremental_alter_configs([resource])[resource].result()
+        wait_until(lambda: self._served_certificate() == issued, SECONDS)
+
+    def _served_certificate(self) -> bytes | None:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
+        broker = self.system.stack.kafka.brokers[0]
+        with socket.create_connection((broker.host.address, broker.port), SECONDS) as plain:
+            with context.wrap_socket(plain) as encrypted:
+                return encrypted.getpeercert(binary_form=True)
 
     def client_config(self, user: str) -> dict[str, str]:
         """Return the configuration of a client that is this user."""
