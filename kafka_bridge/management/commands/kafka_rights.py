@@ -16,7 +16,7 @@ TOOL: Final = 'kafka-acls.sh --bootstrap-server "$SERVERS" --command-config admi
 class Command(BaseCommand):
     help = (
         "Prints the rights in Kafka that each process needs. With --apply, adds the missing ones to the brokers, as an "
-        "administrator (KAFKA_SASL_USERNAME or a certificate), and names those that are too many. Run it again after "
+        "administrator of Kafka, and names those that are too many. Run it again after "
         "an upgrade: a new topic needs new rights."
     )
 
@@ -32,7 +32,7 @@ class Command(BaseCommand):
     def handle(self, *args: Any, **options: Any) -> None:
         template = options["principal"]
         if not template.startswith("User:"):
-            raise CommandError("--principal looks like User:mamochi-{process}, or User:mamochi for one user of all.")
+            raise CommandError("--principal looks like User:shop-{process}, or User:shop for one user of all.")
         rights = _by_principal(template)
         if options["apply"]:
             self._apply(rights)

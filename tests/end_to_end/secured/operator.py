@@ -89,9 +89,9 @@ class Operator:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
         context.check_hostname, context.verify_mode = False, ssl.CERT_NONE
         broker = self.system.stack.kafka.brokers[0]
-        with socket.create_connection((broker.host.address, broker.port), SECONDS) as plain:
-            with context.wrap_socket(plain) as encrypted:
-                return encrypted.getpeercert(binary_form=True)
+        plain = socket.create_connection((broker.host.address, broker.port), SECONDS)
+        with context.wrap_socket(plain) as encrypted:
+            return encrypted.getpeercert(binary_form=True)
 
     def client_config(self, user: str) -> dict[str, str]:
         """Return the configuration of a client that is this user."""
