@@ -24,9 +24,6 @@ def user() -> str:
 def lacking(error: KafkaError, operation: str, resource: str) -> str:
     """Return the right that the user lacks, and the remedy.
 
-    `resource` is what was asked for, such as `topic orders`; a right on the whole cluster is named
-    by the error itself.
+    `resource` is what was asked for, such as `topic orders`.
     """
-    if error.code() == KafkaError.CLUSTER_AUTHORIZATION_FAILED:
-        operation, resource = "Write", "any topic"
     return f"{user()} lacks the right {operation} on {resource} ({error.name()}): {GRANT}"

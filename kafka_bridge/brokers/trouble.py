@@ -10,9 +10,10 @@ import socket
 import ssl
 import time
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from typing import Any, Final
 
-from confluent_kafka import KafkaError
+from confluent_kafka import KafkaError, KafkaException
 from confluent_kafka.admin import AdminClient
 from django.conf import settings
 
@@ -25,6 +26,14 @@ RECENT_SECONDS: Final = 45.0  # librdkafka repeats a report after 30 s at the la
 HANDSHAKE_SECONDS: Final = 2.0
 BROKER: Final = re.compile(r"^(?:sasl_)?ssl://(?P<host>[^/]+):(?P<port>\d+)/")
 SASL_REASON: Final = re.compile(r"SASL (?:authentication|\S+) error: (?P<why>.*?)(?: \(after [^)]*\))?$")
+SILENT: Final = (
+    KafkaError._TRANSPORT,
+    KafkaError._TIMED_OUT,
+    KafkaError._ALL_BROKERS_DOWN,
+    KafkaError._AUTHENTICATION,
+    KafkaError._SSL,
+    KafkaError._RESOLVE,
+)
 _examining: Final = ThreadPoolExecutor(1, "kafka-trouble")
 
 
@@ -72,7 +81,23 @@ def ask(seconds: float = 5.0) -> str:
         client.poll(0.1)
         if text := next(filter(None, map(_explain, reports)), ""):
             return text
+        with suppress(KafkaException):
+            client.list_topics(timeout=0.2)
+            break
     return ""
+
+
+def refusal(error: KafkaError, operation: str, resource: str) -> str:
+    """Return why a command's request failed, and what to do, in a sentence without its full stop.
+
+    `operation` on `resource` is the right that the request needs.
+    """
+    if error.code() in NO_RIGHTS:
+        return access.lacking(error, operation, resource)
+    if error.code() not in SILENT:
+        return f"Kafka refused: {error.str()}"
+    cause = ask() or "check bootstrap.servers in KAFKA_CLIENT_CONFIG, and that the brokers run"
+    return f"Kafka does not answer ({error.str()}): {cause}"
 
 
 def _remember(text: str) -> None:
@@ -85,7 +110,7 @@ def _explain(error: KafkaError) -> str:
     """Return a report in words, with a remedy; empty for one that is neither login nor TLS."""
     said = error.str() or ""
     if error.code() in NO_RIGHTS:
-        return access.lacking(error, "Describe", "the cluster")
+        return access.lacking(error, "Write", "any topic")  # what an idempotent producer asks for first
     if error.code() == KafkaError._AUTHENTICATION:
         why = SASL_REASON.search(said)
         return (

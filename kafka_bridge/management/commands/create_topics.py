@@ -2,11 +2,10 @@
 
 from typing import Any
 
-from confluent_kafka import KafkaError, KafkaException
+from confluent_kafka import KafkaException
 from django.core.management.base import BaseCommand, CommandError
 
-from kafka_bridge.brokers import access, topic_admin, trouble
-from kafka_bridge.diagnosis import NO_RIGHTS
+from kafka_bridge.brokers import topic_admin, trouble
 from kafka_bridge.events.topics import Topic
 
 
@@ -21,7 +20,7 @@ class Command(BaseCommand):
         try:
             created = topic_admin.create_topics(topics)
         except KafkaException as error:
-            raise CommandError(_why(error.args[0])) from error
+            raise CommandError(trouble.refusal(error.args[0], "Create", "the topics") + ".") from error
         counts = topic_admin.partition_counts(topics)
         for topic in topics:
             self._tell(topic, created=topic.name in created, found=counts.get(topic.name, topic.partitions))
@@ -33,10 +32,3 @@ class Command(BaseCommand):
             self.stderr.write(
                 self.style.ERROR(f"{topic.name} has {found} partitions, {topic.partitions} are declared: {remedy}.")
             )
-
-
-def _why(error: KafkaError) -> str:
-    if error.code() in NO_RIGHTS:
-        return f"{access.user()} may not create the topics ({error.str()}): {access.GRANT}."
-    cause = trouble.ask() or "check bootstrap.servers in KAFKA_CLIENT_CONFIG, and that the brokers are running"
-    return f"Kafka refused: {error.str()}: {cause}."

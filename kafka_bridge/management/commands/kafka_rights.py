@@ -6,7 +6,7 @@ from typing import Any, Final
 from confluent_kafka import KafkaException
 from django.core.management.base import BaseCommand, CommandError
 
-from kafka_bridge.brokers import access, trouble
+from kafka_bridge.brokers import trouble
 from kafka_bridge.rights import acls, table
 from kafka_bridge.rights.table import Right
 
@@ -59,7 +59,7 @@ class Command(BaseCommand):
                 for surplus in sorted(acls.in_words(one) for one in found if one not in wanted):
                     self.stderr.write(self.style.WARNING(f"not needed: {surplus}"))
         except KafkaException as error:
-            raise CommandError(_why(error)) from error
+            raise CommandError(trouble.refusal(error.args[0], "Alter", "the cluster") + ".") from error
 
 
 def _by_principal(template: str) -> dict[str, list[Right]]:
@@ -69,10 +69,3 @@ def _by_principal(template: str) -> dict[str, list[Right]]:
         theirs = found.setdefault(template.replace("{process}", process), [])
         theirs += [right for right in rights if right not in theirs]
     return found
-
-
-def _why(error: KafkaException) -> str:
-    kafka_error = error.args[0]
-    if "AUTHORIZATION_FAILED" in kafka_error.name():
-        return f"{access.user()} may not change rights ({kafka_error.name()}): run this as an administrator of Kafka."
-    return f"Kafka does not answer: {trouble.ask() or kafka_error.str()}."

@@ -29,7 +29,7 @@ def test_only_prepare_creates_topics(operator: Operator) -> None:
         options = ["--apply"] if command == "kafka_rights" else []
         done = operator.run(command, *options, **operator.security.password_variables("relay"))
         assert done.returncode != 0
-        assert "User:relay may not" in done.stderr
+        assert "User:relay lacks the right" in done.stderr
 
 
 def test_rights_are_added_once(operator: Operator) -> None:
