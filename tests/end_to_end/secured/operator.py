@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
+from io import StringIO
 from typing import Any
 
 from confluent_kafka import Producer
@@ -21,10 +22,13 @@ from confluent_kafka.admin import (
     ResourcePatternType,
     ResourceType,
 )
+from django.core.management import call_command
+from django.test import override_settings
 
 from deploy.embedded.security.kafka import KafkaSecurity, set_passwords
 from deploy.embedded.waiting import wait_until
-from mamochi_site.local.system import CHECKOUT, LOGIN_VARIABLES, System, manage
+from kafka_bridge.brokers import client
+from mamochi_site.local.system import CHECKOUT, System, manage
 from tests.support.prometheus import get
 from tests.support.system import SECONDS, Client, query
 
@@ -58,10 +62,12 @@ class Operator:
 
     def grant(self) -> str:
         """Add all missing rights, as docs/security.md says, and return what the command printed."""
-        as_admin = dict.fromkeys(LOGIN_VARIABLES, "") | self.system.stack.kafka.admin_variables
-        done = self.run("kafka_rights", "--apply", **as_admin)
-        assert done.returncode == 0, done.stderr
-        return done.stdout + done.stderr
+        out = StringIO()
+        with override_settings(KAFKA_CLIENT_CONFIG=dict(self.system.stack.kafka.brokers[0].admin_config)):
+            client.forget_clients()
+            call_command("kafka_rights", apply=True, stdout=out, stderr=out)
+        client.forget_clients()
+        return out.getvalue()
 
     def revoke(self, user: str, kind: ResourceType = ResourceType.ANY, name: str = ANY) -> None:
         """Take a user's rights away: all, or those on one topic or group."""
