@@ -74,8 +74,10 @@ class Operator:
         theirs = AclBindingFilter(
             kind, name, ResourcePatternType.ANY, f"User:{user}", ANY, AclOperation.ANY, AclPermissionType.ANY
         )
-        [future] = self.admin.delete_acls([theirs]).values()
+        admin = self.admin
+        [future] = admin.delete_acls([theirs]).values()
         assert future.result()
+        wait_until(lambda: not admin.describe_acls(theirs).result(), SECONDS)
 
     def set_password(self, user: str, password: str) -> None:
         set_passwords(self.admin, {user: password})
