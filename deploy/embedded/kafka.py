@@ -115,7 +115,7 @@ class Kafka:
         self.cluster_id = cluster_id
         self.security: KafkaSecurity | None = None
         if authority is not None:
-            # It loads 15 MB for certificates, which a stack without them would keep.
+            # It loads 12 MB for certificates, which a stack without them would keep.
             from deploy.embedded.security import kafka as secured
 
             self.security = secured.KafkaSecurity(authority, secret, [broker.host.address for broker in self.brokers])

@@ -121,7 +121,7 @@ class Stack:
         self.mail = MailSink(self.folder / "mailbox", host=self.host_of("smtp"))
         databases: list[Part] = [self.postgres, self.valkey]
         if self.secured:
-            # They load 15 MB, which a stack without certificates would keep.
+            # They load 12 MB, which a stack without certificates would keep.
             from deploy.embedded.security.authority import Authority
             from deploy.embedded.security.front import WithTls
 
