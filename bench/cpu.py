@@ -41,6 +41,12 @@ def seconds(processes: Mapping[str, int]) -> dict[str, float]:
     return used
 
 
+def machine_seconds() -> float:
+    """Return the seconds that the cores of this machine have worked, for whatever program."""
+    times = psutil.cpu_times()
+    return float(times.user + times.nice + times.system + times.irq + times.softirq)
+
+
 def tree_seconds(process: psutil.Process) -> float:
     """Return the seconds of CPU of a process and its descendants, ended ones too."""
     # A child that has ended since it was listed: its time is among its parent's from now on.

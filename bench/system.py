@@ -13,6 +13,7 @@ from typing import Any
 from deploy.embedded.ports import HOST, free_port
 from deploy.embedded.priority import go_behind
 from deploy.embedded.waiting import wait_until
+from deploy.forks.parent import die_with
 from mamochi_site.local.system import CHECKOUT, application_processes, niceness_of, web_is_ready
 
 EVERYTHING = tuple(application_processes(0, 1))
@@ -57,7 +58,7 @@ class Http:
 def running(*names: str) -> Iterator[Http]:
     """Run the application's processes of these names, one of which is the web, in the block."""
     port = free_port()
-    nowhere = subprocess.DEVNULL
+    nowhere, own = subprocess.DEVNULL, os.getpid()
     commands, environment = application_processes(port, 1), {**os.environ, **SETTINGS}
     with tempfile.TemporaryDirectory(prefix="mamochi-metrics-") as metrics:
         shared = {"web": {"PROMETHEUS_MULTIPROC_DIR": metrics}}
@@ -70,6 +71,7 @@ def running(*names: str) -> Iterator[Http]:
                 stdout=nowhere,
                 stderr=nowhere,
                 start_new_session=True,
+                preexec_fn=lambda: die_with(own),  # noqa: PLW1509 - the function takes no lock
             )
             for name in names
         }

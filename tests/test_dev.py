@@ -34,7 +34,7 @@ def write_program(path: Path, text: str) -> None:
 def test_help_names_every_command(arguments: list[str]) -> None:
     answer = dev(*arguments)
     assert answer.returncode == 0
-    for command in ("demo", "up", "test", "compose", "informe", "check"):
+    for command in ("demo", "up", "test", "compose", "video", "informe", "check"):
         assert f"\n  {command} " in answer.stdout
 
 

@@ -17,7 +17,16 @@ from bench.carga.step import BY_SHARE, Plan, left, measure
 from bench.openloop.carts import open_carts
 from bench.openloop.load import Sent, send
 from bench.openloop.orders import MEAN_SECONDS, SALES_PER_CART, Maestro, steadily
-from bench.openloop.summary import GENERATOR, Point, is_carried, knee, medians, reason
+from bench.openloop.summary import (
+    GENERATOR,
+    MOST_ANSWER_MS,
+    MOST_ROW_MS,
+    Point,
+    is_carried,
+    knee,
+    medians,
+    reason,
+)
 from bench.result import Result, Say
 from bench.system import EVERYTHING, Http, running
 from deploy.embedded.waiting import wait_until
@@ -130,6 +139,8 @@ def _result(points: list[Point], audited: dict[str, float], options: argparse.Na
         "seconds": options.seconds,
         "rounds": options.rounds,
         "seed": options.seed,
+        "most ms to the answer, p99": MOST_ANSWER_MS,
+        "most ms to the row, p99": MOST_ROW_MS,
         "reason": reason(steps, last),
     }
     return Result("carga", SUMMARY, "ms", figures, rate / LIMIT, f"knee over {LIMIT:g} sales/s", also, points, settings)

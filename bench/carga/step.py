@@ -40,13 +40,15 @@ class Plan:
 def measure(web: Http, maestros: Sequence[Maestro], plan: Plan, url: str) -> tuple[Point, Sent]:
     """Carry a step out and wait until all that it left is done; return its figures.
 
-    Times are in ms. CPU is of the whole step, the work that was left included.
+    Times are in ms. `cores` are those used while the maestros sold; CPU per sale is of the whole
+    step, the work that was left included.
     """
     sent = Sent()
     sellers = maestros[: plan.maestros]
     watchers = watching(url, sent, every=max(1, round(plan.rate / SAMPLES_PER_SECOND)))
     before = cpu.seconds(web.pids)
     send(web.port, sellers, orders(sellers, random.Random(plan.seed), plan.seconds), sent)
+    while_selling = sum(cpu.seconds(web.pids).values()) - sum(before.values())
     waiting, ended = left(), time.perf_counter()
     wait_until(lambda: all(watcher.all_arrived for watcher in watchers) and not left(), SETTLE_SECONDS, interval=0.1)
     settled = sent.answered_after - sent.seconds + time.perf_counter() - ended
@@ -66,8 +68,8 @@ def measure(web: Http, maestros: Sequence[Maestro], plan: Plan, url: str) -> tup
         "without Retry-After": sent.without_retry_after,
         "messages waiting at the end": waiting,
         "seconds until nothing waited": settled,
-        GENERATOR: sent.generator_cpu / (sent.seconds + settled),
-        "cores": sum(used.values()) / (sent.seconds + settled),
+        GENERATOR: sent.generator_cpu / sent.answered_after,
+        "cores": while_selling / sent.answered_after,
         "CPU per sale": 1_000 * sum(used.values()) / max(1, accepted),
         **{f"{CPU_OF}{name}": 1_000 * seconds / max(1, accepted) for name, seconds in used.items()},
         **shares("answer", sent.times()),

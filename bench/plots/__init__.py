@@ -7,12 +7,14 @@ from typing import Any, Final
 
 from matplotlib.figure import Figure
 
-from bench.plots import carga
+from bench.plots import carga, mensajes, modelo
 from bench.result import RESULTS
 
 DRAWN_BY: Final[dict[str, Callable[[dict[str, Any]], Figure]]] = {
     "carga": carga.draw,
     "carga-3-brokers": carga.draw,
+    **{f"mensajes-{factor}": mensajes.drawer(factor) for factor in mensajes.KINDS},
+    "modelo": modelo.draw,
 }
 
 

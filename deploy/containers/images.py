@@ -24,7 +24,8 @@ BASE = "python:3.13-slim"
 PREFIX = "mamochi-standin"
 MAIL = f"{PREFIX}/mail"
 SUITE = "trixie"  # the Debian whose Python is 3.13
-PACKAGES = "python3,python3-venv,ca-certificates"
+# With Python's headers, as the official image has.
+PACKAGES = "python3,python3-venv,libpython3-dev,ca-certificates"
 CERTIFICATES = Path("/etc/ssl/certs/ca-certificates.crt")
 CACHE = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "mamochi"
 

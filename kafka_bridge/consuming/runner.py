@@ -91,16 +91,19 @@ class Runner:
         self.outcomes: deque[bool] = deque(maxlen=self.limit.window)  # of the last messages, True for a failure
         self.observer = LaneObserver(consumer.name, lane)
         self.commits = KafkaCommits(consumer.name)
-        group = group_id(group or consumer.name, lane)
-        reports = {"on_commit": self.commits.on_commit, "error_cb": trouble.note}
-        gathering = {"fetch.wait.max.ms": GATHER_MS, "fetch.min.bytes": GATHER_BYTES}
-        config = {**settings.KAFKA_CLIENT_CONFIG, **KAFKA_CONFIG, "group.id": group, **reports}
-        config |= gathering if consumer.gathers and not lane else {}
-        self.kafka = KafkaConsumer(config, logger=client.client_logger)
+        self.group_id = group_id(group or consumer.name, lane)
+        self.kafka = self._new_client()
         self.partitions = LanePartitions(
-            self.kafka, consumer.name, self.topics, group=group, priority=bool(lane), accept_loss=accept_loss
+            self.kafka, consumer.name, self.topics, group=self.group_id, priority=bool(lane), accept_loss=accept_loss
         )
         self.intake = Intake(self.kafka, consumer.name, self.partitions, consumer.max_batch)
+
+    def _new_client(self) -> KafkaConsumer:
+        reports = {"on_commit": self.commits.on_commit, "error_cb": trouble.note}
+        gathering = {"fetch.wait.max.ms": GATHER_MS, "fetch.min.bytes": GATHER_BYTES}
+        config = {**settings.KAFKA_CLIENT_CONFIG, **KAFKA_CONFIG, "group.id": self.group_id, **reports}
+        config |= gathering if self.consumer.gathers and not self.lane else {}
+        return KafkaConsumer(config, logger=client.client_logger)
 
     def run(self) -> None:
         """Poll and apply until `stop` is set, then leave the group.
@@ -125,6 +128,14 @@ class Runner:
             on_lost=self.on_lost,
         )
 
+    def join_again(self) -> None:
+        """Leave the group, and join it with a new client (ADR 43)."""
+        logger.warning("%s: a topic was recreated: joining with a new client", self.consumer.name)
+        self.kafka.close()
+        self.kafka = self.intake.kafka = self._new_client()
+        self.partitions.use(self.kafka)
+        self.subscribe()
+
     def on_revoke(self, kafka: KafkaConsumer, revoked: list[TopicPartition]) -> None:
         """Give the partitions back, with the offsets that Kafka does not have yet."""
         self.commits.send(kafka)
@@ -140,6 +151,8 @@ class Runner:
         self.partitions.look_at_topics()
         self.partitions.look_at_offsets()
         self.position()
+        if self.partitions.client_is_outdated:
+            self.join_again()
         records = self.poll()
         self.commits.send_if_due(self.kafka)
         self.observer.round_finished(self.kafka, self.partitions.held, self.partitions.hindrances())

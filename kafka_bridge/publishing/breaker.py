@@ -2,6 +2,7 @@
 
 import logging
 import time
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -54,9 +55,10 @@ class Breaker:
         """Return why events are not sent, one sentence per partition that takes none."""
         return [bad.why for _, bad in sorted(self._bad.copy().items())]
 
-    def silent_since(self) -> float | None:
-        """Return since when (monotonic seconds) the longest silent partition is, if any is."""
-        return min((bad.since for bad in self._bad.copy().values() if bad.silent), default=None)
+    def silent_since(self, partitions: Iterable[Partition]) -> float | None:
+        """Return since when (monotonic seconds) one of these is silent; None if none is."""
+        known = self._bad.copy()
+        return min((known[at].since for at in partitions if at in known and known[at].silent), default=None)
 
     def lets_through(self, messages: list[Message]) -> list[Message]:
         """Return the messages to try now.

@@ -205,19 +205,23 @@ class _SharedProducer:
         """Tell the breaker how a delivery ended; return the failures, those not sent among them."""
         failures = delivery.failures()
         self.breaker.learn(delivery.messages, failures, began)
-        if used.broken or any(error is not None and error.fatal() for _, error in failures) or self._is_stuck(used):
+        # After a fatal error of librdkafka's idempotent producer, only a new one delivers.
+        fatal = used.broken or any(error is not None and error.fatal() for _, error in failures)
+        if fatal or self._is_stuck(used, failures):
             self.renew(used)
         errors = {id(message): error for message, error in failures}
         done = {id(message) for message in delivery.messages} - errors.keys()
         return [(message, errors.get(id(message))) for message in messages if id(message) not in done]
 
-    def _is_stuck(self, used: _Client) -> bool:
-        """Return True if a partition has been silent for the last SILENCE_SECONDS of the client.
+    def _is_stuck(self, used: _Client, failures: list[Failure]) -> bool:
+        """Return True if a partition that failed has long been silent to this client.
 
-        librdkafka (2.16) never follows a leader whose epoch is lower than the one it knows, and the
-        epochs of a topic that was deleted and made again begin at 0. A new client knows none.
+        Long is SILENCE_SECONDS. A partition to which nothing is sent any more tells nothing about
+        the client. librdkafka (2.16) never follows a leader whose epoch is lower than the one it
+        knows, and the epochs of a topic that was deleted and made again begin at 0. A new client
+        knows none.
         """
-        since = self.breaker.silent_since()
+        since = self.breaker.silent_since(message.destination for message, _ in failures)
         return since is not None and time.monotonic() - max(since, used.began) > SILENCE_SECONDS
 
     def renew(self, used: _Client) -> None:

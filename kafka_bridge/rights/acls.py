@@ -1,7 +1,7 @@
 """Rules (ACLs) on the brokers, for a user per process."""
 
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import Any, Final
 
 from confluent_kafka.admin import (
     AclBinding,
@@ -25,6 +25,9 @@ OPERATIONS: Final = {
     "Write": AclOperation.WRITE,
 }
 
+# Any name, or any host; the client's type hints want a text.
+ANY: Final[Any] = None
+
 
 def bindings(principal: str, rights: Iterable[Right]) -> list[AclBinding]:
     """Return the rules that give a user these rights, from any host."""
@@ -47,10 +50,10 @@ def on_brokers(principal: str) -> list[AclBinding]:
     """Return the rules of a user. Raises KafkaException."""
     everything = AclBindingFilter(
         ResourceType.ANY,
-        None,
+        ANY,
         ResourcePatternType.ANY,
         principal,
-        None,
+        ANY,
         AclOperation.ANY,
         AclPermissionType.ANY,
     )
@@ -77,5 +80,5 @@ def commands(rights: Mapping[str, Iterable[Right]], tool: str) -> list[str]:
 def in_words(binding: AclBinding) -> str:
     """Return a rule in words."""
     deny = " not" if binding.permission_type == AclPermissionType.DENY else ""
-    kind, operation = binding.restype.name.lower(), binding.operation.name.lower()
+    kind, operation = ResourceType(binding.restype).name.lower(), AclOperation(binding.operation).name.lower()
     return f"{binding.principal} may{deny} {operation} {kind} {binding.name}"

@@ -130,25 +130,21 @@ def running_system(
     when something does not start.
     """
     with stack:
-        port = next_free_port(port)
-        system = _configure(stack, port, settings or {}, consumers)
-        # The settings that it loads want a login; each fork has its own.
-        loaded = system.environment | stack.kafka.add_user(PREPARE)
-        forks = stack.supervisor.load(LOADED, "mamochi_site.local.loaded", cwd=CHECKOUT, env=loaded, own=OWN_VARIABLES)
+        system = configure(stack, next_free_port(port), settings or {}, consumers)
+        forks = load(system)
         if stack.secured:
             _grant_rights(system)
-        _prepare(system, forks)
-        for name, argv in system.commands.items():
-            environment = system.environment | _metrics_settings(system, name) | stack.kafka.add_user(user_of(name))
-            stack.run(name, argv, cwd=CHECKOUT, env=environment, forks=forks, niceness=niceness_of(name))
+        prepare(system, forks)
+        for name in system.commands:
+            start(system, name, forks)
         _record_access(system)
-        _wait_ready(system)
+        wait_ready(system)
         yield system
 
 
 def user_of(process: str) -> str:
-    """Return the user that a process of the application is in a secured Kafka."""
-    return KAFKA_USERS.get(process, process)
+    """Return the user that a process is in a secured Kafka; all processes of a consumer are one."""
+    return KAFKA_USERS.get(process, process.rstrip("-0123456789"))
 
 
 def _grant_rights(system: System) -> None:
@@ -159,7 +155,7 @@ def _grant_rights(system: System) -> None:
     process.wait(PREPARE_TIMEOUT_S)
 
 
-def _configure(stack: Stack, port: int, settings: dict[str, str], consumers: int) -> System:
+def configure(stack: Stack, port: int, settings: dict[str, str], consumers: int) -> System:
     """Return the system with production's settings, but no HTTPS: loopback has no certificate."""
     kept = _load_or_create_secrets(stack.folder / "application.json")
     address = stack.host_of(WEB).address
@@ -194,13 +190,29 @@ def _load_or_create_secrets(path: Path) -> dict[str, str]:
     return kept
 
 
-def _prepare(system: System, forks: Forks) -> None:
+def load(system: System) -> Forks:
+    """Start the program that has imported the application, of which the processes are forks."""
+    # The settings that it loads want a login; each fork has its own.
+    loaded = system.environment | system.stack.kafka.add_user(PREPARE)
+    return system.stack.supervisor.load(
+        LOADED, "mamochi_site.local.loaded", cwd=CHECKOUT, env=loaded, own=OWN_VARIABLES
+    )
+
+
+def prepare(system: System, forks: Forks) -> None:
     """Create tables, topics and the admin's account; a second run changes nothing."""
     system.stack.say("preparing database and topics")
     account = {"DJANGO_SUPERUSER_USERNAME": system.admin_user, "DJANGO_SUPERUSER_PASSWORD": system.admin_password}
     environment = system.environment | account | system.stack.kafka.add_user(PREPARE)
     process = system.stack.run(PREPARE, manage("prepare"), cwd=CHECKOUT, env=environment, forks=forks)
     process.wait(PREPARE_TIMEOUT_S)
+
+
+def start(system: System, name: str, forks: Forks) -> Process:
+    """Start a process of the application."""
+    environment = system.environment | _metrics_settings(system, name) | system.stack.kafka.add_user(user_of(name))
+    argv = system.commands[name]
+    return system.stack.run(name, argv, cwd=CHECKOUT, env=environment, forks=forks, niceness=niceness_of(name))
 
 
 def _metrics_settings(system: System, name: str) -> dict[str, str]:
@@ -227,7 +239,8 @@ def _record_access(system: System) -> None:
     )
 
 
-def _wait_ready(system: System) -> None:
+def wait_ready(system: System) -> None:
+    """Wait until the web serves. Raises StackError if a process ends or the web takes too long."""
     system.stack.say("starting the application")
     system.applications[WEB].wait_ready(lambda: _ready(system), READY_TIMEOUT_S)
 

@@ -57,6 +57,7 @@ def collect(root: Path) -> Facts:
         "heap": next(flag for flag in JVM_FLAGS if flag.startswith("-Xmx")),
         "web": web_facts(root),
         "postgres": postgres_memory(root),
+        "resultados": sorted(path.stem for path in (root / "bench/results").glob("*.json")),
     }
 
 

@@ -105,6 +105,7 @@ def test_medians_are_of_the_rounds() -> None:
 
 
 @pytest.mark.chaos
+@pytest.mark.alone
 def test_short_run_is_audited_and_drawn(tmp_path: Path) -> None:
     command = [sys.executable, "-m", "bench", "carga", "--rates", "10,20", "--seconds", "3", "--rounds", "1"]
     environment = os.environ | {"BENCH_RESULTS": str(tmp_path), "DEBUG": "true"}

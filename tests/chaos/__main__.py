@@ -16,9 +16,11 @@ from deploy.embedded import Stack, StackError
 from deploy.embedded.hosts import all_on_loopback
 from deploy.embedded.signals import interrupt_on_termination
 from mamochi_site.local.system import CHECKOUT, DEFAULT_PORT, running_system
-from tests.chaos.faults.clocks import COMPILER, Clocks
+from tests.chaos.faults.clocks import Clocks
 from tests.chaos.faults.disks import Volumes, can_mount, unmount_all
 from tests.chaos.faults.plan import Context
+from tests.chaos.faults.preload import COMPILER, together
+from tests.chaos.faults.slow import SlowDisks
 from tests.chaos.mutations import __main__ as mutations
 from tests.chaos.network import places
 from tests.chaos.network.hub import Network
@@ -68,11 +70,6 @@ def network_of(options: argparse.Namespace) -> AbstractContextManager[Network | 
     return Network(places.all_places(options.brokers, CONSUMERS_EACH), options.dir / "delay.log")
 
 
-def machines_clock(_name: str) -> dict[str, str]:
-    """Return no variables: the process reads the machine's clock."""
-    return {}
-
-
 @contextmanager
 def own_volumes(context: Context, say: Callable[[str], None]) -> Iterator[None]:
     """Give PostgreSQL and a broker volumes of their own, where this machine can mount any."""
@@ -107,17 +104,20 @@ def main() -> int:
         with network_of(options) as network:
             host_of = places.on(network.hosts) if network else all_on_loopback
             clocks = Clocks(options.dir / "clocks") if "clocks" in options.faults and COMPILER else None
+            slow_disks = SlowDisks(options.dir / "disks") if "disks" in options.faults and COMPILER else None
             if COMPILER is None:
-                say("no faults of clocks: they need a C compiler")
+                say("no wrong clocks and no slow disks: they need a C compiler")
             stack = Stack(
                 options.dir,
                 brokers=options.brokers,
                 fresh=True,
                 host_of=host_of,
-                own=clocks.variables if clocks else machines_clock,
+                own=together(*(part.variables for part in (clocks, slow_disks) if part)),
                 say=say,
                 environ={},
             )
+            if network:
+                stack.supervisor.own = together(stack.supervisor.own, places.by_name(network, stack))
             with running_system(stack, port=options.port, settings=SETTINGS, consumers=CONSUMERS_EACH) as system:
                 os.environ.update(system.environment)
                 django.setup()
@@ -125,6 +125,7 @@ def main() -> int:
 
                 run = Run(system, options, console, network, clocks)
                 run.nemesis.kinds = options.faults
+                run.nemesis.context.slow_disks = slow_disks
                 with own_volumes(run.nemesis.context, say) if "disks" in options.faults else nullcontext():
                     return 0 if run.play() else 1
     except StackError as error:

@@ -147,6 +147,7 @@ class Vendor(Someone):
         super().__init__(world, seed)
         self.persona = persona
         self.reading = world.reading
+        self.haste = 0.5  # how often this maestro reports a shortage right after a sale
         self.sold: list[str] = []  # accepted and not voided
 
     def run(self) -> None:
@@ -170,7 +171,7 @@ class Vendor(Someone):
             (self._send_the_day, 2),
             (self._take_back, 1),
             (self._run_out, 1),
-            (self._run_out_of_one, 0.5),
+            (self._run_out_of_one, self.haste),
             (partial(self.read, READ_SALES, "ventas/"), self.reading),
             (partial(self.read, READ_WEEK, "ventas/resumen/"), self.reading),
             (partial(self.read, READ_CART, "stock/"), self.reading),

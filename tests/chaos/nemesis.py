@@ -4,6 +4,7 @@ Besides the faults there are acts of an operator: partitions are added, topics a
 """
 
 import threading
+import time
 from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final
@@ -16,6 +17,7 @@ from tests.chaos.topics import SOURCES, VENTAS, NotNow, TopicActs
 KINDS: Final = {"processes": processes, "network": network, "clocks": clocks, "disks": disks, "mistakes": mistakes}
 SHORT: Final = (0.0, 7.0)  # shorter than clients ask for the topics, or longer; the command comes on top
 EARLY: Final = 5  # the acts on topics are among the first of a round, so that short runs have them too
+LOOK_S: Final = 0.2
 CALM_S: Final = (3.0, 6.0)  # seconds between two faults
 
 
@@ -33,6 +35,7 @@ class Nemesis(threading.Thread):
         self.faults: list[Fault] = []
         self.failure: Exception | None = None
         self.on_fault: Callable[[Fault], None] = lambda _: None
+        self.acknowledged: Callable[[float], float | None] = lambda _: 0.0  # pulse.KafkaPulse.next_after
 
     def run(self) -> None:
         """Yield every plan once in random order, then again."""
@@ -62,6 +65,13 @@ class Nemesis(threading.Thread):
             self.on_fault(fault)
             self.stop.wait(self.chance.uniform(*plan.hold))
         fault.healed = self.clock()
+        if plan.acknowledged_within:
+            self._see_recovery(fault.healed, plan.acknowledged_within)
+
+    def _see_recovery(self, healed: float, limit: float) -> None:
+        """Wait until Kafka acknowledges: the next cut would hide how this one heals."""
+        while self.acknowledged(healed) is None and self.clock() < healed + limit:
+            time.sleep(LOOK_S)  # between two looks
 
     def has_killed(self, name: str) -> bool:
         """Return True if this nemesis stopped the process."""

@@ -3,9 +3,8 @@
 import json
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from pathlib import Path
-from statistics import median
 from typing import Final
 
 from rich.console import Group, RenderableType
@@ -18,22 +17,11 @@ from tests.chaos.checker.history import NO_ANSWER, Operation
 from tests.chaos.faults.plan import Fault
 from tests.chaos.journal import Journal
 from tests.chaos.pulse import KafkaPulse, RowsPulse
+from tests.chaos.recovery.times import Recovery, spread
 from tests.chaos.topics import TopicActs
 
 OUTCOMES: Final = {"accepted": "tab:green", "refused, try again": "tab:orange", "no answer": "tab:red"}
 LATEST: Final = 12
-
-
-@dataclass(frozen=True)
-class Recovery:
-    """The cost of a fault: seconds until the next sign of life of each kind, or None."""
-
-    fault: str
-    target: str
-    lasted: float
-    kafka: float | None
-    api: float | None
-    rows: float | None
 
 
 def recoveries(faults: Sequence[Fault], journal: Journal, kafka: KafkaPulse, rows: RowsPulse) -> list[Recovery]:
@@ -46,6 +34,11 @@ def recoveries(faults: Sequence[Fault], journal: Journal, kafka: KafkaPulse, row
             kafka.next_after(fault.began),
             next_accepted(journal, fault.began),
             rows.next_after(fault.began),
+            {
+                "kafka": kafka.next_after(fault.ends),
+                "api": next_accepted(journal, fault.ends),
+                "rows": rows.next_after(fault.ends),
+            },
         )
         for fault in list(faults)
     ]
@@ -75,15 +68,15 @@ def table(found: Sequence[Recovery]) -> Table:
 
 
 def by_fault(found: Sequence[Recovery]) -> Table:
-    """Return a table with the median and the worst of each kind of fault."""
-    drawn = Table(title="By kind of fault: median / worst seconds", title_justify="left")
+    """Return a table with the distribution of each kind of fault."""
+    drawn = Table(title="By kind of fault: median / 90th percentile / greatest seconds", title_justify="left")
     for column in ("fault", "times", "lasted", "Kafka acknowledges", "API accepts", "rows are written"):
         drawn.add_column(column, justify="left" if column == "fault" else "right")
     for name, times in sorted(Counter(one.fault for one in found).items()):
         same = [one for one in found if one.fault == name]
         columns = ([getattr(one, field) for one in same] for field in ("lasted", "kafka", "api", "rows"))
         drawn.add_row(
-            name, str(times), *(_spread([value for value in column if value is not None]) for column in columns)
+            name, str(times), *(spread([value for value in column if value is not None]) for column in columns)
         )
     return drawn
 
@@ -158,7 +151,3 @@ def _name(status: int) -> str:
 
 def _seconds(value: float | None) -> str:
     return "never" if value is None else f"{value:.1f}"
-
-
-def _spread(values: Sequence[float]) -> str:
-    return f"{median(values):.1f} / {max(values):.1f}" if values else "never"

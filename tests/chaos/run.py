@@ -36,7 +36,8 @@ from tests.chaos.load import VENDORS, Crowd, Newcomers, Someone, Vendor, World
 from tests.chaos.nemesis import Nemesis
 from tests.chaos.network.hub import Network
 from tests.chaos.pulse import PROBE, KafkaPulse, RowsPulse
-from tests.chaos.report import Recovery, next_accepted, recoveries
+from tests.chaos.recovery.times import Recovery
+from tests.chaos.report import next_accepted, recoveries
 from ventas.models import ReporteSemanal
 
 HEAL_S: Final = 600.0  # the longest act on a topic: its command and three waits
@@ -67,6 +68,7 @@ class Run:
         context = Context(system, random.Random(chance.getrandbits(64)), network, clocks)
         self.nemesis = Nemesis(context, gate, self.stop_faults, clock)
         self.kafka = KafkaPulse(system.stack.kafka.url, self.stop_watching, clock)
+        self.nemesis.acknowledged = self.kafka.next_after
         self.rows = RowsPulse(system.environment["DATABASE_URL"], self.stop_watching, clock)
         world = World(system.url, system.stack.mailbox, self.journal, gate, self.stop_load)
         vendors = [Vendor(crowd.next(), world, chance.getrandbits(64)) for _ in range(VENDORS)]

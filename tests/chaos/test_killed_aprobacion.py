@@ -31,7 +31,12 @@ from kafka_bridge.brokers import topic_admin
 from kafka_bridge.models import OutboxMessage
 from kafka_bridge.publishing import producer
 
-pytestmark = [pytest.mark.chaos, pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("kafka", "smtp")]
+pytestmark = [
+    pytest.mark.chaos,
+    pytest.mark.alone,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("kafka", "smtp"),
+]
 CHECKOUT = Path(__file__).resolve().parents[2]
 PAID_LANE = f"aprobacion: assigned {INSCRIPCIONES.name}[0]"
 NORMAL, PAID, PER_SECOND = 12_000, 200, 50.0

@@ -31,7 +31,6 @@ from ventas.semanas import mailer
 
 pytestmark = [
     pytest.mark.chaos,
-    pytest.mark.waits,  # 4 minutes until a killed worker's claim lapses
     pytest.mark.django_db(transaction=True),
     pytest.mark.usefixtures("topics", "from_the_topics_ends"),
 ]

@@ -27,7 +27,12 @@ from kafka_bridge.models import ConsumerOffset, DeadLetter
 from tests.support.sales import sale
 from ventas.models import Venta
 
-pytestmark = [pytest.mark.chaos, pytest.mark.django_db(transaction=True), pytest.mark.usefixtures("kafka")]
+pytestmark = [
+    pytest.mark.chaos,
+    pytest.mark.alone,
+    pytest.mark.django_db(transaction=True),
+    pytest.mark.usefixtures("kafka"),
+]
 CHECKOUT = Path(__file__).resolve().parents[2]
 SALES = 200_000
 KILLS = 50

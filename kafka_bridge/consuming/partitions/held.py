@@ -55,9 +55,18 @@ class LanePartitions:
         self.reached: dict[Partition, int] = {}  # ends that the client reported; no message lies before them
         self.topic_uuids: dict[str, str] = {}
         self.obstacles = Obstacles(group)
+        self.client_is_outdated = False  # it knew a topic that was recreated, and may never read the new one
         self._topic_watch = TopicWatch(topics)
         self._position_again_at = 0.0  # monotonic seconds: until then, refused partitions are not tried again
         self._look_again_at = time.monotonic() + LOOK_SECONDS
+
+    def use(self, kafka: KafkaConsumer) -> None:
+        """Begin again with another client, which has joined no group yet."""
+        self.kafka = kafka
+        self.client_is_outdated = False
+        self.held.clear()
+        self.unpositioned.clear()
+        self.reached.clear()
 
     # What the group gives and takes
 
@@ -110,8 +119,7 @@ class LanePartitions:
         A partition of which Kafka does not tell the ends (it is missing, it has no leader, or there
         are no rights to it) is tried again later and holds up no other.
         """
-        self._release_recreated(claimed.topic_uuids)
-        self.topic_uuids.update(claimed.topic_uuids)
+        self._note_uuids(claimed.topic_uuids)
         for partition, offset in claimed.offsets.items():
             self.assign_at(partition, offset)
         for (topic, number), error in claimed.refused.items():
@@ -128,13 +136,17 @@ class LanePartitions:
         self.held[partition] = offset
         self.unpositioned.discard(partition)
 
-    def _release_recreated(self, uuids: Mapping[str, str]) -> None:
-        """Begin again in all held partitions of topics that have another id now.
+    def _note_uuids(self, uuids: Mapping[str, str]) -> None:
+        """Note the ids of topics; after a change the partitions and the client begin again.
 
-        The client reports an error only where the new topic is shorter than the old offset.
+        The client reports an error only where the new topic is shorter than the old offset. And it
+        never follows a leader whose epoch is lower than the one it knows (librdkafka 2.16), and the
+        epochs of a new topic begin at 0.
         """
         recreated = {name for name, uuid in uuids.items() if uuid != self.topic_uuids.get(name, uuid)}
         self.position_again([partition for partition in self.held if partition[0] in recreated])
+        self.client_is_outdated |= bool(recreated)
+        self.topic_uuids.update(uuids)
 
     def position_again(self, partitions: Iterable[Partition]) -> None:
         """Fetch the held ones of these partitions no more until their offsets are read again."""
@@ -180,7 +192,7 @@ class LanePartitions:
     def look_at_topics(self) -> None:
         """Begin again in topics that were recreated, and note those that cannot be read."""
         seen = self._topic_watch.news()
-        self._release_recreated(seen.uuids)
+        self._note_uuids(seen.uuids)
         for name, error in seen.refused.items():
             self.obstacles.refused(name, error)
         self.obstacles.is_described(seen.uuids.keys() - {topic for topic, _ in self.held})

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Final
 
@@ -23,6 +24,7 @@ from deploy.embedded.signals import interrupt_on_termination
 from mamochi_site.local.compose import checks
 from mamochi_site.local.compose.files import BROKERS, Files
 from mamochi_site.local.compose.system import ComposeSystem, Ended, running_compose
+from mamochi_site.local.demo.scene import Pace
 from mamochi_site.local.system import CHECKOUT
 
 DEFAULT_FOLDER: Final = CHECKOUT / ".mamochi" / "compose"
@@ -98,7 +100,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--dir", type=Path, default=DEFAULT_FOLDER, help="folder of the run; its logs stay")
     options = parser.parse_args()
     options.seed = secrets.randbelow(10**6) if options.seed is None else options.seed
-    options.fast, options.picture, options.patience = not options.slow, None, PATIENCE
+    options.pace = replace(Pace.real() if options.slow else Pace.fast(), patience=PATIENCE)
+    options.picture = None
     return options
 
 
@@ -118,7 +121,9 @@ def _check(system: ComposeSystem, options: argparse.Namespace, console: Console)
     system.say(f"{VICTIM} is back, and every partition has its three replicas")
     if options.monitoring:
         checks.check_prometheus(system)
-        system.say("Prometheus scrapes every process and has loaded the rules")
+        system.say(
+            "Prometheus scrapes every process, evaluates every alert, and has data for every panel of the dashboard"
+        )
     if options.keep:
         _keep_running(system, console)
     system.say("stopping every process")

@@ -4,13 +4,16 @@ import http.client
 import json
 import signal
 from typing import Any
+from urllib.parse import urlencode
 
+import yaml
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
+from deploy.embedded import StackError
 from deploy.embedded.ports import HOST
 from deploy.embedded.waiting import wait_until
-from mamochi_site.local.compose.files import BROKERS
+from mamochi_site.local.compose.files import BROKERS, FOLDER
 from mamochi_site.local.compose.system import ComposeSystem, Ended
 
 REPLICATED_S = 120.0
@@ -43,11 +46,36 @@ def is_replicated(admin: AdminClient) -> bool:
 
 
 def check_prometheus(system: ComposeSystem) -> None:
-    """Wait until Prometheus scrapes every process and has loaded the rules. Raises TimeoutError."""
+    """Wait until Prometheus scrapes every process, has every alert, and can draw the dashboard.
+
+    Raises TimeoutError.
+    """
     wait_until(lambda: _is_scraped(system), SCRAPED_S, what="Prometheus scrapes every process", interval=1.0)
-    rules = _ask(system, "rules")["groups"]
-    if not any(rule["health"] != "err" for group in rules for rule in group["rules"]):
-        raise TimeoutError(f"Prometheus has no working rule: {rules}")
+    wait_until(lambda: _alerts(system) == _declared_alerts(), SCRAPED_S, what="every alert is evaluated", interval=1.0)
+    empty = "each panel of the dashboard has data"
+    wait_until(lambda: not _empty_panels(system), SCRAPED_S, what=empty, interval=1.0)
+
+
+def _alerts(system: ComposeSystem) -> set[str]:
+    """Return the alerts that Prometheus has evaluated without an error."""
+    groups = _ask(system, "rules")["groups"]
+    return {rule["name"] for group in groups for rule in group["rules"] if rule["health"] == "ok"}
+
+
+def _declared_alerts() -> set[str]:
+    groups = yaml.safe_load((FOLDER.parent / "prometheus" / "alerts.yml").read_text())["groups"]
+    return {rule["alert"] for group in groups for rule in group["rules"]}
+
+
+def _empty_panels(system: ComposeSystem) -> list[str]:
+    """Return the titles of the panels of which no query gives anything."""
+    panels = json.loads((FOLDER.parent / "grafana" / "mamochi.json").read_text())["panels"]
+    return [panel["title"] for panel in panels if not any(_query(system, one["expr"]) for one in panel["targets"])]
+
+
+def _query(system: ComposeSystem, expression: str) -> list[Any]:
+    found: list[Any] = _ask(system, f"query?{urlencode({'query': expression})}")["result"]
+    return found
 
 
 def _is_scraped(system: ComposeSystem) -> bool:
@@ -59,9 +87,13 @@ def _is_scraped(system: ComposeSystem) -> bool:
 
 
 def _ask(system: ComposeSystem, path: str) -> Any:
+    """Return what Prometheus answers. Raises StackError if it refuses the question."""
     connection = http.client.HTTPConnection(HOST, system.files.prometheus_port, timeout=5)
     try:
         connection.request("GET", f"/api/v1/{path}")
-        return json.load(connection.getresponse())["data"]
+        answer = json.load(connection.getresponse())
     finally:
         connection.close()
+    if answer["status"] != "success":
+        raise StackError(f"Prometheus refuses {path}: {answer['error']}.")
+    return answer["data"]

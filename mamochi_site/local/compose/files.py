@@ -98,10 +98,14 @@ class Files:
         return (self.secrets / name).read_text()
 
     def write(self, standins: dict[str, str], images: dict[str, str], mail_image: str) -> None:
-        """Write all of them; `images` are those of the services, `standins` their replacements."""
+        """Write all of them; `images` are those of the services, `standins` their replacements.
+
+        A service without a stand-in keeps the image of compose.yaml, so that an upgrade changes it.
+        """
         self.write_settings()
         replaced: dict[str, dict[str, object]] = {
-            service: {"image": standins.get(image) or image} | patience(service) for service, image in images.items()
+            service: ({"image": standins[image]} if standins.get(image) else {}) | patience(service)
+            for service, image in images.items()
         }
         added = {**self._broker_ports(), "postgres": self._published(f"{self.postgres_port}:5432")}
         added["mail"] = self._mail(mail_image)

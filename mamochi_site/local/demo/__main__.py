@@ -13,6 +13,7 @@ from rich.console import Console
 
 from deploy.embedded import Stack, StackError
 from deploy.embedded.signals import interrupt_on_termination
+from mamochi_site.local.demo.scene import Pace
 from mamochi_site.local.system import CHECKOUT, DEFAULT_PORT, System, report_ended_processes, running_system
 
 DEFAULT_FOLDER: Final = CHECKOUT / ".mamochi" / "demo"
@@ -57,7 +58,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--picture", type=Path, help="save the dashboard in the middle of the run to this SVG file")
     options = parser.parse_args()
     options.seed = secrets.randbelow(10**6) if options.seed is None else options.seed
-    options.patience = 1.0
+    options.pace = Pace.fast() if options.fast else Pace.real()
     return options
 
 

@@ -7,7 +7,6 @@ from argparse import Namespace
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from dataclasses import replace
 from typing import Final
 
 from confluent_kafka import KafkaException
@@ -23,7 +22,7 @@ from mamochi_site.local.demo.client import Api, Refused
 from mamochi_site.local.demo.maestro import Maestro
 from mamochi_site.local.demo.observers import observe
 from mamochi_site.local.demo.place import Place
-from mamochi_site.local.demo.scene import Pace, Puesto, Scene
+from mamochi_site.local.demo.scene import Puesto, Scene
 from mamochi_site.local.demo.week import closing_now
 
 MAESTROS: Final = 5
@@ -44,7 +43,8 @@ class DemoFailed(Exception):
 class Director:
     """One run of the demo at `place`.
 
-    `on_progress` is called again and again with the share of all sales that is made.
+    `on_progress` is called again and again with the share of all sales that is made. The first
+    `by_hand` maestros are played by somebody else, who keeps their `Puesto` and their token.
     """
 
     def __init__(
@@ -53,16 +53,17 @@ class Director:
         options: Namespace,
         console: Console,
         on_progress: Callable[[float], None] = lambda _: None,
+        by_hand: int = 0,
     ) -> None:
         self.place = place
         self.options = options
         self.console = console
         self.on_progress = on_progress
+        self.by_hand = by_hand
         self.stop = threading.Event()
         self.mailbox = place.mailbox
-        pace = replace(Pace.fast() if options.fast else Pace.real(), patience=options.patience)
         chance = random.Random(options.seed)
-        self.scene = Scene([Puesto(one) for one in people.gather(MAESTROS, PAID, chance)], pace)
+        self.scene = Scene([Puesto(one) for one in people.gather(MAESTROS, PAID, chance)], options.pace)
         self.apis = [Api(place.url, self.stop) for _ in self.scene.puestos]
         self.maestros = [
             Maestro(puesto, self.scene, api, self.mailbox, chance.getrandbits(64))
@@ -71,20 +72,23 @@ class Director:
         self.futures: list[Future[None]] = []
         self.pictured = not options.picture
 
-    def play(self) -> bool:
-        """Play the whole demo and return True if the audit passes. Raises DemoFailed."""
+    def play(self, since: dict[Partition, int] | None = None) -> bool:
+        """Play the whole demo and return True if the audit passes. Raises DemoFailed.
+
+        `since` has the end offsets of the enrolments' topic before the first form; by default they
+        are those of now.
+        """
         try:
-            return self._play()
+            return self._play(ends() if since is None else since)
         except Refused as error:
             raise DemoFailed(f"{error}; lee {self._log(error.log)}") from error
         except KafkaException as error:
             raise DemoFailed(f"Kafka no responde: {error}; lee {self._log('')}") from error
 
-    def _play(self) -> bool:
-        since = ends()
+    def _play(self, since: dict[Partition, int]) -> bool:
         with self._shown(), self._threads() as pool:
             self.scene.phase = "Inscripciones y ventas"
-            self.futures = [pool.submit(maestro.play) for maestro in self.maestros]
+            self.futures = [pool.submit(maestro.play) for maestro in self.maestros[self.by_hand :]]
             self.futures.append(pool.submit(observe, self.scene, self.mailbox, self.stop))
             self._wait_until(lambda: all(puesto.done for puesto in self.scene.puestos), None, "")
             self._close_week()

@@ -11,11 +11,13 @@ import pytest
 from deploy.embedded import Stack
 from deploy.embedded.waiting import wait_until
 from mamochi_site.local.system import System, running_system
-from tests.chaos.faults.clocks import COMPILER, Clocks
+from tests.chaos.faults.clocks import Clocks
+from tests.chaos.faults.preload import COMPILER
 from tests.support.system import Client, enrol, query, wait_for_sales
 
 pytestmark = [
     pytest.mark.chaos,
+    pytest.mark.alone,
     pytest.mark.skipif(COMPILER is None and "CI" not in os.environ, reason="needs a C compiler"),
 ]
 SECONDS = 60.0

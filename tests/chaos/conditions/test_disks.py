@@ -1,6 +1,7 @@
 """Every fault of disks under sales, one after another: nothing accepted is lost or doubled."""
 
 import random
+import subprocess
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
@@ -10,6 +11,7 @@ import psycopg
 import pytest
 
 from deploy.embedded import Stack
+from deploy.embedded.postgres import Postgres
 from deploy.embedded.waiting import wait_until
 from mamochi_site.local.system import System, running_system
 from tests.chaos.faults import disks
@@ -19,6 +21,7 @@ from tests.support.system import Client, enrol, query
 
 pytestmark = [
     pytest.mark.chaos,
+    pytest.mark.alone,
     pytest.mark.skipif(not disks.can_mount(), reason="needs root, loop devices and mkfs.ext4"),
 ]
 SECONDS = 120.0
@@ -97,3 +100,22 @@ def test_disks_that_are_full_or_fail_lose_nothing(context: Context, volumes: Vol
     wait_until(lambda: query(system, LEDGER) == [(ledger,)], SECONDS, what="all sales are in the carts' ledger")
     assert query(system, LETTERS) == []
     assert system.failure() == ""
+
+
+def test_unmounted_volume_is_free_for_all(tmp_path: Path) -> None:
+    """A process that has a copy of the mounts, as on a host of its own, keeps no volume busy."""
+    volume = disks.Volume(Postgres(tmp_path / "data", "password", durable=False), tmp_path / "images")
+    volume.folder.mkdir(parents=True)
+    volume.make()
+    disks.share(tmp_path / "data")
+    volume.mount()
+    command = ["unshare", "--mount", "--propagation", "slave", "sh", "-c", "echo ready; exec sleep 600"]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "ready\n"
+        try:
+            volume.unmount()
+        finally:
+            other.kill()
+            disks.unmount_all(tmp_path)
+    assert str(tmp_path) not in Path("/proc/mounts").read_text()

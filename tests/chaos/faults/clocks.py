@@ -6,9 +6,6 @@ the wall clock moves: the monotonic clock is the kernel's, as on a machine whose
 libfaketime, which tests/mamochi_site/background/test_beat.py uses, Kafka's client hangs.
 """
 
-import shutil
-import struct
-import subprocess
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -17,10 +14,8 @@ from pathlib import Path
 from typing import Final
 
 from tests.chaos.faults.plan import Context, Plan
+from tests.chaos.faults.preload import COMPILER, Numbers
 
-SOURCE: Final = Path(__file__).with_name("wall_clock.c")
-COMPILER: Final = shutil.which("cc")
-NANOSECONDS: Final = 1_000_000_000
 MINUTES: Final = (2, 12)
 # What is due by PostgreSQL's clock waits for as long as that was ahead, besides the three minutes
 # of a claim, and the run waits seven.
@@ -35,26 +30,21 @@ class Clocks:
     """
 
     def __init__(self, folder: Path, now: float = 0.0) -> None:
-        self.folder, self.now = folder, now
+        self.now = now
         self.wrong: dict[str, float] = {}
-        folder.mkdir(parents=True, exist_ok=True)
-        self.library = folder / "wall_clock.so"
-        if COMPILER:
-            command = [COMPILER, "-O2", "-shared", "-fPIC", "-o", str(self.library), str(SOURCE), "-ldl"]
-            subprocess.run(command, check=True)
+        self.numbers = Numbers(folder, "wall_clock.c", "WALL_CLOCK")
 
     def variables(self, name: str) -> dict[str, str]:
         """Return the variables of the process, for `Stack(own=...)`; none without a compiler."""
         if not COMPILER:
             return {}
         self.move(name, self.wrong.get(name, 0.0))
-        return {"LD_PRELOAD": str(self.library), "WALL_CLOCK": str(self.folder / name)}
+        return self.numbers.variables(name)
 
     def move(self, name: str, seconds: float) -> None:
         """Let the process's clock be so many seconds ahead, or behind if negative; 0 is right."""
         self.wrong[name] = seconds
-        with (self.folder / name).open("r+b" if (self.folder / name).exists() else "xb") as file:
-            file.write(struct.pack("q", int((self.now + seconds) * NANOSECONDS)))
+        self.numbers.write(name, self.now + seconds)
 
     def travel(self, now: float) -> None:
         """Let it be another time in the stack's world."""

@@ -1,7 +1,6 @@
 """Volumes that are full or fail, and machines that lose their power. Mounting needs root.
 
-A slow volume is missing: Linux slows a device by device-mapper or by the cgroup `io`, and neither
-is to be had where these tests run.
+Slow disks are in `slow.py`.
 """
 
 import os
@@ -20,6 +19,7 @@ from deploy.embedded.kafka import Broker
 from deploy.embedded.postgres import Postgres
 from deploy.embedded.server import Server
 from deploy.embedded.waiting import wait_until
+from tests.chaos.faults import slow
 from tests.chaos.faults.plan import Context, Plan
 
 BEAT: Final = "celery-beat"
@@ -52,16 +52,20 @@ class Volume:
         self.server.stop()
         before = self.folder.with_name(f"{self.folder.name}.before")
         self.folder.rename(before)
-        self.image.parent.mkdir(parents=True, exist_ok=True)
-        with self.image.open("wb") as file:
-            file.truncate(SIZE)
-        _run("mkfs.ext4", "-q", "-m", "0", str(self.image))
+        self.make()
         self.folder.mkdir()
         self.mount()
         (self.folder / "lost+found").rmdir()  # a broker takes every folder for a partition
         _run("cp", "-a", "--sparse=always", f"{before}/.", str(self.folder))
         shutil.rmtree(before)
         self.server.restart()
+
+    def make(self) -> None:
+        """Make an empty file system in the image."""
+        self.image.parent.mkdir(parents=True, exist_ok=True)
+        with self.image.open("wb") as file:
+            file.truncate(SIZE)
+        _run("mkfs.ext4", "-q", "-m", "0", str(self.image))
 
     def mount(self) -> None:
         """Mount the volume; after an error of the file system it can only be read."""
@@ -102,12 +106,22 @@ class Volume:
         self.mount()
 
 
+def share(folder: Path) -> None:
+    """Let what is unmounted below this folder be unmounted for every process, until `unmount_all`.
+
+    A process on a host of its own has a copy of the mounts at its start, which would keep a volume
+    busy.
+    """
+    _run("mount", "--bind", str(folder), str(folder))
+    _run("mount", "--make-shared", str(folder))
+
+
 def unmount_all(folder: Path) -> None:
-    """Unmount every volume in the folder."""
+    """Unmount every volume in the folder, and what was shared."""
     if not can_mount():
         return
     mounted = [line.split()[1] for line in Path("/proc/mounts").read_text().splitlines()]
-    for place in mounted:
+    for place in reversed(mounted):  # the inner ones first
         if Path(place).is_relative_to(folder.resolve()):
             _run("umount", place)
 
@@ -126,6 +140,7 @@ class Volumes:
         Beat may not have connected yet, and ends if there is no database then; so it starts again.
         """
         self.stack.processes[BEAT].kill()
+        share(self.stack.folder / "data")
         for volume in self.all:
             volume.place()
         self.stack.restart(BEAT)
@@ -135,6 +150,7 @@ class Volumes:
         for volume in self.all:
             if volume.folder.is_mount():
                 volume.unmount()
+        unmount_all(self.stack.folder)
 
 
 def plans(context: Context) -> list[Plan]:
@@ -149,7 +165,7 @@ def plans(context: Context) -> list[Plan]:
             Plan(f"full disk of {name}", partial(full, volume)),
             Plan(f"disk of {name} fails", partial(failed, volume)),
         ]
-    return found
+    return [*found, *slow.plans(context)]
 
 
 @contextmanager

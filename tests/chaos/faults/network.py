@@ -20,6 +20,7 @@ LOST_PERCENT: Final = 30
 FLAPS_S: Final = (0.5, 2.0)
 # Who loses only one server, and which. A broker stands for all of them.
 BROKERS: Final = "brokers"
+SALES: Final = "mamochi.ventas"
 LINKS: Final = ((WEB, BROKERS), (WEB, POSTGRES), (BACKGROUND, BROKERS))
 SILENT_LINKS: Final = ((BACKGROUND, VALKEY), (BACKGROUND, SMTP), (WEB, VALKEY), (BACKGROUND, POSTGRES))
 
@@ -28,14 +29,14 @@ Cut = Callable[[], AbstractContextManager[str]]
 
 def plans(context: Context) -> list[Plan]:
     """Return every fault of the network; none where all processes share one host."""
-    return NetworkFaults(context.network, context.chance).plans() if context.network else []
+    return NetworkFaults(context, context.network).plans() if context.network else []
 
 
 class NetworkFaults:
     """The faults of the links between the hosts of one network."""
 
-    def __init__(self, network: Network, chance: random.Random) -> None:
-        self.network, self.chance = network, chance
+    def __init__(self, context: Context, network: Network) -> None:
+        self.context, self.network, self.chance = context, network, context.chance
         self.brokers = [name for name in network.hosts if name.startswith("kafka-")]
         self.others = [name for name in network.hosts if name not in self.brokers]
         self.consumers = [name for name in network.hosts if name.startswith("consumers-")]
@@ -51,6 +52,8 @@ class NetworkFaults:
             _plan("silent link", lambda: self._link(*self.chance.choice(SILENT_LINKS))),
             _plan("consumers lose Kafka", lambda: self._link(self.chance.choice(self.consumers), BROKERS)),
             _plan("consumers lose PostgreSQL", lambda: self._link(self.chance.choice(self.consumers), POSTGRES)),
+            _plan("name server silent", self._names_silent),
+            _plan("name server down", self._names_down),
             *(_plan(f"{one} loses {other}", partial(self._link, one, other)) for one, other in LINKS),
         ]
         if len(self.brokers) > 1:
@@ -65,7 +68,8 @@ class NetworkFaults:
         return [self.network.hosts[name] for name in names]
 
     def _broker(self) -> str:
-        return self.chance.choice(self.brokers)
+        """Return a broker that leads a partition of sales: a cut of any other costs little."""
+        return self.context.leader_in(SALES).process_name
 
     @contextmanager
     def _cut(self, some: Sequence[str], others: Sequence[str], target: str = "") -> Iterator[str]:
@@ -116,6 +120,16 @@ class NetworkFaults:
 
     def _link(self, one: str, other: str) -> AbstractContextManager[str]:
         return self._cut([one], self.brokers if other == BROKERS else [other])
+
+    @contextmanager
+    def _names_silent(self) -> Iterator[str]:
+        with self.network.applied(rules.no_names()):
+            yield "all hosts"
+
+    @contextmanager
+    def _names_down(self) -> Iterator[str]:
+        with self.network.without_names():
+            yield "all hosts"
 
     @contextmanager
     def _flapping(self) -> Iterator[str]:

@@ -4,14 +4,21 @@ import random
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+from confluent_kafka.admin import AdminClient
+
+from deploy.embedded.kafka import Broker
+from deploy.embedded.waiting import wait_until
 from mamochi_site.local.system import System
 from tests.chaos.network.hub import Network
 
 if TYPE_CHECKING:  # they make plans
     from tests.chaos.faults.clocks import Clocks
     from tests.chaos.faults.disks import Volumes
+    from tests.chaos.faults.slow import SlowDisks
+
+LEADER_S: Final = 30.0  # soon after a fault of the brokers an election may be under way
 
 
 @dataclass
@@ -55,7 +62,7 @@ class Context:
 
     `chance` comes from the seed. `killed` names the application's processes that a fault has ended
     and will start again; the run starts every other one that ends. `network` is None where all
-    processes run on one host; `clocks` and `volumes` where they are the machine's.
+    processes run on one host; `clocks`, `volumes` and `slow_disks` where they are the machine's.
     """
 
     system: System
@@ -63,4 +70,17 @@ class Context:
     network: Network | None = None
     clocks: "Clocks | None" = None
     volumes: "Volumes | None" = None
+    slow_disks: "SlowDisks | None" = None
     killed: set[str] = field(default_factory=set)
+
+    def leader_in(self, topic: str) -> Broker:
+        """Return the leader of one of the topic's partitions."""
+        kafka = self.system.stack.kafka
+        admin = AdminClient({"bootstrap.servers": kafka.url, "log_level": 0})
+
+        def leaders() -> set[int]:
+            partitions = admin.list_topics(topic, timeout=LEADER_S).topics[topic].partitions
+            return {partition.leader for partition in partitions.values()} & by_node.keys()
+
+        by_node = {broker.node: broker for broker in kafka.brokers}
+        return by_node[self.chance.choice(sorted(wait_until(leaders, LEADER_S, what=f"{topic} has leaders")))]

@@ -2,25 +2,32 @@
 
 import http.client
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from functools import partial
 from http import HTTPStatus
 from typing import Final
 from urllib.parse import urlsplit
 
-from confluent_kafka.admin import AdminClient
+import psycopg
 
 from deploy.embedded.kafka import Broker
+from deploy.embedded.postgres import Postgres
 from deploy.embedded.server import Server
+from deploy.embedded.waiting import wait_until
 from mamochi_site.local.system import CONSUMERS
 from tests.chaos.faults.plan import Context, Plan
 from tests.chaos.pulse import PROBE
 
 WEB: Final = "web"
+KILLED_IN_BATCH: Final = "kill -9 PostgreSQL in a batch"
 WEB_KILLED: Final = f"kill -9 {WEB}"
 APPLICATIONS: Final = (WEB, "outbox-relay", "celery-worker", "celery-beat")
 ZOMBIE: Final = (9.0, 12.0)  # seconds: longer than a consumer's session, so that others take its partitions over
 READY_S: Final = 240.0
+BATCH_S: Final = 10.0  # until a consumer writes sales, which the maestros make every second
+# Readers of the table go on; who inserts rows waits in the middle of its transaction.
+INSERTS_WAIT: Final = "LOCK TABLE ventas_venta IN SHARE ROW EXCLUSIVE MODE"
+WAITING: Final = "SELECT count(*) FROM pg_locks WHERE relation = 'ventas_venta'::regclass AND NOT granted"
 
 
 def plans(context: Context) -> list[Plan]:
@@ -32,6 +39,7 @@ class ProcessFaults:
     """The faults of the processes of one system."""
 
     def __init__(self, context: Context) -> None:
+        self.context = context
         self.system, self.chance, self.killed = context.system, context.chance, context.killed
 
     def plans(self) -> list[Plan]:
@@ -41,6 +49,7 @@ class ProcessFaults:
             Plan("kill -9 leader", lambda: killed(self._leader())),
             Plan("SIGSTOP leader", lambda: paused(self._leader()), ZOMBIE),
             Plan("kill -9 PostgreSQL", lambda: killed(stack.postgres)),
+            Plan(KILLED_IN_BATCH, lambda: killed_in_batch(stack.postgres)),
             Plan("SIGSTOP PostgreSQL", lambda: paused(stack.postgres)),
             Plan("kill -9 SMTP", lambda: killed(stack.mail)),
             Plan("kill -9 Valkey", lambda: killed(stack.valkey)),
@@ -58,11 +67,7 @@ class ProcessFaults:
         return found
 
     def _leader(self) -> Broker:
-        """Return the leader of one of the probe's partitions."""
-        admin = AdminClient({"bootstrap.servers": self.system.stack.kafka.url, "log_level": 0})
-        partitions = admin.list_topics(PROBE.name, timeout=10).topics[PROBE.name].partitions
-        node = partitions[self.chance.randrange(len(partitions))].leader
-        return next(broker for broker in self.system.stack.kafka.brokers if broker.node == node)
+        return self.context.leader_in(PROBE.name)
 
     def _two_brokers(self) -> list[Broker]:
         return self.chance.sample(self.system.stack.kafka.brokers, 2)
@@ -113,6 +118,17 @@ def killed(*servers: Server) -> Iterator[str]:
     for server in servers:
         server.restart(wait=False)
     _await(servers)
+
+
+@contextmanager
+def killed_in_batch(server: Postgres) -> Iterator[str]:
+    """Kill PostgreSQL while a consumer is in the middle of the transaction of a batch of sales."""
+    with closing(psycopg.connect(server.url)) as connection:  # the lock must last until the kill
+        connection.execute(INSERTS_WAIT)
+        with suppress(TimeoutError):  # no maestro sells yet
+            wait_until(lambda: connection.execute(WAITING).fetchone() != (0,), BATCH_S, what="a batch waits")
+        with killed(server) as name:
+            yield name
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -59,6 +60,7 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--only", action="append", choices=names, help="this bug; may be repeated")
     parser.add_argument("--no-baseline", action="store_true", help="leave out the runs without a bug")
     parser.add_argument("--list", action="store_true", help="print the bugs and stop")
+    parser.add_argument("--jobs", type=int, default=2, help="runs at once (default: 2)")
     parser.add_argument("--keep", type=Path, help="keep each run's journal, state and logs in this folder")
     options = parser.parse_args(arguments)
     interrupt_on_termination()
@@ -71,11 +73,12 @@ def main(arguments: list[str] | None = None) -> int:
     if not options.no_baseline:
         runs = [*((scenario, None) for scenario in scenarios_of(bugs)), *runs]
     outcomes = []
-    for number, (scenario, bug) in enumerate(runs, start=1):
-        what = f"{bug.name}: {bug.what}" if bug else "the tree as it is"
-        console.print(f"{number}/{len(runs)}  {what}  [{scenario}]", markup=False, soft_wrap=True)
-        outcomes.append(run(scenario, bug, keep=options.keep))
-        console.print(f"      {in_short(outcomes[-1])}", markup=False, soft_wrap=True)
+    with ThreadPoolExecutor(options.jobs) as pool:
+        for outcome in pool.map(lambda one: run(*one, keep=options.keep), runs):
+            outcomes.append(outcome)
+            what = f"{outcome.bug.name}: {outcome.bug.what}" if outcome.bug else "the tree as it is"
+            console.print(f"{len(outcomes)}/{len(runs)}  {what}  [{outcome.scenario}]", markup=False, soft_wrap=True)
+            console.print(f"      {in_short(outcome)}", markup=False, soft_wrap=True)
     console.print(table(outcomes))
     return 0 if all(outcome.good for outcome in outcomes) else 1
 
@@ -136,14 +139,16 @@ def overview(bugs: Iterable[Bug]) -> Table:
 def table(outcomes: Iterable[Outcome]) -> Table:
     """Return a table of all runs, red where a bug stayed hidden or the tree was found wrong."""
     drawn = Table(title="Mutations, and what the checker found", title_justify="left")
-    for column in ("", "bug", "scenario", "must find", "found"):
+    for column in ("", "bug", "scenario", "must find", "found", "seconds"):
         drawn.add_column(column)
     for one in outcomes:
         must = str(one.bug.promise) if one.bug else "nothing"
         found = "the run came to no end" if one.failure else one.by_promise()
         style = "green" if one.good else "red"
         drawn.add_row(
-            "✔" if one.good else "✘", one.bug.name if one.bug else "none", one.scenario, must, found, style=style
+            *("✔" if one.good else "✘", one.bug.name if one.bug else "none", one.scenario, must, found),
+            f"{one.seconds:.0f}",
+            style=style,
         )
     return drawn
 

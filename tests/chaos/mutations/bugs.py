@@ -11,7 +11,8 @@ class Scenario:
     """A short run. `seconds` of load; `faults` are plans of the nemesis, each held for `hold` s.
 
     `closes`: the week is closed at the end. `late_sale`: before that `contabilidad` is frozen, and
-    a maestro sells once more. `reading`: how often a maestro reads (load.World).
+    a maestro sells once more. `reading`, `haste`: how often a maestro reads, and reports a shortage
+    right after a sale (load.py).
     """
 
     seconds: float
@@ -20,15 +21,17 @@ class Scenario:
     closes: bool = False
     late_sale: bool = False
     reading: float = 0.5
+    haste: float = 0.5
 
 
 SCENARIOS: Final = {
     "calm": Scenario(30),
     "calm, week closed": Scenario(20, closes=True),
     "readers": Scenario(35, reading=4.0),
+    "hasty": Scenario(30, haste=5.0),
     "consumers die": Scenario(45, ("kill -9 consumer",), hold=(0.5, 1.5)),
-    "PostgreSQL dies": Scenario(40, ("kill -9 PostgreSQL",)),
-    "broker dies": Scenario(45, ("kill -9 leader",), hold=(6.0, 9.0)),
+    "PostgreSQL dies": Scenario(35, ("kill -9 PostgreSQL in a batch",)),
+    "broker dies": Scenario(35, ("kill -9 leader",), hold=(6.0, 9.0)),
     "late sale": Scenario(20, closes=True, late_sale=True),
 }
 
@@ -164,7 +167,7 @@ def _insert_missing(lines: list[Asiento]) -> Totals:
 NOTICE_EARLY: Final = Bug(
     "notice-early",
     "watermark off by one: a notice is decided while the last sale before it is not counted",
-    "calm",
+    "hasty",
     Promise.RESTOCK,
     (
         Change(

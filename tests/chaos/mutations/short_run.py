@@ -13,7 +13,7 @@ from mamochi_site.local.demo.week import closing_now
 from mamochi_site.local.system import System
 from tests.chaos.checker.history import VENTA
 from tests.chaos.faults.plan import Plan
-from tests.chaos.load import Request, Vendor
+from tests.chaos.load import Newcomers, Request, Vendor
 from tests.chaos.mutations.bugs import Scenario
 from tests.chaos.nemesis import Nemesis
 from tests.chaos.run import Run
@@ -21,7 +21,7 @@ from ventas.models import ReporteSemanal
 from ventas.semanas.cierre import GRACE
 
 VENDORS = 12
-DRAIN_S = 60.0
+DRAIN_S = 45.0
 # Beat looks at its schedule every 5 s, and the worker closes a week in less than one.
 FROZEN_S = 15.0
 CLOSER = "consumer-contabilidad"
@@ -49,8 +49,9 @@ class ShortRun(Run):
         self.nemesis = ChosenFaults(self.nemesis.context, gate, self.stop_faults, self.journal.now)
         self.nemesis.scenario = scenario
         self.vendors = [one for one in self.load if isinstance(one, Vendor)][:VENDORS]
+        self.newcomers = [one for one in self.load if isinstance(one, Newcomers)]
         for vendor in self.vendors:
-            vendor.reading = scenario.reading
+            vendor.reading, vendor.haste = scenario.reading, scenario.haste
         self.load = [*self.vendors]
 
     def _close_the_week(self) -> bool:

@@ -5,7 +5,7 @@ import pytest
 from tests.chaos.mutations.__main__ import in_short, run
 from tests.chaos.mutations.bugs import SALES_TWICE, VOID_EARNS, Bug
 
-pytestmark = pytest.mark.chaos
+pytestmark = [pytest.mark.chaos, pytest.mark.alone]
 
 
 @pytest.mark.parametrize("bug", [SALES_TWICE, VOID_EARNS], ids=lambda bug: bug.name)

@@ -7,7 +7,10 @@
     postgres -+
 
 Every packet between two of them passes through the hub, so the hub can lose or delay it. Nothing
-outside these namespaces changes but for one device and one route, which end with the hub.
+outside these namespaces changes but for one device and one route, which end with the hub, and the
+folders of the hosts in /etc/netns.
+
+Each host has a name, which a name server in the hub tells the other hosts (`names.py`).
 """
 
 import fcntl
@@ -37,6 +40,11 @@ NETWORKS: Final = IPv4Network("10.213.0.0/16")
 RUNS_AT_ONCE: Final = 8
 LOCKS: Final = Path("/run/lock")
 FIRST_HOST: Final = 11
+# `ip netns exec` shows a namespace the files of its folder here in place of those in /etc.
+FILES: Final = Path("/etc/netns")
+DOMAIN: Final = "guild.test"
+# With the defaults of glibc a name server that is silent costs 10 s, or 30 with three of them.
+RESOLVER: Final = "nameserver {}\noptions timeout:1 attempts:2\n"
 DEVICE: Final = "delay"
 DELAY_S: Final = 0.5
 JITTER_S: Final = 0.2
@@ -86,9 +94,17 @@ class Network:
         command = [sys.executable, "-m", "tests.chaos.network.delay", DEVICE]
         command += ["--seconds", str(DELAY_S), "--jitter", str(JITTER_S)]
         self._delay = Process("delay", [*_inside(self.hub), *command], log, CHECKOUT, dict(os.environ))
+        command = [sys.executable, "-m", "tests.chaos.network.names", str(self._router)]
+        command += [f"{self.name_of(name)}={host.address}" for name, host in self.hosts.items()]
+        self._names = Process("names", [*_inside(self.hub), *command], log, CHECKOUT, dict(os.environ))
 
     def _host(self, name: str, address: IPv4Address) -> Host:
         return Host(str(address), tuple(_inside(f"{self.prefix}-{name}")))
+
+    @staticmethod
+    def name_of(host: str) -> str:
+        """Return the name by which the other hosts know this one."""
+        return f"{host}.{DOMAIN}"
 
     def __enter__(self) -> Self:
         try:
@@ -97,6 +113,7 @@ class Network:
             for number, (name, host) in enumerate(self.hosts.items()):
                 self._connect(f"{self.prefix}-{name}", host.address, f"to{number}")
             self._start_delay()
+            self._names.spawn()
         except BaseException:
             self.close()
             raise
@@ -111,6 +128,7 @@ class Network:
         """Remove everything; what was removed already is no error."""
         with uninterrupted():
             self._delay.stop(ENDS_WITHIN_S)
+            self._names.stop(ENDS_WITHIN_S)
             self._remove()
             self._lock.close()
 
@@ -122,6 +140,15 @@ class Network:
             yield
         finally:
             self.set_rules([])
+
+    @contextmanager
+    def without_names(self) -> Iterator[None]:
+        """Let there be no name server until the block ends: its host refuses each question."""
+        self._names.kill()
+        try:
+            yield
+        finally:
+            self._names.spawn()
 
     def set_rules(self, rules: Sequence[str]) -> None:
         """Replace all rules at once."""
@@ -144,6 +171,9 @@ class Network:
 
     def _connect(self, namespace: str, address: str, device: str) -> None:
         """Make a host whose only way out is the hub."""
+        folder = FILES / namespace
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / "resolv.conf").write_text(RESOLVER.format(self._router))
         inside = ["ip", "-n", namespace]
         _run(["ip", "netns", "add", namespace])
         _run([*inside, "link", "set", "lo", "up"])
@@ -173,6 +203,7 @@ class Network:
         for namespace in ours:
             wait_until(partial(_is_empty, namespace), ENDS_WITHIN_S, what=f"no process in {namespace}")
             _run(["ip", "netns", "delete", namespace])
+            shutil.rmtree(FILES / namespace, ignore_errors=True)  # the hub has none
         if _succeeds(["ip", "link", "show", self.prefix]):  # it may outlive the hub for a moment
             _succeeds(["ip", "link", "delete", self.prefix])
 

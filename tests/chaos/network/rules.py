@@ -4,6 +4,7 @@ from collections.abc import Collection
 from typing import Final
 
 from deploy.embedded.hosts import Host
+from tests.chaos.network import names
 
 DELAYED: Final = 1  # the mark of packets that are routed through delay.py
 
@@ -28,6 +29,11 @@ def lose_some(hosts: Hosts, percent: int) -> list[str]:
 def delay(hosts: Hosts) -> list[str]:
     """Delay every packet from and to these hosts, in each direction."""
     return [f"ip {end} {_set(hosts)} meta mark set {DELAYED}" for end in ("saddr", "daddr")]
+
+
+def no_names() -> list[str]:
+    """Lose every question to the name server."""
+    return [f"udp dport {names.PORT} drop"]
 
 
 def _set(hosts: Hosts) -> str:

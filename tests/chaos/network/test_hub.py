@@ -13,10 +13,11 @@ import pytest
 
 from deploy.embedded import StackError
 from deploy.embedded.hosts import LOOPBACK, Host
+from deploy.embedded.waiting import wait_until
 from tests.chaos.network import rules
 from tests.chaos.network.hub import DELAY_S, JITTER_S, Network, why_not
 
-pytestmark = [pytest.mark.chaos, pytest.mark.skipif(bool(why_not()), reason=why_not() or "it can")]
+pytestmark = [pytest.mark.chaos, pytest.mark.alone, pytest.mark.skipif(bool(why_not()), reason=why_not() or "it can")]
 PORT = 9
 ECHO = f"""
 import socket, sys
@@ -43,6 +44,8 @@ while (now := time.monotonic()) < ends:
         took[address].append(time.monotonic() - float(packet))
 print(json.dumps(took))
 """
+
+LOOK_UP = "import socket, sys; print(socket.getaddrinfo(sys.argv[1], 80, type=socket.SOCK_STREAM)[0][4][0])"
 
 
 @dataclass
@@ -117,6 +120,22 @@ def test_packets_are_delayed_by_different_times(lan: Lan) -> None:
     assert min(delayed) >= 2 * (DELAY_S - JITTER_S)
     assert abs(median(delayed) - 2 * DELAY_S) < 0.15
     assert max(delayed) - min(delayed) > JITTER_S
+
+
+def test_names_are_told_and_are_not(lan: Lan) -> None:
+    assert address_of(lan, "b") == lan["b"].address
+    assert address_of(lan, "nowhere") == ""
+    with lan.network.applied(rules.no_names()):
+        assert address_of(lan, "b") == ""
+    with lan.network.without_names():
+        assert address_of(lan, "b") == ""
+    wait_until(lambda: address_of(lan, "b") == lan["b"].address, 10)
+
+
+def address_of(lan: Lan, name: str) -> str:
+    """Return what the host `a` is told about this name, or an empty text."""
+    command = [*lan["a"].enter, sys.executable, "-c", LOOK_UP, lan.network.name_of(name)]
+    return subprocess.run(command, check=False, capture_output=True, text=True).stdout.strip()
 
 
 def test_nothing_remains(tmp_path: Path) -> None:

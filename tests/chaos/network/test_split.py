@@ -23,7 +23,7 @@ from tests.chaos.load import Crowd, Vendor, World
 from tests.chaos.network import places, rules
 from tests.chaos.network.hub import Network, why_not
 
-pytestmark = [pytest.mark.chaos, pytest.mark.skipif(bool(why_not()), reason=why_not() or "it can")]
+pytestmark = [pytest.mark.chaos, pytest.mark.alone, pytest.mark.skipif(bool(why_not()), reason=why_not() or "it can")]
 OTHER_WEB = "web-2"
 BROKERS, CONSUMERS_EACH, VENDORS = 3, 1, 6
 SPLIT_S, LIMIT_S = 15.0, 120.0

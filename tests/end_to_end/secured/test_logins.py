@@ -13,7 +13,7 @@ from mamochi_site.local.system import LOGIN_VARIABLES, System
 from tests.end_to_end.secured.operator import Operator
 from tests.support.system import Client
 
-pytestmark = [pytest.mark.chaos, pytest.mark.waits]
+pytestmark = pytest.mark.chaos
 CONTABILIDAD = "consumer-contabilidad"
 EXPIRED = timedelta(minutes=-5)
 

@@ -8,7 +8,7 @@ from mamochi_site.local.system import System
 from tests.end_to_end.secured.operator import WAITING, Operator
 from tests.support.system import SECONDS, Client, query
 
-pytestmark = [pytest.mark.chaos, pytest.mark.waits]
+pytestmark = pytest.mark.chaos
 VENTAS = "mamochi.ventas"
 CONTABILIDAD = "consumer-contabilidad"
 REMEDY = "manage.py kafka_rights --apply"

@@ -11,7 +11,7 @@ from mamochi_site.local.system import System
 from tests.end_to_end.secured.operator import Operator
 from tests.support.system import SECONDS, Client, query
 
-pytestmark = [pytest.mark.chaos, pytest.mark.waits]
+pytestmark = pytest.mark.chaos
 CLOSE = "from ventas.tasks import cerrar_semanas; cerrar_semanas.delay(semana={semana!r}, hasta={hasta!r})"
 
 

@@ -18,7 +18,6 @@ PARTITIONS: Final = [(TOPIC.name, number) for number in range(TOPIC.partitions)]
 
 
 @pytest.mark.chaos
-@pytest.mark.waits
 def test_requests_wait_idly_for_lost_brokers(cluster: Stack) -> None:
     topic_admin.create_topics([TOPIC])
     assert watermarks.end_offsets(PARTITIONS) == dict.fromkeys(PARTITIONS, 0)

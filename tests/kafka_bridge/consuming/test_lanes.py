@@ -248,7 +248,6 @@ def test_the_choice_of_consumers_must_be_clear(arguments: list[str], remedy: str
 
 
 @pytest.mark.chaos
-@pytest.mark.waits
 @pytest.mark.parametrize("busy", [False, True])
 def test_no_lane_outlives_a_killed_consumer(start: Callable[..., Running], busy: bool) -> None:
     running = start()
@@ -273,7 +272,6 @@ def handler_sleeps() -> bool:
 
 
 @pytest.mark.chaos
-@pytest.mark.waits
 def test_a_lane_has_limited_time_to_end(start: Callable[..., Running]) -> None:
     running = start()
     paid = running.paid
@@ -285,7 +283,6 @@ def test_a_lane_has_limited_time_to_end(start: Callable[..., Running]) -> None:
 
 
 @pytest.mark.chaos
-@pytest.mark.waits
 def test_a_hanging_lane_is_neither_ready_nor_live(start: Callable[..., Running]) -> None:
     running = start()
     paid, name = running.paid, running.sandbox.consumer.name

@@ -25,7 +25,7 @@ from kafka_bridge.publishing import producer
 from tests.support.consumers import readiness
 from tests.support.sandbox import SECONDS, Sandbox
 
-pytestmark = [pytest.mark.chaos, pytest.mark.waits]
+pytestmark = pytest.mark.chaos
 Topic = ResourceType.TOPIC
 Group = ResourceType.GROUP
 

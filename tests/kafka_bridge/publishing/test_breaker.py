@@ -50,11 +50,12 @@ def test_silence_lasts_since_its_first_failure(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(breaker_module, "BREAKER_SECONDS", 0.0)
     monkeypatch.setattr(breaker_module, "PROBE_SECONDS", 0.0)
     breaker = Breaker()
-    assert breaker.silent_since() is None
+    assert breaker.silent_since([BAD.destination]) is None
     fail(breaker, BAD, SILENT)
-    since = breaker.silent_since()
+    since = breaker.silent_since([BAD.destination])
     fail(breaker, BAD, SILENT)
     assert since is not None
-    assert breaker.silent_since() == since
+    assert breaker.silent_since([BAD.destination]) == since
+    assert breaker.silent_since([GOOD.destination]) is None
     fail(breaker, BAD, KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED))  # an answer
-    assert breaker.silent_since() is None
+    assert breaker.silent_since([BAD.destination]) is None

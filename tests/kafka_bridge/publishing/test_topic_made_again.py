@@ -16,7 +16,6 @@ from tests.support.sandbox import SECONDS, Sandbox
 
 
 @pytest.mark.chaos
-@pytest.mark.waits
 @pytest.mark.django_db(transaction=True)
 @pytest.mark.usefixtures("short_deadline")
 def test_the_new_leader_is_found(cluster: Stack, make_sandbox: Callable[..., Sandbox]) -> None:

@@ -167,7 +167,6 @@ def own_broker(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[None
 
 
 @pytest.mark.chaos
-@pytest.mark.waits
 @pytest.mark.slow
 @pytest.mark.skipif(FAKETIME is None and "CI" not in os.environ, reason="needs libfaketime")
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ else:
     app.worker_main(["worker", "--concurrency", "2", "--without-mingle", "--loglevel", "INFO"])
 """
 COMMAND = [sys.executable, "-c", WORKER]
-pytestmark = [pytest.mark.chaos, pytest.mark.waits, pytest.mark.slow, pytest.mark.usefixtures("db")]
+pytestmark = [pytest.mark.chaos, pytest.mark.slow, pytest.mark.usefixtures("db")]
 
 
 @pytest.fixture

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from django.db import OperationalError
 
+from deploy.embedded import Stack
 from deploy.embedded.waiting import wait_until
 from kafka_bridge.brokers import topic_admin, watermarks
 from kafka_bridge.consuming.partitions import topic_watch
@@ -62,7 +63,6 @@ def test_all_of_a_recreated_topic_is_read(
 
 
 @pytest.mark.chaos
-@pytest.mark.waits
 @pytest.mark.parametrize("partitions", [(2, 6), (9,), (6, 6)], ids=["fewer", "more", "twice"])
 def test_topic_recreated_in_another_shape_is_read(full_sandbox: Sandbox, partitions: tuple[int, ...]) -> None:
     """With fewer partitions, which are added later; with more; or twice in a row."""
@@ -83,7 +83,6 @@ def test_topic_recreated_in_another_shape_is_read(full_sandbox: Sandbox, partiti
 
 
 @pytest.mark.chaos
-@pytest.mark.waits
 def test_topic_recreated_during_an_outage_is_read(full_sandbox: Sandbox) -> None:
     """The database is down while the topic is deleted and made again."""
     full_sandbox.publish(*range(60))
@@ -103,6 +102,19 @@ def test_topic_recreated_during_an_outage_is_read(full_sandbox: Sandbox) -> None
         full_sandbox.publish(*range(1_000, 1_012))
         down.clear()
         wait_until(lambda: {*range(1_000, 1_012)} <= {*full_sandbox.rows()}, SECONDS)
+
+
+@pytest.mark.chaos
+def test_topic_recreated_after_new_leaders_is_read(full_sandbox: Sandbox, stack: Stack) -> None:
+    """A client follows no leader of a lower epoch than it knows; those of a topic begin at 0."""
+    full_sandbox.publish(*range(60))
+    stack.kafka.brokers[0].restart()
+    with full_sandbox.running():
+        wait_until(lambda: len(full_sandbox.rows()) == 60, SECONDS)
+        full_sandbox.recreate_topic()
+        new = range(1_000, 1_060)
+        full_sandbox.publish(*new)
+        wait_until(lambda: {*new} <= {*full_sandbox.rows()}, SECONDS)
 
 
 def recreate(sandbox: Sandbox, partitions: int) -> None:

@@ -1,0 +1,72 @@
+"""What is varied: each factor has a few settings, which differ from the usual ones in one thing."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, replace
+from typing import Final
+
+USUAL_WAITING: Final = 50_000
+BATCH: Final = 2_000  # contabilidad's own
+
+
+@dataclass(frozen=True)
+class Setting:
+    """How one point is measured; the defaults are the product's own.
+
+    `waiting`: sales in the topic before the consumer starts. `padding`: bytes that are added to
+    each sale, in a field that consumers ignore. With `publishes`, publishers that wait for each
+    acknowledgement are measured, too.
+    """
+
+    waiting: int = USUAL_WAITING
+    padding: int = 0
+    batch: int = BATCH
+    partitions: int = 6
+    linger_ms: int = 0
+    publishes: bool = False
+
+    def numbers(self) -> dict[str, float]:
+        """Return the setting as figures of a point."""
+        return {name: float(value) for name, value in asdict(self).items()}
+
+
+@dataclass(frozen=True)
+class Factor:
+    """`settings` in the order of the plot."""
+
+    summary: str
+    settings: list[Setting]
+
+    def shortened(self, most: int) -> "Factor":
+        """Return the factor with at most so many waiting sales, for a test of the harness."""
+        return replace(self, settings=[replace(one, waiting=min(one.waiting, most)) for one in self.settings])
+
+
+def _series(summary: str, make: Callable[[int], Setting], values: list[int]) -> Factor:
+    return Factor(summary, [make(value) for value in values])
+
+
+FACTORS: Final[dict[str, Factor]] = {
+    "tamano": Factor(
+        "the size of a message",
+        [
+            Setting(),
+            Setting(padding=1_000),
+            Setting(padding=10_000, waiting=20_000),
+            Setting(padding=100_000, waiting=2_000),
+        ],
+    ),
+    "lote": Factor(
+        "the largest batch that the consumer applies in one transaction",
+        [
+            Setting(batch=1, waiting=2_000),
+            Setting(batch=20, waiting=20_000),
+            Setting(batch=200),
+            Setting(batch=2_000),
+            Setting(batch=5_000),
+        ],
+    ),
+    "particiones": _series(
+        "partitions of the topic", lambda count: Setting(partitions=count, publishes=True), [1, 6, 12, 48]
+    ),
+    "linger": _series("the producer's linger", lambda ms: Setting(linger_ms=ms, publishes=True), [0, 5, 20, 100]),
+}

@@ -1,0 +1,1 @@
+"""How long recovery takes, over several runs."""
