@@ -63,7 +63,10 @@ def on_brokers(principal: str) -> list[AclBinding]:
 
 def add(wanted: Iterable[AclBinding]) -> None:
     """Add rules; one that exists stays. Raises KafkaException."""
-    for future in client.admin().create_acls(list(wanted), request_timeout=client.TIMEOUT_SECONDS).values():
+    rules = list(wanted)
+    if not rules:  # the client refuses an empty list
+        return
+    for future in client.admin().create_acls(rules, request_timeout=client.TIMEOUT_SECONDS).values():
         future.result()
 
 

@@ -90,7 +90,8 @@ class Operator:
             "listener.name.clients.ssl.keystore.location", path, incremental_operation=AlterConfigOpType.SET
         )
         resource = ConfigResource(ConfigResource.Type.BROKER, "1", incremental_configs=[entry])
-        self.admin.incremental_alter_configs([resource])[resource].result()
+        admin = self.admin  # a client that nothing holds gives up its questions
+        admin.incremental_alter_configs([resource])[resource].result()
         wait_until(lambda: self._served_certificate() == issued, SECONDS)
 
     def _served_certificate(self) -> bytes | None:
