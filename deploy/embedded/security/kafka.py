@@ -8,6 +8,7 @@ product's (`manage.py kafka_rights`). The administrator has a certificate and ev
 import hashlib
 import hmac
 from collections.abc import Sequence
+from datetime import datetime
 from typing import Any, Final
 
 from confluent_kafka.admin import AdminClient, ScramCredentialInfo, ScramMechanism, UserScramCredentialUpsertion
@@ -16,6 +17,7 @@ from deploy.embedded.security.authority import Authority, Identity
 
 ADMIN: Final = "admin"
 BROKER: Final = "broker"
+CLIENTS: Final = "kafka-clients"
 MECHANISM: Final = "SCRAM-SHA-512"
 ITERATIONS: Final = 4_096  # the fewest that Kafka takes: a password of the stack cannot be guessed
 
@@ -28,6 +30,9 @@ class KafkaSecurity:
         self.secret = secret
         self.hosts = sorted(set(hosts))
         self.broker = authority.issue(BROKER, hosts=self.hosts)
+        # Of the clients' listener alone: a broker does not start if the certificate that it shows
+        # other brokers has expired.
+        self.clients = authority.issue(CLIENTS, hosts=self.hosts)
         self.admin = self.certificate_variables(authority.issue(ADMIN))
 
     def settings(self, clients: str, certificates: str, controller: str) -> dict[str, Any]:
@@ -41,6 +46,7 @@ class KafkaSecurity:
             "ssl.keystore.location": self.broker.both,
             "ssl.truststore.type": "PEM",
             "ssl.truststore.location": self.authority.certificate,
+            "listener.name.clients.ssl.keystore.location": self.clients.both,
             "listener.name.certificates.ssl.client.auth": "required",
             "listener.name.controller.ssl.client.auth": "required",
             # A certificate's user is its common name, and not the whole name.
@@ -53,9 +59,9 @@ class KafkaSecurity:
             "super.users": f"User:{BROKER};User:{ADMIN}",
         }
 
-    def renew(self, **options: Any) -> Identity:
-        """Give the brokers another certificate, which they read when they start or are told to."""
-        return self.authority.issue(BROKER, **{"hosts": self.hosts, **options})
+    def renew(self, ends: datetime | None = None) -> Identity:
+        """Give clients another certificate, which a broker reads when it starts or is told to."""
+        return self.authority.issue(CLIENTS, hosts=self.hosts, ends=ends)
 
     def client_variables(self) -> dict[str, str]:
         """Return the environment of all programs that log in with a password, without the login."""

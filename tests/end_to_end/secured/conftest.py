@@ -1,4 +1,4 @@
-"""One secured system for all tests of this folder: TLS, logins, a user and rights per process."""
+"""One secured system for the tests that take its rights, passwords and certificates away."""
 
 from collections.abc import Iterator
 
@@ -6,7 +6,7 @@ import pytest
 
 from deploy.embedded import Stack
 from mamochi_site.local.system import System, running_system
-from tests.end_to_end.secured.operator import Operator
+from tests.support.operator import Operator
 from tests.support.system import Client, enrol
 
 
@@ -24,5 +24,5 @@ def operator(system: System) -> Operator:
 
 
 @pytest.fixture(scope="session")
-def maestro(system: System) -> Client:
-    return enrol(system, int(system.url.rsplit(":", 1)[1]), paid=True)
+def maestro(system: System, operator: Operator) -> Client:
+    return enrol(system, operator.port, paid=True)

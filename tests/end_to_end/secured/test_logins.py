@@ -10,7 +10,7 @@ from django.conf import settings
 from deploy.embedded.security.authority import Authority
 from kafka_bridge.brokers import trouble
 from mamochi_site.local.system import LOGIN_VARIABLES, System
-from tests.end_to_end.secured.operator import Operator
+from tests.support.operator import Operator
 from tests.support.system import Client
 
 pytestmark = pytest.mark.chaos

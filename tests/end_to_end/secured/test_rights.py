@@ -5,7 +5,7 @@ from confluent_kafka.admin import ResourceType
 
 from deploy.embedded.waiting import wait_until
 from mamochi_site.local.system import System
-from tests.end_to_end.secured.operator import WAITING, Operator
+from tests.support.operator import WAITING, Operator
 from tests.support.system import SECONDS, Client, query
 
 pytestmark = pytest.mark.chaos

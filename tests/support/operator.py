@@ -25,6 +25,7 @@ from confluent_kafka.admin import (
 from django.core.management import call_command
 from django.test import override_settings
 
+from deploy.embedded.security.front import WithTls
 from deploy.embedded.security.kafka import KafkaSecurity, set_passwords
 from deploy.embedded.waiting import wait_until
 from kafka_bridge.brokers import client
@@ -49,6 +50,11 @@ class Operator:
         security = self.system.stack.kafka.security
         assert security is not None
         return security
+
+    @property
+    def port(self) -> int:
+        """Return the port of the web."""
+        return int(self.system.url.rsplit(":", 1)[1])
 
     @property
     def admin(self) -> Any:
@@ -85,7 +91,7 @@ class Operator:
     def install_server_certificate(self, ends: datetime | None = None) -> None:
         """Give clients another certificate of the broker while it runs; wait until they get it."""
         issued = ssl.PEM_cert_to_DER_cert(self.security.renew(ends=ends).certificate.read_text())
-        path = str(self.security.broker.both)
+        path = str(self.security.clients.both)
         entry = ConfigEntry(
             "listener.name.clients.ssl.keystore.location", path, incremental_operation=AlterConfigOpType.SET
         )
@@ -93,6 +99,12 @@ class Operator:
         admin = self.admin  # a client that nothing holds gives up its questions
         admin.incremental_alter_configs([resource])[resource].result()
         wait_until(lambda: self._served_certificate() == issued, SECONDS)
+
+    def renew_front(self, variable: str, ends: datetime | None = None) -> None:
+        """Give the server that this variable names another certificate; its connections end."""
+        [front] = [part for part in self.system.stack.all_parts if part.variable == variable]
+        assert isinstance(front, WithTls)
+        front.renew(ends)
 
     def _served_certificate(self) -> bytes | None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
