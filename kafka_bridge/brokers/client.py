@@ -10,6 +10,7 @@ from confluent_kafka.admin import AdminClient
 from django.conf import settings
 
 from kafka_bridge import conf
+from kafka_bridge.brokers import certificate
 
 client_logger = logging.getLogger("kafka_bridge.librdkafka")  # the C library's messages on its connections
 
@@ -24,7 +25,7 @@ Isolation = Literal["read_committed", "read_uncommitted"]
 
 def admin() -> AdminClient:
     """Return this process's admin client; one that a fork inherited would never answer."""
-    return _admin_of(os.getpid())
+    return _admin_of(os.getpid(), certificate.version())
 
 
 def offsets_consumer(isolation: Isolation = "read_uncommitted") -> Consumer:
@@ -32,7 +33,7 @@ def offsets_consumer(isolation: Isolation = "read_uncommitted") -> Consumer:
 
     With `read_committed`, a partition ends where its first open transaction begins.
     """
-    return _offsets_consumer_of(os.getpid(), isolation)
+    return _offsets_consumer_of(os.getpid(), certificate.version(), isolation)
 
 
 def answers(timeout: float) -> bool:
@@ -51,12 +52,12 @@ def forget_clients() -> None:
 
 
 @cache
-def _admin_of(_pid: int) -> AdminClient:
+def _admin_of(_pid: int, _certificate: certificate.Version) -> AdminClient:
     return AdminClient(_config(), logger=client_logger)
 
 
 @cache
-def _offsets_consumer_of(_pid: int, isolation: Isolation) -> Consumer:
+def _offsets_consumer_of(_pid: int, _certificate: certificate.Version, isolation: Isolation) -> Consumer:
     config = {**_config(), "group.id": WATERMARKS_GROUP, "isolation.level": isolation}
     return Consumer(config, logger=client_logger)
 

@@ -53,7 +53,7 @@ def note(error: KafkaError) -> None:
     tell what is wrong with it.
     """
     if _is_of_server_certificate(error):
-        _examining.submit(lambda: _remember(_explain(error)))
+        _examining.submit(_examine, error)
     elif text := _explain(error):
         _remember(text)
 
@@ -100,6 +100,11 @@ def refusal(error: KafkaError, operation: str, resource: str) -> str:
     return f"Kafka does not answer ({error.str()}): {cause}"
 
 
+def _examine(error: KafkaError) -> None:
+    if text := _explain(error):
+        _remember(text)
+
+
 def _remember(text: str) -> None:
     if text != sentence():
         logger.error("%s", text)
@@ -123,8 +128,8 @@ def _explain(error: KafkaError) -> str:
         path = settings.KAFKA_CLIENT_CONFIG.get("ssl.certificate.location")
         return (
             f"Kafka refuses the certificate of this client ({path or 'it has none'}): it is missing, has expired, or "
-            "is of an authority that the brokers do not trust. Renew it, check ssl.certificate.location and "
-            "ssl.key.location, and start this process again"
+            "is of an authority that the brokers do not trust. Renew it, or check ssl.certificate.location and "
+            "ssl.key.location"
         )
     return ""
 
@@ -134,18 +139,28 @@ def _is_of_server_certificate(error: KafkaError) -> bool:
 
 
 def _explain_server_certificate(said: str) -> str:
-    """Repeat the handshake with Python's client, which tells what is wrong with a certificate."""
+    """Repeat the handshake with Python's client, which tells what is wrong with a certificate.
+
+    Return an empty text if it succeeds: the certificate was renewed since the report.
+    """
     place = BROKER.match(said)
     if place is None:
         return f"the certificate of a broker is refused: {said}"
     host, port = place["host"].strip("[]"), int(place["port"])
+    fault = _fault(host, port)
+    if fault is None:
+        return ""
     return (
-        f"the certificate of the broker {host}:{port} is refused: {_fault(host, port) or said}. Renew it, or check "
+        f"the certificate of the broker {host}:{port} is refused: {fault or said}. Renew it, or check "
         "ssl.ca.location and the names in bootstrap.servers and in the brokers' advertised.listeners"
     )
 
 
-def _fault(host: str, port: int) -> str:
+def _fault(host: str, port: int) -> str | None:
+    """Return what is wrong with a certificate; empty if that is not known, None for nothing.
+
+    Without ssl.ca.location Python and librdkafka may trust different authorities.
+    """
     config = settings.KAFKA_CLIENT_CONFIG
     try:
         context = ssl.create_default_context(cafile=config.get("ssl.ca.location"))
@@ -155,5 +170,5 @@ def _fault(host: str, port: int) -> str:
     except ssl.SSLCertVerificationError as error:
         return error.verify_message
     except OSError:
-        pass
-    return ""
+        return ""
+    return None if config.get("ssl.ca.location") else ""

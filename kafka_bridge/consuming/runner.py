@@ -17,7 +17,7 @@ from confluent_kafka import KafkaException, TopicPartition
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 
-from kafka_bridge.brokers import client, trouble
+from kafka_bridge.brokers import certificate, client, trouble
 from kafka_bridge.brokers.messages import partition_of
 from kafka_bridge.consuming import poison
 from kafka_bridge.consuming.batch import Batch
@@ -103,6 +103,7 @@ class Runner:
         gathering = {"fetch.wait.max.ms": GATHER_MS, "fetch.min.bytes": GATHER_BYTES}
         config = {**settings.KAFKA_CLIENT_CONFIG, **KAFKA_CONFIG, "group.id": self.group_id, **reports}
         config |= gathering if self.consumer.gathers and not self.lane else {}
+        self.certificate = certificate.version()
         return KafkaConsumer(config, logger=client.client_logger)
 
     def run(self) -> None:
@@ -128,9 +129,9 @@ class Runner:
             on_lost=self.on_lost,
         )
 
-    def join_again(self) -> None:
-        """Leave the group, and join it with a new client (ADR 43)."""
-        logger.warning("%s: a topic was recreated: joining with a new client", self.consumer.name)
+    def join_again(self, why: str) -> None:
+        """Leave the group, and join it with a new client (ADR 43, ADR 48)."""
+        logger.warning("%s: %s: joining with a new client", self.consumer.name, why)
         self.kafka.close()
         self.kafka = self.intake.kafka = self._new_client()
         self.partitions.use(self.kafka)
@@ -152,7 +153,9 @@ class Runner:
         self.partitions.look_at_offsets()
         self.position()
         if self.partitions.client_is_outdated:
-            self.join_again()
+            self.join_again("a topic was recreated")
+        elif trouble.sentence() and certificate.is_renewed(self.certificate):
+            self.join_again("the certificate was renewed")
         records = self.poll()
         self.commits.send_if_due(self.kafka)
         self.observer.round_finished(self.kafka, self.partitions.held, self.partitions.hindrances())

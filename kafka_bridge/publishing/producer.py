@@ -23,7 +23,7 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError, close_old_connections
 
 from kafka_bridge import conf
-from kafka_bridge.brokers import client, trouble
+from kafka_bridge.brokers import certificate, client, trouble
 from kafka_bridge.events.codec import Message, encode
 from kafka_bridge.events.event import Event
 from kafka_bridge.exceptions import MessageTooLarge, Unavailable
@@ -138,6 +138,7 @@ class _Client:
 
     def __init__(self) -> None:
         self.began = time.monotonic()
+        self.certificate = certificate.version()
         own = {"client.id": f"{conf.PREFIX}-{os.getpid()}", "error_cb": trouble.note}
         self.producer = Producer({**settings.KAFKA_CLIENT_CONFIG, **own, **kafka_config()}, logger=client.client_logger)
         self.ended = False
@@ -207,7 +208,7 @@ class _SharedProducer:
         self.breaker.learn(delivery.messages, failures, began)
         # After a fatal error of librdkafka's idempotent producer, only a new one delivers.
         fatal = used.broken or any(error is not None and error.fatal() for _, error in failures)
-        if fatal or self._is_stuck(used, failures):
+        if fatal or self._is_stuck(used, failures) or (failures and certificate.is_renewed(used.certificate)):
             self.renew(used)
         errors = {id(message): error for message, error in failures}
         done = {id(message) for message in delivery.messages} - errors.keys()

@@ -6,6 +6,7 @@ In production a server has TLS itself, or stands behind such a program too (pgbo
 import socket
 import sys
 from collections.abc import Callable
+from datetime import datetime
 from pathlib import Path
 from typing import Final, Protocol
 from urllib.parse import quote, urlsplit
@@ -98,6 +99,11 @@ class WithTls:
     def servers(self) -> list[Server]:
         """Return the server and its terminator."""
         return [*self.behind.servers, self.front]
+
+    def renew(self, ends: datetime | None = None) -> None:
+        """Replace the certificate while it runs, which ends all connections. Raises StackError."""
+        self.authority.issue(self.behind.servers[0].process_name, hosts=[self.front.host.address], ends=ends)
+        self.front.restart()
 
     def start(self, supervisor: Supervisor, say: Callable[[str], None]) -> None:
         """Start both and wait until they are ready. Raises StackError."""
