@@ -31,6 +31,11 @@ OUTAGE_STATES: Final = ("08", "57P", *SERVER_STATES)
 # Rollback (serialization, deadlock); lock not available; transaction timeout; statement cancelled.
 TRANSIENT_STATES: Final = ("40", "55P03", "25P04", "57014")
 
+# The words with which psycopg begins, whatever language the server speaks.
+REFUSED_CONNECTION: Final = "connection failed: "
+# All that libpq says of a certificate that has expired, or whose authority it does not know.
+REFUSED_CERTIFICATE: Final = "SSL error: certificate verify failed"
+
 # Kafka answers that a topic or a partition is not there, or that this client has no rights to it.
 MISSING: Final = (
     KafkaError.UNKNOWN_TOPIC_OR_PART,
@@ -41,6 +46,7 @@ NO_RIGHTS: Final = (
     KafkaError.TOPIC_AUTHORIZATION_FAILED,
     KafkaError.GROUP_AUTHORIZATION_FAILED,
     KafkaError.CLUSTER_AUTHORIZATION_FAILED,
+    KafkaError.TRANSACTIONAL_ID_AUTHORIZATION_FAILED,
 )
 
 
@@ -107,8 +113,22 @@ def describe(error: BaseException) -> str:
     if isinstance(error, DatabaseError) and error.__cause__:  # Django's own errors have no cause
         diagnostics = getattr(error.__cause__, "diag", None)
         constraint = getattr(diagnostics, "constraint_name", None) or getattr(diagnostics, "column_name", None)
-        return f"{type(error).__name__} {sqlstate(error)} {constraint or ''}".strip()
+        parts = (type(error).__name__, sqlstate(error), constraint or _refused_connection(error))
+        return " ".join(filter(None, parts))
     if isinstance(error, KafkaException | Undecodable):
         return f"{type(error).__name__}: {error}"  # these two quote no data
     frames = traceback.extract_tb(error.__traceback__)
     return f"{type(error).__name__} in {frames[-1].name}, {Path(frames[-1].filename).name}:{frames[-1].lineno}"
+
+
+def _refused_connection(error: DatabaseError) -> str:
+    """Return why no connection was made; it names server and user, and no row.
+
+    The address may be wrong, the password, the certificate of the server, or its name.
+    """
+    said = str(error.__cause__)
+    if not said.startswith(REFUSED_CONNECTION):
+        return ""
+    why = said.splitlines()[0]
+    hint = ": the server's certificate has expired, or its authority is not in sslrootcert"
+    return why + hint if why.endswith(REFUSED_CERTIFICATE) else why

@@ -6,6 +6,7 @@ from urllib.parse import urlsplit
 
 from django.conf import settings
 from django.core.checks import CheckMessage, Error
+from django.core.checks import Warning as Caution
 
 from mamochi_site.environment import text
 
@@ -28,6 +29,25 @@ def mail_leaves(backend: str) -> Iterator[CheckMessage]:
             f"EMAIL_BACKEND is {backend}: credentials would count as sent, and their maestro would never get them.",
             hint="Set EMAIL_URL to an SMTP server.",
             id="mamochi_site.E001",
+        )
+
+
+def check_logins(**_options: Any) -> list[CheckMessage]:
+    """Check that other servers ask for a password; `manage.py check --deploy` runs this."""
+    urls = {"CELERY_BROKER_URL": settings.CELERY_BROKER_URL, "CACHE_URL": text("CACHE_URL")}
+    return [message for name, url in urls.items() for message in broker_asks(name, url)]
+
+
+def broker_asks(name: str, url: str) -> Iterator[CheckMessage]:
+    """Warn of a Redis or Valkey on another machine without a password."""
+    parts = urlsplit(url)
+    if not parts.hostname or parts.hostname in LOOPBACK:
+        return
+    if not parts.password:
+        yield Caution(
+            f"{name} has no password: who reaches the server can start tasks.",
+            hint="Set requirepass on the server, and write rediss://:PASSWORD@HOST:PORT/0.",
+            id="mamochi_site.W004",
         )
 
 

@@ -17,7 +17,7 @@ from django.urls import reverse_lazy
 from psycopg import IsolationLevel
 
 from kafka_bridge.telemetry import logs
-from mamochi_site import environment
+from mamochi_site import connections, environment
 from mamochi_site.environment import flag, items, number, partitions, rate_limit, text
 
 BASE_DIR = Path(__file__).resolve().parent.parent
@@ -125,6 +125,7 @@ DATABASES = {
         required("DATABASE_URL", "postgresql://mamochi@127.0.0.1:5432/mamochi"), env.db_url_config
     )
 }
+connections.check_url_files("DATABASE_URL", text("DATABASE_URL"))
 # psycopg reads moments in this style only, whatever the server's default is; libpq sends it when it
 # connects, and pools pass it on.
 os.environ["PGDATESTYLE"] = "ISO"
@@ -162,20 +163,7 @@ KAFKA_BRIDGE = {
     "DESCRIPTION": "Los eventos del gremio de los maestros motehuesilleros de Chile, en Apache Kafka.",
 }
 KAFKA_BOOTSTRAP_SERVERS = ",".join(items(required("KAFKA_BOOTSTRAP_SERVERS", "127.0.0.1:9092")))
-KAFKA_CLIENT_CONFIG: dict[str, str] = {
-    "bootstrap.servers": KAFKA_BOOTSTRAP_SERVERS,
-    **{
-        option: value
-        for option, value in {
-            "security.protocol": text("KAFKA_SECURITY_PROTOCOL").strip(),
-            "sasl.mechanism": text("KAFKA_SASL_MECHANISM").strip(),
-            "sasl.username": text("KAFKA_SASL_USERNAME"),
-            "sasl.password": text("KAFKA_SASL_PASSWORD"),
-            "ssl.ca.location": text("KAFKA_SSL_CA_LOCATION").strip(),
-        }.items()
-        if value
-    },
-}
+KAFKA_CLIENT_CONFIG = connections.kafka_client(KAFKA_BOOTSTRAP_SERVERS)
 
 # Users, sessions, passwords
 AUTH_USER_MODEL = "inscripciones.Usuario"
@@ -258,7 +246,13 @@ MAX_BODY_BYTES = 1_000_000
 DATA_UPLOAD_MAX_MEMORY_SIZE = MAX_BODY_BYTES
 
 # Celery. A task is acknowledged when it is done, and never contains a secret.
-CELERY_BROKER_URL = environment.broker("CELERY_BROKER_URL", required("CELERY_BROKER_URL", "redis://127.0.0.1:6379/0"))
+CELERY_BROKER_URL = connections.with_checked_certificate(
+    environment.broker("CELERY_BROKER_URL", required("CELERY_BROKER_URL", "redis://127.0.0.1:6379/0"))
+)
+connections.check_url_files("CELERY_BROKER_URL", CELERY_BROKER_URL)
+if os.environ.get("CELERY_BROKER_URL"):
+    # Celery prefers the variable to its settings, so that it would miss what was corrected here.
+    os.environ["CELERY_BROKER_URL"] = CELERY_BROKER_URL
 CELERY_BEAT_SCHEDULER = "mamochi_site.background.beat:Scheduler"
 # Seconds until Beat notices an edit of its schedule.
 CELERY_BEAT_MAX_LOOP_INTERVAL = 5

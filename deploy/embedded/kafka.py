@@ -1,10 +1,11 @@
 """Apache Kafka in KRaft combined mode: one broker, or a cluster of three."""
 
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
@@ -14,6 +15,10 @@ from deploy.embedded.hosts import HostOf, all_on_loopback
 from deploy.embedded.ports import free_port
 from deploy.embedded.processes import Supervisor
 from deploy.embedded.server import Server
+
+if TYPE_CHECKING:
+    from deploy.embedded.security.authority import Authority
+    from deploy.embedded.security.kafka import KafkaSecurity
 
 # SerialGC has short pauses on few cores and needs the least memory. TieredStopAtLevel=1 turns the
 # second compiler off: in a broker that runs for minutes it costs more than it gains. By default the
@@ -43,12 +48,19 @@ class Broker(Server):
         self.node = node
         self.port = free_port()
         self.controller_port = free_port()
+        self.certificates_port = free_port()  # of a secured cluster
         self.folder = data / self.process_name
+        self.admin_config: Mapping[str, str] = {"bootstrap.servers": self.address}
 
     @property
     def address(self) -> str:
         """Return host:port for clients."""
         return f"{self.host.address}:{self.port}"
+
+    @property
+    def certificates_address(self) -> str:
+        """Return host:port for clients with a certificate, of a secured cluster."""
+        return f"{self.host.address}:{self.certificates_port}"
 
     @property
     def controller_address(self) -> str:
@@ -76,21 +88,40 @@ class Broker(Server):
 
     def ready(self) -> bool:
         """Return True if the broker answers and the cluster's metadata lists it."""
-        return self.node in known_brokers(self.address)
+        return self.node in known_brokers(self.admin_config)
 
 
 class Kafka:
     """The cluster.
 
-    Three brokers store each record three times and acknowledge it when two have it.
+    Three brokers store each record three times and acknowledge it when two have it. With an
+    `authority` the cluster is secured; the users' passwords are derived from `secret`.
     """
 
     name = "Kafka"
     variable = "KAFKA_BOOTSTRAP_SERVERS"
 
-    def __init__(self, data: Path, brokers: int, cluster_id: str, host_of: HostOf = all_on_loopback) -> None:
+    def __init__(  # noqa: PLR0913 - each argument is an independent option with a default
+        self,
+        data: Path,
+        brokers: int,
+        cluster_id: str,
+        host_of: HostOf = all_on_loopback,
+        *,
+        authority: "Authority | None" = None,
+        secret: str = "",
+    ) -> None:
         self.brokers = [Broker(node, data, host_of) for node in range(1, brokers + 1)]
         self.cluster_id = cluster_id
+        self.security: KafkaSecurity | None = None
+        if authority is not None:
+            # It loads 12 MB for certificates, which a stack without them would keep.
+            from deploy.embedded.security import kafka as secured
+
+            self.security = secured.KafkaSecurity(authority, secret, [broker.host.address for broker in self.brokers])
+            for broker in self.brokers:
+                servers = {"bootstrap.servers": broker.certificates_address}
+                broker.admin_config = servers | self.security.admin_config()
 
     @property
     def url(self) -> str:
@@ -101,7 +132,31 @@ class Kafka:
     def ports(self) -> dict[str, int]:
         """Return the port of each listener by name."""
         clients = {broker.process_name: broker.port for broker in self.brokers}
+        if self.security:
+            clients |= {f"{broker.process_name}-certificates": broker.certificates_port for broker in self.brokers}
         return clients | {f"{broker.process_name}-controller": broker.controller_port for broker in self.brokers}
+
+    @property
+    def client_variables(self) -> dict[str, str]:
+        """Return what clients need besides the servers, as environment variables of the product."""
+        return self.security.client_variables() if self.security else {}
+
+    @property
+    def admin_variables(self) -> dict[str, str]:
+        """Return the administrator's environment variables, of a secured cluster."""
+        if self.security is None:
+            return {}
+        servers = ",".join(broker.certificates_address for broker in self.brokers)
+        return {self.variable: servers, **self.security.admin}
+
+    def add_user(self, user: str) -> dict[str, str]:
+        """Create a user of a secured cluster, and return the login as environment variables."""
+        if self.security is None:
+            return {}
+        from deploy.embedded.security.kafka import set_passwords
+
+        set_passwords(AdminClient(dict(self.brokers[0].admin_config)), {user: self.security.password_of(user)})
+        return self.security.password_variables(user)
 
     @property
     def servers(self) -> list[Server]:
@@ -120,7 +175,7 @@ class Kafka:
             broker.process.wait_ready(partial(self._lists_all, broker), broker.start_timeout)
 
     def _lists_all(self, broker: Broker) -> bool:
-        return known_brokers(broker.address) == {other.node for other in self.brokers}
+        return known_brokers(broker.admin_config) == {other.node for other in self.brokers}
 
     def config(self, broker: Broker) -> str:
         """Return server.properties of one broker; every other setting has Kafka's default."""
@@ -129,11 +184,8 @@ class Kafka:
             "process.roles": "broker,controller",
             "node.id": broker.node,
             "controller.quorum.voters": ",".join(f"{b.node}@{b.controller_address}" for b in self.brokers),
-            "listeners": f"PLAINTEXT://{broker.address},CONTROLLER://{broker.controller_address}",
-            "advertised.listeners": f"PLAINTEXT://{broker.address}",
-            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            **self._listeners(broker),
             "controller.listener.names": "CONTROLLER",
-            "inter.broker.listener.name": "PLAINTEXT",
             # Relative to the broker's working folder, so that no character of the path needs
             # quoting.
             "log.dirs": "log",
@@ -168,6 +220,16 @@ class Kafka:
         }
         return "".join(f"{key}={value}\n" for key, value in settings.items())
 
+    def _listeners(self, broker: Broker) -> dict[str, Any]:
+        if self.security:
+            return self.security.settings(broker.address, broker.certificates_address, broker.controller_address)
+        return {
+            "listeners": f"PLAINTEXT://{broker.address},CONTROLLER://{broker.controller_address}",
+            "advertised.listeners": f"PLAINTEXT://{broker.address}",
+            "listener.security.protocol.map": "PLAINTEXT:PLAINTEXT,CONTROLLER:PLAINTEXT",
+            "inter.broker.listener.name": "PLAINTEXT",
+        }
+
 
 def min_insync(replicas: int) -> int:
     """Return how many replicas must have a record before it is acknowledged: two of three."""
@@ -179,9 +241,9 @@ def java_command(classpath: list[Path]) -> list[str]:
     return [str(JAVA), *JVM_FLAGS, "-cp", ":".join(str(jar) for jar in classpath)]
 
 
-def known_brokers(address: str) -> set[int]:
-    """Return the node ids that the broker at `address` lists; empty if it does not answer."""
-    client = AdminClient({"bootstrap.servers": address, "log_level": 0, "socket.connection.setup.timeout.ms": 1000})
+def known_brokers(config: Mapping[str, str]) -> set[int]:
+    """Return the node ids that the client's broker lists; empty if it does not answer."""
+    client = AdminClient({**config, "log_level": 0, "socket.connection.setup.timeout.ms": 1000})
     try:
         return set(client.list_topics(timeout=1).brokers)
     except KafkaException:

@@ -11,7 +11,7 @@ import time
 import uuid
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import FIRST_EXCEPTION, Future, ThreadPoolExecutor, wait
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Protocol, Self, TextIO, TypedDict
@@ -72,7 +72,8 @@ class Stack:
     that name, such as those of its clock in tests. Use the stack as a context manager, or call
     `stop()`; both end every process.
 
-    `host_of` tells by a process's name where it runs: by default on loopback.
+    `host_of` tells by a process's name where it runs: by default on loopback. A `secured` stack has
+    TLS on every server but the SMTP sink, and logins and rights in Kafka.
 
     The object locks the folder from its creation until `stop()`. Raises StackError when a stack
     already runs there, or when the data there belong to another number of brokers.
@@ -85,6 +86,7 @@ class Stack:
         brokers: int = 1,
         durable: bool = True,
         fresh: bool = False,
+        secured: bool = False,
         environ: Mapping[str, str] = os.environ,
         host_of: HostOf = all_on_loopback,
         say: Callable[[str], None] = lambda _: None,
@@ -93,6 +95,7 @@ class Stack:
         self.folder = folder.resolve()
         self.durable = durable
         self.fresh = fresh
+        self.secured = secured
         self.host_of = host_of
         self.say = say
         self.extra: dict[str, Any] = {}
@@ -112,11 +115,21 @@ class Stack:
 
     def _make_parts(self, brokers: int) -> None:
         data, password = self.folder / "data", self.secrets["password"]
-        self.kafka = Kafka(data, brokers, self.secrets["cluster_id"], self.host_of)
+        kafka = partial(Kafka, data, brokers, self.secrets["cluster_id"], self.host_of)
         self.postgres = Postgres(data, password, durable=self.durable, host=self.host_of("postgres"))
         self.valkey = Valkey(data, password, durable=self.durable, host=self.host_of("valkey"))
         self.mail = MailSink(self.folder / "mailbox", host=self.host_of("smtp"))
-        self.all_parts: list[Part] = [self.kafka, self.postgres, self.valkey, self.mail]
+        databases: list[Part] = [self.postgres, self.valkey]
+        if self.secured:
+            # They load 12 MB, which a stack without certificates would keep.
+            from deploy.embedded.security.authority import Authority
+            from deploy.embedded.security.front import WithTls
+
+            authority = Authority(self.folder / "tls")
+            kafka = partial(kafka, authority=authority, secret=password)
+            databases = [WithTls(self.postgres, authority), WithTls(self.valkey, authority)]
+        self.kafka = kafka()
+        self.all_parts: list[Part] = [self.kafka, *databases, self.mail]
 
     @property
     def parts(self) -> list[Part]:
@@ -139,8 +152,12 @@ class Stack:
         return self.supervisor.processes
 
     def environment(self) -> dict[str, str]:
-        """Return the four URLs as environment variables for the application's processes."""
-        return {part.variable: self._replaced.get(part.variable, part.url) for part in self.all_parts}
+        """Return the four URLs as environment variables for the application's processes.
+
+        In a secured stack each process also needs a login of its own (`kafka.add_user`).
+        """
+        urls = {part.variable: self._replaced.get(part.variable, part.url) for part in self.all_parts}
+        return urls | ({} if self.kafka.variable in self._replaced else self.kafka.client_variables)
 
     def start(self) -> None:
         """Start every part and wait until all are ready.

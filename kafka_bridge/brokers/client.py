@@ -10,9 +10,11 @@ from confluent_kafka.admin import AdminClient
 from django.conf import settings
 
 from kafka_bridge import conf
+from kafka_bridge.brokers import certificate
 
 client_logger = logging.getLogger("kafka_bridge.librdkafka")  # the C library's messages on its connections
 
+WATERMARKS_GROUP: Final = f"{conf.PREFIX}-watermarks"  # required by the client, never joined
 TIMEOUT_SECONDS: Final = 10.0
 # After so long without the answer to a request, a client closes its connection and makes a new one.
 # The default of librdkafka is 60 s: a broker that another one has replaced behind the same address
@@ -23,7 +25,7 @@ Isolation = Literal["read_committed", "read_uncommitted"]
 
 def admin() -> AdminClient:
     """Return this process's admin client; one that a fork inherited would never answer."""
-    return _admin_of(os.getpid())
+    return _admin_of(os.getpid(), certificate.version())
 
 
 def offsets_consumer(isolation: Isolation = "read_uncommitted") -> Consumer:
@@ -31,7 +33,7 @@ def offsets_consumer(isolation: Isolation = "read_uncommitted") -> Consumer:
 
     With `read_committed`, a partition ends where its first open transaction begins.
     """
-    return _offsets_consumer_of(os.getpid(), isolation)
+    return _offsets_consumer_of(os.getpid(), certificate.version(), isolation)
 
 
 def answers(timeout: float) -> bool:
@@ -50,13 +52,13 @@ def forget_clients() -> None:
 
 
 @cache
-def _admin_of(_pid: int) -> AdminClient:
+def _admin_of(_pid: int, _certificate: certificate.Version) -> AdminClient:
     return AdminClient(_config(), logger=client_logger)
 
 
 @cache
-def _offsets_consumer_of(_pid: int, isolation: Isolation) -> Consumer:
-    config = {**_config(), "group.id": f"{conf.PREFIX}-watermarks", "isolation.level": isolation}
+def _offsets_consumer_of(_pid: int, _certificate: certificate.Version, isolation: Isolation) -> Consumer:
+    config = {**_config(), "group.id": WATERMARKS_GROUP, "isolation.level": isolation}
     return Consumer(config, logger=client_logger)
 
 

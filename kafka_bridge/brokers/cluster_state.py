@@ -16,7 +16,7 @@ from confluent_kafka.admin import AdminClient, ConfigResource, OffsetSpec
 from django.conf import settings
 from django.utils.translation import gettext, ngettext
 
-from kafka_bridge.brokers import client, group_members, reader, topic_admin
+from kafka_bridge.brokers import certificate, client, group_members, reader, topic_admin
 from kafka_bridge.brokers.group_members import OFFSETS_TOPIC, Groups, ListedGroups
 from kafka_bridge.brokers.messages import stored_at
 from kafka_bridge.brokers.reader import Place
@@ -255,7 +255,7 @@ class _AdminClients:
 
     def __init__(self) -> None:
         self._addresses: set[str] = set()  # of the brokers, as last seen
-        self._by_address: dict[str, AdminClient] = {}
+        self._by_address: dict[tuple[str, certificate.Version], AdminClient] = {}
         self._chosen: AdminClient | None = None
 
     def current(self) -> AdminClient:
@@ -273,21 +273,22 @@ class _AdminClients:
             answered = next((one for one in as_completed(requests, timeout=READ_SECONDS) if _has_answer(one)), None)
         except TimeoutError:
             answered = None
-        self._chosen = self._by_address[requests[answered]] if answered else None
+        self._chosen = self._at(requests[answered]) if answered else None
         return answered is not None
 
     def forget(self) -> None:
         self._addresses, self._by_address, self._chosen = set(), {}, None
 
     def _at(self, address: str) -> AdminClient:
-        if address not in self._by_address:
+        key = (address, certificate.version())
+        if key not in self._by_address:
             config: dict[str, str | int | float | bool] = {
                 **settings.KAFKA_CLIENT_CONFIG,
                 "bootstrap.servers": address,
                 "socket.timeout.ms": client.SILENCE_MS,
             }
-            self._by_address[address] = AdminClient(config, logger=client.client_logger)
-        return self._by_address[address]
+            self._by_address[key] = AdminClient(config, logger=client.client_logger)
+        return self._by_address[key]
 
 
 class _RetentionCache:

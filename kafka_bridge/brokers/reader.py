@@ -18,8 +18,10 @@ from kafka_bridge.events.topics import Partition
 Place = tuple[str, int, int]  # topic, partition, offset
 ANSWER_BYTES: Final = 131_072  # of one answer of a broker, as stored; a larger batch is still sent, alone
 
+GROUP: Final = f"{conf.PREFIX}-reader"
+
 CONFIG: Final[dict[str, str | int | bool]] = {
-    "group.id": f"{conf.PREFIX}-reader",  # required by the client, never joined: partitions are assigned by hand
+    "group.id": GROUP,  # required by the client, never joined: partitions are assigned by hand
     "enable.auto.commit": False,
     "auto.offset.reset": "earliest",
     "enable.partition.eof": True,

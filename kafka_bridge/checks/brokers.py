@@ -7,7 +7,7 @@ from confluent_kafka.admin import ConfigResource
 from django.core.checks import CheckMessage, Error
 from django.core.checks import Warning as Caution
 
-from kafka_bridge.brokers import client, topic_admin
+from kafka_bridge.brokers import access, client, topic_admin, trouble
 from kafka_bridge.events.topics import Topic
 
 
@@ -16,8 +16,7 @@ def check_brokers() -> list[CheckMessage]:
     try:
         return list(topics_are_as_declared(topic_admin.declared_topics()))
     except KafkaException as error:
-        hint = "Check bootstrap.servers in KAFKA_CLIENT_CONFIG, and that the brokers are running."
-        return [Error(f"Kafka does not answer: {error.args[0].str()}.", hint=hint, id="kafka_bridge.E201")]
+        return [Error(trouble.refusal(error.args[0], "DescribeConfigs", "the topics") + ".", id="kafka_bridge.E201")]
 
 
 def topics_are_as_declared(topics: Iterable[Topic]) -> Iterator[CheckMessage]:
@@ -27,7 +26,9 @@ def topics_are_as_declared(topics: Iterable[Topic]) -> Iterator[CheckMessage]:
     existing = [topic for topic in wanted if topic.name in metadata.topics]
     for topic in wanted:
         if topic not in existing:
-            hint = "Create it: manage.py create_topics"
+            hint = (
+                f"Create it: manage.py create_topics. If it is there, {access.user()} may not see it: {access.GRANT}."
+            )
             yield Error(f"The topic {topic.name} does not exist.", hint=hint, id="kafka_bridge.E202")
     configs, replicas = _configs(existing), _replicas(existing)
     for topic in existing:

@@ -49,6 +49,11 @@ class Consumer:
         return sorted({topic.priority_lane for topic in self.topics if topic.priority_lane})
 
 
+def group_id(consumer: str, lane: str = "") -> str:
+    """Return the Kafka group of a consumer's lane; the main lane's name is empty."""
+    return f"{consumer}.{lane}" if lane else consumer
+
+
 consumers: Final[dict[str, Consumer]] = {}
 
 

@@ -17,13 +17,13 @@ from confluent_kafka import KafkaException, TopicPartition
 from django.conf import settings
 from django.db import DatabaseError, InterfaceError, connection
 
-from kafka_bridge.brokers import client
+from kafka_bridge.brokers import certificate, client, trouble
 from kafka_bridge.brokers.messages import partition_of
 from kafka_bridge.consuming import poison
 from kafka_bridge.consuming.batch import Batch
 from kafka_bridge.consuming.culprits.attempt import may_pass
 from kafka_bridge.consuming.culprits.limits import FailureLimit, GroupSize
-from kafka_bridge.consuming.handlers import Consumer
+from kafka_bridge.consuming.handlers import Consumer, group_id
 from kafka_bridge.consuming.intake import Intake
 from kafka_bridge.consuming.observer import LaneObserver
 from kafka_bridge.consuming.partitions import positions
@@ -91,18 +91,19 @@ class Runner:
         self.outcomes: deque[bool] = deque(maxlen=self.limit.window)  # of the last messages, True for a failure
         self.observer = LaneObserver(consumer.name, lane)
         self.commits = KafkaCommits(consumer.name)
-        self.group_id = ".".join(filter(None, [group or consumer.name, lane]))
+        self.group_id = group_id(group or consumer.name, lane)
         self.kafka = self._new_client()
         self.partitions = LanePartitions(
-            self.kafka, consumer.name, self.topics, priority=bool(lane), accept_loss=accept_loss
+            self.kafka, consumer.name, self.topics, group=self.group_id, priority=bool(lane), accept_loss=accept_loss
         )
         self.intake = Intake(self.kafka, consumer.name, self.partitions, consumer.max_batch)
 
     def _new_client(self) -> KafkaConsumer:
-        reports = {"on_commit": self.commits.on_commit}
+        reports = {"on_commit": self.commits.on_commit, "error_cb": trouble.note}
         gathering = {"fetch.wait.max.ms": GATHER_MS, "fetch.min.bytes": GATHER_BYTES}
         config = {**settings.KAFKA_CLIENT_CONFIG, **KAFKA_CONFIG, "group.id": self.group_id, **reports}
         config |= gathering if self.consumer.gathers and not self.lane else {}
+        self.certificate = certificate.version()
         return KafkaConsumer(config, logger=client.client_logger)
 
     def run(self) -> None:
@@ -129,9 +130,9 @@ class Runner:
             on_lost=self.partitions.on_revoke,
         )
 
-    def join_again(self) -> None:
-        """Leave the group, and join it with a new client (ADR 43)."""
-        logger.warning("%s: a topic was recreated: joining with a new client", self.consumer.name)
+    def join_again(self, why: str) -> None:
+        """Leave the group, and join it with a new client (ADR 43, ADR 48)."""
+        logger.warning("%s: %s: joining with a new client", self.consumer.name, why)
         self.kafka.close()
         self.kafka = self.intake.kafka = self._new_client()
         self.partitions.use(self.kafka)
@@ -148,7 +149,9 @@ class Runner:
         self.partitions.look_at_offsets()
         self.position()
         if self.partitions.client_is_outdated:
-            self.join_again()
+            self.join_again("a topic was recreated")
+        elif trouble.sentence() and certificate.is_renewed(self.certificate):
+            self.join_again("the certificate was renewed")
         records = self.poll()
         self.commits.send_if_due(self.kafka, self.partitions.held)
         self.observer.round_finished(self.kafka, self.partitions.held, self.partitions.hindrances())

@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 from django.utils.translation import gettext
 
 from kafka_bridge.brokers.cluster_state import ClusterState
-from kafka_bridge.consuming.handlers import Consumer, consumers
+from kafka_bridge.consuming.handlers import Consumer, consumers, group_id
 from kafka_bridge.events.topics import PRIORITY_PARTITION, Partition
 from kafka_bridge.models import ConsumerOffset
 from kafka_bridge.monitoring.system_state import GroupState, Progress
@@ -46,7 +46,7 @@ class Observation:
         held = {(row.topic, row.partition) for row in rows}
         never_held = [at for at in self._partitions(consumer) - held if _is_of_lane(consumer, at, lane)]
         progress = [*map(self._progress, rows), *map(self._unbegun, never_held)]
-        group = _group_id(consumer, lane)
+        group = group_id(consumer.name, lane)
         hosts = self.cluster.members.get(group) if self.cluster else None
         dead_letters = self.dead_letters.get(consumer.name, DeadLetterCount())
         moved_at = max((row.updated_at for row in rows), default=None)
@@ -115,7 +115,7 @@ class Observation:
 
 def group_ids() -> list[str]:
     """Return the consumer group of every lane of every consumer."""
-    return [_group_id(consumer, lane) for consumer, lane in _lanes()]
+    return [group_id(consumer.name, lane) for consumer, lane in _lanes()]
 
 
 def _lanes() -> Iterator[tuple[Consumer, str]]:
@@ -123,10 +123,6 @@ def _lanes() -> Iterator[tuple[Consumer, str]]:
     for _, consumer in sorted(consumers.items()):
         for lane in [*consumer.lanes, ""]:
             yield consumer, lane
-
-
-def _group_id(consumer: Consumer, lane: str) -> str:
-    return f"{consumer.name}.{lane}" if lane else consumer.name
 
 
 def _is_of_lane(consumer: Consumer, at: Partition, lane: str) -> bool:

@@ -8,6 +8,7 @@ from confluent_kafka import KafkaError
 from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
+from kafka_bridge.brokers import trouble
 from kafka_bridge.brokers.cluster_state import ClusterState, TopicState
 from kafka_bridge.monitoring.due_work import DueWork
 from kafka_bridge.monitoring.durations import duration
@@ -54,7 +55,8 @@ def of_kafka(cluster: ClusterState | None) -> Iterator[Problem]:
             gettext(
                 "New messages are stored in the database and leave by themselves when Kafka returns; until then they "
                 "are not processed. Check that the brokers run and that the network reaches them."
-            ),
+            )
+            + _observed_trouble(),
             grave=True,
         )
         return
@@ -72,6 +74,12 @@ def of_kafka(cluster: ClusterState | None) -> Iterator[Problem]:
         yield from _of_topic(topic)
 
 
+def _observed_trouble() -> str:
+    """Return what this process's client reports of its connections; empty if it reports nothing."""
+    why = trouble.sentence()
+    return " " + gettext("The client of this process reports: %(why)s.") % {"why": why} if why else ""
+
+
 def _of_topic(topic: TopicState) -> Iterator[Problem]:
     if topic.missing:
         yield Problem(
@@ -83,8 +91,8 @@ def _of_topic(topic: TopicState) -> Iterator[Problem]:
         yield Problem(
             gettext("Kafka gives this process no rights to topic %(topic)s.") % {"topic": topic.name},
             gettext(
-                "The topic may exist or not. Grant Describe, Read and Write on it to the user of the settings "
-                "(kafka-acls.sh --add), and Read on the groups of the consumers."
+                "The topic may exist or not. An administrator of Kafka grants each process what it needs with "
+                "manage.py kafka_rights --apply; without --apply the command prints the table."
             ),
             grave=True,
         )

@@ -8,7 +8,8 @@ from typing import Final
 
 from confluent_kafka import KafkaError
 
-from kafka_bridge.diagnosis import concerns_topic
+from kafka_bridge.brokers import access, trouble
+from kafka_bridge.diagnosis import NO_RIGHTS, concerns_topic
 from kafka_bridge.events.codec import Message
 from kafka_bridge.events.topics import Partition
 from kafka_bridge.publishing.refusals import is_of_the_message
@@ -91,13 +92,19 @@ class Breaker:
         well = {message.destination for message in sent} - {message.destination for message, _ in failures}
         if well:
             self._last_success = time.monotonic()
+            trouble.over()
             self._close(well)
         silent = {at for at, error in failed.items() if error is None or not concerns_topic(error)}
         news = silent - self._bad.keys()
         self._bad.update({at: self._failed_again(at, error, silent=at in silent) for at, error in failed.items()})
         if news and self._last_success < began:
             self._all_retry_at = time.monotonic() + BREAKER_SECONDS
-            logger.warning("Kafka does not acknowledge: events go to the outbox, next try in %.0f s", BREAKER_SECONDS)
+            cause = trouble.sentence()
+            logger.warning(
+                "Kafka does not acknowledge%s: events go to the outbox, next try in %.0f s",
+                f" ({cause})" if cause else "",
+                BREAKER_SECONDS,
+            )
         elif failed:
             logger.warning("events go to the outbox: %s", "; ".join(map(_reason, sorted(failed.items(), key=_place))))
 
@@ -122,5 +129,13 @@ def _place(failed: tuple[Partition, KafkaError | None]) -> Partition:
 
 def _reason(failed: tuple[Partition, KafkaError | None]) -> str:
     (topic, partition), error = failed
-    why = error.str() if error is not None and concerns_topic(error) else "no acknowledgement"
-    return f"{topic}[{partition}]: {why}"
+    return f"{topic}[{partition}]: {_why(topic, error)}"
+
+
+def _why(topic: str, error: KafkaError | None) -> str:
+    if error is not None and error.code() in NO_RIGHTS:
+        return access.lacking(error, "Write", f"topic {topic}")
+    if error is not None and concerns_topic(error):
+        return error.str()
+    cause = trouble.sentence()
+    return f"no acknowledgement: {cause}" if cause else "no acknowledgement"

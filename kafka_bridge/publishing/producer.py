@@ -23,7 +23,7 @@ from django.conf import settings
 from django.db import DatabaseError, InterfaceError, close_old_connections
 
 from kafka_bridge import conf
-from kafka_bridge.brokers import client
+from kafka_bridge.brokers import certificate, client, trouble
 from kafka_bridge.events.codec import Message, encode
 from kafka_bridge.events.event import Event
 from kafka_bridge.exceptions import MessageTooLarge, Unavailable
@@ -138,16 +138,27 @@ class _Client:
 
     def __init__(self) -> None:
         self.began = time.monotonic()
-        config = {**settings.KAFKA_CLIENT_CONFIG, "client.id": f"{conf.PREFIX}-{os.getpid()}", **kafka_config()}
-        self.producer = Producer(config, logger=client.client_logger)
+        self.certificate = certificate.version()
+        own = {"client.id": f"{conf.PREFIX}-{os.getpid()}", "error_cb": trouble.note}
+        self.producer = Producer({**settings.KAFKA_CLIENT_CONFIG, **own, **kafka_config()}, logger=client.client_logger)
         self.ended = False
+        self.broken = False  # by a fatal error: only a new client delivers
         self.thread = threading.Thread(target=self._poll, name="kafka-producer-poll", daemon=True)
         self.thread.start()
 
     def _poll(self) -> None:
-        """Serve reports until the client has ended and nothing of it is on its way."""
+        """Serve reports until the client has ended and nothing of it is on its way.
+
+        The client raises a fatal error here, such as the lack of every right to write. What it
+        holds is then given up, so that no call waits for its report.
+        """
         while not self.ended or len(self.producer):
-            self.producer.poll(1.0)
+            try:
+                self.producer.poll(1.0)
+            except KafkaException as error:
+                trouble.note(error.args[0])
+                self.broken = True
+                self.producer.purge()
 
 
 class _SharedProducer:
@@ -196,7 +207,8 @@ class _SharedProducer:
         failures = delivery.failures()
         self.breaker.learn(delivery.messages, failures, began)
         # After a fatal error of librdkafka's idempotent producer, only a new one delivers.
-        if any(error is not None and error.fatal() for _, error in failures) or self._is_stuck(used, failures):
+        fatal = used.broken or any(error is not None and error.fatal() for _, error in failures)
+        if fatal or self._is_stuck(used, failures) or (failures and certificate.is_renewed(used.certificate)):
             self.renew(used)
         errors = {id(message): error for message, error in failures}
         done = {id(message) for message in delivery.messages} - errors.keys()

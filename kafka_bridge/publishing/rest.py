@@ -1,5 +1,6 @@
 """Helpers for views of Django REST framework that publish: 503 with Retry-After, idempotent ids."""
 
+import logging
 from typing import Any, Final
 from uuid import UUID, uuid5
 
@@ -13,10 +14,12 @@ from rest_framework.response import Response
 from rest_framework.views import exception_handler as drf_exception_handler
 
 from kafka_bridge import conf
-from kafka_bridge.diagnosis import is_server_trouble
+from kafka_bridge.diagnosis import describe, is_server_trouble
 from kafka_bridge.events.ids import uuid7
 from kafka_bridge.exceptions import MessageTooLarge, Unavailable
 from kafka_bridge.publishing.producer import RETRY_AFTER_SECONDS
+
+logger = logging.getLogger(__name__)
 
 KEY: Final = "Idempotency-Key"
 LONGEST_KEY: Final = 200
@@ -39,13 +42,20 @@ class ContentTooLarge(APIException):
 def exception_handler(error: Exception, context: dict[str, Any]) -> Response | None:
     """Handle errors as DRF does, but answer 503, not 500, if a dependency is down or in trouble.
 
-    An event that is too large for Kafka is 413.
+    An event that is too large for Kafka is 413. The log tells why a dependency did not take it.
     """
     if isinstance(error, MessageTooLarge):
         error = ContentTooLarge(str(error))
     if isinstance(error, Unavailable | OperationalError | InterfaceError) or is_server_trouble(error):
+        logger.warning("answered 503: %s", _reason(error))
         error = ServiceUnavailable()
     return drf_exception_handler(error, context)
+
+
+def _reason(error: Exception) -> str:
+    """Return what the database says; else what we say ourselves, which quotes no data."""
+    cause = error.__cause__ if isinstance(error, Unavailable) else error
+    return describe(cause) if cause else str(error)
 
 
 def idempotency_key(request: Request) -> str:

@@ -8,10 +8,12 @@ import os
 from importlib import import_module
 
 import django
+from django.conf import settings
 from django.urls import get_resolver
 from prometheus_client import REGISTRY, values
 from prometheus_client.metrics import MetricWrapperBase
 
+from mamochi_site import connections
 from mamochi_site.celery import app
 
 django.setup()
@@ -38,6 +40,12 @@ app.finalize()
 
 
 def begin() -> None:
+    """Read again what each process has for itself: its login in Kafka, and where metrics count."""
+    settings.KAFKA_CLIENT_CONFIG = connections.kafka_client(settings.KAFKA_BOOTSTRAP_SERVERS)
+    _count_in_files()
+
+
+def _count_in_files() -> None:
     """Let the metrics count in the files of PROMETHEUS_MULTIPROC_DIR, where a process has one.
 
     prometheus_client chooses when it is imported, before the processes part.

@@ -34,11 +34,17 @@ LOADED = "application"
 OWN_VARIABLES = (
     *("METRICS_PORT", "PROMETHEUS_MULTIPROC_DIR"),
     *("DJANGO_SUPERUSER_USERNAME", "DJANGO_SUPERUSER_PASSWORD"),
+    *("KAFKA_SASL_USERNAME", "KAFKA_SASL_PASSWORD"),
 )
 WEB = "web"
+PREPARE = "prepare"
 # Of all processes but the web, whose answers people wait for (docs/adr/0041).
 BEHIND_THE_WEB = 5
 CONSUMERS = ("aprobacion", "distribuidores", "contabilidad", "inventario")
+# The users of a secured Kafka whose names are not those of their processes.
+KAFKA_USERS = {"outbox-relay": "relay", "celery-worker": "worker"}
+# With a certificate, a process needs none of these.
+LOGIN_VARIABLES = ("KAFKA_SASL_MECHANISM", "KAFKA_SASL_USERNAME", "KAFKA_SASL_PASSWORD")
 
 
 def niceness_of(process: str) -> int:
@@ -126,12 +132,27 @@ def running_system(
     with stack, reserved_port(port, stack.say) as web_port:
         system = configure(stack, web_port, settings or {}, consumers)
         forks = load(system)
+        if stack.secured:
+            _grant_rights(system)
         prepare(system, forks)
         for name in system.commands:
             start(system, name, forks)
         _record_access(system)
         wait_ready(system)
         yield system
+
+
+def user_of(process: str) -> str:
+    """Return the user that a process is in a secured Kafka; all processes of a consumer are one."""
+    return KAFKA_USERS.get(process, process.rstrip("-0123456789"))
+
+
+def _grant_rights(system: System) -> None:
+    """Give each process its rights in a secured Kafka, as the administrator."""
+    system.stack.say("granting rights in Kafka")
+    environment = system.environment | dict.fromkeys(LOGIN_VARIABLES, "") | system.stack.kafka.admin_variables
+    process = system.stack.run("rights", manage("kafka_rights", "--apply"), cwd=CHECKOUT, env=environment)
+    process.wait(PREPARE_TIMEOUT_S)
 
 
 def configure(stack: Stack, port: int, settings: dict[str, str], consumers: int) -> System:
@@ -171,8 +192,10 @@ def _load_or_create_secrets(path: Path) -> dict[str, str]:
 
 def load(system: System) -> Forks:
     """Start the program that has imported the application, of which the processes are forks."""
+    # The settings that it loads want a login; each fork has its own.
+    loaded = system.environment | system.stack.kafka.add_user(PREPARE)
     return system.stack.supervisor.load(
-        LOADED, "mamochi_site.local.loaded", cwd=CHECKOUT, env=system.environment, own=OWN_VARIABLES
+        LOADED, "mamochi_site.local.loaded", cwd=CHECKOUT, env=loaded, own=OWN_VARIABLES
     )
 
 
@@ -180,14 +203,14 @@ def prepare(system: System, forks: Forks) -> None:
     """Create tables, topics and the admin's account; a second run changes nothing."""
     system.stack.say("preparing database and topics")
     account = {"DJANGO_SUPERUSER_USERNAME": system.admin_user, "DJANGO_SUPERUSER_PASSWORD": system.admin_password}
-    environment = system.environment | account
-    process = system.stack.run("prepare", manage("prepare"), cwd=CHECKOUT, env=environment, forks=forks)
+    environment = system.environment | account | system.stack.kafka.add_user(PREPARE)
+    process = system.stack.run(PREPARE, manage("prepare"), cwd=CHECKOUT, env=environment, forks=forks)
     process.wait(PREPARE_TIMEOUT_S)
 
 
 def start(system: System, name: str, forks: Forks) -> Process:
     """Start a process of the application."""
-    environment = system.environment | _metrics_settings(system, name)
+    environment = system.environment | _metrics_settings(system, name) | system.stack.kafka.add_user(user_of(name))
     argv = system.commands[name]
     return system.stack.run(name, argv, cwd=CHECKOUT, env=environment, forks=forks, niceness=niceness_of(name))
 

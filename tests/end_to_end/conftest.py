@@ -1,4 +1,7 @@
-"""One running system for all tests of this folder; each test has maestros of its own."""
+"""One secured system for all tests of this folder; each test has maestros of its own.
+
+Every server but the SMTP sink has TLS, and each process has its own user and rights in Kafka.
+"""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -7,16 +10,22 @@ import pytest
 
 from deploy.embedded import Stack
 from mamochi_site.local.system import System, running_system
+from tests.support.operator import Operator
 from tests.support.system import Client, enrol
 
 
 @pytest.fixture(scope="session")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
     folder: Path = tmp_path_factory.mktemp("system")
-    stack = Stack(folder, durable=False, environ={})
+    stack = Stack(folder, durable=False, secured=True, environ={})
     settings = {"REVISION_AUTOMATICA": "true", "LIMITE_INSCRIPCIONES": "1000/minute"}
     with running_system(stack, port=18_000, settings=settings) as running:
         yield running
+
+
+@pytest.fixture
+def operator(system: System) -> Operator:
+    return Operator(system)
 
 
 @pytest.fixture

@@ -99,7 +99,7 @@ def test_dead_letter_is_found_by_event(page: Page, system: System) -> None:
         ("ce_id", event_id.encode()),
         ("ce_type", VentaRegistrada.type.encode()),
     ]
-    stranger = Producer({"bootstrap.servers": system.environment["KAFKA_BOOTSTRAP_SERVERS"]})
+    stranger = Producer(dict(system.stack.kafka.brokers[0].admin_config))
     stranger.produce(VENTAS.name, partition=0, value=b'{"cantidad": 0}', headers=headers)
     assert stranger.flush(SECONDS) == 0
     sql = "SELECT count(*) FROM kafka_bridge_deadletter WHERE headers::text LIKE %s"

@@ -83,7 +83,7 @@ def write_what_nobody_reads(system: System, persona: Persona) -> None:
     """Return forms with a wrong type, a long field, and no JSON, each with the data in it."""
     fields = {**asdict(persona), "paid": "sí"}
     values = [json.dumps(fields), json.dumps({**fields, "id": persona.rut}), f"{persona.rut} {persona.email}"]
-    producer = Producer({"bootstrap.servers": system.environment["KAFKA_BOOTSTRAP_SERVERS"]})
+    producer = Producer(dict(system.stack.kafka.brokers[0].admin_config))
     for value in values:
         producer.produce(
             InscripcionRecibida.topic.name, value, partition=1, headers={"ce_type": InscripcionRecibida.type}
@@ -95,8 +95,8 @@ def write_what_nobody_reads(system: System, persona: Persona) -> None:
 
 def messages(system: System) -> Iterator[tuple[str, str]]:
     """Return every topic as text: keys and headers, and values."""
-    servers = system.environment["KAFKA_BOOTSTRAP_SERVERS"]
-    consumer = Consumer({"bootstrap.servers": servers, "group.id": "looks", "enable.partition.eof": True})
+    admin = system.stack.kafka.brokers[0].admin_config
+    consumer = Consumer({**admin, "group.id": "looks", "enable.partition.eof": True})
     topics = consumer.list_topics(timeout=SECONDS).topics
     waiting = {(name, at) for name, topic in topics.items() if name.startswith("mamochi.") for at in topic.partitions}
     consumer.assign([TopicPartition(name, at, 0) for name, at in waiting])

@@ -25,3 +25,16 @@ def test_runs_with_deploy_only(settings: Any) -> None:
     call_command("check")
     with pytest.raises(SystemCheckError, match=r"mamochi_site\.E001"):
         call_command("check", tags=["mail"], deploy=True)
+
+
+@pytest.mark.parametrize(
+    ("url", "expected"),
+    [
+        ("redis://valkey.example:6379/0", ["mamochi_site.W004"]),
+        ("rediss://:secret@valkey.example:6379/0", []),
+        ("redis://127.0.0.1:6379/0", []),
+        ("", []),
+    ],
+)
+def test_broker_must_ask_for_a_password(url: str, expected: list[str]) -> None:
+    assert [message.id for message in checks.broker_asks("CELERY_BROKER_URL", url)] == expected

@@ -14,6 +14,7 @@ from confluent_kafka import Consumer as KafkaConsumer
 from confluent_kafka import TopicPartition
 from django.db import DatabaseError, InterfaceError, connection
 
+from kafka_bridge.brokers import trouble
 from kafka_bridge.consuming.partitions import positions
 from kafka_bridge.consuming.partitions.obstacles import Obstacles
 from kafka_bridge.consuming.partitions.positions import Positions
@@ -30,16 +31,17 @@ POSITION_AGAIN_SECONDS: Final = 3.0  # between two looks at partitions that Kafk
 class LanePartitions:
     """The partitions of one lane of a consumer.
 
-    `topics`: those that the lane reads, by name. `priority`: whether it is a priority lane. With
-    `accept_loss`, messages that Kafka no longer has are skipped.
+    `topics`: those that the lane reads, by name. `group`: its Kafka group. `priority`: whether it
+    is a priority lane. With `accept_loss`, messages that Kafka no longer has are skipped.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - each argument is an independent fact about the lane
         self,
         kafka: KafkaConsumer,
         consumer: str,
         topics: Mapping[str, Topic],
         *,
+        group: str,
         priority: bool,
         accept_loss: bool,
     ) -> None:
@@ -52,7 +54,7 @@ class LanePartitions:
         self.unpositioned: set[Partition] = set()  # of this member, not fetched until their offset is read
         self.reached: dict[Partition, int] = {}  # ends that the client reported; no message lies before them
         self.topic_uuids: dict[str, str] = {}
-        self.obstacles = Obstacles()
+        self.obstacles = Obstacles(group)
         self.client_is_outdated = False  # it knew a topic that was recreated, and may never read the new one
         self._topic_watch = TopicWatch(topics)
         self._position_again_at = 0.0  # monotonic seconds: until then, refused partitions are not tried again
@@ -78,6 +80,7 @@ class LanePartitions:
         self.unpositioned.update(ours)
         self._position_again_at = 0.0
         self.obstacles.joined()
+        trouble.over()
         logger.info("%s: assigned %s", self.consumer, names(ours))
 
     def _is_of_this_lane(self, partition: Partition) -> bool:
@@ -216,7 +219,7 @@ class LanePartitions:
     def hindrances(self) -> list[str]:
         """Return why this lane cannot do all of its work, for /health/ready; empty if it can."""
         waiting = [f"the offset of {names(self.unpositioned)} is not read yet"] if self.unpositioned else []
-        return [*self.obstacles.texts(), *waiting]
+        return [*self.obstacles.texts(), *filter(None, [trouble.sentence()]), *waiting]
 
 
 def names(partitions: Iterable[Partition]) -> str:

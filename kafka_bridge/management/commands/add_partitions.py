@@ -6,7 +6,7 @@ from typing import Any
 from confluent_kafka import KafkaException
 from django.core.management.base import BaseCommand, CommandError
 
-from kafka_bridge.brokers import topic_admin
+from kafka_bridge.brokers import topic_admin, trouble
 from kafka_bridge.events.topics import Topic
 
 
@@ -33,10 +33,7 @@ class Command(BaseCommand):
                 f"Kafka cannot take partitions away: {error}. Declare as many as there are. Nothing was changed."
             ) from error
         except KafkaException as error:
-            raise CommandError(
-                f"Kafka refused: {error}. Check bootstrap.servers in KAFKA_CLIENT_CONFIG, "
-                "and that this client may alter topics."
-            ) from error
+            raise CommandError(trouble.refusal(error.args[0], "Alter", "the topics") + ".") from error
         for topic in topics:
             self.stdout.write(f"{topic.name}: {_outcome(topic, before, raised, dry_run=options['dry_run'])}")
 

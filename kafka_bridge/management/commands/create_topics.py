@@ -5,7 +5,7 @@ from typing import Any
 from confluent_kafka import KafkaException
 from django.core.management.base import BaseCommand, CommandError
 
-from kafka_bridge.brokers import topic_admin
+from kafka_bridge.brokers import topic_admin, trouble
 from kafka_bridge.events.topics import Topic
 
 
@@ -20,10 +20,7 @@ class Command(BaseCommand):
         try:
             created = topic_admin.create_topics(topics)
         except KafkaException as error:
-            raise CommandError(
-                f"Kafka refused: {error}. Check bootstrap.servers in KAFKA_CLIENT_CONFIG, "
-                "and that this client may create topics."
-            ) from error
+            raise CommandError(trouble.refusal(error.args[0], "Create", "the topics") + ".") from error
         counts = topic_admin.partition_counts(topics)
         for topic in topics:
             self._tell(topic, created=topic.name in created, found=counts.get(topic.name, topic.partitions))

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from deploy.forks.orders import Forks, command
-from mamochi_site.local.system import CHECKOUT
+from mamochi_site.local.system import CHECKOUT, OWN_VARIABLES
 
 COUNTS = """
 import os, threading
@@ -48,3 +48,37 @@ def test_metrics_of_forks_go_where_each_process_counts(tmp_path: Path) -> None:
     assert [COUNTED.findall(page) for page in pages] == [["1.0"], ["1.0"], ["1.0"], ["2.0"]]
     assert "mamochi_publish_seconds_count 2.0" in pages[-1]
     assert all(page.endswith("1 thread\n") for page in pages)
+
+
+LOGIN = """
+from django.conf import settings
+from kafka_bridge.brokers import access
+print(settings.KAFKA_CLIENT_CONFIG["sasl.password"], access.user())
+"""
+
+
+@pytest.mark.slow
+def test_each_fork_has_its_own_login_in_kafka(tmp_path: Path) -> None:
+    """The loaded program has read another one's."""
+    script = tmp_path / "login.py"
+    script.write_text(LOGIN)
+    login = {"KAFKA_SECURITY_PROTOCOL": "SASL_PLAINTEXT", "KAFKA_SASL_MECHANISM": "SCRAM-SHA-512"}
+    loaded = {**os.environ, **login, **of_user("prepare"), "DJANGO_SETTINGS_MODULE": "mamochi_site.settings"}
+    forks = Forks(loaded, OWN_VARIABLES)
+    program = subprocess.Popen(
+        command("mamochi_site.local.loaded"), stdin=forks.program_end.fileno(), cwd=CHECKOUT, env=loaded
+    )
+    forks.program_end.close()
+    for name in ("web", "relay"):
+        environment = loaded | of_user(name)
+        assert forks.may_run(environment)
+        log = tmp_path / name
+        fork = forks.order(name, [sys.executable, str(script)], cwd=CHECKOUT, env=environment, log=log)
+        assert fork.wait(60) == 0, log.read_text()
+        assert log.read_text() == f"secret of {name} User:{name}\n"
+    program.terminate()
+    assert program.wait(60) == 0
+
+
+def of_user(name: str) -> dict[str, str]:
+    return {"KAFKA_SASL_USERNAME": name, "KAFKA_SASL_PASSWORD": f"secret of {name}"}

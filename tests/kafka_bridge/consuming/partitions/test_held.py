@@ -24,7 +24,7 @@ def member(sandbox: Sandbox, group: str) -> Iterator[LanePartitions]:
         {**settings.KAFKA_CLIENT_CONFIG, **KAFKA_CONFIG, "group.id": group}, logger=client.client_logger
     )
     topics = {sandbox.topic.name: sandbox.topic}
-    partitions = LanePartitions(kafka, sandbox.consumer.name, topics, priority=False, accept_loss=False)
+    partitions = LanePartitions(kafka, sandbox.consumer.name, topics, group="g", priority=False, accept_loss=False)
     kafka.subscribe(
         list(topics), on_assign=partitions.on_assign, on_revoke=partitions.on_revoke, on_lost=partitions.on_revoke
     )

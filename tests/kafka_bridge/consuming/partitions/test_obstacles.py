@@ -39,7 +39,7 @@ def test_a_topic_that_is_deleted_is_not_ready(sandbox: Sandbox) -> None:
 
 
 def test_rights_are_an_obstacle_until_a_read() -> None:
-    obstacles = Obstacles()
+    obstacles = Obstacles("billing")
     obstacles.refused("orders", KafkaError(KafkaError.TOPIC_AUTHORIZATION_FAILED))
     obstacles.refused("", KafkaError(KafkaError.GROUP_AUTHORIZATION_FAILED))
     obstacles.refused("parcels", KafkaError(KafkaError._TRANSPORT))

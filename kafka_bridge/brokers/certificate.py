@@ -1,0 +1,44 @@
+"""This process's own certificate, if it has one: whether its files were renewed.
+
+A client of librdkafka reads them once, when it is made. A process that Kafka refuses looks whether
+they are others by now, and then makes a new client: nobody has to restart it.
+"""
+
+import ssl
+from pathlib import Path
+from typing import Final, TypeAlias
+
+from django.conf import settings
+
+CERTIFICATE: Final = "ssl.certificate.location"
+KEY: Final = "ssl.key.location"
+Version: TypeAlias = tuple[int, ...]
+
+
+def version() -> Version:
+    """Return when the files were written; empty if there are none."""
+    try:
+        return tuple(Path(path).stat().st_mtime_ns for path in map(_option, (CERTIFICATE, KEY)) if path)
+    except OSError:
+        return ()
+
+
+def is_renewed(since: Version) -> bool:
+    """Return True if the files have changed since that version, and belong together."""
+    return version() not in (since, ()) and _belong_together()
+
+
+def _belong_together() -> bool:
+    """Return False while only one of the two was replaced."""
+    password = _option("ssl.key.password") or ""
+    try:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context.load_cert_chain(_option(CERTIFICATE) or "", _option(KEY), lambda: password)
+    except (OSError, ValueError):  # an SSLError is an OSError
+        return False
+    return True
+
+
+def _option(name: str) -> str | None:
+    value: str | None = settings.KAFKA_CLIENT_CONFIG.get(name)
+    return value
