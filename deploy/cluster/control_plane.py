@@ -166,13 +166,13 @@ class ControlPlane:
         arguments = [f"--filename={file}" for file in files]
         # `apply` would copy each definition into an annotation, for which some are too large.
         self.kubectl("create", *arguments, timeout=120)
-        # Not `kubectl wait`, which fails where a definition has no state yet.
+        # Not `kubectl wait`, which fails while a definition's conditions are null.
         wait_until(lambda: self._established(arguments), 60, what="the definitions are served", interval=0.3)
 
     def _established(self, arguments: list[str]) -> bool:
         """Return True if every resource definition in the files is served."""
         states = [
-            {one["type"]: one["status"] for one in each.get("status", {}).get("conditions", [])}
+            {one["type"]: one["status"] for one in each.get("status", {}).get("conditions") or ()}
             for each in self.objects(*arguments)["items"]
         ]
         return all(state.get("Established") == "True" for state in states)
