@@ -1,6 +1,5 @@
 """The plot of `./dev cluster`: a peak that KEDA answers, and contabilidad doubled under load."""
 
-import itertools
 from typing import Any
 
 from matplotlib.axes import Axes
@@ -43,6 +42,11 @@ def _steps(axes: Axes, series: Series, shown: dict[str, str]) -> None:
 
 def _shade(axes: Axes, series: Series) -> None:
     """Shade the moments in which partitions are on the move."""
-    for one, after in itertools.pairwise(series):
-        if not one["sharing"]:
-            axes.axvspan(one["s"], after["s"], color=COLOURS[4], alpha=0.3, linewidth=0)
+    moving = [not one["sharing"] for one in series]
+    everywhere = axes.get_xaxis_transform()
+    label = "particiones en movimiento"
+    seconds = [one["s"] for one in series]
+    axes.fill_between(
+        seconds, 0, 1, where=moving, step="post", transform=everywhere, color=COLOURS[4], alpha=0.3, label=label
+    )
+    axes.legend(fontsize="small")

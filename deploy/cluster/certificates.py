@@ -43,8 +43,9 @@ class Authority:
 
 
 def _openssl(*arguments: str) -> None:
+    argv = ["openssl", *arguments]
     try:
-        done = subprocess.run(["openssl", *arguments], capture_output=True, text=True, check=False)
+        done = subprocess.run(argv, capture_output=True, text=True, check=False)
     except FileNotFoundError:
         raise StackError("There is no openssl: apt install openssl.") from None
     if done.returncode:

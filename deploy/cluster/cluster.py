@@ -21,7 +21,7 @@ from deploy.embedded.signals import uninterrupted
 from deploy.embedded.waiting import wait_until
 
 # Sockets are in it, whose paths have at most 107 characters.
-FOLDER: Final = Path("/tmp/mamochi-cluster")
+FOLDER: Final = Path("/tmp/mamochi-cluster")  # nosec B108 - made with mode 700, and refused if it exists
 LOCK: Final = Path("/run/lock/mamochi-cluster")
 API_PORT: Final = 6443
 NODES_READY_S: Final = 180.0

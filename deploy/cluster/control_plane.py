@@ -15,6 +15,7 @@ from deploy.cluster.programs import built, from_wheel
 from deploy.embedded.errors import StackError
 from deploy.embedded.ports import HOST, free_port
 from deploy.embedded.processes import Process
+from deploy.embedded.waiting import wait_until
 
 START_S: Final = 120.0
 API_SERVER: Final = "kube-apiserver"
@@ -165,7 +166,16 @@ class ControlPlane:
         arguments = [f"--filename={file}" for file in files]
         # `apply` would copy each definition into an annotation, for which some are too large.
         self.kubectl("create", *arguments, timeout=120)
-        self.kubectl("wait", "--for=condition=Established", "--timeout=60s", *arguments, timeout=90)
+        # Not `kubectl wait`, which fails while a definition's conditions are null.
+        wait_until(lambda: self._established(arguments), 60, what="the definitions are served", interval=0.3)
+
+    def _established(self, arguments: list[str]) -> bool:
+        """Return True if every resource definition in the files is served."""
+        states = [
+            {one["type"]: one["status"] for one in each.get("status", {}).get("conditions") or ()}
+            for each in self.objects(*arguments)["items"]
+        ]
+        return all(state.get("Established") == "True" for state in states)
 
     def stop(self) -> None:
         """Stop every process and remove the files, but for the logs."""

@@ -101,9 +101,9 @@ def _plug(first: Host, port: str, device: str, host: Host | None) -> None:
 
 def remove(hosts: Sequence[Host]) -> None:
     """Remove namespaces and device; what does not exist is no error."""
-    for host in hosts:
-        subprocess.run(["ip", "netns", "delete", host.namespace], capture_output=True, check=False)
-    subprocess.run(["ip", "link", "delete", DEVICE], capture_output=True, check=False)
+    wanted = [["ip", "netns", "delete", host.namespace] for host in hosts]
+    for argv in [*wanted, ["ip", "link", "delete", DEVICE]]:
+        subprocess.run(argv, capture_output=True, check=False)
 
 
 def _ip(*arguments: str) -> None:
