@@ -68,7 +68,7 @@ class Group:
         committed = self._admin.list_consumer_group_offsets(asked, request_timeout=ANSWER_S)[GROUP].result()
         # Without a commit the offset is negative, and everything waits.
         done = sum(max(0, one.offset) for one in committed.topic_partitions)
-        last: int = sum(future.result().offset for future in ends.values())
+        last = sum(int(future.result().offset) for future in ends.values())
         return last - done
 
 
