@@ -3,13 +3,10 @@
 import random
 import threading
 import time
-from collections.abc import Callable
-from functools import partial
 from typing import Final
 from urllib.parse import urlsplit
 
 from deploy.embedded.waiting import wait_until
-from mamochi_site.local.cluster.files import PARTITIONS
 from mamochi_site.local.cluster.group import VENTAS, Group, Watch, watching
 from mamochi_site.local.cluster.load import burst, selling
 from mamochi_site.local.cluster.system import ClusterSystem, is_ready
@@ -97,32 +94,27 @@ def doubling(system: ClusterSystem, tokens: list[str]) -> Outcome:
     """Double contabilidad under load, from one pod to two to four; double the partitions too."""
     outcome = Outcome("doubling")
     with system.paused("contabilidad", 1), selling(system.url, tokens, PAUSE_S) as load, watching() as watch:
-        _step(outcome, watch, "one pod", lambda: None, members=1)
-        _step(outcome, watch, "1 to 2 pods", lambda: system.pause("contabilidad", 2), members=2)
-        _step(outcome, watch, "2 to 4 pods", lambda: system.pause("contabilidad", 4), members=4)
-        more = f"6 to {GROWN} partitions"
-        _step(outcome, watch, more, lambda: system.add_partitions(VENTAS, GROWN), members=4, partitions=GROWN)
-        # Every process starts again and knows the new number.
-        roll_out = partial(system.roll_out, partitions=GROWN)
-        _step(outcome, watch, "every process replaced", roll_out, members=4, partitions=GROWN)
-        _step(outcome, watch, "4 to 1 pods", lambda: system.pause("contabilidad", 1), members=1, partitions=GROWN)
+        _step(outcome, watch, "one pod", members=1, partitions=6)
+        system.pause("contabilidad", 2)
+        _step(outcome, watch, "1 to 2 pods", members=2, partitions=6)
+        system.pause("contabilidad", 4)
+        _step(outcome, watch, "2 to 4 pods", members=4, partitions=6)
+        system.add_partitions(VENTAS, GROWN)
+        _step(outcome, watch, f"6 to {GROWN} partitions", members=4, partitions=GROWN)
+        system.say("every process starts again, with the new number of partitions")
+        with timed(outcome, "all processes know the new partitions"):
+            system.roll_out(partitions=GROWN)
+        _step(outcome, watch, "four new pods", members=4, partitions=GROWN)
+        system.pause("contabilidad", 1)
+        _step(outcome, watch, "4 to 1 pods", members=1, partitions=GROWN)
     outcome.figures["series"] = watch.series()
     outcome.count(load)
     return outcome
 
 
-def _step(  # noqa: PLR0913 - a row of the table above
-    outcome: Outcome,
-    watch: Watch,
-    what: str,
-    change: Callable[[], None],
-    *,
-    members: int,
-    partitions: int = PARTITIONS,
-) -> None:
-    """Make the change; wait until so many members share so many partitions; note the figures."""
+def _step(outcome: Outcome, watch: Watch, what: str, *, members: int, partitions: int) -> None:
+    """Wait until so many members share so many partitions; note how long partitions moved."""
     began = time.monotonic()
-    change()
     wait_until(lambda: watch.shared_by(members, partitions), MOVES_S, what=what, interval=0.1)
     outcome.figures[f"{what}: shared out, s"] = round(time.monotonic() - began, 1)
     outcome.figures[f"{what}: pods with partitions of sales"] = watch.looks[-1].selling

@@ -3,7 +3,6 @@
 Kubernetes' API server is built from source the first time, which takes some minutes.
 """
 
-import json
 import re
 import subprocess
 from collections.abc import Iterator
@@ -171,18 +170,3 @@ def test_server_refuses_a_pod_with_more_rights(plane: ControlPlane, right: str, 
     assert right in text
     with pytest.raises(StackError, match="violates PodSecurity"):
         apply(plane, text.replace(right, wrong))
-
-
-def test_server_stores_production_and_a_second_apply_changes_nothing(plane: ControlPlane) -> None:
-    """The last test: nothing before it finds stored objects."""
-    text = built("production")
-    first, second = (stored(plane, text) for _ in range(2))
-    assert len(first) == len(objects("production"))
-    assert first == second
-
-
-def stored(plane: ControlPlane, text: str) -> dict[tuple[str, str], str]:
-    """Apply the objects and return the version of each that the server has then."""
-    plane.kubectl("apply", "--server-side", "--validate=strict", "--filename=-", text=text, timeout=120)
-    found = json.loads(plane.kubectl("get", "--filename=-", "--output=json", text=text, timeout=120))
-    return {(one["kind"], one["metadata"]["name"]): one["metadata"]["resourceVersion"] for one in found["items"]}
