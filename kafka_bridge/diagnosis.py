@@ -118,7 +118,8 @@ def describe(error: BaseException) -> str:
     if isinstance(error, KafkaException | Undecodable):
         return f"{type(error).__name__}: {error}"  # these two quote no data
     frames = traceback.extract_tb(error.__traceback__)
-    return f"{type(error).__name__} in {frames[-1].name}, {Path(frames[-1].filename).name}:{frames[-1].lineno}"
+    place = f" in {frames[-1].name}, {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    return f"{type(error).__name__}{place}"  # without a place: an error that nothing raised
 
 
 def _refused_connection(error: DatabaseError) -> str:

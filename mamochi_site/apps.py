@@ -15,11 +15,12 @@ class MamochiSiteConfig(AppConfig):
     def ready(self) -> None:
         # Celery's application exists wherever Django runs, and tasks are sent through it.
         import_module("mamochi_site.celery")
-        from mamochi_site.checks import check_addresses, check_logins, check_mail
+        from mamochi_site.checks import check_addresses, check_kafka_login, check_logins, check_mail
 
         checks.register(check_mail, "mail", deploy=True)
         checks.register(check_addresses, "mail", deploy=True)
         checks.register(check_logins, "logins", deploy=True)
+        checks.register(check_kafka_login, "events")  # one of the tags that run_consumer checks
 
 
 class AccesosConfig(AxesConfig):

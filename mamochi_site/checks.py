@@ -8,6 +8,7 @@ from django.conf import settings
 from django.core.checks import CheckMessage, Error
 from django.core.checks import Warning as Caution
 
+from mamochi_site import connections
 from mamochi_site.environment import text
 
 LOOPBACK: Final = {"localhost", "127.0.0.1", "::1"}
@@ -49,6 +50,11 @@ def broker_asks(name: str, url: str) -> Iterator[CheckMessage]:
             hint="Set requirepass on the server, and write rediss://:PASSWORD@HOST:PORT/0.",
             id="mamochi_site.W004",
         )
+
+
+def check_kafka_login(**_options: Any) -> list[CheckMessage]:
+    """Check that the login in Kafka is whole; every command of a process runs this."""
+    return [Error(fault, id="mamochi_site.E004") for fault in connections.login_faults()]
 
 
 def check_addresses(**_options: Any) -> list[CheckMessage]:

@@ -6,7 +6,7 @@ and names the variable: otherwise it would wait for a server that will never let
 
 import re
 import ssl
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Final
 from urllib.parse import parse_qsl, urlencode, urlsplit
@@ -34,32 +34,40 @@ FILES_OF_URLS: Final = ("sslrootcert", "sslcert", "sslkey", "ssl_ca_certs", "ssl
 
 def kafka_client(servers: str) -> dict[str, str]:
     """Return the configuration of Kafka's clients. Raises ImproperlyConfigured."""
-    given = {name: text(name) if name in SECRETS else text(name).strip() for name in KAFKA}
-    given = {name: value for name, value in given.items() if value}
-    _check_login(given)
+    given = _given()
+    if _protocol(given) not in PROTOCOLS:
+        raise ImproperlyConfigured(
+            f"KAFKA_SECURITY_PROTOCOL must be {', '.join(PROTOCOLS[:-1])} or {PROTOCOLS[-1]}, not {_protocol(given)!r}."
+        )
     _check_files(given)
     return {"bootstrap.servers": servers, **{KAFKA[name]: value for name, value in given.items()}}
 
 
-def _check_login(given: Mapping[str, str]) -> None:
-    """Refuse a login that is incomplete, and one that the protocol would leave out."""
-    protocol = given.get("KAFKA_SECURITY_PROTOCOL", "PLAINTEXT").upper()
-    if protocol not in PROTOCOLS:
-        raise ImproperlyConfigured(
-            f"KAFKA_SECURITY_PROTOCOL must be {', '.join(PROTOCOLS[:-1])} or {PROTOCOLS[-1]}, not {protocol!r}."
-        )
+def login_faults() -> Iterator[str]:
+    """Say what a login in Kafka lacks, and what the protocol would leave out (checks.py)."""
+    given = _given()
+    protocol = _protocol(given)
     if protocol.startswith("SASL_"):
         mechanism = given.get("KAFKA_SASL_MECHANISM", "")
         login = ("KAFKA_SASL_USERNAME", "KAFKA_SASL_PASSWORD") if WITH_PASSWORD.fullmatch(mechanism) else ()
         for name in ("KAFKA_SASL_MECHANISM", *login):
             if name not in given:
-                raise ImproperlyConfigured(f"Set {name}: KAFKA_SECURITY_PROTOCOL is {protocol}.")
+                yield f"Set {name}: KAFKA_SECURITY_PROTOCOL is {protocol}."
     for name in given:
         unused = (name.startswith("KAFKA_SASL_") and not protocol.startswith("SASL_")) or (
             name.startswith("KAFKA_SSL_") and not protocol.endswith("SSL")
         )
         if unused:
-            raise ImproperlyConfigured(f"{name} is set, and KAFKA_SECURITY_PROTOCOL is {protocol}, which ignores it.")
+            yield f"{name} is set, and KAFKA_SECURITY_PROTOCOL is {protocol}, which ignores it."
+
+
+def _given() -> dict[str, str]:
+    values = {name: text(name) if name in SECRETS else text(name).strip() for name in KAFKA}
+    return {name: value for name, value in values.items() if value}
+
+
+def _protocol(given: Mapping[str, str]) -> str:
+    return given.get("KAFKA_SECURITY_PROTOCOL", "PLAINTEXT").upper()
 
 
 def _check_files(given: Mapping[str, str]) -> None:

@@ -6,9 +6,12 @@ from pathlib import Path
 import pytest
 from cryptography.hazmat.primitives import serialization
 from django.core.exceptions import ImproperlyConfigured
+from django.core.management import call_command
+from django.core.management.base import SystemCheckError
 
 from deploy.embedded.security.authority import Authority, Identity
 from mamochi_site import connections
+from mamochi_site.checks import check_kafka_login
 
 SCRAM = {
     "KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
@@ -62,15 +65,40 @@ def test_password_and_certificate_reach_the_client(variables: Set, web: Identity
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
+        ({}, None),
+        ({"KAFKA_SASL_PASSWORD": ""}, "Set KAFKA_SASL_PASSWORD: KAFKA_SECURITY_PROTOCOL is SASL_SSL."),
+        ({"KAFKA_SASL_USERNAME": ""}, "Set KAFKA_SASL_USERNAME: KAFKA_SECURITY_PROTOCOL is SASL_SSL."),
+        ({"KAFKA_SASL_MECHANISM": ""}, "Set KAFKA_SASL_MECHANISM: KAFKA_SECURITY_PROTOCOL is SASL_SSL."),
+        (
+            {"KAFKA_SECURITY_PROTOCOL": ""},
+            "KAFKA_SASL_MECHANISM is set, and KAFKA_SECURITY_PROTOCOL is PLAINTEXT, which ignores it.",
+        ),
+        (
+            {"KAFKA_SECURITY_PROTOCOL": "SASL_PLAINTEXT", "KAFKA_SSL_CA_LOCATION": "a.pem"},
+            "KAFKA_SSL_CA_LOCATION is set, and KAFKA_SECURITY_PROTOCOL is SASL_PLAINTEXT, which ignores it.",
+        ),
+    ],
+)
+def test_incomplete_login_is_named(variables: Set, changed: dict[str, str], said: str | None) -> None:
+    variables(SCRAM | changed)
+    faults = [message.msg for message in check_kafka_login()]
+    assert faults[:1] == ([said] if said else [])
+
+
+def test_no_consumer_starts_with_an_incomplete_login(variables: Set) -> None:
+    variables(SCRAM | {"KAFKA_SASL_PASSWORD": ""})
+    with pytest.raises(SystemCheckError, match="Set KAFKA_SASL_PASSWORD"):
+        call_command("run_consumer", "contabilidad", skip_checks=False)
+
+
+@pytest.mark.parametrize(
+    ("changed", "said"),
+    [
         ({"KAFKA_SECURITY_PROTOCOL": "sasl-ssl"}, "KAFKA_SECURITY_PROTOCOL must be"),
-        ({"KAFKA_SASL_PASSWORD": ""}, "Set KAFKA_SASL_PASSWORD"),
-        ({"KAFKA_SASL_USERNAME": ""}, "Set KAFKA_SASL_USERNAME"),
-        ({"KAFKA_SASL_MECHANISM": ""}, "Set KAFKA_SASL_MECHANISM"),
-        ({"KAFKA_SECURITY_PROTOCOL": ""}, "KAFKA_SASL_MECHANISM is set, and KAFKA_SECURITY_PROTOCOL is PLAINTEXT"),
         ({"KAFKA_SSL_CA_LOCATION": "/no/such"}, "KAFKA_SSL_CA_LOCATION: /no/such cannot be read"),
     ],
 )
-def test_incomplete_login_is_refused(variables: Set, changed: dict[str, str], said: str) -> None:
+def test_what_no_client_takes_is_refused(variables: Set, changed: dict[str, str], said: str) -> None:
     variables(SCRAM | changed)
     with pytest.raises(ImproperlyConfigured, match=said):
         connections.kafka_client("a:1")
@@ -84,7 +112,6 @@ def test_wrong_files_are_refused(variables: Set, web: Identity, authority: Autho
         ({"KAFKA_SSL_KEY_LOCATION": ""}, "only KAFKA_SSL_CERTIFICATE_LOCATION is set"),
         ({"KAFKA_SSL_KEY_LOCATION": str(tmp_path / "none")}, "KAFKA_SSL_KEY_LOCATION: .*cannot be read"),
         ({"KAFKA_SSL_KEY_LOCATION": str(other.key)}, "is no key of"),
-        ({"KAFKA_SECURITY_PROTOCOL": "PLAINTEXT"}, "which ignores it"),
     ]:
         variables(right | changed)
         with pytest.raises(ImproperlyConfigured, match=said):
