@@ -23,9 +23,9 @@ class TokenCambiado(Exception):
 def emitir(usuario: Usuario, *, en_lugar_de: str | None = None) -> str:
     """Return a new token and void the previous one. The token cannot be read again.
 
-    `en_lugar_de`: the beginning of the previous one, empty if there is none; None: whichever it is.
-    Raises TokenCambiado for another beginning, so that a repeated request does not void the token
-    which the first one showed.
+    `en_lugar_de`: the beginning of the token to replace, or an empty text if the maestro has none.
+    None replaces any token. Raises TokenCambiado if the maestro's token begins otherwise: a
+    repeated request must not void the token that the first request showed.
     """
     _lock(usuario)
     if en_lugar_de is not None and en_lugar_de != _comienzo(usuario):

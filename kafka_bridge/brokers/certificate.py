@@ -1,7 +1,8 @@
 """This process's own certificate, if it has one: whether its files were renewed.
 
-A client of librdkafka reads them once, when it is made. A process that Kafka refuses looks whether
-they are others by now, and then makes a new client: nobody has to restart it.
+A client of librdkafka reads the files once, when the client is made. A process that Kafka refuses
+compares the files with those it read. If they differ, the process makes a new client, without a
+restart.
 """
 
 import ssl

@@ -99,9 +99,9 @@ def test_dead_letter_is_found_by_event(page: Page, system: System) -> None:
         ("ce_id", event_id.encode()),
         ("ce_type", VentaRegistrada.type.encode()),
     ]
-    stranger = Producer(dict(system.stack.kafka.brokers[0].admin_config))
-    stranger.produce(VENTAS.name, partition=0, value=b'{"cantidad": 0}', headers=headers)
-    assert stranger.flush(SECONDS) == 0
+    other_program = Producer(dict(system.stack.kafka.brokers[0].admin_config))
+    other_program.produce(VENTAS.name, partition=0, value=b'{"cantidad": 0}', headers=headers)
+    assert other_program.flush(SECONDS) == 0
     sql = "SELECT count(*) FROM kafka_bridge_deadletter WHERE headers::text LIKE %s"
     wait_until(lambda: query(system, sql, f"%{event_id}%") == [(2,)], SECONDS)
     follow(page, system, event_id)

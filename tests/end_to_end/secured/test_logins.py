@@ -71,7 +71,7 @@ def test_certificate_instead_of_a_password(system: System, maestro: Client, oper
 @pytest.mark.parametrize(
     ("changed", "said"),
     [
-        ({"sasl.username": "stranger"}, "refuses the login of User:stranger"),
+        ({"sasl.username": "unknown"}, "refuses the login of User:unknown"),
         ({"sasl.password": "wrong"}, "the user or the password is wrong"),
         ({"sasl.mechanism": "PLAIN"}, "refuses the login of User:web"),
         ({"ssl.ca.location": "OTHER"}, "certificate verify failed|unable to get local issuer|self-signed"),
