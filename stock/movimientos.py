@@ -21,6 +21,7 @@ from django.db import connection
 from gremio.arrays import array_of
 from gremio.copy import FEW, copy_unless_duplicated
 from gremio.transactions import transaction_required
+from stock.models import Movimiento
 
 StockKey = tuple[UUID, str]  # maestro, ingredient code
 Totals = dict[StockKey, int]  # the stock after a write, in the ingredient's unit
@@ -73,6 +74,11 @@ def tomar(maestros: Iterable[UUID]) -> set[UUID]:
         cursor.execute(_LOCK_CARTS, [ids, ids])
         cursor.nextset()
         return {maestro_id for maestro_id, is_open in cursor.fetchall() if is_open}
+
+
+def escritos(eventos: Iterable[UUID]) -> set[UUID]:
+    """Return which of these events have a line."""
+    return set(Movimiento.objects.filter(evento_id__in=list(eventos)).values_list("evento_id", flat=True))
 
 
 @transaction_required

@@ -145,12 +145,18 @@ def _repuesto(aviso_id: UUID, maestro_id: UUID, insumos: dict[str, int], ahora: 
 def recordar_reposiciones(eventos: list[StockRepuesto]) -> None:
     """Write restocks read back from Kafka, and close the notices they served.
 
-    The ledger has them already, except those that a restored database lost.
+    The ledger has them already, except those that a restored database lost. Only for these are
+    carts locked: a batch may have locked the carts of its notices before, and with carts in two
+    orders it would meet `inventario` in a deadlock.
     """
-    movimientos.tomar(evento.maestro_id for evento in eventos)
+    escritas = movimientos.escritos(evento.id for evento in eventos)
+    perdidas = [evento for evento in eventos if evento.id not in escritas]
+    if not perdidas:
+        return
+    movimientos.tomar(evento.maestro_id for evento in perdidas)
     tipo = Movimiento.Tipo.REPOSICION.value
-    movimientos.asentar(Asiento(e.id, e.maestro_id, tipo, e.insumos, e.repuesto_en, e.aviso_id) for e in eventos)
-    avisos = notice_rows.open_notices().filter(aviso_id__in=[evento.aviso_id for evento in eventos])
+    movimientos.asentar(Asiento(e.id, e.maestro_id, tipo, e.insumos, e.repuesto_en, e.aviso_id) for e in perdidas)
+    avisos = notice_rows.open_notices().filter(aviso_id__in=[evento.aviso_id for evento in perdidas])
     notice_rows.close_restocked(avisos)
 
 

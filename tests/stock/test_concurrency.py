@@ -1,14 +1,15 @@
 """`inventario` and `distribuidores` work on the same carts at once, as two processes do."""
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import partial
 from random import Random
 from unittest.mock import patch
 from uuid import UUID, uuid4
 
 import pytest
-from django.db import connection, transaction
+from django.db import OperationalError, connection, transaction
 from django.utils import timezone
 
 from kafka_bridge.consuming import progress
@@ -29,6 +30,7 @@ from tests.stock.carts import (
     ledger_of,
     medianos,
     notice,
+    restocks,
     sale_of,
     stock_of,
 )
@@ -84,6 +86,33 @@ def test_sales_and_restocks_neither_deadlock_nor_lose(maestros: list[UUID]) -> N
     for maestro_id in maestros:
         assert stock_of(maestro_id) == ledger_of(maestro_id)
         assert all(total > 0 for total in stock_of(maestro_id).values())
+
+
+def test_a_restock_that_the_ledger_has_waits_for_no_cart(maestros: list[UUID]) -> None:
+    """A batch of notices and restocks locks carts once; a second time could deadlock."""
+    rosa = maestros[0]
+    with transaction.atomic():
+        consumers.descontar_ventas(medianos(rosa, 10))
+        consumers.reponer_carros(automatic_notices())
+    with _held_by_another(rosa), transaction.atomic(), connection.cursor() as cursor:
+        cursor.execute("SET LOCAL lock_timeout = '1s'")
+        with pytest.raises(OperationalError, match="lock timeout"), transaction.atomic():
+            consumers.reponer_carros([notice(rosa)])
+        consumers.recordar_reposiciones(restocks())
+
+
+@contextmanager
+def _held_by_another(maestro_id: UUID) -> Iterator[None]:
+    """Lock the cart in a transaction of another connection."""
+    other = connection.copy()
+    try:
+        other.set_autocommit(False)
+        with other.cursor() as cursor:
+            cursor.execute("SELECT FROM stock_carro WHERE maestro_id = %s FOR UPDATE", [maestro_id])
+        yield
+        other.rollback()
+    finally:
+        other.close()
 
 
 def _consume(
