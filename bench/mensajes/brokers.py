@@ -48,7 +48,7 @@ def three_brokers(say: Say) -> Iterator[Brokers]:
         tempfile.TemporaryDirectory(prefix="mamochi-bench-three-") as folder,
         Stack(Path(folder), brokers=3, environ=others, say=say) as stack,
     ):
-        yield Brokers(stack.kafka.url, {name: process.pid for name, process in stack.processes.items()})
+        yield Brokers(stack.kafka.url, {one.process_name: one.process.pid for one in stack.kafka.brokers})
 
 
 @contextmanager

@@ -13,10 +13,11 @@ ALL: Final = -1  # acks=all, as Kafka writes it
 class Setting:
     """How one point is measured; the defaults are the product's own.
 
-    `waiting`: sales in the topic before the consumer starts. With `newcomers`, some sales are
-    published while those wait. `padding`: bytes that are added to each sale, in a field that
-    consumers ignore. `memory_mb` limits the pages of files that the broker keeps (0: no limit).
-    With `publishes`, publishers that wait for each acknowledgement are measured, too.
+    `waiting`: sales in the topic before the consumer starts; with `joined`, its processes have
+    their partitions already. With `newcomers`, some sales are published while those wait.
+    `padding`: bytes that are added to each sale, in a field that consumers ignore. `memory_mb`
+    limits the pages of files that the broker keeps (0: no limit). With `publishes`, publishers that
+    wait for each acknowledgement are measured, too.
     """
 
     waiting: int = USUAL_WAITING
@@ -25,6 +26,7 @@ class Setting:
     batch: int = BATCH
     partitions: int = 6
     consumers: int = 1
+    joined: bool = False
     brokers: int = 1
     acks: int = ALL
     insync: int = 1
@@ -85,10 +87,9 @@ FACTORS: Final[dict[str, Factor]] = {
     "particiones": _series(
         "partitions of the topic", lambda count: Setting(partitions=count, publishes=True), [1, 6, 12, 48]
     ),
-    # So many wait that most are left once all processes have their partitions.
     "consumidores": _series(
         "processes of the consumer",
-        lambda count: Setting(consumers=count, partitions=12, waiting=400_000),
+        lambda count: Setting(consumers=count, joined=True, partitions=12, waiting=250_000),
         [1, 2, 4],
     ),
     # Acknowledgements of one replica ask nothing of the others, whatever min.insync.replicas says.

@@ -13,12 +13,14 @@ from typing import IO, Final
 import psutil
 from confluent_kafka import ConsumerGroupState, KafkaException
 from django.conf import settings
-from django.db import connection
+from django.db import connection, transaction
+from django.db.models import QuerySet
 
 from bench.mensajes.brokers import ADDRESSES
 from bench.mensajes.factors import Setting
 from deploy.embedded.waiting import wait_until
 from kafka_bridge.brokers import client
+from kafka_bridge.models import ConsumerOffset
 from mamochi_site.local.system import CHECKOUT
 from ventas.events import VENTAS
 from ventas.libro import CONTABILIDAD
@@ -58,24 +60,30 @@ class Members:
     def pids(self) -> dict[str, int]:
         return {f"{CONTABILIDAD}-{number}": process.pid for number, process in enumerate(self.processes, 1)}
 
-    def go(self) -> None:
-        """Let the processes join; return once each has partitions and the first rows are there.
-
-        Raises RuntimeError if a process has ended.
-        """
+    def start(self) -> None:
+        """Let the processes join the group."""
         for process in self.processes:
             if process.stdin:
                 with suppress(BrokenPipeError):  # the process has ended: `_check` tells why
                     process.stdin.write(b"go\n")
                     process.stdin.close()
-        if len(self.processes) > 1:
-            wait_until(self._have_joined, JOIN_SECONDS, what="every consumer has partitions", interval=0.02)
+
+    def wait_for_partitions(self) -> None:
+        """Return once every process has some. Raises RuntimeError if one has ended."""
+        wait_until(self._have_joined, JOIN_SECONDS, what="every consumer has partitions")
+
+    def wait_for_rows(self) -> None:
+        """Return once the first rows are there. Raises RuntimeError if a process has ended."""
         wait_until(self._have_applied, JOIN_SECONDS, what="the first rows", interval=POLL_SECONDS)
 
     def _have_joined(self) -> bool:
         self._check()
         held = _partitions_by_member()
-        return len(held) == len(self.processes) and all(held) and sum(held) == self.partitions
+        return (
+            len(held) == len(self.processes)
+            and all(held)
+            and sum(held) == self.partitions == offsets().count()  # each has a row in the database, too
+        )
 
     def _have_applied(self) -> bool:
         self._check()
@@ -118,6 +126,22 @@ def _partitions_by_member() -> list[int]:
     if group.state != ConsumerGroupState.STABLE:
         return []
     return [sum(at.topic == VENTAS.name for at in member.assignment.topic_partitions) for member in group.members]
+
+
+@contextmanager
+def held_back() -> Iterator[None]:
+    """Let no process apply a message in the block: a lock on the offsets makes its batch wait.
+
+    The block must be shorter than a consumer's transactions may last (`TRANSACTION_TIMEOUT_MS`).
+    """
+    with transaction.atomic():
+        list(offsets().select_for_update())
+        yield
+
+
+def offsets() -> QuerySet[ConsumerOffset]:
+    """Return the rows that hold the consumer's offsets of sales."""
+    return ConsumerOffset.objects.filter(consumer=CONTABILIDAD, topic=VENTAS.name)
 
 
 def applied() -> int:

@@ -13,7 +13,7 @@ from bench import cpu, sales
 from bench.carga.step import shares
 from bench.mensajes.brokers import Brokers, remake_topic
 from bench.mensajes.factors import Setting
-from bench.mensajes.members import Members, applied, members, wait_until_applied
+from bench.mensajes.members import Members, applied, held_back, members, wait_until_applied
 from bench.mensajes.memory import bytes_from_disk, limited_memory
 from bench.mensajes.publish import Publisher, publishing
 from bench.openloop.orders import Kind
@@ -44,7 +44,7 @@ def measure(setting: Setting, brokers: Brokers) -> Point:
         members(setting) as consumers,
         publishing(setting) as publisher,
     ):
-        size, filled = publisher.fill(setting.waiting)
+        size, filled = _fill(setting, consumers, publisher)
         figures = {"bytes per message": size, "acknowledged per second": filled}
         figures |= _drain(setting, brokers, consumers, publisher)
         figures |= _steady(setting, publisher)
@@ -54,6 +54,19 @@ def measure(setting: Setting, brokers: Brokers) -> Point:
     return figures | {"sales": audit(publisher)}
 
 
+def _fill(setting: Setting, consumers: Members, publisher: Publisher) -> tuple[int, float]:
+    """Let the sales wait, and the consumer begin; return what `Publisher.fill` does."""
+    if setting.joined:
+        consumers.start()
+        consumers.wait_for_partitions()
+        with held_back():
+            return publisher.fill(setting.waiting)
+    filled = publisher.fill(setting.waiting)
+    consumers.start()
+    consumers.wait_for_rows()
+    return filled
+
+
 def _drain(setting: Setting, brokers: Brokers, consumers: Members, publisher: Publisher) -> Point:
     """Let the consumer apply what waits, and what comes meanwhile."""
     parts = {
@@ -61,7 +74,6 @@ def _drain(setting: Setting, brokers: Brokers, consumers: Members, publisher: Pu
         "PostgreSQL": [cpu.database_server().pid],
         "Kafka": brokers.pids.values(),
     }
-    consumers.go()
     used, read = _cpu_seconds(parts), bytes_from_disk(brokers.pids.values())
     began, before = time.perf_counter(), applied()
     newcomers = _Newcomers(setting, publisher) if setting.newcomers else None
