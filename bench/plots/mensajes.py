@@ -43,11 +43,18 @@ def _size(point: Point) -> str:
     return f"{thousands(point['bytes per message'])} B"
 
 
+def _waiting(point: Point) -> str:
+    millions = point["waiting"] / 1e6
+    if millions >= 1:
+        return f"{millions:g} millones" if millions > 1 else "1 millón"
+    return f"{point['waiting'] / 1e3:g} mil"
+
+
 def _brokers(point: Point) -> str:
     if point["brokers"] == 1:
         return "uno\nacks=all"
     acks = "all" if point["acks"] < 0 else f"{point['acks']:g}"
-    return f"tres\nacks={acks}\nmin.insync={point['insync']:g}"
+    return f"tres\nacks={acks}\nmínimo {point['insync']:g}"
 
 
 def _cache(point: Point) -> str:
@@ -57,21 +64,21 @@ def _cache(point: Point) -> str:
 KINDS: Final[dict[str, Kind]] = {
     "esperando": Kind(
         "ventas que esperan",
-        lambda point: thousands(point["waiting"]),
+        _waiting,
         times={
-            "venta nueva, detrás de las que esperan, a fila": "row behind those that wait",
-            "venta nueva, sin nadie delante, a fila (mediana)": "row, p50",
-            "publicar mientras esperan (mediana)": "publish while they wait, p50",
-            "publicar sin que esperen (mediana)": "publish, p50",
+            "a fila, detrás de todas": "row behind those that wait",
+            "a fila, después (mediana)": "row, p50",
+            "publicar, mientras esperan": "publish while they wait, p50",
+            "publicar, después (mediana)": "publish, p50",
         },
     ),
     "tamano": Kind("tamaño del mensaje", _size),
     "lote": Kind("mensajes por transacción, a lo más", lambda point: thousands(point["batch"])),
     "particiones": Kind("particiones", lambda point: f"{point['partitions']:g}", ROWS | PUBLISHED),
     "consumidores": Kind("procesos de contabilidad", lambda point: f"{point['consumers']:g}"),
-    "brokers": Kind("brokers y acuses", _brokers, ROWS | PUBLISHED),
+    "brokers": Kind("brokers, acks y min.insync.replicas", _brokers, ROWS | PUBLISHED),
     "linger": Kind("linger.ms del productor", lambda point: f"{point['linger_ms']:g}", ROWS | PUBLISHED),
-    "cache": Kind("memoria para la caché de páginas del broker; los mensajes suman 1.065 MB", _cache),
+    "cache": Kind("memoria del broker para 1.065 MB de mensajes", _cache),
 }
 
 
