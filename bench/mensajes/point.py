@@ -2,30 +2,35 @@
 
 import os
 import time
+from collections.abc import Collection
+from statistics import median
 from typing import Final
 from uuid import UUID
 
+import psutil
+
 from bench import cpu, sales
 from bench.carga.step import shares
+from bench.mensajes.brokers import Brokers, remake_topic
 from bench.mensajes.factors import Setting
-from bench.mensajes.member import Member, applied, member, wait_until_applied
+from bench.mensajes.members import Members, applied, held_back, members, wait_until_applied
+from bench.mensajes.memory import bytes_from_disk, limited_memory
 from bench.mensajes.publish import Publisher, publishing
-from bench.mensajes.topic import remake_topic
 from bench.openloop.orders import Kind
 from bench.openloop.summary import Point
 from bench.openloop.watch import Arrivals
 from deploy.embedded.waiting import wait_until
 from kafka_bridge.models import DeadLetter
-from ventas.libro import CONTABILIDAD
 from ventas.models import Venta
 
 STEADY, STEADY_PER_SECOND = 300, 200.0
+NEWCOMERS, NEWCOMERS_PER_SECOND = 60, 1_000.0
 AT_ONCE_SECONDS: Final = 1.0
 ROW_SECONDS: Final = 60.0
-LONGEST_DRAIN: Final = 600.0
+LONGEST_DRAIN: Final = 1_200.0
 
 
-def measure(setting: Setting) -> Point:
+def measure(setting: Setting, brokers: Brokers) -> Point:
     """Return the figures of one point, whose sales are all rows in the end.
 
     Times are in ms, but for those that say seconds. Raises RuntimeError if a sale has no row, or
@@ -34,9 +39,14 @@ def measure(setting: Setting) -> Point:
     remake_topic(setting)
     sales.empty_ledger()
     sales.forget_offsets()
-    with member(setting) as consumer, publishing(setting) as publisher:
-        size, filled = publisher.fill(setting.waiting)
-        figures = {"bytes per message": size, "acknowledged per second": filled} | _drain(consumer, publisher)
+    with (
+        limited_memory(brokers.pids.values(), setting.memory_mb),
+        members(setting) as consumers,
+        publishing(setting) as publisher,
+    ):
+        size, filled = _fill(setting, consumers, publisher)
+        figures = {"bytes per message": size, "acknowledged per second": filled}
+        figures |= _drain(setting, brokers, consumers, publisher)
         figures |= _steady(setting, publisher)
         if setting.publishes:
             figures["acknowledged per second, 64 at once"] = publisher.many_at_once(AT_ONCE_SECONDS)
@@ -44,20 +54,60 @@ def measure(setting: Setting) -> Point:
     return figures | {"sales": audit(publisher)}
 
 
-def _drain(consumer: Member, publisher: Publisher) -> Point:
-    """Let the consumer apply what waits."""
-    consumer.go()
-    used, began, before = cpu.seconds(consumer.pids), time.perf_counter(), applied()
+def _fill(setting: Setting, consumers: Members, publisher: Publisher) -> tuple[int, float]:
+    """Let the sales wait, and the consumer begin; return what `Publisher.fill` does."""
+    if setting.joined:
+        consumers.start()
+        consumers.wait_for_partitions()
+        with held_back():
+            return publisher.fill(setting.waiting)
+    filled = publisher.fill(setting.waiting)
+    consumers.start()
+    consumers.wait_for_rows()
+    return filled
+
+
+def _drain(setting: Setting, brokers: Brokers, consumers: Members, publisher: Publisher) -> Point:
+    """Let the consumer apply what waits, and what comes meanwhile."""
+    parts = {
+        "contabilidad": consumers.pids.values(),
+        "PostgreSQL": [cpu.database_server().pid],
+        "Kafka": brokers.pids.values(),
+    }
+    used, read = _cpu_seconds(parts), bytes_from_disk(brokers.pids.values())
+    began, before = time.perf_counter(), applied()
+    newcomers = _Newcomers(setting, publisher) if setting.newcomers else None
     ended = wait_until_applied(publisher.acknowledged, LONGEST_DRAIN)
-    spent = {name: seconds - used[name] for name, seconds in cpu.seconds(consumer.pids).items()}
     rows = publisher.acknowledged - before
+    spent = {name: seconds - used[name] for name, seconds in _cpu_seconds(parts).items()}
     return {
         "rows per second": rows / (ended - began),
         "seconds until the last row": ended - began,
-        "CPU per row, contabilidad, µs": 1e6 * spent[CONTABILIDAD] / rows,
-        "CPU per row, PostgreSQL, µs": 1e6 * spent["postgresql"] / rows,
-        "CPU per row, Kafka, µs": 1e6 * spent["kafka"] / rows,
+        **{f"CPU per row, {name}, µs": 1e6 * seconds / rows for name, seconds in spent.items()},
+        "MB of the largest consumer": consumers.resident_megabytes(),
+        "MB that the brokers read from the disk": (bytes_from_disk(brokers.pids.values()) - read) / 1e6,
+        **(newcomers.figures(ended) if newcomers else {}),
     }
+
+
+def _cpu_seconds(parts: dict[str, Collection[int]]) -> dict[str, float]:
+    return {name: sum(cpu.tree_seconds(psutil.Process(pid)) for pid in pids) for name, pids in parts.items()}
+
+
+class _Newcomers:
+    """Sales that are published, in every partition, while others wait before them."""
+
+    def __init__(self, setting: Setting, publisher: Publisher) -> None:
+        accepted: dict[tuple[UUID, UUID], float] = {}
+        self.answers = publisher.one_by_one(NEWCOMERS, NEWCOMERS_PER_SECOND, range(setting.partitions), accepted)
+        self.acknowledged = max(accepted.values())
+
+    def figures(self, ended: float) -> Point:
+        """Return the times of the newcomers, the last of which is a row when all else is."""
+        return {
+            "publish while they wait, p50": median(self.answers),
+            "row behind those that wait": (ended - self.acknowledged) * 1_000,
+        }
 
 
 def _steady(setting: Setting, publisher: Publisher) -> Point:

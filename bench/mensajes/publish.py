@@ -1,6 +1,7 @@
 """Sales on their way to the topic: by the million, one by one, and from many publishers at once.
 
-The producer has the product's own settings (`publishing/producer.py`), but for those of the point.
+The producer has the product's own settings (`publishing/producer.py`), but for those of the point,
+and more patience.
 """
 
 import time
@@ -17,15 +18,17 @@ from confluent_kafka import Message as KafkaMessage
 from django.conf import settings
 
 from bench import sales
-from bench.mensajes.factors import Setting
+from bench.mensajes.factors import ALL, Setting
 from kafka_bridge.events.codec import Message, encode
 from kafka_bridge.events.ids import uuid7
 from kafka_bridge.events.topics import Topic
 from kafka_bridge.publishing.producer import kafka_config
 from ventas.events import VENTAS, VentaRegistrada
 
-IN_FLIGHT_BYTES: Final = 20_000_000  # of what is filled in; the producer's deadline is 3 s
-FLUSH_SECONDS: Final = 30.0
+IN_FLIGHT_BYTES: Final = 20_000_000  # of what is filled in
+FLUSH_SECONDS: Final = 90.0
+# While a topic is filled, a broker may wait for the disk. The product gives up after 3 s.
+PATIENCE: Final = {"delivery.timeout.ms": 60_000, "request.timeout.ms": 30_000}
 PUBLISHERS: Final = 64
 MAESTROS: Final = 100
 Told = Callable[[], None]
@@ -39,7 +42,10 @@ class Publisher:
     def __init__(self, setting: Setting) -> None:
         self.setting = setting
         self.topic = Topic(name=VENTAS.name, partitions=setting.partitions)
-        self.producer = Producer({**settings.KAFKA_CLIENT_CONFIG, **kafka_config(), "linger.ms": setting.linger_ms})
+        own = {"acks": setting.acks, "linger.ms": setting.linger_ms, **PATIENCE}
+        if setting.acks != ALL:
+            own["enable.idempotence"] = False  # an idempotent producer waits for all replicas
+        self.producer = Producer({**settings.KAFKA_CLIENT_CONFIG, **kafka_config(), **own})
         self.sent = 0
         self.acknowledged = 0
         self.failures: list[KafkaError] = []

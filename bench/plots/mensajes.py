@@ -31,6 +31,7 @@ class Kind:
     name: str
     label: Callable[[Point], str]
     rates: Mapping[str, str] = field(default_factory=lambda: ROWS)
+    times: Mapping[str, str] = field(default_factory=lambda: NEW_SALE)
 
 
 def thousands(number: float) -> str:
@@ -42,11 +43,42 @@ def _size(point: Point) -> str:
     return f"{thousands(point['bytes per message'])} B"
 
 
+def _waiting(point: Point) -> str:
+    millions = point["waiting"] / 1e6
+    if millions >= 1:
+        return f"{millions:g} millones" if millions > 1 else "1 millón"
+    return f"{point['waiting'] / 1e3:g} mil"
+
+
+def _brokers(point: Point) -> str:
+    if point["brokers"] == 1:
+        return "uno\nacks=all"
+    acks = "all" if point["acks"] < 0 else f"{point['acks']:g}"
+    return f"tres\nacks={acks}\nmínimo {point['insync']:g}"
+
+
+def _cache(point: Point) -> str:
+    return f"{point['memory_mb']:g} MB" if point["memory_mb"] else "sin límite"
+
+
 KINDS: Final[dict[str, Kind]] = {
+    "esperando": Kind(
+        "ventas que esperan",
+        _waiting,
+        times={
+            "a fila, detrás de todas": "row behind those that wait",
+            "a fila, después (mediana)": "row, p50",
+            "publicar, mientras esperan": "publish while they wait, p50",
+            "publicar, después (mediana)": "publish, p50",
+        },
+    ),
     "tamano": Kind("tamaño del mensaje", _size),
     "lote": Kind("mensajes por transacción, a lo más", lambda point: thousands(point["batch"])),
     "particiones": Kind("particiones", lambda point: f"{point['partitions']:g}", ROWS | PUBLISHED),
+    "consumidores": Kind("procesos de contabilidad", lambda point: f"{point['consumers']:g}"),
+    "brokers": Kind("brokers, acks y min.insync.replicas", _brokers, ROWS | PUBLISHED),
     "linger": Kind("linger.ms del productor", lambda point: f"{point['linger_ms']:g}", ROWS | PUBLISHED),
+    "cache": Kind("memoria del broker para 1.065 MB de mensajes", _cache),
 }
 
 
@@ -69,7 +101,7 @@ def _draw(kind: Kind, points: Sequence[Point]) -> Figure:
     rates.set(ylabel="throughput, por segundo", xlabel=kind.name)
     rates.set_ylim(bottom=0)
     rates.yaxis.set_major_formatter(lambda value, _: thousands(value))
-    _series(times, settings, NEW_SALE)
+    _series(times, settings, kind.times)
     times.set(yscale="log", ylabel="latencia, ms", xlabel=kind.name)
     times.yaxis.set_major_formatter(lambda value, _: thousands(value) if value >= 1 else f"{value:g}".replace(".", ","))
     for axes in (rates, times):

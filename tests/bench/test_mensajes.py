@@ -8,15 +8,20 @@ from pathlib import Path
 
 import pytest
 
+from bench.mensajes import memory
 from bench.mensajes.factors import FACTORS, Setting
+from bench.mensajes.point import STEADY
 from bench.mensajes.publish import Template
+from bench.openloop.summary import Point
 from bench.plots import plot
 from bench.plots.mensajes import KINDS, by_setting
 from kafka_bridge.events.codec import decode
 from mamochi_site.local.system import CHECKOUT
+from tests.support.needs import needs
 from ventas.events import VentaRegistrada
 
 PADDING = 3_000
+FROM_DISK = "MB that the brokers read from the disk"
 
 
 def test_copies_are_sales_with_ids_of_their_own() -> None:
@@ -51,21 +56,63 @@ def test_shortened_factors_keep_all_but_the_amount() -> None:
 
 @pytest.mark.chaos
 @pytest.mark.alone
-def test_short_run_is_audited_and_drawn(tmp_path: Path) -> None:
-    factor = ("--factor", "tamano", "--rounds", "1", "--most", "10000")
-    environment = os.environ | {"BENCH_RESULTS": str(tmp_path), "DEBUG": "true"}
+def test_short_runs_are_audited_and_drawn(tmp_path: Path) -> None:
+    factors = FACTORS.keys() - {"cache"}
+    short_run(tmp_path, *factors, most=5_000)
+    for name in factors:
+        check(tmp_path, name, rounds=1)
+    assert {path.stem for path in plot(tmp_path)} == {f"mensajes-{name}" for name in factors}
+    waiting = points_of(tmp_path, "esperando")
+    assert all(point["publish while they wait, p50"] > 0 for point in waiting)
+    assert all(
+        0 < point["row behind those that wait"] <= 1_000 * point["seconds until the last row"] for point in waiting
+    )
+    assert all(10 < point["MB of the largest consumer"] < 500 for point in waiting)
+    with_publishers = [*points_of(tmp_path, "brokers"), *points_of(tmp_path, "particiones")]
+    assert all(point["acknowledged per second, 64 at once"] > 0 for point in with_publishers)
+
+
+@pytest.mark.chaos
+@pytest.mark.alone
+@needs(memory.lack())
+def test_a_page_cache_that_is_too_small_reads_the_disk(tmp_path: Path) -> None:
+    short_run(tmp_path, "cache", most=40_000)  # 426 MB
+    without, *_, with_least = points_of(tmp_path, "cache")
+    assert without[FROM_DISK] < 10
+    assert with_least[FROM_DISK] > 100
+    short_run(tmp_path, "cache", "--add", most=1_000)
+    check(tmp_path, "cache", rounds=2)
+    assert json.loads((tmp_path / "mensajes-cache.json").read_text())["settings"]["runs"] == 2
+    assert not list(memory.CONTROLLER.glob("mamochi-bench-*"))
+
+
+def short_run(folder: Path, *factors: str, most: int) -> None:
+    """Run the benchmark once, with its results in the folder; options may be among the factors."""
+    options = [part for one in factors for part in ([one] if one.startswith("-") else ["--factor", one])]
+    environment = os.environ | {"BENCH_RESULTS": str(folder), "DEBUG": "true"}
     for variable in ("KAFKA_BOOTSTRAP_SERVERS", "DATABASE_URL", "CELERY_BROKER_URL", "EMAIL_URL"):
         environment.pop(variable, None)  # a stack of its own, not the tests'
-    command = [sys.executable, "-m", "bench", "mensajes", *factor]
+    command = [sys.executable, "-m", "bench", "mensajes", *options, "--rounds", "1", "--most", str(most)]
     done = subprocess.run(command, cwd=CHECKOUT, env=environment, check=False, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-    result = json.loads((tmp_path / "mensajes-tamano.json").read_text())
-    assert len(result["points"]) == 4
-    assert result["also"]["audit: sales that are rows"] == sum(point["sales"] for point in result["points"]) > 30_000
-    for point in result["points"]:
+
+
+def points_of(folder: Path, name: str) -> list[Point]:
+    points: list[Point] = json.loads((folder / f"mensajes-{name}.json").read_text())["points"]
+    return points
+
+
+def check(folder: Path, name: str, rounds: int) -> None:
+    """Check what all factors have: every setting in every round, audited, with its times."""
+    result, points = json.loads((folder / f"mensajes-{name}.json").read_text()), points_of(folder, name)
+    places = [
+        (number, setting) for number in range(1, rounds + 1) for setting in range(1, len(FACTORS[name].settings) + 1)
+    ]
+    assert [(point["round"], point["setting"]) for point in points] == places
+    assert result["settings"]["rounds"] == rounds
+    assert result["also"]["audit: sales that are rows"] == sum(point["sales"] for point in points)
+    for point in points:
+        assert point["sales"] >= point["waiting"] + STEADY
         assert point["rows per second"] > 0
         assert 0 < point["publish, p50"] <= point["publish, p99"]
         assert 0 < point["row, p50"] <= point["row, p99"]
-    [drawn] = plot(tmp_path)
-    assert drawn.name == "mensajes-tamano.svg"
-    assert drawn.read_text().count("<path") > 30
