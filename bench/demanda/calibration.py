@@ -14,12 +14,8 @@ from scipy.optimize import nnls
 
 from bench import cpu
 from bench.demanda.pods import Pods
-from bench.demanda.trial import FIRST, READY_SECONDS, Trial, batches, fresh
+from bench.demanda.trial import FIRST, READY_SECONDS, Trial, batches, fresh, wait_until_shared
 from bench.openloop.summary import Point
-from deploy.embedded.waiting import wait_until
-from kafka_bridge.brokers import client
-from ventas.events import VENTAS
-from ventas.libro import CONTABILIDAD
 
 PARTS: Final = ("pod", "PostgreSQL")
 BACKLOG_SECONDS: Final = 8.0
@@ -97,18 +93,8 @@ def fit(phases: tuple[Phase, ...]) -> Point:
 
 
 def _seconds_until_shared(pods: Pods, count: int) -> float:
-    """Return how long it takes until so many pods have all partitions of sales among them."""
+    """Return how long it takes until so many pods share the partitions."""
     began = time.perf_counter()
     pods.scale(count)
-    wait_until(lambda: _members() == count, READY_SECONDS, what=f"{count} pods share the partitions", interval=0.1)
+    wait_until_shared(count)
     return time.perf_counter() - began
-
-
-def _members() -> int:
-    """Return how many members have partitions of sales; 0 while not all are given out."""
-    described = client.admin().describe_consumer_groups([CONTABILIDAD])[CONTABILIDAD].result()
-    held = [
-        [each for each in member.assignment.topic_partitions if each.topic == VENTAS.name]
-        for member in described.members
-    ]
-    return sum(map(bool, held)) if sum(map(len, held)) == VENTAS.partitions else 0

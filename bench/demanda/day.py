@@ -12,16 +12,22 @@ from numpy.typing import NDArray
 
 Floats = NDArray[np.float64]
 HOURS: Final = 24.0
+HEAT: Final = 10.0  # how many times the mean is sold in the hottest hours
 # Hours of Chile, and multiples of an ordinary day's mean; straight lines between them.
 SHAPE: Final = (
     *((0.0, 0.3), (2.0, 0.1), (7.0, 0.1)),  # the night
     *((9.0, 0.6), (12.0, 1.2)),  # the morning
-    *((14.5, 10.0), (16.5, 10.0), (19.0, 1.5), (20.5, 1.5)),  # the heat
+    *((14.5, HEAT), (16.5, HEAT), (19.0, 1.5), (20.5, 1.5)),  # the heat
     *((20.51, 12.0), (22.0, 12.0), (22.01, 1.0)),  # the festival
     (24.0, 0.3),
 )
-PARTS: Final = {"noche": (0.0, 7.0), "mañana": (7.0, 12.0), "calor": (12.0, 19.0), "festival": (20.5, 22.0)}
 STEPS: Final = 24 * 3_600
+
+
+def multiple_at(hours: Floats) -> Floats:
+    """Return how many times the mean is sold at these hours."""
+    multiples: Floats = np.interp(hours, *np.array(SHAPE).T)
+    return multiples
 
 
 @dataclass(frozen=True)
@@ -42,9 +48,7 @@ class Day:
 
     def rate(self, seconds: Floats) -> Floats:
         """Return the sales per second at these seconds of the day."""
-        hours, multiples = np.array(SHAPE).T
-        rates: Floats = self.mean * np.interp(seconds * HOURS / self.seconds, hours, multiples)
-        return rates
+        return self.mean * multiple_at(seconds * HOURS / self.seconds)
 
     def sales(self, seed: int) -> Floats:
         """Return the seconds of all sales, ascending: a Poisson process with the day's rate."""
@@ -52,4 +56,5 @@ class Day:
         ends = np.linspace(0, self.seconds, STEPS + 1)
         until = np.concatenate([[0.0], np.cumsum(self.rate((ends[1:] + ends[:-1]) / 2)) * self.seconds / STEPS])
         places = np.sort(chance.uniform(0, until[-1], chance.poisson(until[-1])))
-        return np.interp(places, until, ends)
+        moments: Floats = np.interp(places, until, ends)
+        return moments

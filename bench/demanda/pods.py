@@ -32,8 +32,12 @@ class Pod:
     def __init__(self, forks: Forks, number: int, cores: float, log: Path) -> None:
         self.limit = Limit(f"mamochi-pod-{os.getpid()}-{number}", cores)
         argv = manage("run_consumer", CONTABILIDAD)
-        self.fork = forks.order(f"pod-{number}", argv, cwd=CHECKOUT, env=os.environ, log=log)
-        self.limit.add(self.fork.pid)
+        try:
+            self.fork = forks.order(f"pod-{number}", argv, cwd=CHECKOUT, env=os.environ, log=log)
+            self.limit.add(self.fork.pid)
+        except OSError:
+            self.limit.remove()
+            raise
         self.cpu = 0.0
         self.megabytes = 0.0
 

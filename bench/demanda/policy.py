@@ -10,11 +10,14 @@ from typing import Any, Final
 
 import yaml
 
+from inscripciones.events import MAESTROS
 from mamochi_site.local.system import CHECKOUT
 from ventas.events import VENTAS
 from ventas.libro import CONTABILIDAD
 
 OBJECTS: Final = CHECKOUT / "deploy" / "kubernetes" / "components" / "autoscaling" / "consumers.yaml"
+PARTITIONS: Final = 12  # of sales: as many as KEDA may start pods
+OTHERS: Final = MAESTROS.partitions  # what contabilidad reads besides, in which nothing comes here
 # What Kubernetes does unless it is told otherwise.
 TOLERANCE: Final = 0.1  # a proportion so near to 1 changes nothing
 MOST_MORE: Final = 4  # pods at once, or as many as there are
@@ -54,7 +57,9 @@ class Rule:
     cron: Cron | None = None
 
     def proposal(self, lag: float, hour: float, pods: int) -> int:
-        """Return the number of pods for this lag, at this hour."""
+        """Return the number of pods for this lag, at this hour. From none, KEDA starts one."""
+        if not pods:
+            return max(self.least, 1) if lag else self.least
         proportion = lag / (self.threshold * pods)
         by_lag = pods if abs(proportion - 1) <= TOLERANCE else ceil(lag / self.threshold)
         return min(self.most, max(self.least, by_lag, self._planned(hour)))
@@ -71,7 +76,7 @@ class Autoscaler:
     _proposals: list[tuple[float, int]] = field(default_factory=list)
 
     def decide(self, now: float, *, lag: float, hour: float, pods: int) -> int:
-        """Return how many pods there shall be; there is one at least."""
+        """Return how many pods there shall be."""
         proposal = self.rule.proposal(lag, hour, pods)
         self._proposals = [(at, one) for at, one in self._proposals if now - at < self.rule.stable]
         self._proposals.append((now, proposal))
@@ -110,12 +115,13 @@ def _hour(crontab: str) -> float:
     return int(hour) + int(minute) / 60
 
 
-def pods_for(rate: float, capacity: float, partitions: int) -> int:
+def pods_for(rate: float, capacity: float) -> int:
     """Return how few pods carry this rate: a pod's share is a whole number of partitions.
 
-    If none do, as many pods as there are partitions.
+    Kafka shares out all that contabilidad reads, so the partitions of one pod may all be of sales.
+    If no number carries the rate, as many pods as sales have partitions.
     """
-    for pods in range(1, partitions):
-        if ceil(partitions / pods) / partitions * rate <= capacity:
+    for pods in range(1, PARTITIONS):
+        if min(PARTITIONS, ceil((PARTITIONS + OTHERS) / pods)) / PARTITIONS * rate <= capacity:
             return pods
-    return partitions
+    return PARTITIONS

@@ -8,6 +8,7 @@ import numpy as np
 import psycopg
 
 from bench.demanda.day import Floats
+from bench.demanda.policy import PARTITIONS
 from bench.demanda.publish import Accepted
 from bench.usage import cpu_of
 from ventas.events import VENTAS
@@ -25,8 +26,8 @@ class Progress(threading.Thread):
         self.connection = psycopg.connect(url, autocommit=True)
         self.applied = 0
         self.cpu = 0.0
-        self._moments: list[list[float]] = [[] for _ in range(VENTAS.partitions)]
-        self._offsets: list[list[int]] = [[] for _ in range(VENTAS.partitions)]
+        self._moments: list[list[float]] = [[] for _ in range(PARTITIONS)]
+        self._offsets: list[list[int]] = [[] for _ in range(PARTITIONS)]
         self._done = threading.Event()
 
     def run(self) -> None:

@@ -11,6 +11,7 @@ import numpy as np
 from confluent_kafka import KafkaError, Message, Producer
 from django.conf import settings
 
+from bench.demanda.policy import PARTITIONS
 from bench.mensajes.publish import Template
 from kafka_bridge.publishing.producer import kafka_config
 from ventas.events import VENTAS
@@ -25,7 +26,7 @@ class Accepted:
 
     def __init__(self) -> None:
         self.producer = Producer({**settings.KAFKA_CLIENT_CONFIG, **kafka_config()})
-        self.moments: list[list[float]] = [[] for _ in range(VENTAS.partitions)]
+        self.moments: list[list[float]] = [[] for _ in range(PARTITIONS)]
         self.latest = 0.0  # seconds by which a sale was handed to the producer too late, at most
         self.sent = 0
         self._template = Template(padding=0)
@@ -40,7 +41,7 @@ class Accepted:
 
         Raises RuntimeError if one is not acknowledged.
         """
-        partitions = np.random.default_rng(seed).integers(VENTAS.partitions, size=len(due)).tolist()
+        partitions = np.random.default_rng(seed).integers(PARTITIONS, size=len(due)).tolist()
         for second, partition in zip(due, partitions, strict=True):
             while (left := began + second - time.perf_counter()) > 0:
                 self.producer.poll(min(left, POLL_SECONDS))
@@ -52,7 +53,7 @@ class Accepted:
     def at_once(self, count: int) -> None:
         """Publish so many sales evenly over the partitions. Raises RuntimeError as `day` does."""
         for number in range(count):
-            self._send(number % VENTAS.partitions)
+            self._send(number % PARTITIONS)
             self.producer.poll(0)
             while len(self.producer) > WAITING:
                 self.producer.poll(POLL_SECONDS)

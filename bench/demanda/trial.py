@@ -10,26 +10,29 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from confluent_kafka import ConsumerGroupState
 from django.db import connection
 
 from bench import cpu, sales
 from bench.demanda.day import HOURS, Day, Floats
 from bench.demanda.pods import Pods
-from bench.demanda.policy import Autoscaler, Rule
+from bench.demanda.policy import PARTITIONS, Autoscaler, Rule
 from bench.demanda.progress import Progress
 from bench.demanda.publish import Accepted
 from bench.mensajes.factors import Setting
 from bench.mensajes.topic import remake_topic
 from bench.openloop.summary import Point
 from deploy.embedded.waiting import wait_until
+from kafka_bridge.brokers import client
 from kafka_bridge.models import DeadLetter
 from ventas.events import VENTAS
+from ventas.libro import CONTABILIDAD
 from ventas.models import Venta
 
 LOOK_SECONDS: Final = 0.25
 READY_SECONDS: Final = 120.0
 CATCH_UP: Final = 600.0
-FIRST: Final = 20 * VENTAS.partitions  # sales before the day, which show that the pods have joined
+FIRST: Final = 20 * PARTITIONS  # sales before the day, which show that the pods have joined
 SHARES: Final = {"p50": 50, "p95": 95, "p99": 99}
 # Each transaction gives its rows an id of its own.
 BATCHES: Final = "SELECT count(DISTINCT xmin::text) FROM ventas_venta"
@@ -64,7 +67,7 @@ class Trial:
 @contextmanager
 def fresh(pods: Pods) -> Iterator[Trial]:
     """Begin with an empty topic, and end without pods. Raises RuntimeError if the audit fails."""
-    remake_topic(Setting(partitions=VENTAS.partitions))
+    remake_topic(Setting(partitions=PARTITIONS))
     sales.forget_offsets()
     rows = Venta.objects.count()
     progress = Progress(os.environ["DATABASE_URL"])
@@ -95,6 +98,20 @@ def batches() -> int:
         return int(cursor.fetchone()[0])
 
 
+def wait_until_shared(count: int) -> None:
+    """Wait until so many pods share the partitions of sales and of what else they read."""
+    wait_until(lambda: _sharing() == count, READY_SECONDS, what=f"{count} pods share the partitions", interval=0.1)
+
+
+def _sharing() -> int:
+    """Return how many members have partitions; 0 while some of sales are on the move."""
+    group = client.admin().describe_consumer_groups([CONTABILIDAD])[CONTABILIDAD].result()
+    shares = [member.assignment.topic_partitions for member in group.members]
+    of_sales = sum(one.topic == VENTAS.name for share in shares for one in share)
+    at_rest = group.state == ConsumerGroupState.STABLE and of_sales == PARTITIONS
+    return sum(map(bool, shares)) if at_rest else 0
+
+
 def measure(policy: Policy, day: Day, pods: Pods, seed: int) -> tuple[Point, list[Point]]:
     """Carry a day out; return its figures, and those of each second.
 
@@ -103,8 +120,10 @@ def measure(policy: Policy, day: Day, pods: Pods, seed: int) -> tuple[Point, lis
     before = batches()
     with fresh(pods) as trial:
         pods.scale(policy.pods)
+        wait_until_shared(policy.pods)
         trial.accepted.at_once(FIRST)
         trial.wait(READY_SECONDS)
+        pods.look()  # what they have used to start is not the day's
         first = [len(moments) for moments in trial.accepted.moments]
         servers, cpu_before = cpu.seconds({}), pods.cpu
         keeper = Keeper(policy, day, trial, time.perf_counter())
