@@ -26,7 +26,7 @@ from ventas.models import Venta
 
 SUMMARY: Final = "a summer day under four policies of scaling: what sales wait, and what is paid"
 NAME: Final = "demanda"
-SECONDS, MEAN, SEED, ROUNDS = 120.0, 400.0, 1, 1
+SECONDS, MEAN, SEED, ROUNDS = 120.0, 500.0, 1, 1
 CORES: Final = 0.05  # of a pod
 CALIBRATION_SECONDS: Final = 10.0
 STABLE_POLLS: Final = 2  # how many of KEDA's polls the number of pods must be too great

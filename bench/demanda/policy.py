@@ -115,13 +115,13 @@ def _hour(crontab: str) -> float:
     return int(hour) + int(minute) / 60
 
 
-def pods_for(rate: float, capacity: float) -> int:
+def pods_for(rate: float, capacity: float, partitions: int = PARTITIONS) -> int:
     """Return how few pods carry this rate: a pod's share is a whole number of partitions.
 
     Kafka shares out all that contabilidad reads, so the partitions of one pod may all be of sales.
     If no number carries the rate, as many pods as sales have partitions.
     """
-    for pods in range(1, PARTITIONS):
-        if min(PARTITIONS, ceil((PARTITIONS + OTHERS) / pods)) / PARTITIONS * rate <= capacity:
+    for pods in range(1, partitions):
+        if min(partitions, ceil((partitions + OTHERS) / pods)) / partitions * rate <= capacity:
             return pods
-    return PARTITIONS
+    return partitions

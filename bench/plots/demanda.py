@@ -14,33 +14,35 @@ from bench.plots.style import COLOURS, HATCHES, LINES
 HOURS_SHOWN: Final = range(0, 25, 3)
 PAID: Final = {
     "process-hours": "horas de proceso",
-    "CPU-seconds of pods": "segundos de CPU",
-    "GB-hours": "GB por hora",
+    "CPU-seconds of pods": "segundos de CPU de los procesos",
+    "GB-hours": "GB·h de memoria",
 }
 
 
 def draw(result: Mapping[str, Any]) -> Figure:
     """Return the figure: the first round's time axis on the left, what was paid on the right."""
     figure = Figure(figsize=(10, 6.4), layout="constrained")
-    grid = figure.add_gridspec(12, 3)
-    axes = [figure.add_subplot(grid[first : first + 3, :2]) for first in (0, 3, 6, 9)]
+    [[left, right]] = figure.subfigures(1, 2, squeeze=False, width_ratios=(2, 1))
+    axes = left.subplots(4, 1, sharex=True)
     names = list(result["rounds"])
     first = min(point["round"] for point in result["points"])
     series = {name: _series(result["points"], first, index) for index, name in enumerate(names)}
     _accepted(axes[0], series[names[0]], result["settings"])
     _lines(axes[1], series, "lag", "ventas\nen espera")
+    axes[1].set_yscale("symlog", linthresh=1_000)
+    axes[1].set_ylim(bottom=0)
+    axes[1].yaxis.set_major_formatter(lambda value, _: thousands(value))
     _lines(axes[2], series, "row, p99, ms", "de aceptada\na fila, p99, s")
     axes[2].set_yscale("log")
     axes[2].yaxis.set_major_formatter(lambda value, _: f"{value / 1_000:g}".replace(".", ","))
     _lines(axes[3], series, "pods", "procesos")
     for each in axes:
-        each.set_xlim(0, 24)
-        each.set_xticks(HOURS_SHOWN, [f"{hour:02d}:00" for hour in HOURS_SHOWN] if each is axes[3] else [])
         each.grid(alpha=0.3)
-    axes[3].set(xlabel="hora del día", ylim=(0, None))
+    axes[3].set_xticks(HOURS_SHOWN, [f"{hour:02d}:00" for hour in HOURS_SHOWN])
+    axes[3].set(xlabel="hora del día", xlim=(0, 24), ylim=(0, None))
     axes[0].legend(*axes[1].get_legend_handles_labels(), fontsize="small", ncols=2, loc="upper left")
-    for place, (key, label) in enumerate(PAID.items()):
-        _paid(figure.add_subplot(grid[4 * place : 4 * place + 4, 2]), result, names, key, label)
+    for each, (key, label) in zip(right.subplots(len(PAID), 1), PAID.items(), strict=True):
+        _paid(each, result, names, key, label)
     return figure
 
 

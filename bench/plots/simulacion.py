@@ -38,6 +38,7 @@ def draw(result: Mapping[str, Any]) -> Figure:
     lag.set_title(f"Un día de {thousands(largest)} maestros, simulado")
     _day(lag, points, "lag", "ventas en espera")
     lag.set_yscale("symlog", linthresh=1e5)
+    lag.set_ylim(bottom=0)
     _day(pods, points, "pods", "procesos")
     pods.set(xlabel="hora del día", ylim=(0, None))
     pods.legend(fontsize="x-small", loc="upper left")

@@ -60,18 +60,19 @@ def run(say: Say, options: argparse.Namespace) -> Result:
     checks |= {f"KEDA: {name}": pair for name, pair in check_cluster(cluster).items()}
     for name, (predicted, found) in checks.items():
         say(f"{name}: predicted {predicted:,.4g}, measured {found:,.4g}")
-    also = {f"{name}: predicted": predicted for name, (predicted, _) in checks.items()}
-    also |= {f"{name}: measured": found for name, (_, found) in checks.items()}
+    also: dict[str, float] = {}
     points: list[Point] = []
     costs = unlimited_costs()
     consumers = large_consumers(costs, cluster, measured)
     for size in (each for each in SIZES if each <= options.most):
+        also[f"{size:,} maestros: partitions"] = partitions_of(size)
         for index, (name, figures, series) in enumerate(large_days(size, consumers, options.seed)):
-            say(f"{size:,} maestros, {name}: " + ", ".join(f"{what} {one:,.4g}" for what, one in figures.items()))
+            p99, hours = figures["row, p99, ms"] / 1_000, figures["process-hours"]
+            say(f"{size:,} maestros, {name}: p99 {p99:,.4g} s, {hours:,.4g} process-hours")
             also |= {f"{size:,} maestros, {name}: {what}": one for what, one in figures.items()}
             points += [{"maestros": size, "policy": index} | point for point in series]
     rounds = {name: list(pair) for name, pair in checks.items()}
-    hours = checks[f"{BY_LAG}: process-hours"]
+    pair = checks[f"{BY_LAG}: process-hours"]
     given: dict[str, float | str] = {
         "seed": options.seed,
         "replications of the measured day": options.replications,
@@ -83,7 +84,6 @@ def run(say: Say, options: argparse.Namespace) -> Result:
         "pod without a limit: rows per second": costs.capacity(consumers.most),
         "s until a new pod has partitions": consumers.start,
         "s without an owner after a pod's end": consumers.leave,
-        "partitions": PARTITIONS,
         "autoscaler looks every, s": SYNC_SECONDS,
         "fewer pods after, s": STABLE_SECONDS,
         "s that a pod's turn stands for": LARGE_STEP,
@@ -92,7 +92,7 @@ def run(say: Say, options: argparse.Namespace) -> Result:
         "mensajes-lote measured at": read("mensajes-lote")["measured_at"],
     }
     means = "prediction and measurement of the process-hours by lag"
-    return Result("simulacion", SUMMARY, "", rounds, min(hours) / max(hours), means, also, points, given)
+    return Result("simulacion", SUMMARY, "", rounds, min(pair) / max(pair), means, also, points, given)
 
 
 def check_day(measured: Mapping[str, Any], seed: int, replications: int) -> dict[str, tuple[float, float]]:
@@ -199,8 +199,9 @@ def large_days(maestros: int, consumers: Consumers, seed: int) -> Iterator[tuple
     so many sales, chance changes nothing.
     """
     day = Day(DAY_SECONDS, maestros / MEAN_SECONDS / HEAT)
-    sales = of_day(day, PARTITIONS, LARGE_STEP, seed, OTHERS)
-    for policy in large_policies(day, consumers.costs.capacity(consumers.most)):
+    partitions = partitions_of(maestros)
+    sales = of_day(day, partitions, LARGE_STEP, seed, OTHERS)
+    for policy in large_policies(day, consumers.costs.capacity(consumers.most), partitions):
         outcome = Simulation(sales, policy, consumers, day.hour, every=LARGE_NOTE).run()
         series: list[Point] = [
             {"hour": moment * HOURS / DAY_SECONDS, "lag": lag, "pods": pods} for moment, lag, pods in outcome.series
@@ -208,13 +209,18 @@ def large_days(maestros: int, consumers: Consumers, seed: int) -> Iterator[tuple
         yield policy.name, figures_of(outcome, day) | {"accepted": outcome.rows}, series
 
 
-def large_policies(day: Day, capacity: float) -> list[Policy]:
-    """Return the four policies with the project's own threshold."""
+def partitions_of(maestros: int) -> int:
+    """Return how many partitions `bench modelo` gives to sales."""
+    return int(read("modelo")["also"][f"{maestros:,} maestros: partitions of {VENTAS.name}"])
+
+
+def large_policies(day: Day, capacity: float, partitions: int) -> list[Policy]:
+    """Return the four policies with the project's own threshold, and as many pods as partitions."""
     keda = read_keda()
-    by_lag = Rule(keda.threshold, keda.least, min(keda.most, PARTITIONS), SYNC_SECONDS, STABLE_SECONDS)
+    by_lag = Rule(keda.threshold, keda.least, partitions, SYNC_SECONDS, STABLE_SECONDS)
     return [
-        Policy(FOR_THE_MEAN, pods_for(day.mean, capacity)),
-        Policy(FOR_THE_PEAK, pods_for(day.most, capacity)),
+        Policy(FOR_THE_MEAN, pods_for(day.mean, capacity, partitions)),
+        Policy(FOR_THE_PEAK, pods_for(day.most, capacity, partitions)),
         Policy(BY_LAG, keda.least, by_lag),
         Policy(BY_LAG_AND_HOUR, keda.least, replace(by_lag, cron=keda.cron)),
     ]

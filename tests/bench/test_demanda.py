@@ -145,7 +145,7 @@ def test_a_limited_process_gets_its_share_and_its_limit_is_removed() -> None:
 @pytest.mark.chaos
 @pytest.mark.alone
 def test_short_run_is_audited_added_to_and_drawn(tmp_path: Path) -> None:
-    for name in ("sink", "cluster", "mensajes-lote"):
+    for name in ("sink", "cluster", "mensajes-lote", "modelo"):
         (tmp_path / f"{name}.json").write_text((RESULTS / f"{name}.json").read_text())
     first = _run(tmp_path)
     assert first["also"]["audit of the last run: rows"] == first["also"]["audit of the last run: counted"]
