@@ -12,6 +12,7 @@ from bench.plots.mensajes import thousands
 from bench.plots.style import COLOURS, HATCHES, LINES
 
 HOURS_SHOWN: Final = range(0, 25, 3)
+LAGS_SHOWN: Final = (0, 1_000, 10_000, 100_000)
 PAID: Final = {
     "process-hours": "horas de proceso",
     "CPU-seconds of pods": "segundos de CPU de los procesos",
@@ -30,8 +31,8 @@ def draw(result: Mapping[str, Any]) -> Figure:
     _accepted(axes[0], series[names[0]], result["settings"])
     _lines(axes[1], series, "lag", "ventas\nen espera")
     axes[1].set_yscale("symlog", linthresh=1_000)
+    axes[1].set_yticks(LAGS_SHOWN, [thousands(lag) for lag in LAGS_SHOWN])
     axes[1].set_ylim(bottom=0)
-    axes[1].yaxis.set_major_formatter(lambda value, _: thousands(value))
     _lines(axes[2], series, "row, p99, ms", "de aceptada\na fila, p99, s")
     axes[2].set_yscale("log")
     axes[2].yaxis.set_major_formatter(lambda value, _: f"{value / 1_000:g}".replace(".", ","))
@@ -80,15 +81,16 @@ def _paid(axes: Axes, result: Mapping[str, Any], names: Sequence[str], key: str,
         axes.barh(
             place,
             middle,
+            0.45,
             xerr=[[middle - min(each)], [max(each) - middle]],
             color=COLOURS[place],
             hatch=HATCHES[place],
             edgecolor="white",
             capsize=3,
         )
-        axes.annotate(name, (0, place + 0.42), fontsize="small", xytext=(2, 1), textcoords="offset points")
+        axes.annotate(name, (0, place - 0.28), fontsize="small", xytext=(3, 0), textcoords="offset points")
     axes.set_yticks([])
-    axes.set_ylim(len(names) - 0.4, -0.9)
-    axes.invert_yaxis()
+    axes.set_ylim(len(names) - 0.5, -0.8)  # the first one above
     axes.set_xlabel(label)
+    axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}".replace(".", ","))
     axes.grid(alpha=0.3, axis="x")

@@ -199,17 +199,14 @@ class Simulation:
         if pod.is_leaving:
             return
         place = self.arrivals.place(now)
-        rows, shares = 0, []
-        for partition in pod.partitions:
-            waiting = self.arrivals.until[partition][place] - self._taken[partition]
-            if taken := min(waiting, self._most - rows):
-                shares.append((partition, taken))
-                rows += taken
-        pod.partitions = pod.partitions[1:] + pod.partitions[:1]  # the next batch begins with another one
+        shares = [(self.arrivals.until[one][place] - self._taken[one], one) for one in pod.partitions]
+        rows = sum(waiting for waiting, _ in shares)
+        if rows > self._most:
+            rows, shares = self._most, evenly(self._most, shares)
         again = now + self._turn
         if rows:
             pod.rows, pod.done = rows, self._written(now, pod, rows)
-            for partition, taken in shares:
+            for taken, partition in shares:
                 self._taken[partition] += taken
                 offsets, moments = self._departures[partition]
                 offsets.append(self._taken[partition])
@@ -236,3 +233,16 @@ class Simulation:
             left = np.array(moments)[np.searchsorted(offsets, numbers, side="right")]
             waits.append(np.maximum(left - came, 0))
         return np.concatenate(waits)
+
+
+def evenly(rows: int, waiting: list[tuple[int, int]]) -> list[tuple[int, int]]:
+    """Return how many of so many rows come from each partition, as the broker sends them in turns.
+
+    `waiting`: rows and their partition, of which there are enough.
+    """
+    shares = []
+    for place, (there, partition) in enumerate(sorted(waiting)):
+        share = min(there, rows // (len(waiting) - place))
+        shares.append((share, partition))
+        rows -= share
+    return shares

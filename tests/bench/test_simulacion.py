@@ -11,7 +11,7 @@ from bench.demanda.day import Day
 from bench.demanda.policy import Cron, Rule
 from bench.demanda.trial import Policy
 from bench.simulacion.arrivals import Arrivals, at_once, from_counts, of_day
-from bench.simulacion.engine import Consumers, Outcome, Simulation
+from bench.simulacion.engine import Consumers, Outcome, Simulation, evenly
 from bench.simulacion.pods import Clock, Costs
 
 FREE = Costs(limit=1, rest=0, batch=0, row=1e-9, database_batch=0, database_row=0)
@@ -52,6 +52,18 @@ def test_the_waits_of_a_backlog_are_those_of_its_batches() -> None:
     assert outcome.batches == 3
     assert outcome.cpu == pytest.approx(3)
     assert sorted(set(np.round(outcome.waits))) == [1, 2, 3]
+
+
+@given(st.lists(st.integers(0, 1_000), min_size=1, max_size=12), st.floats(0, 1))
+def test_a_full_batch_is_taken_from_all_partitions(there: list[int], share: float) -> None:
+    rows = int(share * sum(there))
+    shares = evenly(rows, [(waiting, partition) for partition, waiting in enumerate(there)])
+    assert sum(taken for taken, _ in shares) == rows
+    taken = {partition: one for one, partition in shares}
+    assert all(0 <= taken[partition] <= waiting for partition, waiting in enumerate(there))
+    # Who has something left has given as much as any other.
+    given_by_rich = [taken[partition] for partition, waiting in enumerate(there) if taken[partition] < waiting]
+    assert not given_by_rich or min(given_by_rich) >= max(taken.values()) - 1
 
 
 def test_two_pods_take_half_the_time_of_one() -> None:
