@@ -76,7 +76,8 @@ def arguments() -> tuple[argparse.Namespace, list[str]]:
     """Return the options of every benchmark, and what is left for the chosen one."""
     own = (
         "Options of costo and carga: --rates 20,60,140 --seconds S --rounds N; costo: --against; carga: --seed; "
-        "of mensajes: --factor F --rounds N --add"
+        "of mensajes: --factor F --rounds N --add; demanda: --seconds S --mean M --cores C --rounds N --add --seed; "
+        "simulacion: --seed --replications N --most MAESTROS"
     )
     parser = argparse.ArgumentParser(prog="./dev bench", description=__doc__, epilog=own)
     parser.add_argument("name", nargs="?", help=f"the benchmark: see --list; `{PLOT}` draws the results again")

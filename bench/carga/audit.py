@@ -32,7 +32,7 @@ def audit(loads: Iterable[Sent]) -> dict[str, float]:
     rows = Venta.objects.count()
     if rows != accepted + uncertain:
         raise RuntimeError(f"{rows} rows of {accepted} accepted sales and {uncertain} without an answer that got a row")
-    counted = _close_the_week()
+    counted = close_the_week()
     if counted != rows:
         raise RuntimeError(f"{counted} sales are counted in the reports, of {rows} rows")
     return {"accepted": accepted, "without a 202, and a row": uncertain, "rows": rows, "counted": counted}
@@ -49,7 +49,7 @@ def _missing(ids: Iterable[tuple[UUID, UUID]]) -> int:
     return missing
 
 
-def _close_the_week() -> int:
+def close_the_week() -> int:
     """Close the running week, and return how many sales its reports count."""
     hasta = timezone.now()
     semana = calendario.codigo(calendario.semana_de(hasta))

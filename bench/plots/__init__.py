@@ -7,15 +7,17 @@ from typing import Any, Final
 
 from matplotlib.figure import Figure
 
-from bench.plots import carga, cluster, mensajes, modelo
+from bench.plots import carga, cluster, demanda, mensajes, modelo, simulacion
 from bench.result import RESULTS, write_svg
 
 DRAWN_BY: Final[dict[str, Callable[[dict[str, Any]], Figure]]] = {
     "carga": carga.draw,
     "carga-3-brokers": carga.draw,
     "cluster": cluster.draw,
+    "demanda": demanda.draw,
     **{f"mensajes-{factor}": mensajes.drawer(factor) for factor in mensajes.KINDS},
     "modelo": modelo.draw,
+    "simulacion": simulacion.draw,
 }
 
 
