@@ -19,8 +19,8 @@ from bench.demanda.pods import Pods
 from bench.demanda.policy import PARTITIONS, Autoscaler, Rule
 from bench.demanda.progress import Progress
 from bench.demanda.publish import Accepted
+from bench.mensajes.brokers import remake_topic
 from bench.mensajes.factors import Setting
-from bench.mensajes.topic import remake_topic
 from bench.openloop.summary import Point
 from deploy.embedded.waiting import wait_until
 from kafka_bridge.brokers import client
