@@ -17,7 +17,6 @@ from tests.support.system import Client, enrol, query, wait_for_sales
 
 pytestmark = [
     pytest.mark.chaos,
-    pytest.mark.minutes(2),
     needs("" if COMPILER else "a C compiler is missing: apt install gcc libc6-dev"),
 ]
 SECONDS = 60.0
