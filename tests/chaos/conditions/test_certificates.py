@@ -15,7 +15,7 @@ from tests.support.operator import WAITING, Operator
 from tests.support.secured import secured_system
 from tests.support.system import SECONDS, Client, enrol, query
 
-pytestmark = [pytest.mark.chaos, pytest.mark.minutes(3)]
+pytestmark = [pytest.mark.chaos, pytest.mark.minutes(2)]
 CONTABILIDAD: Final = "consumer-contabilidad"
 INVENTARIO: Final = "consumer-inventario"
 RELAY: Final = "outbox-relay"
