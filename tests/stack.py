@@ -49,6 +49,19 @@ def pytest_configure(config: pytest.Config) -> None:
             config.option.markexpr = f"({expression}) and not {marker}" if expression else f"not {marker}"
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the files that take minutes first: the last one should not keep one process busy alone.
+
+    With `--dist loadfile`, that also needs `--no-loadscope-reorder`.
+    """
+
+    def minutes(item: pytest.Item) -> float:
+        mark = item.get_closest_marker("minutes")
+        return float(mark.args[0]) if mark else 0.0
+
+    items.sort(key=minutes, reverse=True)
+
+
 def pytest_sessionstart() -> None:
     """Let SIGTERM end the run as Ctrl-C does, so that fixtures are torn down."""
     if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:

@@ -31,6 +31,7 @@ from ventas.semanas import mailer
 
 pytestmark = [
     pytest.mark.chaos,
+    pytest.mark.minutes(7),
     pytest.mark.django_db(transaction=True),
     pytest.mark.usefixtures("topics", "from_the_topics_ends"),
 ]

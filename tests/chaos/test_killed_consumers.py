@@ -29,7 +29,7 @@ from ventas.models import Venta
 
 pytestmark = [
     pytest.mark.chaos,
-    pytest.mark.alone,
+    pytest.mark.minutes(5),
     pytest.mark.django_db(transaction=True),
     pytest.mark.usefixtures("kafka"),
 ]

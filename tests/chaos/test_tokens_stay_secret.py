@@ -27,7 +27,7 @@ from mamochi_site.local.system import System, running_system
 from tests.support.people import make_form, make_paid_form
 from tests.support.system import TOKEN, Client, query
 
-pytestmark = pytest.mark.chaos
+pytestmark = [pytest.mark.chaos, pytest.mark.minutes(2)]
 SECONDS = 120.0
 PEOPLE = 50
 BASE64 = re.compile(r"[A-Za-z0-9+/]{40,}={0,2}")

@@ -4,22 +4,18 @@ Every server but the SMTP sink has TLS, and each process has its own user and ri
 """
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from deploy.embedded import Stack
-from mamochi_site.local.system import System, running_system
+from mamochi_site.local.system import System
 from tests.support.operator import Operator
+from tests.support.secured import secured_system
 from tests.support.system import Client, enrol
 
 
 @pytest.fixture(scope="session")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    folder: Path = tmp_path_factory.mktemp("system")
-    stack = Stack(folder, durable=False, secured=True, environ={})
-    settings = {"REVISION_AUTOMATICA": "true", "LIMITE_INSCRIPCIONES": "1000/minute"}
-    with running_system(stack, port=18_000, settings=settings) as running:
+    with secured_system(tmp_path_factory.mktemp("system"), 18_000) as running:
         yield running
 
 

@@ -18,7 +18,7 @@ from mamochi_site.local.system import System, running_system
 from tests.support.proxy import Proxy, proxy
 from tests.support.system import Client, enrol, query
 
-pytestmark = pytest.mark.chaos
+pytestmark = [pytest.mark.chaos, pytest.mark.minutes(8)]
 
 SECONDS = 60.0
 FROZEN_SECONDS = 30.0  # longer than each client's time limits

@@ -7,7 +7,7 @@ import pytest
 from deploy.embedded import Stack
 from tests.support import other_database
 
-pytestmark = pytest.mark.chaos
+pytestmark = [pytest.mark.chaos, pytest.mark.minutes(4)]
 
 
 def test_everything_runs_on_an_older_postgresql(stack: Stack, tmp_path: Path) -> None:

@@ -7,15 +7,15 @@ from typing import Final
 
 import pytest
 
-from deploy.embedded import Stack
 from deploy.embedded.security.authority import Identity
 from deploy.embedded.waiting import wait_until
 from mamochi_site.local.demo.people import gather
-from mamochi_site.local.system import LOGIN_VARIABLES, System, running_system, user_of
+from mamochi_site.local.system import LOGIN_VARIABLES, System, user_of
 from tests.support.operator import WAITING, Operator
+from tests.support.secured import secured_system
 from tests.support.system import SECONDS, Client, enrol, query
 
-pytestmark = pytest.mark.chaos
+pytestmark = [pytest.mark.chaos, pytest.mark.minutes(2)]
 CONTABILIDAD: Final = "consumer-contabilidad"
 INVENTARIO: Final = "consumer-inventario"
 RELAY: Final = "outbox-relay"
@@ -30,8 +30,7 @@ LINES: Final = "SELECT count(*) FROM stock_movimiento WHERE tipo = 'venta'"
 
 @pytest.fixture(scope="module")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    stack = Stack(tmp_path_factory.mktemp("expiring"), durable=False, secured=True, environ={})
-    with running_system(stack, port=18_800, settings={"REVISION_AUTOMATICA": "true"}) as running:
+    with secured_system(tmp_path_factory.mktemp("expiring"), 18_800) as running:
         yield running
 
 

@@ -20,7 +20,7 @@ from mamochi_site.local.system import CHECKOUT, System, manage, running_system
 from tests.chaos.faults.mistakes import reset_group, two_beats
 from tests.support.system import SECONDS, Client, enrol, query
 
-pytestmark = [pytest.mark.chaos, pytest.mark.alone]
+pytestmark = [pytest.mark.chaos, pytest.mark.minutes(2)]
 VENTAS = "mamochi.ventas"
 CONTABILIDAD = "consumer-contabilidad"
 ROWS = "SELECT count(*), count(DISTINCT venta_id) FROM ventas_venta"

@@ -4,17 +4,15 @@ from collections.abc import Iterator
 
 import pytest
 
-from deploy.embedded import Stack
-from mamochi_site.local.system import System, running_system
+from mamochi_site.local.system import System
 from tests.support.operator import Operator
+from tests.support.secured import secured_system
 from tests.support.system import Client, enrol
 
 
 @pytest.fixture(scope="session")
 def system(tmp_path_factory: pytest.TempPathFactory) -> Iterator[System]:
-    stack = Stack(tmp_path_factory.mktemp("secured"), durable=False, secured=True, environ={})
-    settings = {"REVISION_AUTOMATICA": "true", "LIMITE_INSCRIPCIONES": "1000/minute"}
-    with running_system(stack, port=18_700, settings=settings) as running:
+    with secured_system(tmp_path_factory.mktemp("secured"), 18_700) as running:
         yield running
 
 

@@ -19,7 +19,8 @@ if "CI" not in os.environ:
 ROOT: Final = Path(__file__).parents[3]
 # The variables of the tests' stack, which the recording must not use.
 OF_TESTS: Final = ("DATABASE_URL", "KAFKA_BOOTSTRAP_SERVERS", "CELERY_BROKER_URL", "EMAIL_URL", "SECRET_KEY")
-pytestmark = [*BROWSER_TEST, READS_PICTURES, pytest.mark.chaos, pytest.mark.slow]
+# Alone: it records as fast as the system answers, and a film that is too long fails.
+pytestmark = [*BROWSER_TEST, READS_PICTURES, pytest.mark.chaos, pytest.mark.alone, pytest.mark.slow]
 
 
 def test_short_film_can_be_watched(tmp_path: Path) -> None:
