@@ -270,6 +270,10 @@ def change_carga(tree: Path, *, wait: float, knee: float) -> None:
             {"cost": 99.0, "largest": "postgres", "wait": 9e4, "knee": 0.0},
             ("El costo no bajó", "gasta es PostgreSQL", "la cola está en el tópico", "Ningún escalón se sostuvo"),
         ),
+        (
+            {"cost": 1.0, "largest": "web", "wait": 10.0, "knee": 1e6},
+            ("Todos los escalones se sostuvieron", "Al subir el ritmo crece la espera"),
+        ),
     ],
 )
 @pytest.mark.slow
