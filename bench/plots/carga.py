@@ -42,7 +42,8 @@ def _times(axes: Axes, steps: Sequence[Point]) -> None:
     axes.set(yscale="log", xlabel="ventas aceptadas por segundo", ylabel="ms", title="Tiempos según la carga")
     axes.set_xlim(left=0)
     axes.grid(alpha=0.3)
-    axes.legend(fontsize="small")
+    axes.set_ylim(bottom=axes.get_ylim()[0] / 4)  # room for the legend below the lines
+    axes.legend(fontsize="small", ncols=2, loc="lower center")
 
 
 def _cpu(axes: Axes, steps: Sequence[Point]) -> None:

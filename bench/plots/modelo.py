@@ -94,9 +94,7 @@ def _cores(axes: Axes, result: dict[str, Any]) -> None:
     given = result["settings"]
     limit = given["cores of a database"] * given["share of cores used"]
     axes.axhline(limit, color="0.3", linewidth=0.8, linestyle="--")
-    axes.annotate(
-        f"lo que lleva una base de {given['cores of a database']} núcleos", (-0.45, limit * 1.1), fontsize="small"
-    )
+    axes.annotate(f"una base de {given['cores of a database']} núcleos", (-0.45, limit * 1.1), fontsize="small")
     axes.set_xticks(range(len(SIZES)), [f"{size:,}".replace(",", ".") for size in SIZES])
     axes.set(yscale="log", xlabel="maestros que venden a la vez", ylabel="núcleos ocupados")
     axes.set_title("Lo que pide cada parte")
