@@ -7,6 +7,8 @@ together.
 Nothing that Django decides is written a second time. The first sale of each kind goes through
 Django, and the next ones get the headers of its answer. What is not plain goes to Django too:
 another header, a form, a list, an error in the token or in the body. Nothing is published then.
+
+While MOST_AT_ONCE sales are in progress, the next ones are refused at once (ADR 52).
 """
 
 import asyncio
@@ -14,8 +16,9 @@ import logging
 import re
 import time
 from collections.abc import Mapping, Sequence
+from functools import partial
 from io import BytesIO
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar
 from uuid import UUID
 
 import msgspec
@@ -58,9 +61,11 @@ WITHOUT_EFFECT: Final = frozenset(
 KNOWN: Final = WITHOUT_EFFECT | {*OF_A_KIND, b"authorization", b"content-type"}
 OF_ONE_ANSWER: Final = frozenset((b"location", b"content-length", TRACE))
 MOST_KINDS: Final = 100  # clients choose what is a kind; the oldest one is forgotten
+MOST_AT_ONCE: Final = 200  # sales of this process; more would wait longer than a person does
 
 Headers = Mapping[bytes, bytes]
 Kind = tuple[Any, ...]
+Known = TypeVar("Known")
 
 
 class _Sent(NamedTuple):
@@ -75,12 +80,26 @@ class _Answer(NamedTuple):
     location: bytes  # of all sales: an id and a slash are added
 
 
+class _Refusal(NamedTuple):
+    """Django's answer to the first sale of a kind that was one too many."""
+
+    status: int
+    headers: list[tuple[bytes, bytes]]
+    body: bytes
+
+
+class _TooManySales(Unavailable):
+    """More sales are in progress than this process takes; this one is not accepted."""
+
+
 class DirectSales:
     """An ASGI application that accepts plain sales; `django` answers every other request."""
 
     def __init__(self, django: Application) -> None:
         self.django = django
         self.answers: dict[Kind, _Answer] = {}
+        self.refusals: dict[Kind, _Refusal] = {}
+        self.in_progress = 0
         self.together = Together(_events_of)
         self.telemetry = _Telemetry()
         self.publishing: set[asyncio.Task[None]] = set()
@@ -95,27 +114,40 @@ class DirectSales:
             return
         kind = (scope["scheme"], *map(headers.get, OF_A_KIND))
         if kind in self.answers:
-            await self._answer(scope, headers, self.answers[kind], receive, send)
+            await self._answer(scope, headers, kind, receive, send)
         else:
             await self.django(scope, receive, _Learner(self.answers, kind, send))
 
-    async def _answer(self, scope: Scope, headers: Headers, like: _Answer, receive: Receive, send: Send) -> None:
+    async def _answer(self, scope: Scope, headers: Headers, kind: Kind, receive: Receive, send: Send) -> None:
         began = time.perf_counter()
         body = await _read(receive)
         if body is None:  # the client has gone
             return
         trace_id = traceparent.trace_id_of(headers.get(TRACE))
         with traceparent.continued(trace_id), logs.collected_events() as published:
+            note = partial(self.telemetry.note, scope["scheme"], headers, published=published, began=began)
             try:
-                venta_id = await self._accept(headers, body)
+                if venta_id := await self._accept_unless_full(headers, body):
+                    note(await _accepted(send, self.answers[kind], venta_id))
+                    return
+            except _TooManySales as error:
+                if kind in self.refusals:
+                    note(await _refused(send, self.refusals[kind]))
+                    return
+                scope, send = _with_error(scope, error, began), _RefusalLearner(self.refusals, kind, send)
             except Exception as error:  # noqa: BLE001  # Django's view raises it, and answers as to its own
-                scope, venta_id = _with_error(scope, error, began), None
-            if venta_id is not None:
-                response = HttpResponse(msgspec.json.encode({"id": venta_id}), status=202)
-                await _send(send, response, like, venta_id)
-                self.telemetry.note(scope["scheme"], headers, response, published, began)
-                return
+                scope = _with_error(scope, error, began)
         await self.django(scope, _again(body, receive), send)
+
+    async def _accept_unless_full(self, headers: Headers, body: bytes) -> UUID | None:
+        """Accept the sale unless too many are in progress. Raises _TooManySales."""
+        if self.in_progress >= MOST_AT_ONCE:
+            raise _TooManySales(f"{self.in_progress} sales are in progress: retry later.")
+        self.in_progress += 1
+        try:
+            return await self._accept(headers, body)
+        finally:
+            self.in_progress -= 1
 
     async def _accept(self, headers: Headers, body: bytes) -> UUID | None:
         """Return the id of the sale, which is durable; None if Django must look at the request.
@@ -155,11 +187,39 @@ class _Learner:
         headers = dict(message.get("headers", ()))
         site, found, _ = headers.get(b"location", b"").partition(PATH.encode())
         if message.get("status") == 202 and found and headers.get(b"content-type") == JSON:
-            if len(self.answers) >= MOST_KINDS:
-                del self.answers[next(iter(self.answers))]
-            kept = [header for header in message["headers"] if header[0] not in OF_ONE_ANSWER]
-            self.answers[self.kind] = _Answer(kept, site + found)
+            _remember(self.answers, self.kind, _Answer(_lasting(message), site + found))
         await self.send(message)
+
+
+class _RefusalLearner:
+    """Passes Django's refusal on, which is the answer to later sales of its kind."""
+
+    def __init__(self, refusals: dict[Kind, _Refusal], kind: Kind, send: Send) -> None:
+        self.refusals = refusals
+        self.kind = kind
+        self.send = send
+        self.start: Message = {}
+        self.body = b""
+
+    async def __call__(self, message: Message) -> None:
+        if message["type"] == "http.response.start":
+            self.start = message
+        else:
+            self.body += message.get("body", b"")
+            if self.start["status"] == 503 and not message.get("more_body"):
+                _remember(self.refusals, self.kind, _Refusal(503, _lasting(self.start), self.body))
+        await self.send(message)
+
+
+def _remember(known: dict[Kind, Known], kind: Kind, answer: Known) -> None:
+    if len(known) >= MOST_KINDS:
+        del known[next(iter(known))]
+    known[kind] = answer
+
+
+def _lasting(start: Message) -> list[tuple[bytes, bytes]]:
+    """Return the headers that are the same for each answer of a kind."""
+    return [header for header in start["headers"] if header[0] not in OF_ONE_ANSWER]
 
 
 class _Telemetry:
@@ -171,7 +231,9 @@ class _Telemetry:
         self.before: Any = PrometheusBeforeMiddleware(unused)  # django-prometheus has no types
         self.after: Any = CountRequests(unused)
 
-    def note(self, scheme: str, headers: Headers, response: HttpResponse, published: list[UUID], began: float) -> None:
+    def note(
+        self, scheme: str, headers: Headers, response: HttpResponse, *, published: list[UUID], began: float
+    ) -> None:
         """Note an answer to a request that began at `began` (perf_counter)."""
         request: Any = HttpRequest()
         request.method, request.resolver_match = "POST", self.match
@@ -255,15 +317,23 @@ def _remitente(maestro: Any) -> Remitente:
     return Remitente(maestro.maestro_id, id_for=lambda _: uuid7(), con_clave=False, zona=zona_de(maestro))
 
 
-async def _send(send: Send, response: HttpResponse, like: _Answer, venta_id: UUID) -> None:
-    headers = [
-        *like.headers,
-        (b"content-length", str(len(response.content)).encode()),
-        (b"location", b"%s%s/" % (like.location, str(venta_id).encode())),
-        (TRACE, traceparent.current().encode()),
-    ]
-    await send({"type": "http.response.start", "status": response.status_code, "headers": headers})
+async def _accepted(send: Send, like: _Answer, venta_id: UUID) -> HttpResponse:
+    """Send and return the answer to a sale that is accepted."""
+    location = (b"location", b"%s%s/" % (like.location, str(venta_id).encode()))
+    response = HttpResponse(msgspec.json.encode({"id": venta_id}), status=202)
+    return await _sent_response(send, response, [*like.headers, location])
+
+
+async def _refused(send: Send, like: _Refusal) -> HttpResponse:
+    """Send and return the answer to a sale that is one too many."""
+    return await _sent_response(send, HttpResponse(like.body, status=like.status), like.headers)
+
+
+async def _sent_response(send: Send, response: HttpResponse, headers: list[tuple[bytes, bytes]]) -> HttpResponse:
+    own = [(b"content-length", str(len(response.content)).encode()), (TRACE, traceparent.current().encode())]
+    await send({"type": "http.response.start", "status": response.status_code, "headers": [*headers, *own]})
     await send({"type": "http.response.body", "body": response.content})
+    return response
 
 
 def _with_error(scope: Scope, error: Exception, began: float) -> Scope:

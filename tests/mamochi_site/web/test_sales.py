@@ -29,6 +29,8 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 VENTAS: Final = "/api/v1/ventas/"
 VALID: Final = {"producto": "mediano", "cantidad": 1}
 CHANGES: Final = ("traceparent", "location")  # from one request to the next
+ANSWERED: Final = "django_http_responses_total_by_status_view_method_total"
+OF_SALES: Final = {"view": "ventas:venta-list", "method": "POST"}
 
 
 @dataclass
@@ -307,6 +309,26 @@ def test_a_refusal_waits_for_no_other_request(site: Site, monkeypatch: pytest.Mo
     gate.set()
 
 
+def test_one_sale_too_many_is_refused_at_once(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Django says how the first one is refused; the next ones cost no thread."""
+    monkeypatch.setattr(sales, "MOST_AT_ONCE", 3)
+    first, second = (site.post_all([VALID] * 5) for _ in range(2))
+    for answers in (first, second):
+        assert sorted(answer.status for answer in answers) == [202, 202, 202, 503, 503]
+    assert site.by_django
+    site.by_django.clear()
+    counted = sample(ANSWERED, {"status": "503"} | OF_SALES)
+    [refused] = [answer for answer in site.post_all([VALID] * 4) if answer.status == 503]
+    assert not site.by_django
+    assert sample(ANSWERED, {"status": "503"} | OF_SALES) == counted + 1
+    by_django = next(answer for answer in first if answer.status == 503)
+    assert refused.lasting == by_django.lasting
+    assert refused.headers["traceparent"] != by_django.headers["traceparent"]
+    assert refused.content == by_django.content
+    assert int(refused.headers["retry-after"]) > 0
+    assert site.post(VALID).status == 202
+
+
 def test_an_error_of_ours_is_a_500(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     def fails(*_: Any) -> Any:
         raise ZeroDivisionError
@@ -361,12 +383,9 @@ def sample(name: str, labels: dict[str, str]) -> float:
 
 
 def test_a_direct_sale_is_counted_as_django_counts(site: Site) -> None:
-    view, method = "ventas:venta-list", "POST"
     counters: list[Callable[[], float]] = [
-        lambda: sample(
-            "django_http_responses_total_by_status_view_method_total", {"status": "202", "view": view, "method": method}
-        ),
-        lambda: sample("django_http_requests_latency_seconds_by_view_method_count", {"view": view, "method": method}),
+        lambda: sample(ANSWERED, {"status": "202"} | OF_SALES),
+        lambda: sample("django_http_requests_latency_seconds_by_view_method_count", OF_SALES),
         lambda: sample("django_http_requests_before_middlewares_total", {}),
         lambda: sample("django_http_responses_before_middlewares_total", {}),
         lambda: sample("django_http_requests_body_total_bytes_count", {}),
