@@ -17,7 +17,7 @@ from bench.openloop.http import Answer, Pool
 from bench.openloop.orders import Kind, Maestro, Order
 from kafka_bridge.events.ids import uuid7
 
-MOST_CONNECTIONS: Final = 512
+MOST_CONNECTIONS: Final = 4_096  # each phone has its own: what waits, waits at the web
 PATIENCE_SECONDS: Final = 15.0  # clients wait longer than the API's deadline
 ACCEPTED: Final = 202
 PATHS: Final = {Kind.SALE: "ventas/", Kind.NOTICE: "stock/avisos/"}

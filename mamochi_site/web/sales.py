@@ -8,7 +8,7 @@ Nothing that Django decides is written a second time. The first sale of each kin
 Django, and the next ones get the headers of its answer. What is not plain goes to Django too:
 another header, a form, a list, an error in the token or in the body. Nothing is published then.
 
-While MOST_AT_ONCE sales are in progress, the next ones are refused at once (ADR 52).
+While MOST_WAITING sales wait for the database, the next ones are refused at once (ADR 52).
 """
 
 import asyncio
@@ -16,7 +16,6 @@ import logging
 import re
 import time
 from collections.abc import Mapping, Sequence
-from functools import partial
 from io import BytesIO
 from typing import Any, Final, NamedTuple, TypeVar
 from uuid import UUID
@@ -61,7 +60,7 @@ WITHOUT_EFFECT: Final = frozenset(
 KNOWN: Final = WITHOUT_EFFECT | {*OF_A_KIND, b"authorization", b"content-type"}
 OF_ONE_ANSWER: Final = frozenset((b"location", b"content-length", TRACE))
 MOST_KINDS: Final = 100  # clients choose what is a kind; the oldest one is forgotten
-MOST_AT_ONCE: Final = 200  # sales of this process; more would wait longer than a person does
+MOST_WAITING: Final = 200  # sales of this process for the database; the last one waits for the others
 
 Headers = Mapping[bytes, bytes]
 Kind = tuple[Any, ...]
@@ -81,15 +80,14 @@ class _Answer(NamedTuple):
 
 
 class _Refusal(NamedTuple):
-    """Django's answer to the first sale of a kind that was one too many."""
+    """Django's 503 to the first sale of a kind that was one too many."""
 
-    status: int
     headers: list[tuple[bytes, bytes]]
     body: bytes
 
 
 class _TooManySales(Unavailable):
-    """More sales are in progress than this process takes; this one is not accepted."""
+    """More sales wait than this process lets wait; this one is not accepted."""
 
 
 class DirectSales:
@@ -99,7 +97,7 @@ class DirectSales:
         self.django = django
         self.answers: dict[Kind, _Answer] = {}
         self.refusals: dict[Kind, _Refusal] = {}
-        self.in_progress = 0
+        self.waiting = 0  # sales, for the database
         self.together = Together(_events_of)
         self.telemetry = _Telemetry()
         self.publishing: set[asyncio.Task[None]] = set()
@@ -119,53 +117,60 @@ class DirectSales:
             await self.django(scope, receive, _Learner(self.answers, kind, send))
 
     async def _answer(self, scope: Scope, headers: Headers, kind: Kind, receive: Receive, send: Send) -> None:
-        began = time.perf_counter()
+        began, like = time.perf_counter(), self.answers[kind]  # which may be forgotten meanwhile
         body = await _read(receive)
         if body is None:  # the client has gone
             return
         trace_id = traceparent.trace_id_of(headers.get(TRACE))
         with traceparent.continued(trace_id), logs.collected_events() as published:
-            note = partial(self.telemetry.note, scope["scheme"], headers, published=published, began=began)
+            answer = None
             try:
-                if venta_id := await self._accept_unless_full(headers, body):
-                    note(await _accepted(send, self.answers[kind], venta_id))
-                    return
+                if venta_id := await self._accept(headers, body):
+                    answer = _accepted(like, venta_id)
             except _TooManySales as error:
-                if kind in self.refusals:
-                    note(await _refused(send, self.refusals[kind]))
-                    return
-                scope, send = _with_error(scope, error, began), _RefusalLearner(self.refusals, kind, send)
+                if refusal := self.refusals.get(kind):
+                    answer = _refused(refusal)
+                else:
+                    scope = _with_error(scope, error, began)
+                    send = _RefusalLearner(self.refusals, kind, send)
             except Exception as error:  # noqa: BLE001  # Django's view raises it, and answers as to its own
                 scope = _with_error(scope, error, began)
+            if answer is not None:
+                await _send(send, *answer)
+                self.telemetry.note(scope["scheme"], headers, answer.response, published, began)
+                return
         await self.django(scope, _again(body, receive), send)
-
-    async def _accept_unless_full(self, headers: Headers, body: bytes) -> UUID | None:
-        """Accept the sale unless too many are in progress. Raises _TooManySales."""
-        if self.in_progress >= MOST_AT_ONCE:
-            raise _TooManySales(f"{self.in_progress} sales are in progress: retry later.")
-        self.in_progress += 1
-        try:
-            return await self._accept(headers, body)
-        finally:
-            self.in_progress -= 1
 
     async def _accept(self, headers: Headers, body: bytes) -> UUID | None:
         """Return the id of the sale, which is durable; None if Django must look at the request.
 
-        Raises Unavailable if the database does not answer, or neither it nor Kafka takes the sale.
+        Raises _TooManySales, and Unavailable if the database does not answer, or neither it nor
+        Kafka takes the sale.
         """
         sent = _sent(headers, body)
         if sent is None:
             return None
-        try:
-            async with asyncio.timeout(DATABASE_SECONDS):
-                venta = await self.together.ask(sent)
-        except TimeoutError:
-            raise Unavailable("The database does not answer: retry later.") from None
+        venta = await self._event_of(sent)
         if venta is None:
             return None
         await self._publish(venta)
         return venta.venta_id
+
+    async def _event_of(self, sent: _Sent) -> VentaRegistrada | None:
+        """Return the event of the sale; None if Django must judge it.
+
+        Raises _TooManySales if too many wait already, and Unavailable if the database is silent.
+        """
+        if self.waiting >= MOST_WAITING:
+            raise _TooManySales(f"{self.waiting} sales wait for the database: retry later.")
+        self.waiting += 1
+        try:
+            async with asyncio.timeout(DATABASE_SECONDS):
+                return await self.together.ask(sent)
+        except TimeoutError:
+            raise Unavailable("The database does not answer: retry later.") from None
+        finally:
+            self.waiting -= 1
 
     async def _publish(self, venta: VentaRegistrada) -> None:
         """Publish to the end, even if the client goes away and the request is cancelled."""
@@ -207,12 +212,12 @@ class _RefusalLearner:
         else:
             self.body += message.get("body", b"")
             if self.start["status"] == 503 and not message.get("more_body"):
-                _remember(self.refusals, self.kind, _Refusal(503, _lasting(self.start), self.body))
+                _remember(self.refusals, self.kind, _Refusal(_lasting(self.start), self.body))
         await self.send(message)
 
 
 def _remember(known: dict[Kind, Known], kind: Kind, answer: Known) -> None:
-    if len(known) >= MOST_KINDS:
+    if kind not in known and len(known) >= MOST_KINDS:
         del known[next(iter(known))]
     known[kind] = answer
 
@@ -231,9 +236,7 @@ class _Telemetry:
         self.before: Any = PrometheusBeforeMiddleware(unused)  # django-prometheus has no types
         self.after: Any = CountRequests(unused)
 
-    def note(
-        self, scheme: str, headers: Headers, response: HttpResponse, *, published: list[UUID], began: float
-    ) -> None:
+    def note(self, scheme: str, headers: Headers, response: HttpResponse, published: list[UUID], began: float) -> None:
         """Note an answer to a request that began at `began` (perf_counter)."""
         request: Any = HttpRequest()
         request.method, request.resolver_match = "POST", self.match
@@ -317,23 +320,26 @@ def _remitente(maestro: Any) -> Remitente:
     return Remitente(maestro.maestro_id, id_for=lambda _: uuid7(), con_clave=False, zona=zona_de(maestro))
 
 
-async def _accepted(send: Send, like: _Answer, venta_id: UUID) -> HttpResponse:
-    """Send and return the answer to a sale that is accepted."""
+class _Told(NamedTuple):
+    response: HttpResponse
+    headers: list[tuple[bytes, bytes]]
+
+
+def _accepted(like: _Answer, venta_id: UUID) -> _Told:
+    """Return the answer to a sale that is accepted."""
     location = (b"location", b"%s%s/" % (like.location, str(venta_id).encode()))
-    response = HttpResponse(msgspec.json.encode({"id": venta_id}), status=202)
-    return await _sent_response(send, response, [*like.headers, location])
+    return _Told(HttpResponse(msgspec.json.encode({"id": venta_id}), status=202), [*like.headers, location])
 
 
-async def _refused(send: Send, like: _Refusal) -> HttpResponse:
-    """Send and return the answer to a sale that is one too many."""
-    return await _sent_response(send, HttpResponse(like.body, status=like.status), like.headers)
+def _refused(like: _Refusal) -> _Told:
+    """Return the answer to a sale that is one too many."""
+    return _Told(HttpResponse(like.body, status=503), like.headers)
 
 
-async def _sent_response(send: Send, response: HttpResponse, headers: list[tuple[bytes, bytes]]) -> HttpResponse:
+async def _send(send: Send, response: HttpResponse, headers: list[tuple[bytes, bytes]]) -> None:
     own = [(b"content-length", str(len(response.content)).encode()), (TRACE, traceparent.current().encode())]
     await send({"type": "http.response.start", "status": response.status_code, "headers": [*headers, *own]})
     await send({"type": "http.response.body", "body": response.content})
-    return response
 
 
 def _with_error(scope: Scope, error: Exception, began: float) -> Scope:

@@ -17,6 +17,7 @@ from pytest_django import DjangoAssertNumQueries
 from inscripciones import credenciales
 from inscripciones.models import Usuario
 from kafka_bridge.exceptions import Unavailable
+from kafka_bridge.publishing.producer import apublish
 from kafka_bridge.telemetry.metrics import PUBLISHED
 from mamochi_site.web import sales
 from mamochi_site.web.sales import DirectSales
@@ -311,7 +312,7 @@ def test_a_refusal_waits_for_no_other_request(site: Site, monkeypatch: pytest.Mo
 
 def test_one_sale_too_many_is_refused_at_once(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """Django says how the first one is refused; the next ones cost no thread."""
-    monkeypatch.setattr(sales, "MOST_AT_ONCE", 3)
+    monkeypatch.setattr(sales, "MOST_WAITING", 3)
     first, second = (site.post_all([VALID] * 5) for _ in range(2))
     for answers in (first, second):
         assert sorted(answer.status for answer in answers) == [202, 202, 202, 503, 503]
@@ -327,6 +328,18 @@ def test_one_sale_too_many_is_refused_at_once(site: Site, monkeypatch: pytest.Mo
     assert refused.content == by_django.content
     assert int(refused.headers["retry-after"]) > 0
     assert site.post(VALID).status == 202
+
+
+def test_a_kind_that_is_forgotten_meanwhile_is_answered(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Other kinds may take its place while the sale is published."""
+
+    async def forgetting(*events: Any) -> None:
+        await apublish(*events)
+        site.application.answers.clear()
+
+    monkeypatch.setattr("mamochi_site.web.sales.apublish", forgetting)
+    assert site.post(VALID).status == 202
+    assert not site.by_django
 
 
 def test_an_error_of_ours_is_a_500(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
