@@ -90,6 +90,7 @@ MIDDLEWARE = [
     "kafka_bridge.telemetry.middleware.probes_before_host_check",
     "whitenoise.middleware.WhiteNoiseMiddleware",
     "mamochi_site.web.middleware.no_store_for_users",
+    "mamochi_site.web.middleware.refuse_what_is_too_much",
     "mamochi_site.web.middleware.limit_body",
     "mamochi_site.web.middleware.require_utf8",
     "mamochi_site.web.middleware.refuse_compressed_body",

@@ -20,16 +20,29 @@ from django.http import (
 from django.middleware.security import SecurityMiddleware
 from django.urls import is_valid_path
 
-from mamochi_site.web.views import bad_request
+from mamochi_site.web.threads import FULL
+from mamochi_site.web.views import bad_request, unavailable
 
 logger = logging.getLogger(__name__)
 
+DEMASIADA_GENTE: Final = "Hay demasiada gente a la vez. No se guardó nada: inténtalo de nuevo en unos segundos."
 NOT_A_PAGE_POLICY: Final = "default-src 'none'; frame-ancestors 'none'"
 
 # Addresses of operators, which end without a slash
 WITHOUT_SLASH: Final = ("/health/", "/metrics/")
 
 GetResponse = Callable[[HttpRequest], HttpResponseBase]
+
+
+def refuse_what_is_too_much(get_response: GetResponse) -> GetResponse:
+    """Answer 503 to a request that would wait behind too many others (threads.py)."""
+
+    def middleware(request: HttpRequest) -> HttpResponseBase:
+        if FULL in request.META.get("asgi.scope", {}):
+            return unavailable(request, DEMASIADA_GENTE)
+        return get_response(request)
+
+    return middleware
 
 
 def limit_body(get_response: GetResponse) -> GetResponse:

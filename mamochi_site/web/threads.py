@@ -4,11 +4,15 @@ import asyncio
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextvars import copy_context
-from typing import Any
+from typing import Any, Final
 
 from a2wsgi.wsgi import Body, WSGIMiddleware, WSGIResponder, build_environ
 
 from gremio.api.requests import FALLO
+from kafka_bridge.telemetry.middleware import PROBES
+
+FULL: Final = "mamochi_site.full"  # key in the ASGI scope of a request that is refused
+MOST_AT_ONCE: Final = 40  # requests in threads or waiting for one; the last one waits some seconds
 
 Scope = dict[str, Any]
 Message = dict[str, Any]
@@ -22,20 +26,34 @@ class InThreads(WSGIMiddleware):
 
     a2wsgi's own one puts a response into a queue. When the client goes away during a long download,
     nothing empties the queue any more, and the thread waits until the process ends.
+
+    While MOST_AT_ONCE requests are here, Django refuses the next ones at once (ADR 52), but for
+    probes: otherwise a busy process would be taken for a broken one.
     """
 
     def __init__(self, app: Any, workers: int) -> None:
         super().__init__(app, workers)
         # What has failed already is told without waiting for requests that wait for the database.
         self.refusals = ThreadPoolExecutor(1, thread_name_prefix="refusals")
+        self.at_once = 0
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer a request by Django, in a thread."""
-        if scope["type"] == "http":
-            executor = self.refusals if FALLO in scope else self.executor
-            await _Responder(self.app, executor, self.send_queue_size)(scope, receive, send)
-        else:
+        if scope["type"] != "http":
             await super().__call__(scope, receive, send)
+        elif FALLO in scope:
+            await self._answer(self.refusals, scope, receive, send)
+        elif self.at_once >= MOST_AT_ONCE and not scope["path"].startswith(PROBES):
+            await self._answer(self.refusals, {**scope, FULL: True}, receive, send)
+        else:
+            self.at_once += 1
+            try:
+                await self._answer(self.executor, scope, receive, send)
+            finally:
+                self.at_once -= 1
+
+    async def _answer(self, executor: ThreadPoolExecutor, scope: Any, receive: Any, send: Any) -> None:
+        await _Responder(self.app, executor, self.send_queue_size)(scope, receive, send)
 
 
 class _Responder(WSGIResponder):

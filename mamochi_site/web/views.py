@@ -81,7 +81,12 @@ def server_error(request: HttpRequest) -> HttpResponse:
     error = sys.exception()
     if error is None or not (isinstance(error, OperationalError | InterfaceError) or is_server_trouble(error)):
         return _error(request, ERROR_NUESTRO, status=500)
-    return _error(request, SIN_SERVICIO, status=503, retry_after=str(RETRY_AFTER_SECONDS))
+    return unavailable(request, SIN_SERVICIO)
+
+
+def unavailable(request: HttpRequest, detail: str) -> HttpResponse:
+    """Answer 503 to a request that may be sent again soon."""
+    return _error(request, detail, status=503, retry_after=str(RETRY_AFTER_SECONDS))
 
 
 def _error(request: HttpRequest, detail: str, *, status: int, retry_after: str = "") -> HttpResponse:

@@ -19,7 +19,7 @@ from inscripciones.models import Usuario
 from kafka_bridge.exceptions import Unavailable
 from kafka_bridge.publishing.producer import apublish
 from kafka_bridge.telemetry.metrics import PUBLISHED
-from mamochi_site.web import sales
+from mamochi_site.web import sales, threads
 from mamochi_site.web.sales import DirectSales
 from mamochi_site.web.threads import InThreads, Message
 from tests.support.sales import prepare_topics
@@ -328,6 +328,28 @@ def test_one_sale_too_many_is_refused_at_once(site: Site, monkeypatch: pytest.Mo
     assert refused.content == by_django.content
     assert int(refused.headers["retry-after"]) > 0
     assert site.post(VALID).status == 202
+
+
+def test_one_request_too_many_is_refused_at_once(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lists go through Django's threads; a probe is let in, however many wait for these."""
+    monkeypatch.setattr(threads, "MOST_AT_ONCE", 1)
+    gate = threading.Event()
+    site.threads.executor.submit(gate.wait, SECONDS)
+
+    async def ask() -> tuple[Answer, Answer, Answer]:
+        waits = asyncio.create_task(site._post([VALID], {}))
+        await asyncio.sleep(0)  # lets the first one begin
+        refused = await site._post([VALID], {})
+        assert not waits.done()
+        probe = asyncio.create_task(site._post({}, {"path": "/health/live"}))
+        gate.set()
+        return await waits, refused, await probe
+
+    accepted, refused, probe = asyncio.run(ask())
+    assert (accepted.status, refused.status) == (202, 503)
+    assert "demasiada gente" in refused.json()["detail"]
+    assert int(refused.headers["retry-after"]) > 0
+    assert probe.status == 200
 
 
 def test_a_kind_that_is_forgotten_meanwhile_is_answered(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
