@@ -91,7 +91,8 @@ FACTORS: Final[dict[str, Factor]] = {
     ),
     "consumidores": _series(
         "processes of the consumer",
-        lambda count: Setting(consumers=count, joined=True, partitions=12, waiting=250_000),
+        # So many partitions that no process gets those of accounts only, of which contabilidad reads three.
+        lambda count: Setting(consumers=count, joined=True, partitions=24, waiting=250_000),
         [1, 2, 4],
     ),
     # Acknowledgements of one replica ask nothing of the others, whatever min.insync.replicas says.

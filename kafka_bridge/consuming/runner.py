@@ -56,7 +56,7 @@ KAFKA_CONFIG: Final[dict[str, str | int | bool]] = {
     "session.timeout.ms": 6_000,
     "heartbeat.interval.ms": 2_000,
     "max.poll.interval.ms": 60_000,
-    "fetch.wait.max.ms": 500,  # the first message ends the wait; without one, each answer is work for the broker
+    "fetch.wait.max.ms": 100,
     "socket.timeout.ms": client.SILENCE_MS,
     "socket.connection.setup.timeout.ms": 5_000,
     "reconnect.backoff.max.ms": 2_000,
