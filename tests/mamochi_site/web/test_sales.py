@@ -348,6 +348,7 @@ def test_one_request_too_many_is_refused_at_once(site: Site, monkeypatch: pytest
     accepted, refused, probe = asyncio.run(ask())
     assert (accepted.status, refused.status) == (202, 503)
     assert "demasiada gente" in refused.json()["detail"]
+    assert int(refused.headers["content-length"]) == len(refused.content)
     assert int(refused.headers["retry-after"]) > 0
     assert probe.status == 200
 
