@@ -91,7 +91,8 @@ FACTORS: Final[dict[str, Factor]] = {
     ),
     "consumidores": _series(
         "processes of the consumer",
-        # So many partitions that no process gets those of accounts only, of which contabilidad reads three.
+        # contabilidad reads three partitions of accounts, too: with 12 of sales, one of four
+        # processes may get these only.
         lambda count: Setting(consumers=count, joined=True, partitions=24, waiting=250_000),
         [1, 2, 4],
     ),
