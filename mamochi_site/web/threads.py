@@ -12,7 +12,7 @@ from gremio.api.requests import FALLO
 from kafka_bridge.telemetry.middleware import PROBES
 
 FULL: Final = "mamochi_site.full"  # key in the ASGI scope of a request that is refused
-MOST_AT_ONCE: Final = 100  # requests in threads or waiting for one; the last one waits some seconds
+MOST_AT_ONCE: Final = 50  # requests in threads or waiting for one; the last one waits some seconds
 
 Scope = dict[str, Any]
 Message = dict[str, Any]
