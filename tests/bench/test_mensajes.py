@@ -58,7 +58,7 @@ def test_shortened_factors_keep_all_but_the_amount() -> None:
 @pytest.mark.alone
 def test_short_runs_are_audited_and_drawn(tmp_path: Path) -> None:
     factors = FACTORS.keys() - {"cache"}
-    short_run(tmp_path, *factors, most=5_000)
+    short_run(tmp_path, *factors, most=20_000)
     for name in factors:
         check(tmp_path, name, rounds=1)
     assert {path.stem for path in plot(tmp_path)} == {f"mensajes-{name}" for name in factors}
