@@ -145,9 +145,9 @@ def _repuesto(aviso_id: UUID, maestro_id: UUID, insumos: dict[str, int], ahora: 
 def recordar_reposiciones(eventos: list[StockRepuesto]) -> None:
     """Write restocks read back from Kafka, and close the notices they served.
 
-    The ledger has them already, except those that a restored database lost. Only for these are
-    carts locked: a batch may have locked the carts of its notices before, and with carts in two
-    orders it would meet `inventario` in a deadlock.
+    The ledger has them already, except those that a restored database lost. Carts are locked for
+    these only: the batch may have locked carts of its notices, and a second lock leaves the
+    order in which `inventario` locks, so that the two could deadlock.
     """
     escritas = movimientos.escritos(evento.id for evento in eventos)
     perdidas = [evento for evento in eventos if evento.id not in escritas]

@@ -52,7 +52,7 @@ def lack() -> str:
         with _tried():
             return ""
     except OSError as error:
-        return f"this machine lets nobody limit CPU by a cgroup: {error}"
+        return f"this machine takes no cgroup that limits CPU: {error}"
 
 
 @contextmanager

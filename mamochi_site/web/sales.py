@@ -60,7 +60,7 @@ WITHOUT_EFFECT: Final = frozenset(
 KNOWN: Final = WITHOUT_EFFECT | {*OF_A_KIND, b"authorization", b"content-type"}
 OF_ONE_ANSWER: Final = frozenset((b"location", b"content-length", TRACE))
 MOST_KINDS: Final = 100  # clients choose what is a kind; the oldest one is forgotten
-MOST_WAITING: Final = 200  # sales of this process for the database; the last one waits for the others
+MOST_WAITING: Final = 200  # sales of a process that wait for the database at the same time
 
 Headers = Mapping[bytes, bytes]
 Kind = tuple[Any, ...]
@@ -321,6 +321,8 @@ def _remitente(maestro: Any) -> Remitente:
 
 
 class _Told(NamedTuple):
+    """An answer from the event loop; `_send` adds the headers that each answer has of its own."""
+
     response: HttpResponse
     headers: list[tuple[bytes, bytes]]
 

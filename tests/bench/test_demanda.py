@@ -131,7 +131,7 @@ def test_a_limited_process_gets_its_share_and_its_limit_is_removed() -> None:
     try:
         limit.add(endless.pid)
         before = psutil.Process(endless.pid).cpu_times()
-        time.sleep(2)  # what is measured is CPU per second
+        time.sleep(2)  # two seconds of work, of which the limit allows a tenth
         after = psutil.Process(endless.pid).cpu_times()
     finally:
         endless.kill()
