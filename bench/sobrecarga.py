@@ -54,6 +54,8 @@ def run(say: Say, options: argparse.Namespace) -> Result:
         point, sent = measure(web, maestros, plan, database_url())
         memory.stop()
         say(f"{len(sent.sales):,} sales accepted; answers by status: {dict(sent.statuses)}")
+        if sent.lacking:
+            say(f"requests without an answer: {dict(sent.lacking)}")
         check(point)
         audited = audit([first, sent])
     found = {name: largest / memory.before[name] for name, largest in memory.largest.items()}

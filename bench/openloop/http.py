@@ -10,27 +10,32 @@ from deploy.embedded.ports import HOST
 
 END_OF_HEAD: Final = b"\r\n\r\n"
 NO_ANSWER: Final = 0
+NOT_CONNECTED: Final = "no connection"
+LOST: Final = "the connection ended"
+TOO_LATE: Final = "too late"
 
 
 class Answer(NamedTuple):
-    """An answer; status 0 where the connection ended, or no answer came in time."""
+    """An answer; status 0 and the reason in `lack` where there is none."""
 
     status: int
     head: str
     body: bytes
+    lack: str = ""
+
+
+def no_answer(lack: str) -> Answer:
+    """Return what is noted where no answer came."""
+    return Answer(NO_ANSWER, "", b"", lack)
 
 
 class Connection(asyncio.Protocol):
-    """A connection to the web; `is_open` until the server, this side or a failure closes it.
-
-    `was_given_up`: an answer did not come in time.
-    """
+    """A connection to the web; `is_open` until the server, this side or a failure closes it."""
 
     transport: asyncio.Transport
 
     def __init__(self) -> None:
         self.is_open = True
-        self.was_given_up = False
         self._received = b""
         self._answer: asyncio.Future[Answer] | None = None
 
@@ -50,7 +55,7 @@ class Connection(asyncio.Protocol):
 
     def connection_lost(self, _error: Exception | None) -> None:
         self.is_open = False
-        self._tell(Answer(NO_ANSWER, "", b""))
+        self._tell(no_answer(LOST))
 
     def data_received(self, data: bytes) -> None:
         self._received += data
@@ -92,12 +97,12 @@ class Pool:
                 # The server may have closed it meanwhile. A sale has its id, so it counts once.
                 if (connection := self._idle.pop()).is_open:
                     answer = await self._exchange(connection, request)
-                    if answer.status or connection.was_given_up:
+                    if answer.lack != LOST:
                         return answer
             try:
                 _, connection = await asyncio.get_running_loop().create_connection(Connection, HOST, self.port)
             except OSError:  # refused, or not taken in time
-                return Answer(NO_ANSWER, "", b"")
+                return no_answer(NOT_CONNECTED)
             return await self._exchange(connection, request)
 
     async def _exchange(self, connection: Connection, request: bytes) -> Answer:
@@ -105,9 +110,8 @@ class Pool:
             async with asyncio.timeout(self.patience):
                 answer = await connection.exchange(request)
         except TimeoutError:
-            connection.was_given_up = True
             connection.close()
-            return Answer(NO_ANSWER, "", b"")
+            return no_answer(TOO_LATE)
         if connection.is_open:
             self._idle.append(connection)
         return answer

@@ -35,6 +35,7 @@ class Sent:
     uncertain: set[tuple[UUID, UUID]] = field(default_factory=set)
     answers: dict[int, list[float]] = field(default_factory=dict)  # to sales, by status
     statuses: Counter[int] = field(default_factory=Counter)  # of all requests
+    lacking: Counter[str] = field(default_factory=Counter)  # requests without an answer, by kind and reason
     without_retry_after: int = 0
     seconds: float = 0.0  # until the last request was sent
     answered_after: float = 0.0  # seconds, until the last answer
@@ -58,12 +59,15 @@ class Sent:
             self.answers.setdefault(answer.status, []).append(ms)
             if answer.status != ACCEPTED:
                 self.uncertain.add(ids)
+        if answer.lack:
+            self.lacking[f"{order.kind.name.lower()}, {answer.lack} ({ms / 1_000:.0f} s)"] += 1
         self.without_retry_after += answer.status in (429, 503) and "retry-after:" not in answer.head
 
     def check(self) -> None:
         """Raise RuntimeError unless each answer was 202."""
         if self.statuses.keys() - {ACCEPTED}:
-            raise RuntimeError(f"answers by status: {dict(self.statuses)}; every one should be 202")
+            lacking = f", without answer {dict(self.lacking)}" if self.lacking else ""
+            raise RuntimeError(f"answers by status: {dict(self.statuses)}{lacking}; every one should be 202")
 
 
 def send(port: int, maestros: Sequence[Maestro], orders: Iterable[Order], sent: Sent) -> None:

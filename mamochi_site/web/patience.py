@@ -2,10 +2,11 @@
 
 A request may wait three times before its 503: for a statement, for Kafka (`DEADLINE_MS` of
 kafka_bridge/publishing/producer.py), and for a new connection to the database (`connect_timeout` in
-the settings). Together that is less than the 10 s that clients are promised
-(docs/reliability.md).
+the settings). Together that is less than the 10 s that clients are promised (docs/reliability.md).
+Only where all three are silent, and all of Django's threads busy, does a request wait longer.
 """
 
 from typing import Final
 
+THREAD_SECONDS: Final = 3.0  # for one of Django's threads
 DATABASE_SECONDS: Final = 3.5  # per statement

@@ -10,9 +10,10 @@ from a2wsgi.wsgi import Body, WSGIMiddleware, WSGIResponder, build_environ
 
 from gremio.api.requests import FALLO
 from kafka_bridge.telemetry.middleware import PROBES
+from mamochi_site.web.patience import THREAD_SECONDS
 
 FULL: Final = "mamochi_site.full"  # key in the ASGI scope of a request that is refused
-MOST_AT_ONCE: Final = 50  # requests in threads or waiting for one; the last one waits some seconds
+MOST_AT_ONCE: Final = 50  # requests in threads or waiting for one
 
 Scope = dict[str, Any]
 Message = dict[str, Any]
@@ -27,12 +28,14 @@ class InThreads(WSGIMiddleware):
     a2wsgi's own one puts a response into a queue. When the client goes away during a long download,
     nothing empties the queue any more, and the thread waits until the process ends.
 
-    While MOST_AT_ONCE requests are here, Django refuses the next ones at once (ADR 52), but for
-    probes: otherwise a busy process would be taken for a broken one.
+    While MOST_AT_ONCE requests are here, Django refuses the next ones at once, and those that have
+    waited THREAD_SECONDS for a thread (ADR 52). Probes are let in: otherwise a busy process would
+    be taken for a broken one.
     """
 
     def __init__(self, app: Any, workers: int) -> None:
         super().__init__(app, workers)
+        self.free = asyncio.Semaphore(workers)  # threads
         # What has failed already is told without waiting for requests that wait for the database.
         self.refusals = ThreadPoolExecutor(1, thread_name_prefix="refusals")
         self.at_once = 0
@@ -43,14 +46,37 @@ class InThreads(WSGIMiddleware):
             await super().__call__(scope, receive, send)
         elif FALLO in scope:
             await self._answer(self.refusals, scope, receive, send)
-        elif self.at_once >= MOST_AT_ONCE and not scope["path"].startswith(PROBES):
-            await self._answer(self.refusals, {**scope, FULL: True}, receive, send)
+        elif scope["path"].startswith(PROBES):
+            await self._answer(self.executor, scope, receive, send)
         else:
-            self.at_once += 1
-            try:
-                await self._answer(self.executor, scope, receive, send)
-            finally:
-                self.at_once -= 1
+            await self._answer_in_turn(scope, receive, send)
+
+    async def _answer_in_turn(self, scope: Any, receive: Any, send: Any) -> None:
+        if self.at_once >= MOST_AT_ONCE:
+            await self._refuse(scope, receive, send)
+            return
+        self.at_once += 1
+        try:
+            if await self._has_thread():
+                try:
+                    await self._answer(self.executor, scope, receive, send)
+                finally:
+                    self.free.release()
+            else:
+                await self._refuse(scope, receive, send)
+        finally:
+            self.at_once -= 1
+
+    async def _has_thread(self) -> bool:
+        """Wait for a thread, which the caller releases; return False if none was free in time."""
+        try:
+            async with asyncio.timeout(THREAD_SECONDS):
+                return await self.free.acquire()
+        except TimeoutError:
+            return False
+
+    async def _refuse(self, scope: Any, receive: Any, send: Any) -> None:
+        await self._answer(self.refusals, {**scope, FULL: True}, receive, send)
 
     async def _answer(self, executor: ThreadPoolExecutor, scope: Any, receive: Any, send: Any) -> None:
         await _Responder(self.app, executor, self.send_queue_size)(scope, receive, send)

@@ -34,6 +34,7 @@ class Target:
     maestro_id: UUID
     session: str  # the session cookie of an administrator
     log: Path
+    pid: int
 
     def answer(self, raw: bytes) -> Answer:
         """Send the exact bytes of a request and return the answer. Raises TimeoutError."""
@@ -66,8 +67,8 @@ def target(
         browser.force_login(root)
     port = free_port()
     assert maestro.maestro_id is not None
-    made = Target(port, token, maestro.maestro_id, browser.cookies["sessionid"].value, log)
     process = _gunicorn(port, log)
+    made = Target(port, token, maestro.maestro_id, browser.cookies["sessionid"].value, log, process.pid)
     try:
         wait_until(lambda: _answers(made, process), SECONDS)
         yield made
@@ -92,7 +93,8 @@ def _gunicorn(port: int, log: Path) -> "subprocess.Popen[bytes]":
         "LIMITE_ENTRADAS": "",
     }
     command = [sys.executable, "-m", "gunicorn", "mamochi_site.asgi:application", "--bind", f"{HOST}:{port}"]
-    command += ["--worker-class", "asgi", "--workers", "1", "--graceful-timeout", "5", "--no-control-socket"]
+    command += ["--config", "python:mamochi_site.gunicorn_conf", "--workers", "1", "--graceful-timeout", "5"]
+    command += ["--no-control-socket"]
     with log.open("wb") as output:
         return subprocess.Popen(command, cwd=CHECKOUT, env=environment, stdout=output, stderr=output)
 

@@ -48,10 +48,11 @@ def send(port: int, raw: bytes) -> Answer:
     with socket.create_connection((HOST, port), timeout=SECONDS) as connection:
         with suppress(BrokenPipeError, ConnectionResetError):  # refused before all was read: an answer may have arrived
             connection.sendall(raw)
-        return _answer(connection)
+        return answer_to(connection)
 
 
-def _answer(connection: socket.socket) -> Answer:
+def answer_to(connection: socket.socket) -> Answer:
+    """Read the answer until the server closes the connection."""
     response = http.client.HTTPResponse(connection)
     try:
         response.begin()

@@ -353,6 +353,25 @@ def test_one_request_too_many_is_refused_at_once(site: Site, monkeypatch: pytest
     assert probe.status == 200
 
 
+def test_a_request_is_refused_when_no_thread_is_free_in_time(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The request that has the thread keeps it, and afterwards the next one gets the thread."""
+    monkeypatch.setattr(threads, "THREAD_SECONDS", 0.1)
+    gate = threading.Event()
+    site.threads.executor.submit(gate.wait, SECONDS)
+
+    async def ask() -> tuple[Answer, Answer]:
+        slow = asyncio.create_task(site._post([VALID], {}))
+        await asyncio.sleep(0)  # lets the first one begin
+        refused = await site._post([VALID], {})
+        gate.set()
+        return await slow, refused
+
+    slow, refused = asyncio.run(ask())
+    assert (slow.status, refused.status) == (202, 503)
+    assert "demasiada gente" in refused.json()["detail"]
+    assert site.post([VALID]).status == 202
+
+
 def test_a_kind_that_is_forgotten_meanwhile_is_answered(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
     """Other kinds may take its place while the sale is published."""
 
