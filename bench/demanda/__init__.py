@@ -58,8 +58,7 @@ def run(say: Say, options: argparse.Namespace) -> Result:
     """
     if lacking := lack():
         raise StackError(lacking)
-    points = kept(options) if options.add else []
-    first = 1 + int(max((point["round"] for point in points), default=0))
+    points, first = begun(options)
     day = Day(options.seconds, options.mean)
     before = Venta.objects.count()
     with loaded() as forks:
@@ -119,16 +118,19 @@ def read(name: str) -> dict[str, Any]:
     return found
 
 
-def kept(options: argparse.Namespace) -> list[Point]:
-    """Return the points of earlier rounds. Raises StackError if these were set otherwise."""
-    if not (RESULTS / f"{NAME}.json").exists():
-        return []
+def begun(options: argparse.Namespace) -> tuple[list[Point], int]:
+    """Return the points of earlier rounds that this run adds to, and the number of its first round.
+
+    Raises StackError if these were set otherwise.
+    """
+    if not options.add or not (RESULTS / f"{NAME}.json").exists():
+        return [], 1
     before = read(NAME)
     given = _given(options)
     if differing := [name for name, value in given.items() if before["settings"].get(name) != value]:
         raise StackError(f"{NAME}.json was measured with other settings: {', '.join(differing)}")
     points: list[Point] = before["points"]
-    return points
+    return points, 1 + int(max(point["round"] for point in points))
 
 
 def summaries(points: Sequence[Point], policy: int) -> list[Point]:

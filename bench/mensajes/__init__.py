@@ -37,7 +37,9 @@ def arguments(rest: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--factor", choices=FACTORS, action="append", help="only this one (may be given again)")
     parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"of all settings (default: {ROUNDS})")
     parser.add_argument("--add", action="store_true", help="keep the rounds of earlier runs in the result")
-    parser.add_argument("--most", type=int, metavar="N", help="at most N waiting sales: for a test of the benchmark")
+    parser.add_argument(
+        "--most", type=int, metavar="N", help="at most N waiting sales, the first and the last setting: a test"
+    )
     return parser.parse_args(rest)
 
 

@@ -49,8 +49,12 @@ class Factor:
     settings: list[Setting]
 
     def shortened(self, most: int) -> "Factor":
-        """Return the factor with at most so many waiting sales, for a test of the harness."""
-        return replace(self, settings=[replace(one, waiting=min(one.waiting, most)) for one in self.settings])
+        """Return the first and the last setting with at most so many waiting sales.
+
+        That is for a test of the harness, to which the settings between are the same work again.
+        """
+        ends = [self.settings[0], self.settings[-1]]
+        return replace(self, settings=[replace(one, waiting=min(one.waiting, most)) for one in ends])
 
 
 def _series(summary: str, make: Callable[[int], Setting], values: list[int]) -> Factor:

@@ -76,7 +76,9 @@ def send_examples(strategy: SearchStrategy[Any], number: int, target: Target, he
 
 
 @pytest.mark.parametrize("identified", [True, False], ids=["maestro", "anonymous"])
-@pytest.mark.parametrize(("total", "least"), [(200, 150), pytest.param(3_600, 2_500, marks=pytest.mark.chaos)])
+@pytest.mark.parametrize(
+    ("total", "least"), [(200, 150), pytest.param(3_600, 2_500, marks=[pytest.mark.chaos, pytest.mark.minutes(3)])]
+)
 def test_generated_requests(target: Target, total: int, least: int, identified: bool) -> None:
     """Send at least `least` requests: some strategies run out before their share of `total`."""
     document = target.call("GET", "/api/schema/?format=json").json()

@@ -252,7 +252,7 @@ def attack(count: int, seed: int) -> tuple[Good, list[Raw]]:
 
 
 @pytest.mark.usefixtures("from_the_topics_ends")
-@pytest.mark.parametrize("count", [150, pytest.param(5_000, marks=pytest.mark.chaos)])
+@pytest.mark.parametrize("count", [150, pytest.param(5_000, marks=[pytest.mark.chaos, pytest.mark.minutes(2)])])
 def test_consumers_survive_hostile_messages(settings: Settings, client: Client, count: int) -> None:
     settings.REVISION_AUTOMATICA = True
     good, bad = attack(count, seed=20261123)

@@ -14,7 +14,7 @@ from deploy.embedded.waiting import wait_until
 from mamochi_site.local.system import CHECKOUT, System, manage, running_system
 from tests.support.system import SECONDS, TOKEN, Client, enrol, query, wait_for_sales
 
-pytestmark = pytest.mark.chaos
+pytestmark = [pytest.mark.chaos, pytest.mark.minutes(2)]
 REPLAYING = ("consumer-", "outbox-relay")
 FACTS = {
     "sales": "SELECT id, maestro_id, producto, cantidad, semana_contable FROM ventas_venta ORDER BY id",

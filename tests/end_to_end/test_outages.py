@@ -12,7 +12,7 @@ from deploy.embedded.waiting import wait_until
 from mamochi_site.local.system import System
 from tests.support.system import SECONDS, Client, query, wait_for_sales
 
-pytestmark = [pytest.mark.chaos, pytest.mark.alone]
+pytestmark = [pytest.mark.chaos]
 DEADLINE = 10.0  # seconds within which every request must be answered
 
 

@@ -8,7 +8,7 @@ from mamochi_site.local.system import System
 from tests.support.operator import WAITING, Operator
 from tests.support.system import SECONDS, Client, query
 
-pytestmark = pytest.mark.chaos
+pytestmark = [pytest.mark.chaos, pytest.mark.minutes(2)]
 VENTAS = "mamochi.ventas"
 CONTABILIDAD = "consumer-contabilidad"
 REMEDY = "manage.py kafka_rights --apply"

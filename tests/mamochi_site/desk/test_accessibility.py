@@ -95,7 +95,9 @@ def test_pages_of_work_are_accessible(open_as: Open, width: int, scheme: Scheme)
     check(open_as("operadora", width=width, scheme=scheme), paths_of_work())
 
 
-@pytest.mark.parametrize("only", [MAIN, pytest.param((), marks=pytest.mark.chaos)], ids=["main", "all"])
+@pytest.mark.parametrize(
+    "only", [MAIN, pytest.param((), marks=[pytest.mark.chaos, pytest.mark.minutes(4)])], ids=["main", "all"]
+)
 @pytest.mark.parametrize(("width", "scheme"), ONE_OFTEN)
 def test_pages_of_models_are_accessible(open_as: Open, width: int, scheme: Scheme, only: tuple[str, ...]) -> None:
     check(open_as("operadora", width=width, scheme=scheme), paths_of_models(only))

@@ -50,7 +50,6 @@ def log_in(web: dict[str, str], admin: dict[str, str]) -> str:
 
 
 @pytest.mark.chaos
-@pytest.mark.alone
 @pytest.mark.slow
 def test_serves_until_ctrl_c_and_leaves_nothing(up: subprocess.Popen[str], tmp_path: Path) -> None:
     assert up.stdout is not None

@@ -265,6 +265,7 @@ def test_every_refusal_is_accessible(
 
 
 @pytest.mark.chaos
+@pytest.mark.minutes(2)
 def test_pages_fit_a_narrow_screen(browser: Browser, world: World, tmp_path: Path) -> None:
     """As at 200 % on a phone, and at 400 % on a desk."""
     size = {"width": NARROW, "height": 640}

@@ -18,7 +18,7 @@ from mamochi_site.local.system import CHECKOUT
 
 # The variables of the tests' stack, which the demo must not use.
 OF_TESTS = ("DATABASE_URL", "KAFKA_BOOTSTRAP_SERVERS", "CELERY_BROKER_URL", "EMAIL_URL", "SECRET_KEY")
-pytestmark = [pytest.mark.chaos, pytest.mark.alone, pytest.mark.slow]
+pytestmark = [pytest.mark.chaos, pytest.mark.slow]
 
 
 @contextmanager
