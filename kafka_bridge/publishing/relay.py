@@ -8,13 +8,12 @@ is marked and set aside for a person; the messages behind it leave.
 
 import logging
 import threading
-from functools import reduce
-from operator import or_
 from typing import Final, NamedTuple
+from uuid import UUID
 
+import msgspec
 from confluent_kafka import KafkaError
 from django.db import DatabaseError, InterfaceError, connection, transaction
-from django.db.models import Q
 from django.db.models.functions import Now
 
 from kafka_bridge.diagnosis import describe
@@ -31,19 +30,26 @@ logger = logging.getLogger(__name__)
 
 LOCK_CLASS: Final = 0x6B62726C  # "kbrl", for kafka_bridge's relay: its own space of advisory locks
 MESSAGES_PER_ROUND: Final = 500
-LOCK: Final = """
-    SELECT pg_try_advisory_xact_lock(%s, %s), set_config('idle_in_transaction_session_timeout', %s, true)"""
 EXTRA_MS: Final = 20_000  # added to DEADLINE_MS, because a message that waits may begin to count it later
 POLL_SECONDS: Final = 1.0
 OUTAGE_SECONDS: Final = 2.0
 MOST_REASONS: Final = 10  # of partitions that take no message, which /health/ready names
 # The shards that have messages, the one with the first priority or oldest message first. The
 # LATERAL join reads one index row per shard, however long the outbox is.
-SHARDS_WAITING: Final = """
+_SHARDS_WAITING: Final = """
     SELECT shard FROM generate_series(0, %s) shard CROSS JOIN LATERAL (
         SELECT priority, id FROM kafka_bridge_outboxmessage waiting
         WHERE waiting.shard = shard.shard AND refused_at IS NULL ORDER BY shard, priority DESC, id LIMIT 1
     ) first ORDER BY first.priority DESC, first.id"""
+# Two statements in one round trip. The second one sees what was committed before the lock was
+# taken, and reads nothing if another relay has the lock.
+_TAKE: Final = """
+    SELECT set_config('kafka_bridge.has_lock', pg_try_advisory_xact_lock(%s, %s)::text, true),
+        set_config('idle_in_transaction_session_timeout', %s, true);
+    SELECT id, event_id, topic, partition, key, value, headers, priority FROM kafka_bridge_outboxmessage
+    WHERE current_setting('kafka_bridge.has_lock')::boolean AND shard = %s AND refused_at IS NULL
+        AND (topic, partition) NOT IN (SELECT * FROM unnest(%s::text[], %s::int[]))
+    ORDER BY shard, priority DESC, id LIMIT %s"""
 
 
 def run(stop: threading.Event) -> None:
@@ -56,7 +62,6 @@ def run(stop: threading.Event) -> None:
         try:
             hindrances = _hindrances()
             pulse.beat(working=not hindrances, hindrances=hindrances)
-            listen()  # first, so that a commit after the look at the rows wakes the relay
             if not step():
                 sweep.step()
                 wait_for_news()
@@ -77,9 +82,13 @@ def _hindrances() -> list[str]:
 
 
 def step() -> bool:
-    """Relay each shard that has messages once; return True if Kafka acknowledged any."""
+    """Relay each shard that has messages once; return True if Kafka acknowledged any.
+
+    From then on this connection hears of commits to the outbox; repeating LISTEN does no harm.
+    """
     with connection.cursor() as cursor:
-        cursor.execute(SHARDS_WAITING, [SHARDS - 1])
+        cursor.execute(f"LISTEN {CHANNEL}; {_SHARDS_WAITING}", [SHARDS - 1])
+        cursor.nextset()
         shards = [shard for (shard,) in cursor.fetchall()]
     sent = [relay_shard(shard) for shard in shards]
     return any(sent)
@@ -91,37 +100,34 @@ def relay_shard(shard: int) -> bool:
     Returns True if Kafka acknowledged any.
     """
     with transaction.atomic():
-        if not _lock(shard):
+        messages = _take(shard)
+        if not messages:
             return False
-        rows = _oldest(shard)
-        outcome = _send(rows)
-        OutboxMessage.objects.filter(pk__in=outcome.done).delete()
+        outcome = _send(messages)
+        with connection.cursor() as cursor:
+            cursor.execute("DELETE FROM kafka_bridge_outboxmessage WHERE id = ANY(%s)", [outcome.done])
         for pk, error in outcome.refused.items():
             logger.error("outbox row %s: Kafka refuses the message for good (%s), see the admin", pk, error.name())
             OutboxMessage.objects.filter(pk=pk).update(refused_at=Now(), refusal=error.name())
     metrics.RELAYED.inc(len(outcome.done))
-    metrics.RELAY_FAILED.inc(len(rows) - len(outcome.done) - len(outcome.refused))
+    metrics.RELAY_FAILED.inc(len(messages) - len(outcome.done) - len(outcome.refused))
     return bool(outcome.done or outcome.refused)
 
 
-def _lock(shard: int) -> bool:
-    """Lock the shard until the transaction ends, if it is free.
+def _take(shard: int) -> dict[int, Message]:
+    """Lock the shard until the transaction ends, if it is free; return its first messages by id.
 
-    The transaction is idle while Kafka acknowledges. It must outlast that wait also where the
-    server ends idle transactions sooner: otherwise each round would send the same messages again.
+    Left out are those of partitions known to be out of reach. The transaction is idle while Kafka
+    acknowledges. It must outlast that wait also where the server ends idle transactions sooner:
+    otherwise each round would send the same messages again.
     """
-    with connection.cursor() as cursor:
-        cursor.execute(LOCK, [LOCK_CLASS, shard, f"{DEADLINE_MS + EXTRA_MS}"])
-        return bool(cursor.fetchone()[0])
-
-
-def _oldest(shard: int) -> list[OutboxMessage]:
-    """Return the shard's first messages, without those of partitions known to be out of reach."""
     unreachable = process_producer().breaker.open_partitions()
-    waiting = OutboxMessage.objects.filter(shard=shard, refused_at=None).exclude(
-        reduce(or_, (Q(topic=topic, partition=partition) for topic, partition in unreachable), Q(pk__in=[]))
-    )
-    return list(waiting.order_by("shard", "-priority", "id")[:MESSAGES_PER_ROUND])
+    topics, partitions = [topic for topic, _ in unreachable], [partition for _, partition in unreachable]
+    limit = f"{DEADLINE_MS + EXTRA_MS}"
+    with connection.cursor() as cursor:
+        cursor.execute(_TAKE, [LOCK_CLASS, shard, limit, shard, topics, partitions, MESSAGES_PER_ROUND])
+        cursor.nextset()
+        return {pk: _message(*row) for pk, *row in cursor.fetchall()}
 
 
 class Outcome(NamedTuple):
@@ -131,13 +137,12 @@ class Outcome(NamedTuple):
     refused: dict[int, KafkaError]
 
 
-def _send(rows: list[OutboxMessage]) -> Outcome:
-    """Publish rows and return what became of them.
+def _send(messages: dict[int, Message]) -> Outcome:
+    """Publish messages and return what became of them, by the ids of their rows.
 
     After a failure that may pass, the following rows with the same key are sent again in a later
     round, to keep the order within the key. After a refusal they are not: the row will not follow.
     """
-    messages = {row.pk: _message(row) for row in rows}
     errors = {id(message): error for message, error in process_producer().send(list(messages.values()))}
     stopped: set[bytes] = set()
     outcome = Outcome([], {})
@@ -164,22 +169,12 @@ def _send_alone(message: Message) -> tuple[bool, KafkaError | None]:
     return bool(failures), failures[0][1] if failures else None
 
 
-def _message(row: OutboxMessage) -> Message:
-    return Message(
-        event_id=row.event_id,
-        topic=row.topic,
-        partition=row.partition,
-        key=bytes(row.key),
-        value=bytes(row.value),
-        headers=tuple((name, value.encode()) for name, value in row.headers),
-        priority=row.priority,
-    )
-
-
-def listen() -> None:
-    """Subscribe this connection to commits to the outbox; repeating it does no harm."""
-    with connection.cursor() as cursor:
-        cursor.execute(f"LISTEN {CHANNEL}")
+def _message(  # noqa: PLR0913, PLR0917 - the columns of a row
+    event_id: UUID, topic: str, partition: int, key: bytes, value: bytes, headers: str, priority: bool
+) -> Message:
+    texts: list[tuple[str, str]] = msgspec.json.decode(headers)
+    pairs = tuple((name, value.encode()) for name, value in texts)
+    return Message(event_id, topic, partition, bytes(key), bytes(value), pairs, priority)
 
 
 def wait_for_news() -> None:

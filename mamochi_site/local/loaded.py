@@ -5,7 +5,9 @@ inherit it. So `mamochi_site.asgi` is not imported, whose limits are those of th
 """
 
 import os
+import sys
 from importlib import import_module
+from typing import Any, Final
 
 import django
 from django.conf import settings
@@ -16,6 +18,11 @@ from prometheus_client.metrics import MetricWrapperBase
 from mamochi_site import connections
 from mamochi_site.celery import app
 
+# openpyxl and DRF load these where they are installed, as they are for benchmarks and checks.
+# Nothing of ours uses what they do with them, and each fork has copies of some of their pages.
+NOT_LOADED: Final = ("numpy", "PIL", "requests")
+modules: dict[str, Any] = sys.modules
+modules.update(dict.fromkeys(NOT_LOADED))  # None: an import fails as if it were not installed
 django.setup()
 # What the commands would import themselves.
 for name in (
@@ -37,6 +44,8 @@ for name in (
 _ = get_resolver().url_patterns
 app.loader.import_default_modules()
 app.finalize()
+for name in NOT_LOADED:
+    del modules[name]
 
 
 def begin() -> None:

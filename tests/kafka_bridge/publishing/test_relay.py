@@ -56,7 +56,7 @@ def test_waiting_for_kafka_outlasts_a_limit_on_idle_transactions() -> None:
     """A server may end idle transactions soon: each round would send the same messages again."""
     with connection.cursor() as cursor:
         with transaction.atomic():
-            assert relay._lock(0)
+            relay._take(0)
             cursor.execute("SHOW idle_in_transaction_session_timeout")
             assert cursor.fetchone() == ("23s",)
         cursor.execute("SHOW idle_in_transaction_session_timeout")
@@ -68,7 +68,7 @@ def test_a_commit_wakes_the_relay(sandbox: Sandbox, monkeypatch: pytest.MonkeyPa
     listening = threading.Event()
 
     def listen_and_wait() -> None:
-        relay.listen()
+        relay.step()
         listening.set()
         relay.wait_for_news()
         connection.close()

@@ -2,8 +2,10 @@ import json
 import logging
 import subprocess
 import sys
+from typing import Any
 
 import pytest
+import structlog
 from django.conf import settings
 from django.db import IntegrityError, connection
 
@@ -69,6 +71,14 @@ def test_terminal_gets_readable_lines() -> None:
     line = formatter.pop("()")(**formatter).format(record)
     assert "all good" in line
     assert not line.startswith("{")
+
+
+def test_readable_line_is_structlogs_own() -> None:
+    fields = {"ms": 1.5, "route": "api/$", "why": "two words", "of": ("a b", None), "id": "it's", "n": None}
+    line = {"timestamp": "2026-11-27T03:50:05Z", "level": "info", "event": "all good", "logger": "app", **fields}
+    structlogs: Any = structlog.dev.ConsoleRenderer(colors=False, pad_event_to=0)
+    for whole in (line, line | {"exception": "ValueError: no\ncaused by\nKeyError"}):
+        assert logs.text_line(None, "info", whole.copy()) == structlogs(None, "info", whole.copy())
 
 
 def test_import_loads_no_kafka_client_and_no_models() -> None:

@@ -50,6 +50,20 @@ def test_metrics_of_forks_go_where_each_process_counts(tmp_path: Path) -> None:
     assert all(page.endswith("1 thread\n") for page in pages)
 
 
+@pytest.mark.slow
+def test_packages_of_the_benchmarks_are_not_loaded() -> None:
+    """A fork that wants one can load it."""
+    program = (
+        "import sys; from mamochi_site.local.loaded import NOT_LOADED; "
+        "print(sys.modules.keys() & set(NOT_LOADED)); import numpy; print(numpy.ones(2).sum())"
+    )
+    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "mamochi_site.settings"}
+    ended = subprocess.run(
+        [sys.executable, "-c", program], cwd=CHECKOUT, env=environment, capture_output=True, text=True, check=False
+    )
+    assert ended.stdout == "set()\n2.0\n", ended.stderr
+
+
 LOGIN = """
 from django.conf import settings
 from kafka_bridge.brokers import access
