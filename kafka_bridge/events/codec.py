@@ -11,6 +11,7 @@ import msgspec
 
 from kafka_bridge import conf
 from kafka_bridge.events.event import Event, registered
+from kafka_bridge.events.ids import text
 from kafka_bridge.events.topics import Partition
 from kafka_bridge.exceptions import Undecodable
 from kafka_bridge.telemetry import traceparent
@@ -57,7 +58,7 @@ def encode(event: Event) -> Message:
         value=msgspec.json.encode(event),
         headers=(
             ("ce_specversion", b"1.0"),
-            ("ce_id", str(event.id).encode()),
+            ("ce_id", text(event.id).encode()),
             ("ce_type", event.type.encode()),
             ("ce_source", conf.SOURCE.encode()),
             ("ce_time", event.time.astimezone(UTC).isoformat().encode()),
