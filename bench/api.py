@@ -32,6 +32,8 @@ from inscripciones import credenciales
 from inscripciones.models import Usuario
 from kafka_bridge.consuming import progress
 from kafka_bridge.events.codec import encode
+from kafka_bridge.events.ids import uuid7
+from kafka_bridge.telemetry import traceparent
 from mamochi_site.local.system import CHECKOUT
 from ventas.api.serializers import MAX_VENTAS
 from ventas.events import VENTAS
@@ -177,15 +179,20 @@ def lists_per_second(ours: Contender, say: Say) -> dict[str, list[float]]:
 
 
 def raw_producer() -> float:
-    """Return the sales per second of a program that encodes and produces lists one by one."""
+    """Return the sales per second of a program that encodes and produces lists one by one.
+
+    A list is one maestro's and has a trace, as at the API: both send the same bytes, the same keys
+    and wait for the same acknowledgements.
+    """
     producer = Producer({**settings.KAFKA_CLIENT_CONFIG, "enable.idempotence": True, "acks": "all", "linger.ms": 0})
-    lists = [list(sales(MAX_VENTAS)) for _ in range(LISTS)]
+    lists = [list(sales(MAX_VENTAS, [uuid4()], new_id=uuid7)) for _ in range(LISTS)]
     began = time.perf_counter()
     for one in lists:
-        for message in map(encode, one):
-            headers: Any = list(message.headers)
-            producer.produce(message.topic, message.value, message.key, message.partition, headers=headers)
-        producer.flush()
+        with traceparent.continued(""):
+            for message in map(encode, one):
+                headers: Any = list(message.headers)
+                producer.produce(message.topic, message.value, message.key, message.partition, headers=headers)
+            producer.flush()
     return LISTS * MAX_VENTAS / (time.perf_counter() - began)
 
 

@@ -11,6 +11,7 @@ import msgspec
 
 from gremio.types import Amount, Code
 from kafka_bridge.events import Event, Instant, Text, Topic
+from kafka_bridge.events.ids import text
 
 VENTAS = Topic(name="mamochi.ventas", partitions=6)
 
@@ -49,7 +50,7 @@ class VentaRegistrada(Event, frozen=True):
 
     @property
     def key(self) -> str:
-        return str(self.maestro_id)
+        return text(self.maestro_id)
 
 
 class VentaAnulada(Event, frozen=True):

@@ -7,12 +7,12 @@ and more patience.
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from functools import partial
 from itertools import count, cycle
 from typing import Final
 from uuid import UUID, uuid4
 
+import msgspec
 from confluent_kafka import KafkaError, Producer
 from confluent_kafka import Message as KafkaMessage
 from django.conf import settings
@@ -146,7 +146,7 @@ class Publisher:
 
     def _padded(self, event: VentaRegistrada) -> Message:
         message = encode(event)
-        return replace(message, value=padded(message.value, self.setting.padding))
+        return msgspec.structs.replace(message, value=padded(message.value, self.setting.padding))
 
 
 @contextmanager

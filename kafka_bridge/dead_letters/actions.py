@@ -9,9 +9,10 @@ import logging
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Final
 
+import msgspec
 from django.contrib.admin.models import CHANGE, LogEntry
 from django.db import transaction
 from django.db.models import QuerySet
@@ -99,7 +100,7 @@ def replay_message(letter: DeadLetter, value: bytes, event_type: str) -> Message
         raise NotReplayable(_('"id": the id of the event must not change, because it prevents double counting.'))
     message = encode(event)
     headers = (*message.headers, (REPLAY_HEADER, letter.consumer.encode()))
-    replayed = replace(message, value=value, headers=headers)
+    replayed = msgspec.structs.replace(message, value=value, headers=headers)
     try:
         check_sizes([replayed])
     except MessageTooLarge as error:

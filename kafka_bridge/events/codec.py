@@ -1,9 +1,8 @@
 """The encoding of events: CloudEvents attributes in Kafka's headers, JSON in the value."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from datetime import UTC
-from functools import cache
+from datetime import UTC, datetime
+from functools import cache, lru_cache
 from typing import Final
 from uuid import UUID
 
@@ -11,6 +10,7 @@ import msgspec
 
 from kafka_bridge import conf
 from kafka_bridge.events.event import Event, registered
+from kafka_bridge.events.ids import text
 from kafka_bridge.events.topics import Partition
 from kafka_bridge.exceptions import Undecodable
 from kafka_bridge.telemetry import traceparent
@@ -21,8 +21,7 @@ Headers = Mapping[str, bytes | str | None]
 ADDED_BYTES: Final = 10  # two lengths, of five bytes at most
 
 
-@dataclass(frozen=True, slots=True)
-class Message:
+class Message(msgspec.Struct, frozen=True):
     """An encoded event, on its way to Kafka."""
 
     event_id: UUID
@@ -47,8 +46,8 @@ class Message:
 
 def encode(event: Event) -> Message:
     """Return the event as a message. Raises TypeError if a field cannot be written as JSON."""
-    trace = traceparent.current(event.cause_key)
     key = event.key
+    trace = traceparent.current(event.cause_key or key)
     return Message(
         event_id=event.id,
         topic=event.topic.name,
@@ -57,15 +56,21 @@ def encode(event: Event) -> Message:
         value=msgspec.json.encode(event),
         headers=(
             ("ce_specversion", b"1.0"),
-            ("ce_id", str(event.id).encode()),
+            ("ce_id", text(event.id).encode()),
             ("ce_type", event.type.encode()),
             ("ce_source", conf.SOURCE.encode()),
-            ("ce_time", event.time.astimezone(UTC).isoformat().encode()),
+            ("ce_time", _text_of(event.time.astimezone(UTC))),
             ("content-type", b"application/json"),
             *([(traceparent.HEADER, trace.encode())] if trace else []),
         ),
         priority=event.priority,
     )
+
+
+@lru_cache(maxsize=8)
+def _text_of(time: datetime) -> bytes:
+    """Return a time in UTC as a header has it: events of one list have the same time."""
+    return time.isoformat().encode()
 
 
 def decode(headers: Headers, value: bytes | None) -> Event:

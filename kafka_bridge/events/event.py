@@ -85,8 +85,8 @@ class Event(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def cause_key(self) -> str:
-        """The key of the event that caused this one, if it differs; its trace is continued."""
-        return self.key
+        """The key of the event that caused this one, to continue its trace; empty: the same key."""
+        return ""
 
     @property
     def priority(self) -> bool:

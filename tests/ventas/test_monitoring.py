@@ -1,10 +1,10 @@
 """Sales are looked up by their id, from the topic to the rows."""
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from uuid import UUID, uuid4
 
+import msgspec
 import pytest
 from django.core.management import call_command
 from django.db import transaction
@@ -116,7 +116,7 @@ def test_dead_letter_of_a_sale_is_discarded(maestro: UUID) -> None:
 def dead_letter_of_a_sale(maestro: UUID) -> tuple[DeadLetter, VentaRegistrada]:
     """Publish a sale of zero units, which contabilidad sets aside; only its payload has its id."""
     event = sale(maestro)
-    spoilt = replace(encode(event), value=encode(event).value.replace(b'"cantidad":1', b'"cantidad":0'))
+    spoilt = msgspec.structs.replace(encode(event), value=encode(event).value.replace(b'"cantidad":1', b'"cantidad":0'))
     assert not producer.process_producer().send([spoilt])
     own = DeadLetter.objects.filter(state="open", key=spoilt.key)  # other tests leave poison in the topic
     apply(own.exists)

@@ -8,6 +8,7 @@ from typing import Any, Final, NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
+import msgspec
 from django.db import transaction
 from rest_framework.exceptions import ValidationError
 
@@ -65,8 +66,7 @@ class Resultado:
     distintos: set[int] = field(default_factory=set)
 
 
-@dataclass(frozen=True, slots=True)
-class _Envio:
+class _Envio(msgspec.Struct, frozen=True):
     """A sale as it was sent; `enviadas` is how many the request has.
 
     `propio`: its id is the client's, or from the client's key.

@@ -6,6 +6,7 @@ from functools import partial
 from typing import Any, ClassVar
 from uuid import UUID
 
+import msgspec
 from django.contrib import messages
 from django.db.models import QuerySet
 from django.http import HttpResponse, HttpResponseRedirect
@@ -183,7 +184,8 @@ class VentaViewSet(GenericViewSet[Venta]):
         resultado = aceptacion.aceptar_lista(
             datos, remitente=_remitente(request), ahora=timezone.now(), parcial=parcial
         )
-        data: dict[str, Any] = {"aceptadas": len(resultado.aceptadas), "ids": [una.id for una in resultado.aceptadas]}
+        ids = msgspec.to_builtins([una.id for una in resultado.aceptadas])  # faster than DRF's encoder, one by one
+        data: dict[str, Any] = {"aceptadas": len(ids), "ids": ids}
         if parcial:
             data["errores"] = entrada.con_indice(resultado.errores)
         recibidas = f"Ventas recibidas: {len(resultado.aceptadas)}. Con errores: {len(resultado.errores)}."

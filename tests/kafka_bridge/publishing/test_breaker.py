@@ -1,11 +1,11 @@
 """The circuit breaker: a bad partition says nothing about the rest of Kafka."""
 
 import time
-from dataclasses import replace
 from uuid import uuid4
 
 import pytest
 from confluent_kafka import KafkaError
+from msgspec.structs import replace
 
 from kafka_bridge.events.codec import Message
 from kafka_bridge.publishing import breaker as breaker_module

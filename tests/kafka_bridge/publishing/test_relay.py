@@ -1,8 +1,8 @@
 """The relay: in order within a key, past partitions out of reach, woken by commits."""
 
 import threading
-from dataclasses import replace
 
+import msgspec
 import pytest
 from django.db import connection, transaction
 
@@ -29,7 +29,7 @@ def test_a_lost_partition_delays_no_other(sandbox: Sandbox) -> None:
 
 def to_a_missing_partition(sandbox: Sandbox, n: int) -> Message:
     """Return a message as of a partition that lost all its replicas: nothing acknowledges it."""
-    return replace(encode(sandbox.happened(n)), partition=7)
+    return msgspec.structs.replace(encode(sandbox.happened(n)), partition=7)
 
 
 def test_relay_says_what_it_cannot_send(sandbox: Sandbox) -> None:
