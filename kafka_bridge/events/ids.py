@@ -1,9 +1,10 @@
 """Ids of events: derived from a cause, and in the order of time where the cause tells the time.
 
 A table that is unique by id grows cheaply while new ids are close to each other: with random ones
-every row changes another page of the index (ADR 30). A list of sales makes two thousand ids, so
-each one is made of whole numbers, and its text is msgspec's: what `uuid` has takes two to four
-times as long.
+every row changes another page of the index (ADR 30).
+
+One request may make thousands of ids, so they are made of whole numbers, and their text is
+msgspec's: with the functions of `uuid` each takes two to four times as long.
 """
 
 import random
@@ -28,7 +29,8 @@ _VERSION_8: Final = 8 << 76 | 2 << 62
 def uuid7() -> UUID:
     """Return a new UUIDv7 (RFC 9562): the time, then random bits.
 
-    It need not be secret. Asking the system for random bytes would hand over the interpreter.
+    It is unique but no secret: more of them can be guessed from some. Asking the system for random
+    bytes would hand over the interpreter.
     """
     milliseconds = time.time_ns() // 1_000_000
     return UUID(int=(milliseconds << 80) | _VERSION_7 | (random.getrandbits(76) & _OTHER_BITS))
