@@ -27,15 +27,16 @@ PRODUCTS = {"chico": (1_500, 380), "mediano": (2_000, 610), "regalo": (0, 610)} 
 WEEK = timedelta(days=7)
 # First and last date that begins with Chile's clocks at UTC-4: from the law, not computed by the
 # code.
-WINTERS = [(date(2026, 4, 5), date(2026, 9, 6)), (date(2027, 4, 4), date(2027, 9, 5))]
+WINTERS = [(date(2024, 4, 7), date(2024, 9, 8)), (date(2025, 4, 6), date(2025, 9, 7))]
 # The simulated months begin in a week of 169 hours, in one of 167, one week before each, and in an
-# ordinary week.
+# ordinary week. They end, 16 months later at most, in the past: a message in the outbox that
+# PostgreSQL's clock finds in the future would keep weeks open.
 BEGINNINGS = [
-    datetime(2026, 4, 1, 15, tzinfo=UTC),
-    datetime(2026, 9, 2, 15, tzinfo=UTC),
-    datetime(2026, 3, 25, 15, tzinfo=UTC),
-    datetime(2026, 8, 26, 15, tzinfo=UTC),
-    datetime(2026, 11, 2, 5, tzinfo=UTC),
+    datetime(2024, 4, 3, 15, tzinfo=UTC),
+    datetime(2024, 9, 4, 15, tzinfo=UTC),
+    datetime(2024, 3, 27, 15, tzinfo=UTC),
+    datetime(2024, 8, 28, 15, tzinfo=UTC),
+    datetime(2024, 11, 4, 5, tzinfo=UTC),
 ]
 
 
