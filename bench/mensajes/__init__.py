@@ -38,7 +38,7 @@ def arguments(rest: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--rounds", type=int, default=ROUNDS, help=f"of all settings (default: {ROUNDS})")
     parser.add_argument("--add", action="store_true", help="keep the rounds of earlier runs in the result")
     parser.add_argument(
-        "--most", type=int, metavar="N", help="at most N waiting sales, the first and the last setting: a test"
+        "--most", type=int, metavar="N", help="test the benchmark: first and last setting, at most N waiting sales"
     )
     return parser.parse_args(rest)
 

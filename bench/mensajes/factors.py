@@ -51,7 +51,7 @@ class Factor:
     def shortened(self, most: int) -> "Factor":
         """Return the first and the last setting with at most so many waiting sales.
 
-        That is for a test of the harness, to which the settings between are the same work again.
+        For a test of the harness: the settings between would only repeat the same work.
         """
         ends = [self.settings[0], self.settings[-1]]
         return replace(self, settings=[replace(one, waiting=min(one.waiting, most)) for one in ends])

@@ -56,7 +56,7 @@ KAFKA_CONFIG: Final[dict[str, str | int | bool]] = {
     "session.timeout.ms": 6_000,
     "heartbeat.interval.ms": 2_000,
     "max.poll.interval.ms": 60_000,
-    # The first message ends the wait. Each answer without one is work for the broker.
+    # The first message ends the wait. An answer without messages is only work for the broker.
     "fetch.wait.max.ms": 500,
     "socket.timeout.ms": client.SILENCE_MS,
     "socket.connection.setup.timeout.ms": 5_000,

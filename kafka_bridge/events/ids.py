@@ -29,8 +29,8 @@ _VERSION_8: Final = 8 << 76 | 2 << 62
 def uuid7() -> UUID:
     """Return a new UUIDv7 (RFC 9562): the time, then random bits.
 
-    It is unique but no secret: more of them can be guessed from some. Asking the system for random
-    bytes would hand over the interpreter.
+    It is unique but no secret: some of them tell others. The system is not asked for random bytes,
+    because another thread would take the interpreter meanwhile.
     """
     milliseconds = time.time_ns() // 1_000_000
     return UUID(int=(milliseconds << 80) | _VERSION_7 | (random.getrandbits(76) & _OTHER_BITS))

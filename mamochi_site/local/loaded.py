@@ -19,7 +19,7 @@ from mamochi_site import connections
 from mamochi_site.celery import app
 
 # openpyxl and DRF load these where they are installed, as they are for benchmarks and checks.
-# Nothing of ours uses what they do with them, and each fork has copies of some of their pages.
+# Our code uses no function that needs them, and each fork would copy some of their memory.
 NOT_LOADED: Final = ("numpy", "PIL", "requests")
 modules: dict[str, Any] = sys.modules
 modules.update(dict.fromkeys(NOT_LOADED))  # None: an import fails as if it were not installed

@@ -3,7 +3,7 @@
 A request may wait three times before its 503: for a statement, for Kafka (`DEADLINE_MS` of
 kafka_bridge/publishing/producer.py), and for a new connection to the database (`connect_timeout` in
 the settings). Together that is less than the 10 s that clients are promised (docs/reliability.md).
-Only where all three are silent, and all of Django's threads busy, does a request wait longer.
+Only a request that first waits for one of Django's threads, and then three times, waits longer.
 """
 
 from typing import Final

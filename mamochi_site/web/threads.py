@@ -28,9 +28,9 @@ class InThreads(WSGIMiddleware):
     a2wsgi's own one puts a response into a queue. When the client goes away during a long download,
     nothing empties the queue any more, and the thread waits until the process ends.
 
-    While MOST_AT_ONCE requests are here, Django refuses the next ones at once, and those that have
-    waited THREAD_SECONDS for a thread (ADR 52). Probes are let in: otherwise a busy process would
-    be taken for a broken one.
+    While MOST_AT_ONCE requests are here, Django refuses the next ones at once (ADR 52). A request
+    that has waited THREAD_SECONDS for a thread is refused, too (ADR 54). Probes are let in:
+    otherwise a busy process would be taken for a broken one.
     """
 
     def __init__(self, app: Any, workers: int) -> None:
