@@ -171,7 +171,7 @@ class PersonalDataRemover:
     """
 
     def __init__(self, patterns: Iterable[str]) -> None:
-        # The search for an address takes most of the time, so only text with an @ is searched for one.
+        # The search for an address takes most of the time, so only text with an @ is searched.
         self._with_at = re.compile("|".join([_EMAIL_ADDRESS, *_GENERIC_PERSONAL_DATA, _LOGIN_OF_URL, *patterns]))
         self._without_at = re.compile("|".join([*_GENERIC_PERSONAL_DATA, *patterns]))
 
