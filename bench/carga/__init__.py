@@ -12,6 +12,8 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import Final
 
+from django.conf import settings
+
 from bench.carga.audit import audit
 from bench.carga.step import BY_SHARE, Plan, left, measure
 from bench.openloop.carts import open_carts
@@ -71,13 +73,15 @@ def run(say: Say, options: argparse.Namespace) -> Result:
 def spread(web: Http, maestros: Sequence[Maestro]) -> Sent:
     """Let the maestros sell until their carts have different stocks, as on any day."""
     sent = Sent()
+    # Each broker costs, so that two cores carry fewer sales with three of them.
+    per_second = WARM_UP_PER_SECOND / len(settings.KAFKA_CLIENT_CONFIG["bootstrap.servers"].split(","))
     first = maestros[:FIRST]  # each web process learns from its first sale how Django answers
     send(web.port, first, steadily(first, FIRST_PER_SECOND, len(first) / FIRST_PER_SECOND), sent)
     for maestro in first:
         maestro.sold += 1
     for already in range(SALES_PER_CART - 1):
         sellers = [maestro for index, maestro in enumerate(maestros) if index % SALES_PER_CART > already]
-        send(web.port, sellers, steadily(sellers, WARM_UP_PER_SECOND, len(sellers) / WARM_UP_PER_SECOND), sent)
+        send(web.port, sellers, steadily(sellers, per_second, len(sellers) / per_second), sent)
         for maestro in sellers:
             maestro.sold += 1
     for maestro in maestros[::2]:

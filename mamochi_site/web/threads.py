@@ -13,7 +13,7 @@ from kafka_bridge.telemetry.middleware import PROBES
 from mamochi_site.web.patience import THREAD_SECONDS
 
 FULL: Final = "mamochi_site.full"  # key in the ASGI scope of a request that is refused
-MOST_AT_ONCE: Final = 50  # requests in threads or waiting for one
+MOST_IN_LINE: Final = 42  # requests that wait for a thread; with those in the eight threads, 50
 
 Scope = dict[str, Any]
 Message = dict[str, Any]
@@ -28,17 +28,19 @@ class InThreads(WSGIMiddleware):
     a2wsgi's own one puts a response into a queue. When the client goes away during a long download,
     nothing empties the queue any more, and the thread waits until the process ends.
 
-    While MOST_AT_ONCE requests are here, Django refuses the next ones at once (ADR 52). A request
-    that has waited THREAD_SECONDS for a thread is refused, too (ADR 54). Probes are let in:
-    otherwise a busy process would be taken for a broken one.
+    While MOST_IN_LINE requests wait for a thread, Django refuses the next ones at once (ADR 52). A
+    request that has waited THREAD_SECONDS is refused, too (ADR 54). Refusals and probes have
+    threads of their own, which never wait for requests that wait for the database: otherwise a busy
+    process would be taken for a broken one.
     """
 
     def __init__(self, app: Any, workers: int) -> None:
         super().__init__(app, workers)
         self.free = asyncio.Semaphore(workers)  # threads
-        # What has failed already is told without waiting for requests that wait for the database.
+        self.in_line = 0
+        self.running: set[asyncio.Task[None]] = set()
         self.refusals = ThreadPoolExecutor(1, thread_name_prefix="refusals")
-        self.at_once = 0
+        self.probes = ThreadPoolExecutor(2, thread_name_prefix="probes")
 
     async def __call__(self, scope: Any, receive: Any, send: Any) -> None:
         """Answer a request by Django, in a thread."""
@@ -47,36 +49,38 @@ class InThreads(WSGIMiddleware):
         elif FALLO in scope:
             await self._answer(self.refusals, scope, receive, send)
         elif scope["path"].startswith(PROBES):
-            await self._answer(self.executor, scope, receive, send)
+            await self._answer(self.probes, scope, receive, send)
+        elif await self._has_thread():
+            await self._answer_and_free(scope, receive, send)
         else:
-            await self._answer_in_turn(scope, receive, send)
-
-    async def _answer_in_turn(self, scope: Any, receive: Any, send: Any) -> None:
-        if self.at_once >= MOST_AT_ONCE:
-            await self._refuse(scope, receive, send)
-            return
-        self.at_once += 1
-        try:
-            if await self._has_thread():
-                try:
-                    await self._answer(self.executor, scope, receive, send)
-                finally:
-                    self.free.release()
-            else:
-                await self._refuse(scope, receive, send)
-        finally:
-            self.at_once -= 1
+            await self._answer(self.refusals, {**scope, FULL: True}, receive, send)
 
     async def _has_thread(self) -> bool:
-        """Wait for a thread, which the caller releases; return False if none was free in time."""
+        """Wait for a thread, which the caller frees; return False if there is none in time."""
+        if self.free.locked() and self.in_line >= MOST_IN_LINE:
+            return False
+        self.in_line += 1
         try:
             async with asyncio.timeout(THREAD_SECONDS):
                 return await self.free.acquire()
         except TimeoutError:
             return False
+        finally:
+            self.in_line -= 1
 
-    async def _refuse(self, scope: Any, receive: Any, send: Any) -> None:
-        await self._answer(self.refusals, {**scope, FULL: True}, receive, send)
+    async def _answer_and_free(self, scope: Any, receive: Any, send: Any) -> None:
+        """Answer in a thread, and free the thread at its end, even if the request is cancelled.
+
+        The server cancels a request whose client has gone, which does not stop the thread.
+        """
+        task = asyncio.create_task(self._answer(self.executor, scope, receive, send))
+        self.running.add(task)
+        task.add_done_callback(self._free)
+        await asyncio.shield(task)
+
+    def _free(self, task: asyncio.Task[None]) -> None:
+        self.running.discard(task)
+        self.free.release()
 
     async def _answer(self, executor: ThreadPoolExecutor, scope: Any, receive: Any, send: Any) -> None:
         await _Responder(self.app, executor, self.send_queue_size)(scope, receive, send)

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from mamochi_site.web.threads import InThreads, Message
+from mamochi_site.web import threads
+from mamochi_site.web.threads import FULL, InThreads, Message
 from tests.support.sandbox import SECONDS
 
 PARTS = 100
@@ -89,6 +90,42 @@ def test_a_client_that_goes_away_frees_the_thread(site: InThreads, download: Dow
         assert await asyncio.to_thread(download.closed.wait, SECONDS)
 
     asyncio.run(leave())
+
+
+def test_a_thread_is_not_free_while_it_works_for_a_client_that_has_gone(
+    site: InThreads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The next request is refused in time. It does not wait for that thread without a limit."""
+    monkeypatch.setattr(threads, "THREAD_SECONDS", 0.1)
+    begun, gate, refused = threading.Event(), threading.Event(), []
+
+    def slow(environ: Any, start_response: Any) -> Iterable[bytes]:
+        refused.append(FULL in environ["asgi.scope"])
+        if environ["PATH_INFO"] == "/slow":
+            begun.set()
+            assert gate.wait(SECONDS)
+        start_response("200 OK", [])
+        return []
+
+    site.app = slow
+
+    async def send(_: Message) -> None:
+        await asyncio.sleep(0)
+
+    async def leave() -> None:
+        left = asyncio.create_task(call(site, send, path="/slow"))
+        assert await asyncio.to_thread(begun.wait, SECONDS)
+        left.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await left
+        await call(site, send)
+        gate.set()
+        while site.running:
+            await asyncio.sleep(0.01)  # until the thread has ended
+        await call(site, send)
+
+    asyncio.run(leave())
+    assert refused == [False, True, False]
 
 
 def test_an_address_may_have_any_bytes(site: InThreads, download: Download) -> None:
