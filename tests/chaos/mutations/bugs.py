@@ -241,13 +241,13 @@ OUTBOX_FORGETS: Final = Bug(
     (
         Change(
             "kafka_bridge/publishing/relay.py",
-            """        rows = _oldest(shard)
-        outcome = _send(rows)
-        OutboxMessage.objects.filter(pk__in=outcome.done).delete()
+            """        outcome = _send(messages)
+        with connection.cursor() as cursor:
+            cursor.execute("DELETE FROM kafka_bridge_outboxmessage WHERE id = ANY(%s)", [outcome.done])
 """,
-            """        rows = _oldest(shard)
-        OutboxMessage.objects.filter(pk__in=[row.pk for row in rows]).delete()
-        outcome = _send(rows)
+            """        with connection.cursor() as cursor:
+            cursor.execute("DELETE FROM kafka_bridge_outboxmessage WHERE id = ANY(%s)", [list(messages)])
+        outcome = _send(messages)
 """,
         ),
     ),
