@@ -99,18 +99,18 @@ def served() -> Iterator[None]:
     """
     config = {**settings.KAFKA_CLIENT_CONFIG, "session.timeout.ms": 40_000}
     consumers = [Consumer({**config, "group.id": group}, logger=client.client_logger) for group in SERVED]
-    done = Event()
+    done, assigned = Event(), [Event() for _ in consumers]
 
-    def serve(consumer: Consumer) -> None:
-        consumer.subscribe([TOPIC.name])
+    def serve(consumer: Consumer, has_partition: Event) -> None:
+        consumer.subscribe([TOPIC.name], on_assign=lambda *_: has_partition.set())
         while not done.is_set():
             consumer.poll(0.2)
         consumer.close()
 
     with ThreadPoolExecutor(len(consumers)) as pool:
-        running = [pool.submit(serve, consumer) for consumer in consumers]
+        running = [pool.submit(serve, *one) for one in zip(consumers, assigned, strict=True)]
         try:
-            wait_until(lambda: all(consumer.assignment() for consumer in consumers), 60)
+            assert all(one.wait(60) for one in assigned)
             yield
         finally:
             done.set()
