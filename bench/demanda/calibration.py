@@ -40,7 +40,7 @@ def calibrate(pods: Pods, mean: float, seconds: float) -> Point:
         trial.accepted.at_once(FIRST)
         trial.wait(READY_SECONDS)
         start = time.perf_counter() - began
-        rest = _phase(trial, lambda: time.sleep(seconds / 2))  # how long a pod without sales is watched
+        rest = _phase(trial, lambda: time.sleep(seconds / 2))  # idle CPU needs time to pass: no event ends it
         steady = _phase(trial, lambda: _steadily(trial, mean, seconds))
         short = _phase(trial, lambda: trial.accepted.at_once(FULL_ROWS))
         amount = round(BACKLOG_SECONDS / short.seconds * short.rows)

@@ -126,7 +126,7 @@ def loaded() -> Iterator[Forks]:
         command(LOADED),
         cwd=CHECKOUT,
         stdin=forks.program_end.fileno(),
-        preexec_fn=lambda: die_with(own),  # noqa: PLW1509 - takes no lock that another thread could hold
+        preexec_fn=lambda: die_with(own),  # noqa: PLW1509 - the function takes no lock
     ) as program:
         forks.program_end.close()
         try:

@@ -16,7 +16,7 @@ TOO_LATE: Final = "too late"
 
 
 class Answer(NamedTuple):
-    """An answer; status 0 and the reason in `lack` where there is none."""
+    """An answer. If none came, `status` is 0 and `lack` says why."""
 
     status: int
     head: str
@@ -25,7 +25,7 @@ class Answer(NamedTuple):
 
 
 def no_answer(lack: str) -> Answer:
-    """Return what is noted where no answer came."""
+    """Return the Answer of a request without one; `lack` is the reason."""
     return Answer(NO_ANSWER, "", b"", lack)
 
 

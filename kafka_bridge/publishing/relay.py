@@ -8,8 +8,8 @@ is marked and set aside for a person; the messages behind it leave.
 
 import logging
 import threading
-from typing import Final, NamedTuple
-from uuid import UUID
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
 
 import msgspec
 from confluent_kafka import KafkaError
@@ -127,7 +127,7 @@ def _take(shard: int) -> dict[int, Message]:
     with connection.cursor() as cursor:
         cursor.execute(_TAKE, [LOCK_CLASS, shard, limit, shard, topics, partitions, MESSAGES_PER_ROUND])
         cursor.nextset()
-        return {pk: _message(*row) for pk, *row in cursor.fetchall()}
+        return {pk: _message(row) for pk, *row in cursor.fetchall()}
 
 
 class Outcome(NamedTuple):
@@ -169,9 +169,9 @@ def _send_alone(message: Message) -> tuple[bool, KafkaError | None]:
     return bool(failures), failures[0][1] if failures else None
 
 
-def _message(  # noqa: PLR0913, PLR0917 - the columns of a row
-    event_id: UUID, topic: str, partition: int, key: bytes, value: bytes, headers: str, priority: bool
-) -> Message:
+def _message(row: Sequence[Any]) -> Message:
+    """Return the message of a row of `_TAKE`, which comes without its id."""
+    event_id, topic, partition, key, value, headers, priority = row
     texts: list[tuple[str, str]] = msgspec.json.decode(headers)
     pairs = tuple((name, value.encode()) for name, value in texts)
     return Message(event_id, topic, partition, bytes(key), bytes(value), pairs, priority)

@@ -56,7 +56,7 @@ class InThreads(WSGIMiddleware):
             await self._answer(self.refusals, {**scope, FULL: True}, receive, send)
 
     async def _has_thread(self) -> bool:
-        """Wait for a thread, which the caller frees; return False if there is none in time."""
+        """Wait until a thread is free and take it. Return False if THREAD_SECONDS pass first."""
         if self.free.locked() and self.in_line >= MOST_IN_LINE:
             return False
         self.in_line += 1

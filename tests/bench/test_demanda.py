@@ -23,6 +23,7 @@ from bench.plots import plot
 from bench.result import RESULTS
 from bench.simulacion import CHECKED
 from deploy.embedded import StackError
+from deploy.embedded.waiting import wait_until
 from mamochi_site.local.system import CHECKOUT
 from tests.support.needs import needs
 
@@ -132,15 +133,20 @@ def test_a_limited_process_gets_its_share_and_its_limit_is_removed() -> None:
     endless = subprocess.Popen([sys.executable, "-c", "while True: pass"])
     try:
         limit.add(endless.pid)
-        before = psutil.Process(endless.pid).cpu_times()
-        time.sleep(2)  # two seconds of work, of which the limit allows a tenth
-        after = psutil.Process(endless.pid).cpu_times()
+        used, began = _cpu_seconds(endless.pid), time.monotonic()
+        wait_until(lambda: _cpu_seconds(endless.pid) > used + 0.2, 30)
+        took = time.monotonic() - began
     finally:
         endless.kill()
         endless.wait()
         limit.remove()
-    assert 0 < after.user + after.system - before.user - before.system < 0.4
+    assert took > 1, "without a limit 0.2 s of CPU take 0.2 s, with a tenth of a core 2 s"
     assert not list(CGROUPS.glob("**/mamochi-test-*"))
+
+
+def _cpu_seconds(pid: int) -> float:
+    times = psutil.Process(pid).cpu_times()
+    return times.user + times.system
 
 
 def test_rounds_are_added_to_those_with_the_same_settings(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
