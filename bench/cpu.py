@@ -49,9 +49,13 @@ def machine_seconds() -> float:
 
 def tree_seconds(process: psutil.Process) -> float:
     """Return the seconds of CPU of a process and its descendants, ended ones too."""
-    # A child that has ended since it was listed: its time is among its parent's from now on.
     with suppress(psutil.NoSuchProcess):
-        own = process.cpu_times()
-        ended = own.children_user + own.children_system
-        return float(own.user + own.system + ended + sum(map(tree_seconds, process.children())))
+        while True:
+            own = process.cpu_times()
+            ended = own.children_user + own.children_system
+            children = sum(map(tree_seconds, process.children()))
+            after = process.cpu_times()
+            # Else a child has ended meanwhile, and its time may be counted nowhere.
+            if ended == after.children_user + after.children_system:
+                return float(own.user + own.system + ended + children)
     return 0.0

@@ -1,8 +1,11 @@
 """Rows into PostgreSQL: with COPY, the fastest way for many, or one INSERT, for few."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from datetime import UTC, date, datetime, timedelta
 from functools import cache
-from operator import attrgetter, methodcaller
+from itertools import chain, repeat
+from struct import Struct
+from types import NoneType
 from typing import Any, Final
 
 import msgspec
@@ -14,44 +17,65 @@ Row = Sequence[object]
 
 FEW: Final = 100  # rows: fewer are inserted sooner by one INSERT than by COPY in a savepoint
 
-_ESCAPES: Final = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+CHUNK: Final = 250  # rows: PostgreSQL takes one chunk in while the next one is being written
+
+# COPY's binary format (https://www.postgresql.org/docs/current/sql-copy.html): a header, and per
+# row the number of values, each of which has its length before it.
+_HEADER: Final = b"PGCOPY\n\xff\r\n\0" + bytes(8)
+_END: Final = b"\xff\xff"
+_NULL: Final = b"\xff\xff\xff\xff"
+_EPOCH: Final = datetime(2000, 1, 1, tzinfo=UTC)
+_EPOCH_DAY: Final = date(2000, 1, 1).toordinal()
+_MICROSECOND: Final = timedelta(microseconds=1)
+
+_UUID, _INT4, _INT8, _LENGTH = Struct("!i16s"), Struct("!ii"), Struct("!iq"), Struct("!i")
+
+Values = Iterable[Any]
 
 
-def _escaped(text: str) -> str:
-    return text.translate(_ESCAPES)
+def _sized(values: Iterable[bytes]) -> Iterable[bytes]:
+    return [_LENGTH.pack(len(value)) + value for value in values]
 
 
-# How a value of each type is written in COPY's text format.
-TEXT_OF: Final[Mapping[str, Callable[[Any], str]]] = {
-    "uuid": attrgetter("hex"),
-    "int4": str,
-    "text": _escaped,
-    "timestamptz": methodcaller("isoformat"),
-    "date": methodcaller("isoformat"),
-    "jsonb": lambda value: _escaped(msgspec.json.encode(value).decode()),
+# How values of each type are written in COPY's binary format.
+BYTES_OF: Final[Mapping[str, Callable[[Values], Iterable[bytes]]]] = {
+    "uuid": lambda values: map(_UUID.pack, repeat(16), [value.bytes for value in values]),
+    "int4": lambda values: map(_INT4.pack, repeat(4), values),
+    "text": lambda values: _sized(map(str.encode, values)),
+    "timestamptz": lambda values: map(_INT8.pack, repeat(8), [(value - _EPOCH) // _MICROSECOND for value in values]),
+    "date": lambda values: map(_INT4.pack, repeat(4), [value.toordinal() - _EPOCH_DAY for value in values]),
+    "jsonb": lambda values: _sized([b"\x01" + msgspec.json.encode(value) for value in values]),
 }
 
 
 def copy_rows(table: str, columns: Mapping[str, str], rows: Sequence[Row]) -> None:
     """Insert the rows with COPY, all or none. Raises IntegrityError if one breaks a constraint.
 
-    `columns`: the table's columns and their PostgreSQL types (those of TEXT_OF), in the order of a
+    `columns`: the table's columns and their PostgreSQL types (those of BYTES_OF), in the order of a
     row's values.
     """
     if not rows:
         return
-    texts = [_texts(kind, column) for kind, column in zip(columns.values(), zip(*rows, strict=True), strict=True)]
-    statement = sql.SQL("COPY {} ({}) FROM STDIN").format(sql.Identifier(table), _names(columns))
+    statement = sql.SQL("COPY {} ({}) FROM STDIN (FORMAT BINARY)").format(sql.Identifier(table), _names(columns))
     with connection.cursor() as cursor, connection.wrap_database_errors, cursor.copy(statement) as copy:
-        copy.write("\n".join(map("\t".join, zip(*texts, strict=True))))
+        copy.write(_HEADER)
+        for start in range(0, len(rows), CHUNK):
+            copy.write(_chunk(columns, rows[start : start + CHUNK]))
+        copy.write(_END)
 
 
-def _texts(kind: str, column: Iterable[Any]) -> Iterable[str]:
-    """Return a column in COPY's text format: column by column is twice as fast as row by row."""
-    text_of, values = TEXT_OF[kind], list(column)
-    if None in values:
-        return ["\\N" if value is None else text_of(value) for value in values]
-    return map(text_of, values)
+def _chunk(columns: Mapping[str, str], rows: Sequence[Row]) -> bytes:
+    """Return rows in COPY's binary format: column by column is twice as fast as row by row."""
+    count = len(columns).to_bytes(2)
+    values = [_column(kind, column) for kind, column in zip(columns.values(), zip(*rows, strict=True), strict=True)]
+    return b"".join(chain.from_iterable(zip(repeat(count, len(rows)), *values, strict=True)))
+
+
+def _column(kind: str, column: Sequence[Any]) -> Iterable[bytes]:
+    if NoneType not in set(map(type, column)):
+        return BYTES_OF[kind](column)
+    there = iter(BYTES_OF[kind](value for value in column if value is not None))
+    return [_NULL if value is None else next(there) for value in column]
 
 
 def copy_unless_duplicated(table: str, columns: Mapping[str, str], rows: Sequence[Row]) -> bool:

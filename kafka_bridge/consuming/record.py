@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable
 from datetime import datetime
-from typing import Final, NamedTuple, cast
+from typing import Final, cast
 
+import msgspec
 from confluent_kafka import Message as KafkaMessage
 
 from kafka_bridge import conf
@@ -24,12 +25,13 @@ KEPT_BYTES: Final = 65_536  # of a value that is larger, of a key, and of all he
 KEPT_OF_A_HEADER: Final = 4_096  # bytes
 
 
-class Record(NamedTuple):
+class Record(msgspec.Struct, frozen=True, gc=False):
     """A message and its event.
 
     If the message cannot be decoded, `event` is None and `rejected` says why. If it stands for a
     whole batch that cannot be unpacked (poison.py), `message` is the client's error and `unread_to`
-    is the offset behind the batch.
+    is the offset behind the batch. The garbage collector need not look at records: what they refer
+    to does not refer to them.
     """
 
     message: KafkaMessage

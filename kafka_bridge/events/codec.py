@@ -21,7 +21,7 @@ Headers = Mapping[str, bytes | str | None]
 ADDED_BYTES: Final = 10  # two lengths, of five bytes at most
 
 
-class Message(msgspec.Struct, frozen=True):
+class Message(msgspec.Struct, frozen=True, gc=False):
     """An encoded event, on its way to Kafka."""
 
     event_id: UUID

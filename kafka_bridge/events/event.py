@@ -43,11 +43,13 @@ Instant = Annotated[datetime, msgspec.Meta(tz=True, extra_json_schema=_YEARS)]
 Text = Annotated[str, msgspec.Meta(pattern=r"^[^\x00]*$")]
 
 
-class Event(msgspec.Struct, frozen=True, kw_only=True):
+class Event(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     """Something that happened.
 
     `id` is derived from the cause (`derive_id`), so that a retry is the same event. `time` is when
     the event happened or was accepted, UTC. Both stand in the value and, for tools, in the headers.
+
+    `gc=False`: an event never refers to itself, so the garbage collector need not look at it.
     """
 
     type: ClassVar[str]

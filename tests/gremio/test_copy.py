@@ -1,12 +1,14 @@
 """COPY inserts all rows or none; `insert_missing` those that the table does not have."""
 
-from datetime import UTC, datetime
+import json
+from collections.abc import Callable
+from datetime import UTC, date, datetime, timedelta, timezone
 from uuid import UUID, uuid4
 
 import pytest
 from django.db import DataError, connection
 
-from gremio.copy import FEW, copy_unless_duplicated, insert_missing
+from gremio.copy import CHUNK, FEW, copy_rows, copy_unless_duplicated, insert_missing
 
 COLUMNS = {"id": "uuid", "name": "text", "at": "timestamptz"}
 NOW = datetime(2026, 11, 18, 15, 0, tzinfo=UTC)
@@ -68,3 +70,37 @@ def test_only_missing_rows_are_inserted(table: str, rows: int) -> None:
 def test_a_row_that_breaks_another_rule_is_an_error(table: str, rows: int) -> None:
     with pytest.raises(DataError):
         insert_missing(table, COLUMNS, [row("too long")] * rows)
+
+
+EVERY_TYPE = {"id": "uuid", "units": "int4", "name": "text", "at": "timestamptz", "day": "date", "parts": "jsonb"}
+CHILE = timezone(timedelta(hours=-3))
+VALUES = [
+    (UUID(int=1), 0, "", datetime(2000, 1, 1, tzinfo=UTC), date(2000, 1, 1), {}),
+    (
+        UUID(int=2**128 - 1),
+        2**31 - 1,
+        "ñandú\t\\N\n🥤",
+        datetime(2199, 12, 31, 23, 59, 59, 999_999, UTC),
+        date(2199, 12, 31),
+        {"mote": 1},
+    ),
+    (UUID(int=2), -(2**31), "\\.", datetime(1999, 12, 31, 23, 0, 0, 1, CHILE), date(1999, 12, 31), {"a": [1, "é"]}),
+    (UUID(int=3), None, None, None, None, None),
+]
+
+
+@pytest.mark.parametrize("way", [copy_rows, insert_missing], ids=["COPY", "one INSERT"])
+def test_every_value_is_stored_as_it_is(db: None, way: Callable[..., None]) -> None:
+    columns = ", ".join(f"{name} {kind}" for name, kind in EVERY_TYPE.items())
+    with connection.cursor() as cursor:
+        cursor.execute(f"CREATE TABLE copied ({columns})")
+        way("copied", EVERY_TYPE, VALUES)
+        cursor.execute("SELECT id, units, name, at, day, parts FROM copied ORDER BY id")
+        stored = [(*row[:5], row[5] and json.loads(row[5])) for row in cursor.fetchall()]
+    assert stored == sorted(VALUES, key=lambda row: row[0])
+
+
+def test_many_rows_are_copied_in_chunks(table: str) -> None:
+    rows = [row(f"{number:05}") for number in range(2 * CHUNK + 1)]
+    copy_rows(table, COLUMNS, rows)
+    assert names() == [name for _, name, _ in rows]

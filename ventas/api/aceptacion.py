@@ -66,7 +66,7 @@ class Resultado:
     distintos: set[int] = field(default_factory=set)
 
 
-class _Envio(msgspec.Struct, frozen=True):
+class _Envio(msgspec.Struct, frozen=True, gc=False):
     """A sale as it was sent; `enviadas` is how many the request has.
 
     `propio`: its id is the client's, or from the client's key.

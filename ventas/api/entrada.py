@@ -48,7 +48,7 @@ def con_indice(errores: Mapping[int, Errores]) -> list[dict[str, Any]]:
     return [{"indice": indice, **errores[indice]} for indice in sorted(errores)]
 
 
-class VentaEntrada(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+class VentaEntrada(msgspec.Struct, frozen=True, forbid_unknown_fields=True, gc=False):
     """A sale as sent by the client. Once read, `vendida_en` is an aware time, or None."""
 
     producto: str
