@@ -23,6 +23,7 @@ import sys
 from types import ModuleType
 from typing import Any, NoReturn
 
+from deploy.forks.gaps import fill_gaps
 from deploy.forks.parent import die_with, show_as
 
 LARGEST_ORDER = 2**20
@@ -145,6 +146,7 @@ def main() -> None:
     # From here on the garbage collector leaves what is loaded alone, so its pages stay shared.
     gc.collect()
     gc.freeze()
+    fill_gaps()
     order = Program(channel).serve()
     if order is not None:
         run(order, module)

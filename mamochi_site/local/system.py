@@ -174,8 +174,16 @@ def configure(stack: Stack, port: int, settings: dict[str, str], consumers: int)
         "PYTHONUNBUFFERED": "1",
         **settings,
     }
-    commands = application_processes(port, consumers, stack.host_of)
+    commands = {name: _unchecked(argv) for name, argv in application_processes(port, consumers, stack.host_of).items()}
     return System(stack, url, ADMIN, kept["admin_password"], environment, commands)
+
+
+def _unchecked(argv: list[str]) -> list[str]:
+    """Return the command line of a process for which `prepare` has made Django's checks.
+
+    For them each fork would copy 5 MB of what it shares with the others.
+    """
+    return [*argv, "--skip-checks"] if "manage.py" in argv else argv
 
 
 def _load_or_create_secrets(path: Path) -> dict[str, str]:

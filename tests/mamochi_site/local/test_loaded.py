@@ -96,3 +96,30 @@ def test_each_fork_has_its_own_login_in_kafka(tmp_path: Path) -> None:
 
 def of_user(name: str) -> dict[str, str]:
     return {"KAFKA_SASL_USERNAME": name, "KAFKA_SASL_PASSWORD": f"secret of {name}"}
+
+
+CHECKS = """
+from django.core import checks
+from mamochi_site.celery import app
+made = []
+checks.register(lambda **_: made.append("made") or [])
+app.loader.import_default_modules()  # as the worker and Beat do at their start
+print(made)
+"""
+
+
+@pytest.mark.slow
+def test_forks_leave_djangos_checks_to_the_loaded_program(tmp_path: Path) -> None:
+    script = tmp_path / "checks.py"
+    script.write_text(CHECKS)
+    environment = {**os.environ, "DJANGO_SETTINGS_MODULE": "mamochi_site.settings"}
+    forks = Forks(environment)
+    program = subprocess.Popen(
+        command("mamochi_site.local.loaded"), stdin=forks.program_end.fileno(), cwd=CHECKOUT, env=environment
+    )
+    forks.program_end.close()
+    fork = forks.order("checks", [sys.executable, str(script)], cwd=CHECKOUT, env=environment, log=tmp_path / "log")
+    assert fork.wait(60) == 0, (tmp_path / "log").read_text()
+    program.terminate()
+    assert program.wait(60) == 0
+    assert (tmp_path / "log").read_text() == "[]\n"
