@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from inscripciones.events import InscripcionAprobada
 from kafka_bridge.consuming import restore
-from kafka_bridge.consuming.handlers import handles
+from kafka_bridge.consuming.handlers import Gathers, handles
 from kafka_bridge.events import Event
 from stock import avisos, inventario, reposicion
 from stock.events import StockAgotado, StockRepuesto
@@ -31,7 +31,7 @@ def abrir_carros(aprobadas: list[InscripcionAprobada]) -> None:
     )
 
 
-@handles(VentaRegistrada, consumer=INVENTARIO, gathers=True)
+@handles(VentaRegistrada, consumer=INVENTARIO, gathers=Gathers.ALWAYS)
 def descontar_ventas(ventas: list[VentaRegistrada]) -> None:
     """Take the ingredients of each sale out of its cart, if it has any."""
     inventario.descontar(
@@ -64,7 +64,7 @@ def devolver_anuladas(anuladas: list[VentaAnulada]) -> None:
     )
 
 
-@handles(StockAgotado, consumer=DISTRIBUIDORES)
+@handles(StockAgotado, consumer=DISTRIBUIDORES, gathers=Gathers.WHEN_BUSY)
 def reponer_carros(agotados: list[StockAgotado]) -> None:
     """Store the notices and fill the carts that ran out."""
     avisos.recibir_avisos(agotados, ahora=timezone.now(), before_restore=_are_before_restore(agotados))

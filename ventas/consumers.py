@@ -1,14 +1,14 @@
 """The handlers of the consumer `contabilidad`: sales, voids and maestros enter the accounts."""
 
 from inscripciones.events import CorreoCorregido, InscripcionAprobada
-from kafka_bridge.consuming.handlers import handles
+from kafka_bridge.consuming.handlers import Gathers, handles
 from ventas import libro
 from ventas.events import VentaAnulada, VentaRegistrada
 from ventas.libro import CONTABILIDAD
 from ventas.models import Cuenta
 
 
-@handles(VentaRegistrada, consumer=CONTABILIDAD, gathers=True)
+@handles(VentaRegistrada, consumer=CONTABILIDAD, gathers=Gathers.ALWAYS)
 def registrar_ventas(ventas: list[VentaRegistrada]) -> None:
     """Enter each sale in the ledger, in the accounting week that is open for it."""
     libro.registrar(ventas)

@@ -15,6 +15,7 @@ topic is recreated: rows are unique by event id.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from enum import IntEnum
 from typing import Any, Final, TypeVar
 
 from kafka_bridge.events.event import Event
@@ -24,19 +25,29 @@ E = TypeVar("E", bound=Event)
 Handler = Callable[[list[E]], None]
 
 
+class Gathers(IntEnum):
+    """When a consumer waits a moment for more messages of its main lane (ADR 32, ADR 55).
+
+    A batch costs about the same with one message or with ten.
+    """
+
+    NEVER = 0
+    WHEN_BUSY = 1  # shortly after another batch; a message that comes alone is applied at once
+    ALWAYS = 2  # the broker waits, also with a message that comes alone
+
+
 @dataclass
 class Consumer:
     """A named consumer, which `manage.py run_consumer NAME` runs.
 
     Each of its lanes is a Kafka consumer group: the main lane and one per priority lane.
-    `max_batch` is the largest number of messages in one transaction. With `gathers`, the broker
-    waits a moment for more messages of the main lane, so that a transaction has many.
+    `max_batch` is the largest number of messages in one transaction.
     """
 
     name: str
     max_batch: int
     handlers: dict[type[Event], Handler[Any]] = field(default_factory=dict)
-    gathers: bool = False
+    gathers: Gathers = Gathers.NEVER
 
     @property
     def topics(self) -> list[Topic]:
@@ -58,12 +69,13 @@ consumers: Final[dict[str, Consumer]] = {}
 
 
 def handles(
-    event: type[E], *, consumer: str, max_batch: int = 2_000, gathers: bool = False
+    event: type[E], *, consumer: str, max_batch: int = 2_000, gathers: Gathers = Gathers.NEVER
 ) -> Callable[[Handler[E]], Handler[E]]:
     """Register the decorated function as the consumer's handler of the event.
 
-    The consumer's `max_batch` is the smallest one that its handlers ask for; the consumer `gathers`
-    if one of them does. Raises ValueError if the consumer already has a handler of the event.
+    The consumer's `max_batch` is the smallest one that its handlers ask for, and it `gathers` the
+    most that one of them asks for. Raises ValueError if the consumer already has a handler of the
+    event.
     """
 
     def register(handler: Handler[E]) -> Handler[E]:
@@ -72,7 +84,7 @@ def handles(
             raise ValueError(f"{consumer} handles {event.type} twice")
         entry.handlers[event] = handler
         entry.max_batch = min(entry.max_batch, max_batch)
-        entry.gathers |= gathers
+        entry.gathers = max(entry.gathers, gathers)
         return handler
 
     return register

@@ -20,13 +20,17 @@ BATCH_BYTES: Final = 4_000_000  # of values; the chunk that reaches it is the la
 
 
 class Intake:
-    """Takes one batch after another from a lane's client. `max_batch`: messages in a batch."""
+    """Takes one batch after another from a lane's client. `max_batch`: messages in a batch.
+
+    `is_full` tells of the last batch that a limit ended it, so that the client may have more.
+    """
 
     def __init__(self, kafka: KafkaConsumer, consumer: str, partitions: LanePartitions, max_batch: int) -> None:
         self.kafka = kafka
         self.consumer = consumer
         self.partitions = partitions
         self.max_batch = max_batch
+        self.is_full = False
         self._unreadable = poison.UnreadableBatches()
 
     def next_batch(self) -> list[Record]:
@@ -57,6 +61,7 @@ class Intake:
                 break
             fitting = (BATCH_BYTES - size) * taken // (size + 1) + 1  # if the next ones are as large as these
             chunk = self.kafka.consume(min(CHUNK, self.max_batch - taken, fitting), 0)
+        self.is_full = bool(chunk)
         return records
 
     def _record_of(self, message: KafkaMessage) -> Record | None:

@@ -8,6 +8,7 @@ neither lane waits for the other (ADR 3).
 import logging
 import secrets
 import threading
+import time
 from collections import deque
 from collections.abc import Iterable
 from typing import Final
@@ -23,7 +24,7 @@ from kafka_bridge.consuming import poison
 from kafka_bridge.consuming.batch import Batch
 from kafka_bridge.consuming.culprits.attempt import may_pass
 from kafka_bridge.consuming.culprits.limits import FailureLimit, GroupSize
-from kafka_bridge.consuming.handlers import Consumer, group_id
+from kafka_bridge.consuming.handlers import Consumer, Gathers, group_id
 from kafka_bridge.consuming.intake import Intake
 from kafka_bridge.consuming.observer import LaneObserver
 from kafka_bridge.consuming.partitions import positions
@@ -46,6 +47,7 @@ LONGEST_BACKOFF: Final = 10.0  # seconds
 # How long the broker may wait for more messages before it answers a consumer that gathers (ADR 32).
 GATHER_MS: Final = 70
 GATHER_BYTES: Final = 500_000  # the broker waits for no more than these
+PAUSE_MS: Final = 35  # from one batch to the next of a consumer that gathers when it is busy (ADR 55)
 KAFKA_CONFIG: Final[dict[str, str | int | bool]] = {
     "partition.assignment.strategy": "cooperative-sticky",
     "enable.auto.commit": False,
@@ -86,6 +88,7 @@ class Runner:
         self.consumer = consumer
         self.stop = stop
         self.lane = lane
+        self.gathers = Gathers.NEVER if lane else consumer.gathers
         self.topics = {topic.name: topic for topic in consumer.topics if not lane or topic.priority_lane == lane}
         self.group_size = GroupSize(consumer.max_batch)
         self.limit = FailureLimit()
@@ -98,12 +101,13 @@ class Runner:
             self.kafka, consumer.name, self.topics, group=self.group_id, priority=bool(lane), accept_loss=accept_loss
         )
         self.intake = Intake(self.kafka, consumer.name, self.partitions, consumer.max_batch)
+        self._next_batch_at = 0.0  # monotonic seconds: until then, messages gather in the client
 
     def _new_client(self) -> KafkaConsumer:
         reports = {"on_commit": self.commits.on_commit, "error_cb": trouble.note}
         gathering = {"fetch.wait.max.ms": GATHER_MS, "fetch.min.bytes": GATHER_BYTES}
         config = {**settings.KAFKA_CLIENT_CONFIG, **KAFKA_CONFIG, "group.id": self.group_id, **reports}
-        config |= gathering if self.consumer.gathers and not self.lane else {}
+        config |= gathering if self.gathers is Gathers.ALWAYS else {}
         self.certificate = certificate.version()
         return KafkaConsumer(config, logger=client.client_logger)
 
@@ -178,8 +182,16 @@ class Runner:
             self.partitions.assign(claimed)
 
     def poll(self) -> list[Record]:
-        """Return the next batch of records; empty if none comes within half a second."""
-        return self.intake.next_batch()
+        """Return the next batch of records; empty if none comes within half a second.
+
+        A consumer that gathers when it is busy first waits until PAUSE_MS have passed since the
+        last batch, unless that was full.
+        """
+        self.stop.wait(max(0.0, self._next_batch_at - time.monotonic()))
+        records = self.intake.next_batch()
+        if self.gathers is Gathers.WHEN_BUSY and records and not self.intake.is_full:
+            self._next_batch_at = time.monotonic() + PAUSE_MS / 1_000
+        return records
 
     # Apply: a batch into the database
 

@@ -12,7 +12,7 @@ from django.db import connection
 from deploy.embedded import Stack
 from deploy.embedded.waiting import wait_until
 from kafka_bridge.brokers import client, topic_admin
-from kafka_bridge.consuming.handlers import Consumer
+from kafka_bridge.consuming.handlers import Consumer, Gathers
 from kafka_bridge.events.event import registered
 from kafka_bridge.events.topics import Topic
 from kafka_bridge.telemetry import pulse
@@ -53,7 +53,7 @@ def make_sandbox(kafka: str) -> Iterator[Callable[..., Sandbox]]:
         partitions: int = 2,
         lane: str = "",
         max_batch: int = 500,
-        gathers: bool = False,
+        gathers: Gathers = Gathers.NEVER,
         on_brokers: int | None = None,
     ) -> Sandbox:
         name = f"sandbox.{uuid4()}"

@@ -17,12 +17,13 @@ from kafka_bridge.brokers import topic_admin, watermarks
 from kafka_bridge.consuming import intake
 from kafka_bridge.consuming import runner as runner_module
 from kafka_bridge.consuming.culprits.limits import FailureLimit
-from kafka_bridge.consuming.handlers import Consumer
+from kafka_bridge.consuming.handlers import Consumer, Gathers
 from kafka_bridge.consuming.partitions import commits, held
 from kafka_bridge.consuming.record import Record
 from kafka_bridge.consuming.runner import Runner
 from kafka_bridge.models import ConsumerOffset, DeadLetter
 from kafka_bridge.publishing import producer
+from kafka_bridge.telemetry.pulse import pulses
 from tests.support.sandbox import SECONDS, Sandbox, replace_methods
 
 
@@ -237,8 +238,12 @@ def publish_one_by_one(sandbox: Sandbox, numbers: Iterable[int]) -> None:
 
 
 @pytest.mark.usefixtures("table")
-@pytest.mark.parametrize("gathers", [True, False])
-def test_a_consumer_that_gathers_has_fewer_batches(make_sandbox: Callable[..., Sandbox], gathers: bool) -> None:
+@pytest.mark.parametrize("gathers", Gathers)
+def test_a_consumer_that_gathers_has_fewer_batches(
+    make_sandbox: Callable[..., Sandbox], monkeypatch: pytest.MonkeyPatch, gathers: Gathers
+) -> None:
+    monkeypatch.setattr(runner_module, "GATHER_MS", 200)
+    monkeypatch.setattr(runner_module, "PAUSE_MS", 200)
     sandbox = make_sandbox(gathers=gathers, partitions=1)
     runner = sandbox.runner()
     sandbox.publish(0, key="one")
@@ -250,14 +255,31 @@ def test_a_consumer_that_gathers_has_fewer_batches(make_sandbox: Callable[..., S
         sizes += [len(records)] if (records := runner.poll()) else []
     publishing.join()
     # Each event is published after the one before was acknowledged, some milliseconds apart.
-    assert (median(sizes) >= 5) is gathers
+    assert (median(sizes) >= 5) is (gathers is not Gathers.NEVER)
     runner.kafka.close()
 
 
 @pytest.mark.usefixtures("table")
-def test_a_full_batch_waits_for_no_more(make_sandbox: Callable[..., Sandbox], monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_message_that_comes_alone_waits_for_no_other(
+    make_sandbox: Callable[..., Sandbox], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A second one would come too late. The pause after the first ends when the runner stops."""
+    monkeypatch.setattr(runner_module, "PAUSE_MS", 10_000 * SECONDS)
+    sandbox = make_sandbox(gathers=Gathers.WHEN_BUSY)
+    sandbox.publish(1)
+    with sandbox.running():
+        wait_until(lambda: sandbox.rows() == [1], SECONDS)
+    assert sandbox.consumer.name not in pulses, "the runner has not ended"
+
+
+@pytest.mark.usefixtures("table")
+@pytest.mark.parametrize("gathers", [Gathers.WHEN_BUSY, Gathers.ALWAYS])
+def test_a_full_batch_waits_for_no_more(
+    make_sandbox: Callable[..., Sandbox], monkeypatch: pytest.MonkeyPatch, gathers: Gathers
+) -> None:
     monkeypatch.setattr(runner_module, "GATHER_MS", 2_000)
-    sandbox = make_sandbox(max_batch=5, gathers=True)
+    monkeypatch.setattr(runner_module, "PAUSE_MS", 2_000)
+    sandbox = make_sandbox(max_batch=5, gathers=gathers)
     sandbox.publish(*range(100), key="one")
     began = time.monotonic()
     with sandbox.running():

@@ -5,11 +5,13 @@ import threading
 import msgspec
 import pytest
 from django.db import connection, transaction
+from django.test.utils import CaptureQueriesContext
 
 from deploy.embedded.waiting import wait_until
 from kafka_bridge.events.codec import Message, encode
 from kafka_bridge.models import OutboxMessage
 from kafka_bridge.publishing import outbox, relay
+from kafka_bridge.publishing.relay import Progress
 from kafka_bridge.telemetry.pulse import pulses
 from tests.support.consumers import readiness, running
 from tests.support.sandbox import SECONDS, Sandbox
@@ -56,20 +58,25 @@ def test_waiting_for_kafka_outlasts_a_limit_on_idle_transactions() -> None:
     """A server may end idle transactions soon: each round would send the same messages again."""
     with connection.cursor() as cursor:
         with transaction.atomic():
-            relay._take(0)
+            relay._take([0])
             cursor.execute("SHOW idle_in_transaction_session_timeout")
             assert cursor.fetchone() == ("23s",)
         cursor.execute("SHOW idle_in_transaction_session_timeout")
         assert cursor.fetchone() == ("0",)
 
 
-def test_a_commit_wakes_the_relay(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("busy", [False, True], ids=["which waits", "which does something else"])
+def test_a_commit_wakes_the_relay(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch, busy: bool) -> None:
     monkeypatch.setattr(relay, "POLL_SECONDS", 3 * SECONDS)  # only the notification can be in time
-    listening = threading.Event()
+    listening, committed = threading.Event(), threading.Event()
 
     def listen_and_wait() -> None:
         relay.step()
         listening.set()
+        if busy:
+            committed.wait(SECONDS)
+            with connection.cursor() as cursor:
+                cursor.execute("SELECT 1")  # its answer brings the notification
         relay.wait_for_news()
         connection.close()
 
@@ -77,5 +84,62 @@ def test_a_commit_wakes_the_relay(sandbox: Sandbox, monkeypatch: pytest.MonkeyPa
     thread.start()
     listening.wait(SECONDS)
     outbox.add(sandbox.happened(1))
+    committed.set()
     thread.join(SECONDS)
     assert not thread.is_alive()
+
+
+def test_few_messages_of_many_shards_leave_in_one_transaction(sandbox: Sandbox) -> None:
+    outbox.add(*[sandbox.happened(n) for n in range(20)])
+    assert OutboxMessage.objects.values("shard").distinct().count() > 5
+    with CaptureQueriesContext(connection) as queries:
+        assert relay.step() is Progress.ALL
+    assert sum(query["sql"].startswith("DELETE") for query in queries) == 1
+    assert sorted(topic_numbers(sandbox)) == list(range(20))
+
+
+def test_shards_of_a_backlog_leave_in_order_and_without_pauses(
+    sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(relay, "MESSAGES_PER_ROUND", 10)
+    monkeypatch.setattr(relay, "GATHER_SECONDS", 10 * SECONDS)
+    outbox.add(*[sandbox.happened(n, key=str(n % 4)) for n in range(400)])
+    with running(relay.run):
+        wait_until(lambda: not OutboxMessage.objects.exists(), SECONDS)
+    numbers = topic_numbers(sandbox)
+    for key in range(4):
+        assert [n for n in numbers if n % 4 == key] == list(range(key, 400, 4))
+
+
+def test_shards_share_a_transaction_while_there_is_room(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(relay, "MESSAGES_PER_ROUND", 10)
+    waiting = [(7, 2), (1, 8), (3, 1), (2, 10), (0, 1)]
+    assert relay._together(waiting) == [[7, 1], [3], [2], [0]]
+
+
+def test_commits_in_a_burst_leave_in_few_rounds(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(relay, "GATHER_SECONDS", 1.0)
+    rounds: list[Progress] = []
+    step = relay.step
+
+    def counted() -> Progress:
+        rounds.append(step())
+        return rounds[-1]
+
+    monkeypatch.setattr(relay, "step", counted)
+    with running(relay.run):
+        for n in range(50):
+            outbox.add(sandbox.happened(n))
+        wait_until(lambda: not OutboxMessage.objects.exists(), SECONDS)
+    assert len(topic_numbers(sandbox)) == 50
+    assert rounds.count(Progress.ALL) <= 20
+
+
+def test_a_message_that_finds_the_relay_idle_leaves_at_once(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The pause after it ends when the relay stops."""
+    pulses.clear()
+    monkeypatch.setattr(relay, "GATHER_SECONDS", 10 * SECONDS)
+    with running(relay.run):
+        outbox.add(sandbox.happened(1))
+        wait_until(lambda: not OutboxMessage.objects.exists(), SECONDS)
+    assert "relay" not in pulses, "the relay has not ended"
