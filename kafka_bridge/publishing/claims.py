@@ -23,6 +23,7 @@ import msgspec
 from django.db import DatabaseError, InterfaceError, connection, models, transaction
 from django.utils import timezone
 
+from kafka_bridge import prepared
 from kafka_bridge.diagnosis import is_outage
 from kafka_bridge.exceptions import Unavailable
 from kafka_bridge.models import Claim
@@ -53,7 +54,7 @@ class Claimed:
 _CLAIM: Final = """
     WITH claimed AS (
         INSERT INTO kafka_bridge_claim AS kept (event_id, content, created_at)
-        SELECT event_id, content, %s
+        SELECT event_id, content, %s::timestamptz
         FROM json_to_recordset(%s::json) AS sent (event_id uuid, content jsonb) ORDER BY event_id
         ON CONFLICT (event_id) DO UPDATE SET event_id = kept.event_id
         RETURNING event_id, content, created_at, xmax = 0 AS is_new
@@ -87,7 +88,7 @@ def claim(
     # One text, because psycopg writes an array of Python values value by value.
     sent = msgspec.json.encode([{"event_id": event_id, "content": content} for event_id, content in contents.items()])
     try:
-        with connection.cursor() as cursor:
+        with prepared.cursor() as cursor:
             cursor.execute(sql, [at, sent.decode()])
             rows = cursor.fetchall()
     except (DatabaseError, InterfaceError) as error:
