@@ -21,6 +21,7 @@ from django.db import connection
 from gremio.arrays import array_of
 from gremio.copy import FEW, copy_unless_duplicated
 from gremio.transactions import transaction_required
+from kafka_bridge import prepared
 from stock.models import Movimiento
 
 StockKey = tuple[UUID, str]  # maestro, ingredient code
@@ -55,9 +56,10 @@ COLUMNS: Final = {
 }
 
 
-# Two statements in one round trip.
+_ADD_CARTS: Final = """
+    INSERT INTO stock_carro (maestro_id, nombre) SELECT id, '' FROM unnest(%s::uuid[]) id ON CONFLICT DO NOTHING
+"""
 _LOCK_CARTS: Final = """
-    INSERT INTO stock_carro (maestro_id, nombre) SELECT id, '' FROM unnest(%s::uuid[]) id ON CONFLICT DO NOTHING;
     SELECT maestro_id, abierto_en IS NOT NULL FROM stock_carro WHERE maestro_id = ANY(%s::uuid[])
     ORDER BY maestro_id FOR UPDATE
 """
@@ -70,9 +72,9 @@ def tomar(maestros: Iterable[UUID]) -> set[UUID]:
     A cart that has no row yet gets one, which is not open.
     """
     ids = array_of(sorted(set(maestros)))
-    with connection.cursor() as cursor:
-        cursor.execute(_LOCK_CARTS, [ids, ids])
-        cursor.nextset()
+    with prepared.cursor() as cursor:
+        cursor.execute(_ADD_CARTS, [ids])
+        cursor.execute(_LOCK_CARTS, [ids])
         return {maestro_id for maestro_id, is_open in cursor.fetchall() if is_open}
 
 
@@ -179,10 +181,17 @@ def asentar_anulaciones(ventas: Iterable[UUID]) -> Totals:
     with connection.cursor() as cursor:
         cursor.execute(_ARRIVED_VOIDS, [array_of(ventas)])
         anuladas = [venta for (venta,) in cursor.fetchall()]
-    return _query_totals(_GIVE_BACK_VOIDED, [array_of(anuladas)]) if anuladas else {}
+        if not anuladas:
+            return {}
+        cursor.execute(_GIVE_BACK_VOIDED, [array_of(anuladas)])
+        return _totals(cursor.fetchall())
 
 
 def _query_totals(sql: str, parameters: list[Any]) -> Totals:
-    with connection.cursor() as cursor:
+    with prepared.cursor() as cursor:
         cursor.execute(sql, parameters)
-        return {(maestro_id, insumo): int(cantidad) for maestro_id, insumo, cantidad in cursor.fetchall()}
+        return _totals(cursor.fetchall())
+
+
+def _totals(rows: Iterable[tuple[Any, ...]]) -> Totals:
+    return {(maestro_id, insumo): int(cantidad) for maestro_id, insumo, cantidad in rows}
