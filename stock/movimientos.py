@@ -56,10 +56,9 @@ COLUMNS: Final = {
 }
 
 
-_ADD_CARTS: Final = """
-    INSERT INTO stock_carro (maestro_id, nombre) SELECT id, '' FROM unnest(%s::uuid[]) id ON CONFLICT DO NOTHING
-"""
+# Two statements in one round trip.
 _LOCK_CARTS: Final = """
+    INSERT INTO stock_carro (maestro_id, nombre) SELECT id, '' FROM unnest(%s::uuid[]) id ON CONFLICT DO NOTHING;
     SELECT maestro_id, abierto_en IS NOT NULL FROM stock_carro WHERE maestro_id = ANY(%s::uuid[])
     ORDER BY maestro_id FOR UPDATE
 """
@@ -72,9 +71,9 @@ def tomar(maestros: Iterable[UUID]) -> set[UUID]:
     A cart that has no row yet gets one, which is not open.
     """
     ids = array_of(sorted(set(maestros)))
-    with prepared.cursor() as cursor:
-        cursor.execute(_ADD_CARTS, [ids])
-        cursor.execute(_LOCK_CARTS, [ids])
+    with connection.cursor() as cursor:
+        cursor.execute(_LOCK_CARTS, [ids, ids])
+        cursor.nextset()
         return {maestro_id for maestro_id, is_open in cursor.fetchall() if is_open}
 
 

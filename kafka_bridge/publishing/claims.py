@@ -31,6 +31,9 @@ from kafka_bridge.models import Claim
 KEPT: Final = timedelta(days=90)  # longer than a client may wait before it tries again
 SWEEP_SECONDS: Final = 3_600.0
 ROWS_PER_SWEEP: Final = 10_000
+# The claims of a prepared statement are fewer: a plan that was made while the ledger was tiny reads
+# all of it for each claim, until PostgreSQL notices that it has grown.
+FEW: Final = 20
 
 Content = Mapping[str, Any]  # what the client sent, by field: JSON values
 
@@ -61,9 +64,10 @@ _CLAIM: Final = """
     )
     SELECT claimed.event_id, claimed.content::text, claimed.created_at, claimed.is_new {columns} FROM claimed {join}"""
 # OFFSET 0 lets PostgreSQL look each claim up. It expects 100 claims, and would join them to a small
-# ledger by reading all of it.
-_JOIN: Final = """
+# ledger by reading all of it, which pays for many claims only.
+_OF_FEW: Final = """
     LEFT JOIN LATERAL (SELECT {columns} FROM {ledger} WHERE id = claimed.event_id OFFSET 0) ledger ON true"""
+_OF_MANY: Final = "LEFT JOIN (SELECT {columns} FROM {ledger}) ledger ON ledger.id = claimed.event_id"
 
 
 def claim(
@@ -80,15 +84,12 @@ def claim(
     """
     if not contents:
         return {}
-    wanted = [connection.ops.quote_name(column) for column in ["id", *columns] if ledger]
-    sql = _CLAIM.format(
-        columns="".join(f", ledger.{column}" for column in wanted),
-        join=_JOIN.format(columns=", ".join(wanted), ledger=ledger._meta.db_table) if ledger else "",
-    )
+    is_small = len(contents) < FEW
+    sql = _statement(ledger, columns, _OF_FEW if is_small else _OF_MANY)
     # One text, because psycopg writes an array of Python values value by value.
     sent = msgspec.json.encode([{"event_id": event_id, "content": content} for event_id, content in contents.items()])
     try:
-        with prepared.cursor() as cursor:
+        with prepared.cursor() if is_small else connection.cursor() as cursor:
             cursor.execute(sql, [at, sent.decode()])
             rows = cursor.fetchall()
     except (DatabaseError, InterfaceError) as error:
@@ -96,6 +97,16 @@ def claim(
             raise Unavailable("The database does not store claims: retry later.") from error
         raise
     return {row[0]: _claimed(contents[row[0]], row) for row in rows}
+
+
+def _statement(ledger: type[models.Model] | None, columns: Sequence[str], join: str) -> str:
+    if ledger is None:
+        return _CLAIM.format(columns="", join="")
+    names = [connection.ops.quote_name(column) for column in ["id", *columns]]
+    return _CLAIM.format(
+        columns="".join(f", ledger.{name}" for name in names),
+        join=join.format(columns=", ".join(names), ledger=ledger._meta.db_table),
+    )
 
 
 def _claimed(sent: Content, row: Sequence[Any]) -> Claimed:
