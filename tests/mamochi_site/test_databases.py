@@ -47,7 +47,7 @@ def test_a_pool_refuses_prepared_statements(tmp_path: Path) -> None:
     with other_database.debian_postgres(tmp_path) as url, other_database.pool(tmp_path, url) as pooled:
         psycopg.connect(url, options=options).close()
         psycopg.connect(pooled).close()
-        with pytest.raises(psycopg.OperationalError, match=r"unsupported startup parameter.*plan_cache_mode"):
+        with pytest.raises(psycopg.OperationalError, match="unsupported startup parameter"):
             psycopg.connect(pooled, options=options)
 
 
