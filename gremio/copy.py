@@ -13,6 +13,8 @@ from django.db import IntegrityError, connection, transaction
 from psycopg import sql
 from psycopg.errors import UniqueViolation
 
+from kafka_bridge import prepared
+
 Row = Sequence[object]
 
 FEW: Final = 100  # rows: fewer are inserted sooner by one INSERT than by COPY in a savepoint
@@ -105,7 +107,7 @@ def insert_missing(table: str, columns: Mapping[str, str], rows: Sequence[Row]) 
     if not rows or (len(rows) >= FEW and copy_unless_duplicated(table, columns, rows)):
         return
     content = msgspec.json.encode([dict(zip(columns, row, strict=True)) for row in rows]).decode()
-    with connection.cursor() as cursor:
+    with prepared.cursor() as cursor:
         cursor.execute(_insert_statement(table, tuple(columns.items())), [content])
 
 

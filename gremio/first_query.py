@@ -10,9 +10,11 @@ from typing import Any
 
 from django.db import DEFAULT_DB_ALIAS, InterfaceError, OperationalError, connections
 
+from kafka_bridge import prepared
+
 
 def rows(sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
-    """Return the rows of a query that changes nothing.
+    """Return the rows of a query that changes nothing; it is prepared, where statements are.
 
     Raises OperationalError or InterfaceError as any query does, but not for a connection that was
     lost between two requests.
@@ -21,15 +23,15 @@ def rows(sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
     # thread's connection up at each use.
     wrapper: Any = connections[DEFAULT_DB_ALIAS]
     if not _is_unchecked(wrapper):
-        return _rows(wrapper, sql, parameters)
+        return _rows(sql, parameters)
     wrapper.health_check_done = True
     try:
-        return _rows(wrapper, sql, parameters)
+        return _rows(sql, parameters)
     except (OperationalError, InterfaceError):
         if wrapper.is_usable():
             raise
         wrapper.close()
-        return _rows(wrapper, sql, parameters)
+        return _rows(sql, parameters)
 
 
 def _is_unchecked(wrapper: Any) -> bool:
@@ -38,7 +40,7 @@ def _is_unchecked(wrapper: Any) -> bool:
     return bool(kept and wrapper.health_check_enabled and not wrapper.health_check_done)
 
 
-def _rows(wrapper: Any, sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
-    with wrapper.cursor() as cursor:
+def _rows(sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+    with prepared.cursor() as cursor:
         cursor.execute(sql, parameters)
         return list(cursor.fetchall())

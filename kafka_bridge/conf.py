@@ -6,6 +6,7 @@
         "NAMESPACE": "https://bookshop.example/events",  # required
         "CONTRACTS": BASE_DIR / "contracts",             # for `manage.py check_event_schemas`
         "PARTITIONS": {"bookshop.orders": 12},           # instead of the declared numbers
+        "PREPARED_STATEMENTS": True,                     # no pool gives transactions other sessions
         "TITLE": "The bookshop",                         # in the documentation of events
         "DESCRIPTION": "Orders and deliveries.",         # in the documentation of events
     }
@@ -38,6 +39,7 @@ _DEFAULTS: Final[dict[str, Any]] = {
     "CONTRACTS": None,
     "SHORTEST_RETENTION_DAYS": 7,
     "PARTITIONS": {},
+    "PREPARED_STATEMENTS": False,
     "TITLE": "",
     "DESCRIPTION": "",
 }
@@ -93,6 +95,10 @@ SHORTEST_RETENTION_DAYS: Final[float] = _values["SHORTEST_RETENTION_DAYS"]
 # How many partitions a topic has in this deployment, by its name; without an entry, as many as its
 # app declares. Raised with `manage.py add_partitions`; Kafka cannot take partitions away.
 PARTITIONS: Final[dict[str, int]] = dict(_values["PARTITIONS"])
+
+# Whether PostgreSQL keeps prepared what each message pays (kafka_bridge/prepared.py). Not behind a
+# pool that gives each transaction another session.
+PREPARED_STATEMENTS: Final[bool] = bool(_values["PREPARED_STATEMENTS"])
 
 # The product's name (SOURCE by default) and a sentence about its events, in their documentation.
 TITLE: Final[str] = _values["TITLE"] or SOURCE

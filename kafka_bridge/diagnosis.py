@@ -23,6 +23,8 @@ SERVER_STATES: Final = (
     "58",  # system error: I/O error (EIO), a file is missing
     "25006",  # the server only reads
     "42501",  # the file system only reads (EROFS), or the role has no right to a table
+    "26000",  # a prepared statement is not there, or ...
+    "42P05",  # ... is there already: a pool stands between, which PREPARED_STATEMENTS denies
     "XX001",  # a table is damaged
     "XX002",  # an index is damaged
 )

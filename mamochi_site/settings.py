@@ -131,7 +131,9 @@ connections.check_url_files("DATABASE_URL", text("DATABASE_URL"))
 # connects, and pools pass it on.
 os.environ["PGDATESTYLE"] = "ISO"
 # A pool may give each transaction another session (pgbouncer, pool_mode=transaction), so nothing
-# depends on a session: no cursors of the server's, no prepared statements (Django's default).
+# depends on a session: no cursors of the server's, and prepared statements only where
+# PREPARED_STATEMENTS says that no pool stands between.
+PREPARED_STATEMENTS = flag("PREPARED_STATEMENTS", default=False)
 DATABASES["default"].update(CONN_MAX_AGE=60, CONN_HEALTH_CHECKS=True, DISABLE_SERVER_SIDE_CURSORS=True)
 DATABASES["default"]["OPTIONS"] = {
     "connect_timeout": 3,
@@ -146,6 +148,9 @@ DATABASES["default"]["OPTIONS"] = {
     "keepalives_interval": 5,
     "keepalives_count": 3,
     "tcp_user_timeout": 25_000,
+    # A prepared statement's plan is made once. PostgreSQL would plan the one that looks for a token
+    # each time, because it expects ten tokens where the plan is made before they are known.
+    **({"options": "-c plan_cache_mode=force_generic_plan"} if PREPARED_STATEMENTS else {}),
     # Options in the URL, such as sslmode, win:
     **DATABASES["default"].get("OPTIONS", {}),
 }
@@ -159,6 +164,7 @@ KAFKA_BRIDGE = {
     "NAMESPACE": "https://mamochi.cl/events",
     "CONTRACTS": BASE_DIR / "tests" / "contracts",
     "PARTITIONS": partitions("KAFKA_PARTITIONS"),
+    "PREPARED_STATEMENTS": PREPARED_STATEMENTS,
     "SHORTEST_RETENTION_DAYS": 14,  # a week, its closing and a backup of the week before
     "TITLE": "MAMOCHI",
     "DESCRIPTION": "Los eventos del gremio de los maestros motehuesilleros de Chile, en Apache Kafka.",

@@ -21,6 +21,7 @@ from django.db import connection
 from gremio.arrays import array_of
 from gremio.copy import FEW, copy_unless_duplicated
 from gremio.transactions import transaction_required
+from kafka_bridge import prepared
 from stock.models import Movimiento
 
 StockKey = tuple[UUID, str]  # maestro, ingredient code
@@ -179,10 +180,17 @@ def asentar_anulaciones(ventas: Iterable[UUID]) -> Totals:
     with connection.cursor() as cursor:
         cursor.execute(_ARRIVED_VOIDS, [array_of(ventas)])
         anuladas = [venta for (venta,) in cursor.fetchall()]
-    return _query_totals(_GIVE_BACK_VOIDED, [array_of(anuladas)]) if anuladas else {}
+        if not anuladas:
+            return {}
+        cursor.execute(_GIVE_BACK_VOIDED, [array_of(anuladas)])
+        return _totals(cursor.fetchall())
 
 
 def _query_totals(sql: str, parameters: list[Any]) -> Totals:
-    with connection.cursor() as cursor:
+    with prepared.cursor() as cursor:
         cursor.execute(sql, parameters)
-        return {(maestro_id, insumo): int(cantidad) for maestro_id, insumo, cantidad in cursor.fetchall()}
+        return _totals(cursor.fetchall())
+
+
+def _totals(rows: Iterable[tuple[Any, ...]]) -> Totals:
+    return {(maestro_id, insumo): int(cantidad) for maestro_id, insumo, cantidad in rows}

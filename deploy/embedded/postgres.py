@@ -56,6 +56,11 @@ class Postgres(Server):
         return f"postgresql://{DATABASE}:{self.password}@{self.host.address}:{self.port}/{DATABASE}"
 
     @property
+    def client_variables(self) -> dict[str, str]:
+        """Return what the application may do on this server, as environment variables."""
+        return {"PREPARED_STATEMENTS": "true"}  # no pool stands between
+
+    @property
     def ports(self) -> dict[str, int]:
         """Return the port of each listener by name."""
         return {"postgres": self.port}

@@ -152,12 +152,13 @@ class Stack:
         return self.supervisor.processes
 
     def environment(self) -> dict[str, str]:
-        """Return the four URLs as environment variables for the application's processes.
+        """Return the environment variables of the application's processes: the four URLs, and more.
 
         In a secured stack each process also needs a login of its own (`kafka.add_user`).
         """
         urls = {part.variable: self._replaced.get(part.variable, part.url) for part in self.all_parts}
-        return urls | ({} if self.kafka.variable in self._replaced else self.kafka.client_variables)
+        own = [part for part in (self.kafka, self.postgres) if part.variable not in self._replaced]
+        return urls | {name: value for part in own for name, value in part.client_variables.items()}
 
     def start(self) -> None:
         """Start every part and wait until all are ready.

@@ -22,8 +22,8 @@ from inscripciones.models import Usuario
 _OF_TOKEN: Final = ("digest", "user_id")
 _OF_USER: Final = ("id", "is_superuser", "username", "is_staff", "is_active", "maestro_id", "zona")
 _QUERY: Final = """
-    SELECT {columns}, EXISTS (SELECT FROM {tokens} own WHERE own.user_id = {users}.id AND own.expiry < %s)
-    FROM {tokens} JOIN {users} ON {users}.id = {tokens}.user_id WHERE {tokens}.token_key = ANY(%s)"""
+    SELECT {columns}, EXISTS (SELECT FROM {tokens} own WHERE own.user_id = {users}.id AND own.expiry < %s::timestamptz)
+    FROM {tokens} JOIN {users} ON {users}.id = {tokens}.user_id WHERE {tokens}.token_key = ANY(%s::text[])"""
 
 
 class TokenDeMaestro(TokenAuthentication):

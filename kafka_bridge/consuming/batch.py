@@ -31,7 +31,7 @@ _ADVANCE: Final = """
         SELECT stored.id, move.next_offset
         FROM json_to_recordset(%s::json)
             AS move (topic text, partition int, topic_uuid text, held bigint, next_offset bigint)
-        JOIN kafka_bridge_consumeroffset stored USING (topic, partition)
+        JOIN kafka_bridge_consumeroffset stored USING (topic, partition), {limits} limits
         WHERE stored.consumer = %s AND stored.topic_uuid = move.topic_uuid
             AND stored.next_offset = move.held AND move.held < move.next_offset
         ORDER BY topic, partition FOR UPDATE OF stored

@@ -23,6 +23,7 @@ import msgspec
 from django.db import DatabaseError, InterfaceError, connection, models, transaction
 from django.utils import timezone
 
+from kafka_bridge import prepared
 from kafka_bridge.diagnosis import is_outage
 from kafka_bridge.exceptions import Unavailable
 from kafka_bridge.models import Claim
@@ -30,6 +31,9 @@ from kafka_bridge.models import Claim
 KEPT: Final = timedelta(days=90)  # longer than a client may wait before it tries again
 SWEEP_SECONDS: Final = 3_600.0
 ROWS_PER_SWEEP: Final = 10_000
+# The claims of a prepared statement are fewer: a plan that was made while the ledger was tiny reads
+# all of it for each claim, until PostgreSQL notices that it has grown.
+FEW: Final = 20
 
 Content = Mapping[str, Any]  # what the client sent, by field: JSON values
 
@@ -53,12 +57,17 @@ class Claimed:
 _CLAIM: Final = """
     WITH claimed AS (
         INSERT INTO kafka_bridge_claim AS kept (event_id, content, created_at)
-        SELECT event_id, content, %s
+        SELECT event_id, content, %s::timestamptz
         FROM json_to_recordset(%s::json) AS sent (event_id uuid, content jsonb) ORDER BY event_id
         ON CONFLICT (event_id) DO UPDATE SET event_id = kept.event_id
         RETURNING event_id, content, created_at, xmax = 0 AS is_new
     )
     SELECT claimed.event_id, claimed.content::text, claimed.created_at, claimed.is_new {columns} FROM claimed {join}"""
+# OFFSET 0 lets PostgreSQL look each claim up. It expects 100 claims, and would join them to a small
+# ledger by reading all of it, which pays for many claims only.
+_OF_FEW: Final = """
+    LEFT JOIN LATERAL (SELECT {columns} FROM {ledger} WHERE id = claimed.event_id OFFSET 0) ledger ON true"""
+_OF_MANY: Final = "LEFT JOIN (SELECT {columns} FROM {ledger}) ledger ON ledger.id = claimed.event_id"
 
 
 def claim(
@@ -75,14 +84,12 @@ def claim(
     """
     if not contents:
         return {}
-    sql = _CLAIM.format(
-        columns="".join(f", ledger.{connection.ops.quote_name(column)}" for column in ["id", *columns] if ledger),
-        join=f"LEFT JOIN {ledger._meta.db_table} ledger ON ledger.id = claimed.event_id" if ledger else "",
-    )
+    is_small = len(contents) < FEW
+    sql = _statement(ledger, columns, _OF_FEW if is_small else _OF_MANY)
     # One text, because psycopg writes an array of Python values value by value.
     sent = msgspec.json.encode([{"event_id": event_id, "content": content} for event_id, content in contents.items()])
     try:
-        with connection.cursor() as cursor:
+        with prepared.cursor() if is_small else connection.cursor() as cursor:
             cursor.execute(sql, [at, sent.decode()])
             rows = cursor.fetchall()
     except (DatabaseError, InterfaceError) as error:
@@ -90,6 +97,16 @@ def claim(
             raise Unavailable("The database does not store claims: retry later.") from error
         raise
     return {row[0]: _claimed(contents[row[0]], row) for row in rows}
+
+
+def _statement(ledger: type[models.Model] | None, columns: Sequence[str], join: str) -> str:
+    if ledger is None:
+        return _CLAIM.format(columns="", join="")
+    names = [connection.ops.quote_name(column) for column in ["id", *columns]]
+    return _CLAIM.format(
+        columns="".join(f", ledger.{name}" for name in names),
+        join=join.format(columns=", ".join(names), ledger=ledger._meta.db_table),
+    )
 
 
 def _claimed(sent: Content, row: Sequence[Any]) -> Claimed:

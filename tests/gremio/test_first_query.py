@@ -9,6 +9,7 @@ import pytest
 from django.db import OperationalError, connection
 
 from gremio import first_query
+from kafka_bridge import conf
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
@@ -24,6 +25,11 @@ def outside() -> Iterator["psycopg.Connection[tuple[int]]"]:
     connection.close()
 
 
+@pytest.fixture(autouse=True, params=[True, False], ids=["prepared", "not prepared"])
+def _prepared(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conf, "PREPARED_STATEMENTS", request.param)
+
+
 def next_request() -> int:
     """Do what Django does between two requests; return the id of the connection's process."""
     connection.ensure_connection()
@@ -37,13 +43,17 @@ def test_it_asks_once(tmp_path: Path) -> None:
         connection.connection.pgconn.trace(trace.fileno())
         first_query.rows("SELECT 7 WHERE %s", [True])
         connection.connection.pgconn.untrace()
-    sent = [line for line in (tmp_path / "trace").read_text().splitlines() if "\tF\t" in line]
-    assert len(sent) == 1
-    assert "SELECT 7" in sent[0]
+    sent = (tmp_path / "trace").read_text()
+    assert sent.count("\tQuery\t") + sent.count("\tSync") == 1  # each ends what waits for an answer
+    assert "SELECT 7" in sent
 
 
 def test_a_lost_connection_is_replaced(outside: "psycopg.Connection[tuple[int]]") -> None:
     lost = next_request()
+    for _ in range(3):
+        next_request()
+        assert first_query.rows(MY_PID, [True]) == [(lost,)]
+    next_request()
     outside.execute("SELECT pg_terminate_backend(%s, 5000)", [lost])
     [(pid,)] = first_query.rows(MY_PID, [True])
     assert pid != lost

@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from deploy.embedded import Stack
@@ -40,11 +41,22 @@ def test_defaults_of_the_role_change_nothing(stack: Stack, tmp_path: Path) -> No
         )
 
 
+def test_a_pool_refuses_prepared_statements(tmp_path: Path) -> None:
+    """Where PREPARED_STATEMENTS is true by mistake, pgbouncer says why it accepts no connection."""
+    options = "-c plan_cache_mode=force_generic_plan"  # in our settings then
+    with other_database.debian_postgres(tmp_path) as url, other_database.pool(tmp_path, url) as pooled:
+        psycopg.connect(url, options=options).close()
+        psycopg.connect(pooled).close()
+        with pytest.raises(psycopg.OperationalError, match="unsupported startup parameter"):
+            psycopg.connect(pooled, options=options)
+
+
 def test_everything_runs_behind_a_pool(stack: Stack, tmp_path: Path) -> None:
     """With pgbouncer's pool_mode=transaction each transaction may get another session."""
     with other_database.debian_postgres(tmp_path) as url, other_database.pool(tmp_path, url) as pooled:
         other_database.run_tests(
             pooled,
+            "tests/kafka_bridge/test_prepared.py::test_nothing_is_kept_without_the_setting",
             "tests/kafka_bridge/consuming/test_runner.py",
             "tests/kafka_bridge/dead_letters/test_replay.py",
             "tests/kafka_bridge/publishing/test_relay.py",

@@ -84,6 +84,15 @@ def test_smtps_is_tls_from_the_first_byte() -> None:
 
 
 @pytest.mark.slow
+def test_statements_are_prepared_on_request() -> None:
+    options = "DATABASES['default']['OPTIONS'].get('options')"
+    assert settings_of(options) == "None"
+    assert settings_of(options, PREPARED_STATEMENTS="true") == "'-c plan_cache_mode=force_generic_plan'"
+    assert settings_of("KAFKA_BRIDGE['PREPARED_STATEMENTS']") == "False"
+    assert settings_of("KAFKA_BRIDGE['PREPARED_STATEMENTS']", PREPARED_STATEMENTS="true") == "True"
+
+
+@pytest.mark.slow
 def test_spaces_in_lists_do_no_harm() -> None:
     options = settings_of("KAFKA_CLIENT_CONFIG", KAFKA_SECURITY_PROTOCOL=" SASL_SSL", KAFKA_SASL_PASSWORD=" p ")
     assert "'security.protocol': 'SASL_SSL'" in options
@@ -99,6 +108,7 @@ def test_spaces_in_lists_do_no_harm() -> None:
         ("DEBUG", "ture"),
         ("REVISION_AUTOMATICA", "quizás"),
         ("HTTPS_ONLY", "2"),
+        ("PREPARED_STATEMENTS", "sometimes"),
         ("NUM_PROXIES", "dos"),
         ("CORREOS_POR_SEGUNDO", "-1"),
         ("LIMITE_ENTRADAS", "many"),

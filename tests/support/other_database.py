@@ -65,8 +65,9 @@ def run_tests(url: str, *tests: str) -> None:
     They have a mail sink of their own, because they read its mailbox.
     """
     command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", "--reuse-db", *tests]
-    # Not a process of pytest-xdist itself: that would start servers of its own.
-    others = ("EMAIL_URL", "PYTEST_XDIST_WORKER")
+    # Not a process of pytest-xdist itself: that would start servers of its own. Not prepared
+    # statements: that server may be a pool.
+    others = ("EMAIL_URL", "PYTEST_XDIST_WORKER", "PREPARED_STATEMENTS")
     kept = {name: value for name, value in os.environ.items() if name not in others}
     environment = {**kept, "DATABASE_URL": url}
     done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=500, check=False)

@@ -8,6 +8,7 @@ import psycopg
 import pytest
 from django.db import DatabaseError, InterfaceError, InternalError, OperationalError, connection, transaction
 
+from kafka_bridge import conf
 from kafka_bridge.consuming import time_limit
 from kafka_bridge.consuming.time_limit import limited_transaction
 from tests.support.sandbox import SECONDS
@@ -17,11 +18,17 @@ pytestmark = [pytest.mark.django_db(transaction=True), pytest.mark.slow]
 LIMIT_MS = 900
 # A client that ends its transactions by itself, as before PostgreSQL 17, or that server's client.
 VERSIONS = [time_limit.FIRST_WITH_TRANSACTION_TIMEOUT, 1_000_000]
+NAMES = ["of this version", "before 17"]
 
 
-@pytest.fixture(autouse=True, params=VERSIONS, ids=["of this version", "before 17"])
+@pytest.fixture(autouse=True, params=VERSIONS, ids=NAMES)
 def _version(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(time_limit, "FIRST_WITH_TRANSACTION_TIMEOUT", request.param)
+
+
+@pytest.fixture(autouse=True, params=[True, False], ids=["prepared", "not prepared"])
+def _prepared(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(conf, "PREPARED_STATEMENTS", request.param)
 
 
 def execute(*statements: str) -> None:
@@ -44,6 +51,18 @@ def test_many_short_statements_are_ended() -> None:
     with pytest.raises((OperationalError, InternalError)):
         execute(*["SELECT pg_sleep(0.2)"] * 100)
     assert time.monotonic() - began < 10
+    connection.close()
+
+
+def test_the_first_statement_is_limited_too() -> None:
+    for seconds in (0, 0, 30):  # the third time it is prepared
+        began = time.monotonic()
+        with suppress(OperationalError, InternalError), transaction.atomic():
+            statement = "SELECT pg_sleep(%s::float) FROM {limits} limits"
+            with limited_transaction(LIMIT_MS, statement, [str(seconds)]) as rows:
+                assert len(rows) == 1
+                assert seconds == 0
+    assert LIMIT_MS * 0.8 < 1_000 * (time.monotonic() - began) < 10_000
     connection.close()
 
 
