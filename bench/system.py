@@ -71,7 +71,7 @@ def running(*names: str) -> Iterator[Http]:
                 stdout=nowhere,
                 stderr=nowhere,
                 start_new_session=True,
-                preexec_fn=lambda: die_with(own),  # noqa: PLW1509 - the function takes no lock
+                preexec_fn=lambda: die_with(own),  # noqa: PLW1509 - it calls prctl; no thread can hold a lock of that
             )
             for name in names
         }

@@ -40,7 +40,7 @@ def calibrate(pods: Pods, mean: float, seconds: float) -> Point:
         trial.accepted.at_once(FIRST)
         trial.wait(READY_SECONDS)
         start = time.perf_counter() - began
-        rest = _phase(trial, lambda: time.sleep(seconds / 2))  # idle CPU needs time to pass: no event ends it
+        rest = _phase(trial, lambda: _rest(seconds / 2))
         steady = _phase(trial, lambda: _steadily(trial, mean, seconds))
         short = _phase(trial, lambda: trial.accepted.at_once(FULL_ROWS))
         amount = round(BACKLOG_SECONDS / short.seconds * short.rows)
@@ -64,6 +64,11 @@ def _phase(trial: Trial, publish: Callable[[], None]) -> Phase:
     seconds = time.perf_counter() - began
     pod, database = (after - earlier for after, earlier in zip(_used(trial), used, strict=True))
     return Phase(seconds, batches() - before, trial.accepted.count - rows, (pod, database))
+
+
+def _rest(seconds: float) -> None:
+    """Publish nothing for so long: what the pod uses then is its idle CPU."""
+    time.sleep(seconds)  # the time over which idle CPU is measured
 
 
 def _used(trial: Trial) -> tuple[float, float]:

@@ -126,7 +126,7 @@ def loaded() -> Iterator[Forks]:
         command(LOADED),
         cwd=CHECKOUT,
         stdin=forks.program_end.fileno(),
-        preexec_fn=lambda: die_with(own),  # noqa: PLW1509 - the function takes no lock
+        preexec_fn=lambda: die_with(own),  # noqa: PLW1509 - it calls prctl; no thread can hold a lock of that
     ) as program:
         forks.program_end.close()
         try:

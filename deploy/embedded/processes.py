@@ -90,7 +90,7 @@ class Process:
                 cwd=self.cwd,
                 env=dict(self.env),
                 start_new_session=True,
-                preexec_fn=lambda: die_with(parent),  # noqa: PLW1509 - the function takes no lock
+                preexec_fn=lambda: die_with(parent),  # noqa: PLW1509 - it calls prctl; no thread can hold a lock of that
             )
 
     @property
