@@ -77,8 +77,9 @@ def recordar_reposiciones(repuestos: list[StockRepuesto]) -> None:
 
 
 def _are_before_restore(eventos: Sequence[Event]) -> bool:
-    """Return whether all of these events are replayed after a restore.
+    """Return whether one of these events is replayed after a restore.
 
-    The notices and restocks that followed from them are in Kafka and come back as their own events.
+    The notices and restocks that followed from it are in Kafka and come back as their own events.
+    What follows from new events of the same batch is left to the sweep.
     """
-    return bool(eventos) and restore.is_before_restore(max(evento.time for evento in eventos))
+    return bool(restore.replayed(eventos))

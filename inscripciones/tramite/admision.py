@@ -82,20 +82,24 @@ def _maestro_of(inscripcion: Inscripcion, usuario: Usuario) -> Maestro:
 
 
 def _approval_event(inscripcion: Inscripcion) -> InscripcionAprobada:
-    return InscripcionAprobada.now(
+    resuelta_en = cast(datetime, inscripcion.resuelta_en)
+    return InscripcionAprobada(
+        time=resuelta_en,  # of a decision that comes back after a restore, the first one's (restore.py)
         id=InscripcionAprobada.derive_id(inscripcion.pk),
         inscripcion_id=inscripcion.pk,
         maestro_id=maestro_id(inscripcion.pk),
         nombre=inscripcion.nombre,
         email=inscripcion.email,
-        aprobada_en=inscripcion.resuelta_en,
+        aprobada_en=resuelta_en,
     )
 
 
 def _rejection_event(inscripcion: Inscripcion) -> InscripcionRechazada:
-    return InscripcionRechazada.now(
+    resuelta_en = cast(datetime, inscripcion.resuelta_en)
+    return InscripcionRechazada(
+        time=resuelta_en,
         id=InscripcionRechazada.derive_id(inscripcion.pk),
         inscripcion_id=inscripcion.pk,
         motivo=inscripcion.motivo,
-        rechazada_en=inscripcion.resuelta_en,
+        rechazada_en=resuelta_en,
     )

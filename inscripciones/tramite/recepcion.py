@@ -20,6 +20,7 @@ from inscripciones.formulario.normalizacion import clave_de_comprobante
 from inscripciones.formulario.reglas import Conocido, Resultado, Veredicto
 from inscripciones.models import Comprobante, Decision, Inscripcion
 from inscripciones.tramite import admision
+from kafka_bridge.consuming import restore
 from kafka_bridge.publishing.producer import publish
 
 Estado = Inscripcion.Estado
@@ -53,7 +54,14 @@ def registrar(formularios: Iterable[InscripcionRecibida], *, ahora: datetime) ->
         return []
     conocido = _known_of(nuevos)
     earlier = Decision.objects.in_bulk([form.inscripcion_id for form in nuevos])
-    filas = [_decide(form, conocido, earlier.get(form.inscripcion_id), ahora) for form in nuevos]
+    # Their decisions are in Kafka and may arrive later: these are no new ones (restore.py).
+    replayed = {form.inscripcion_id for form in restore.replayed(nuevos)}
+    filas = [
+        _decide(
+            form, conocido, earlier.get(form.inscripcion_id), form.time if form.inscripcion_id in replayed else ahora
+        )
+        for form in nuevos
+    ]
     Inscripcion.objects.bulk_create(filas)
     _follow_up(filas, conocido)
     return filas

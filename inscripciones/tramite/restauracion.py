@@ -11,7 +11,7 @@ from inscripciones.events import CorreoCorregido, InscripcionAprobada, Inscripci
 from inscripciones.formulario import locks
 from inscripciones.models import Decision, Inscripcion
 from inscripciones.tramite import revision
-from kafka_bridge.consuming.restore import is_before_restore
+from kafka_bridge.consuming import restore
 
 Estado = Inscripcion.Estado
 
@@ -39,11 +39,9 @@ def recordar_correos(corregidos: Sequence[CorreoCorregido]) -> None:
     The newest one of each maestro wins: after a change of the number of partitions, they arrive in
     another order than they were made.
     """
-    by_time = sorted(corregidos, key=lambda corregido: corregido.time)
-    if not is_before_restore(by_time[0].time):
-        return
-    replayed = [corregido for corregido in by_time if is_before_restore(corregido.time)]
-    maestros.cambiar_correos({one.maestro_id: (one.email, one.time) for one in replayed})
+    replayed = sorted(restore.replayed(corregidos), key=lambda corregido: corregido.time)
+    if replayed:
+        maestros.cambiar_correos({one.maestro_id: (one.email, one.time) for one in replayed})
 
 
 def _decision(event: InscripcionAprobada | InscripcionRechazada) -> Decision:

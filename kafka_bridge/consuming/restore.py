@@ -2,16 +2,21 @@
 
 After a backup is restored, consumers read again from Kafka what the backup lacks.
 
-A handler that takes a decision and publishes it asks `is_before_restore` first. If the event is
-older than the restore, its decision was taken and published before, and comes back from Kafka as an
-event. The handler must not decide again: with the rows of today, the result could differ.
+A handler that takes a decision and publishes it asks `replayed` first. If an event is older than
+the restore, its decision was taken and published before, and comes back from Kafka as an event. The
+handler must not decide again: with the rows of today, the result could differ. What it publishes
+nevertheless has the `time` of the cause, so that other handlers do not decide again either.
 """
 
-from datetime import datetime
+from collections.abc import Sequence
+from typing import TypeVar
 
 from django.db import connection
 
+from kafka_bridge.events import Event
 from kafka_bridge.models import Restore
+
+AnyEvent = TypeVar("AnyEvent", bound=Event)
 
 
 def begin() -> None:
@@ -19,8 +24,11 @@ def begin() -> None:
     Restore.objects.create()
 
 
-def is_before_restore(accepted_at: datetime) -> bool:
-    """Return whether an event of that moment (its `time`, UTC) is replayed after a restore."""
+def replayed(events: Sequence[AnyEvent]) -> list[AnyEvent]:
+    """Return those of the events whose `time` is before the last restore. Makes one query."""
+    if not events:
+        return []
     with connection.cursor() as cursor:
-        cursor.execute("SELECT EXISTS (SELECT FROM kafka_bridge_restore WHERE restored_at > %s)", [accepted_at])
-        return bool(cursor.fetchone()[0])
+        cursor.execute("SELECT max(restored_at) FROM kafka_bridge_restore")
+        restored_at = cursor.fetchone()[0]
+    return [event for event in events if restored_at and event.time < restored_at]

@@ -180,9 +180,9 @@ def test_a_batch_costs_the_queries_of_one_form(django_assert_num_queries: Django
         return [make_event(make()) for make in makers * size]
 
     one, twenty = batch(1), batch(20)
-    with django_assert_num_queries(13):
+    with django_assert_num_queries(14):
         registrar_inscripciones(one)
-    with django_assert_num_queries(13):
+    with django_assert_num_queries(14):
         registrar_inscripciones(twenty)
 
 

@@ -138,3 +138,28 @@ def test_each_correction_is_told_from_those_after_the_restore() -> None:
     recordar_correos([after, before])
     assert Maestro.objects.get(pk=before.maestro_id).email == before.email
     assert Maestro.objects.get(pk=after.maestro_id).email != after.email
+
+
+def test_what_a_replayed_form_publishes_is_of_its_time(settings: Settings) -> None:
+    """Other consumers would take the approval for a new one, and decide once more what follows."""
+    settings.REVISION_AUTOMATICA = True
+    replayed, new = make_event(make_form()), make_event(make_form())
+    new = msgspec.structs.replace(new, time=NOW + timedelta(hours=2))
+    Restore.objects.create(restored_at=NOW + timedelta(hours=1))
+    registrar_inscripciones([replayed, new])
+    approvals = [msgspec.json.decode(fila.value, type=InscripcionAprobada) for fila in OutboxMessage.objects.all()]
+    times = {approval.inscripcion_id: (approval.time, approval.aprobada_en) for approval in approvals}
+    assert times[replayed.inscripcion_id] == (replayed.time, replayed.time)
+    assert min(times[new.inscripcion_id]) > NOW + timedelta(hours=1)
+
+
+def test_a_decision_that_comes_back_is_published_with_its_time() -> None:
+    forms = [make_event(make_form()) for _ in range(4)]
+    aprobadas, rechazadas = decisions_on(forms)
+    lose_everything()
+    registrar_inscripciones(forms)
+    recordar_aprobadas(aprobadas)
+    recordar_rechazadas(rechazadas)
+    assert [msgspec.json.decode(fila.value)["time"] for fila in OutboxMessage.objects.all()] == [
+        msgspec.json.decode(msgspec.json.encode(NOW))
+    ] * 4
