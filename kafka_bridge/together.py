@@ -2,8 +2,9 @@
 
 import asyncio
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from contextlib import suppress
+from queue import SimpleQueue
+from threading import Thread
 from typing import Final, Generic, TypeVar
 
 from django.db import connections
@@ -26,7 +27,10 @@ class Together(Generic[Q, A]):
         self._answer = answer
         self._waiting: list[tuple[Q, asyncio.Future[A]]] = []
         self._is_busy = False
-        self._thread = ThreadPoolExecutor(1, thread_name_prefix="together")
+        # Not a ThreadPoolExecutor: its futures and locks cost more than most calls.
+        self._calls: SimpleQueue[tuple[asyncio.AbstractEventLoop, list[tuple[Q, asyncio.Future[A]]]] | None]
+        self._calls = SimpleQueue()
+        self._thread: Thread | None = None
 
     async def ask(self, question: Q) -> A:
         """Return the answer to one question."""
@@ -35,30 +39,46 @@ class Together(Generic[Q, A]):
         self._waiting.append((question, future))
         if not self._is_busy:
             self._is_busy = True
-            loop.call_soon(self._call)  # not at once: what this turn of the loop brings comes along
+            loop.call_soon(self._call, loop)  # not at once: what this turn of the loop brings comes along
         return await future
 
     def close(self) -> None:
         """Close the thread's database connection and end the thread, in tests."""
-        self._thread.submit(connections.close_all)
-        self._thread.shutdown()
+        if self._thread:
+            self._calls.put(None)
+            self._thread.join()
 
-    def _call(self) -> None:
+    def _call(self, loop: asyncio.AbstractEventLoop) -> None:
         waiting = [(question, future) for question, future in self._waiting if not future.done()]
         batch, self._waiting = waiting[:MOST], waiting[MOST:]
         self._is_busy = bool(batch)
         if batch:
-            call = asyncio.get_running_loop().run_in_executor(self._thread, self._answer, [one for one, _ in batch])
-            call.add_done_callback(partial(self._tell, [future for _, future in batch]))
+            if self._thread is None:  # only now, because no thread outlives a fork
+                self._thread = Thread(target=self._run, name="together", daemon=True)
+                self._thread.start()
+            self._calls.put((loop, batch))
 
-    def _tell(self, futures: list[asyncio.Future[A]], call: asyncio.Future[Sequence[A]]) -> None:
-        error = call.exception()
-        answers = [] if error else call.result()
+    def _run(self) -> None:
+        """Answer one call after another, in the thread."""
+        while call := self._calls.get():
+            loop, batch = call
+            answers: Sequence[A] | Exception
+            try:
+                answers = self._answer([question for question, _ in batch])
+            except Exception as error:  # noqa: BLE001  # whatever it is, each question raises it
+                answers = error
+            with suppress(RuntimeError):  # the loop has ended, and its requests with it
+                loop.call_soon_threadsafe(self._tell, loop, [future for _, future in batch], answers)
+        connections.close_all()
+
+    def _tell(
+        self, loop: asyncio.AbstractEventLoop, futures: list[asyncio.Future[A]], answers: Sequence[A] | Exception
+    ) -> None:
         for index, future in enumerate(futures):
             if future.done():  # the client has gone
                 continue
-            if error:
-                future.set_exception(error)
+            if isinstance(answers, Exception):
+                future.set_exception(answers)
             else:
                 future.set_result(answers[index])
-        self._call()
+        self._call(loop)

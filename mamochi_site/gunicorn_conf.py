@@ -11,11 +11,20 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from gunicorn.glogging import Logger
 from prometheus_client.multiprocess import mark_process_dead
 
 from mamochi_site.settings import LOGGING
 
+
+class WithoutAccessLog(Logger):
+    """gunicorn's logger, which would make a line of access for each request and then drop it."""
+
+    access_log_enabled = False
+
+
 worker_class = "asgi"
+logger_class = WithoutAccessLog
 logconfig_dict = LOGGING
 
 

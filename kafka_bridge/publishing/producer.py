@@ -193,13 +193,15 @@ class _SharedProducer:
         sent, began = self.breaker.lets_through(messages), time.monotonic()
         if not sent:
             return [(message, None) for message in messages]
-        reported = asyncio.Event()
-        done = partial(_from_thread, asyncio.get_running_loop(), reported.set)
-        used, delivery = self.client, _Delivery(sent, done=done)
+        loop = asyncio.get_running_loop()
+        reported = loop.create_future()
+        used, delivery = self.client, _Delivery(sent, done=partial(_from_thread, loop, partial(_finish, reported)))
+        deadline = loop.call_later(DEADLINE_MS / 1_000, _finish, reported)
         delivery.send(used.producer)
-        with suppress(TimeoutError):
-            async with asyncio.timeout(DEADLINE_MS / 1_000):
-                await reported.wait()
+        try:
+            await reported
+        finally:
+            deadline.cancel()
         return self._learn(messages, delivery, used, began)
 
     def _learn(self, messages: list[Message], delivery: "_Delivery", used: _Client, began: float) -> list[Failure]:
@@ -231,6 +233,12 @@ class _SharedProducer:
             if self.client is used:
                 logger.warning("Kafka takes no events from this client: trying with a new one")
                 self.client, used.ended = _Client(), True
+
+
+def _finish(future: asyncio.Future[None]) -> None:
+    """Let the future's coroutine go on."""
+    if not future.done():
+        future.set_result(None)
 
 
 def _from_thread(loop: asyncio.AbstractEventLoop, call: Callable[[], None]) -> None:

@@ -34,7 +34,7 @@ def log_requests(get_response: GetResponse) -> GetResponse:
             response = get_response(request)
             response[traceparent.HEADER] = traceparent.current()
             if not request.path_info.startswith(NOT_LOGGED):
-                log_request(request, response, published, time.perf_counter() - began)
+                log_request(request, response.status_code, published, time.perf_counter() - began)
         return response
 
     return middleware
@@ -66,8 +66,8 @@ def began_at(request: HttpRequest) -> float:
     return began
 
 
-def log_request(request: HttpRequest, response: HttpResponseBase, published: list[UUID], seconds: float) -> None:
+def log_request(request: HttpRequest, status: int, published: list[UUID], seconds: float) -> None:
     """Write the line of an answered request, with its route and the ids that it published."""
     route = request.resolver_match.route if request.resolver_match else "-"
-    line = {"method": request.method, "route": route, "status": response.status_code, "ms": round(seconds * 1_000, 1)}
+    line = {"method": request.method, "route": route, "status": status, "ms": round(seconds * 1_000, 1)}
     logger.info("request", **line, **(logs.ids_summary(published) if published else {}))

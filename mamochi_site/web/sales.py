@@ -79,6 +79,15 @@ class _Answer(NamedTuple):
     location: bytes  # of all sales: an id and a slash are added
 
 
+class _Response(NamedTuple):
+    """What the middleware reads of a response; Django's own takes longer to make."""
+
+    status_code: int
+    content: bytes
+    charset: str = "utf-8"
+    streaming: bool = False
+
+
 class _Refusal(NamedTuple):
     """Django's 503 to the first sale of a kind that was one too many."""
 
@@ -235,22 +244,31 @@ class _Telemetry:
         unused: Any = HttpResponse  # a middleware wants to know what comes after it
         self.before: Any = PrometheusBeforeMiddleware(unused)  # django-prometheus has no types
         self.after: Any = CountRequests(unused)
+        self.requests: dict[tuple[str, bytes], Any] = {}  # by what tells their scheme; each is used again
 
-    def note(self, scheme: str, headers: Headers, response: HttpResponse, published: list[UUID], began: float) -> None:
+    def note(self, scheme: str, headers: Headers, response: _Response, published: list[UUID], began: float) -> None:
         """Note an answer to a request that began at `began` (perf_counter)."""
-        request: Any = HttpRequest()
-        request.method, request.resolver_match = "POST", self.match
-        request._get_scheme = lambda: scheme
+        request = self._request(scheme, headers.get(b"x-forwarded-proto", b""))
         request.META["CONTENT_LENGTH"] = headers[b"content-length"].decode()
-        if proto := headers.get(b"x-forwarded-proto"):
-            request.META["HTTP_X_FORWARDED_PROTO"] = proto.decode("latin-1")
         self.before.process_request(request)
         self.after.process_request(request)
         self.after.process_view(request, self.match.func)
         request.prometheus_before_middleware_event = request.prometheus_after_middleware_event = began
         self.after.process_response(request, response)
         self.before.process_response(request, response)
-        log_request(request, response, published, time.perf_counter() - began)
+        log_request(request, response.status_code, published, time.perf_counter() - began)
+
+    def _request(self, scheme: str, proto: bytes) -> Any:
+        """Return what the middleware reads of a request."""
+        found: Any = self.requests.get((scheme, proto))
+        if found is None:
+            found = HttpRequest()
+            found.method, found.resolver_match = "POST", self.match
+            found._get_scheme = lambda: scheme
+            if proto:
+                found.META["HTTP_X_FORWARDED_PROTO"] = proto.decode("latin-1")
+            _remember(self.requests, (scheme, proto), found)
+        return found
 
 
 def _plain_headers(scope: Scope) -> dict[bytes, bytes] | None:
@@ -323,22 +341,22 @@ def _remitente(maestro: Any) -> Remitente:
 class _Told(NamedTuple):
     """An answer from the event loop; `_send` adds the headers that each answer has of its own."""
 
-    response: HttpResponse
+    response: _Response
     headers: list[tuple[bytes, bytes]]
 
 
 def _accepted(like: _Answer, venta_id: UUID) -> _Told:
     """Return the answer to a sale that is accepted."""
     location = (b"location", b"%s%s/" % (like.location, str(venta_id).encode()))
-    return _Told(HttpResponse(msgspec.json.encode({"id": venta_id}), status=202), [*like.headers, location])
+    return _Told(_Response(202, msgspec.json.encode({"id": venta_id})), [*like.headers, location])
 
 
 def _refused(like: _Refusal) -> _Told:
     """Return the answer to a sale that is one too many."""
-    return _Told(HttpResponse(like.body, status=503), like.headers)
+    return _Told(_Response(503, like.body), like.headers)
 
 
-async def _send(send: Send, response: HttpResponse, headers: list[tuple[bytes, bytes]]) -> None:
+async def _send(send: Send, response: _Response, headers: list[tuple[bytes, bytes]]) -> None:
     own = [(b"content-length", str(len(response.content)).encode()), (TRACE, traceparent.current().encode())]
     await send({"type": "http.response.start", "status": response.status_code, "headers": [*headers, *own]})
     await send({"type": "http.response.body", "body": response.content})
