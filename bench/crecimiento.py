@@ -1,6 +1,7 @@
 """The cost of entering a sale as the ledger grows: an empty table against large ones."""
 
 import argparse
+import gc
 import re
 import time
 from collections.abc import Sequence
@@ -107,6 +108,7 @@ def run(say: Say, options: argparse.Namespace) -> Result:
         began = time.perf_counter()
         make(ledger)
         say(f"{ledger.name}: {gigabytes(ledger):.1f} GB, filled in {time.perf_counter() - began:.0f} s")
+    gc.freeze()  # as run_consumer does
     found: dict[Ledger, list[Cost]] = {ledger: [] for ledger in ledgers}
     for number in range(1, ROUNDS + 1):
         # What a round has left to be written to the disk slows the next one down.

@@ -16,6 +16,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from functools import cache
 from typing import Any, Final
 from uuid import UUID
 
@@ -85,7 +86,7 @@ def claim(
     if not contents:
         return {}
     is_small = len(contents) < FEW
-    sql = _statement(ledger, columns, _OF_FEW if is_small else _OF_MANY)
+    sql = _statement(ledger, tuple(columns), _OF_FEW if is_small else _OF_MANY)
     # One text, because psycopg writes an array of Python values value by value.
     sent = msgspec.json.encode([{"event_id": event_id, "content": content} for event_id, content in contents.items()])
     try:
@@ -99,7 +100,8 @@ def claim(
     return {row[0]: _claimed(contents[row[0]], row) for row in rows}
 
 
-def _statement(ledger: type[models.Model] | None, columns: Sequence[str], join: str) -> str:
+@cache
+def _statement(ledger: type[models.Model] | None, columns: tuple[str, ...], join: str) -> str:
     if ledger is None:
         return _CLAIM.format(columns="", join="")
     names = [connection.ops.quote_name(column) for column in ["id", *columns]]
