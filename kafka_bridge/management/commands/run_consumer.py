@@ -2,11 +2,12 @@
 
 import gc
 import inspect
+import os
 from argparse import ArgumentParser
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, Final
 
 from django.core.checks import Tags
 from django.core.management.base import BaseCommand, CommandError
@@ -18,6 +19,9 @@ from kafka_bridge.consuming.runner import Runner
 from kafka_bridge.exceptions import OffsetsLost, TooManyDeadLetters
 from kafka_bridge.management.processes import add_metrics_port, serve_metrics, stop_on_signals
 from kafka_bridge.waits import limit_silence
+
+# Of a main lane beside a priority lane, which goes first where both want the same core (ADR 61).
+MAIN_LANE_NICENESS: Final = 5
 
 
 class Command(BaseCommand):
@@ -76,6 +80,8 @@ def _run(chosen: list[Consumer], metrics_port: tuple[str, int] | None, *, accept
     gc.freeze()
 
     def run_lane(consumer: Consumer, lane: str) -> None:
+        if consumer.lanes and not lane:
+            os.nice(MAIN_LANE_NICENESS)
         with _explained(consumer.name):
             Runner(consumer, stop=stop, lane=lane, accept_loss=accept_loss).run()
 

@@ -26,6 +26,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from deploy.embedded.ports import free_port
 from deploy.embedded.waiting import wait_until
+from kafka_bridge.management.commands.run_consumer import MAIN_LANE_NICENESS
 from kafka_bridge.publishing import producer
 from kafka_bridge.telemetry import registry as telemetry_registry
 from tests.support.prometheus import get, health
@@ -172,6 +173,13 @@ def check_the_page(page: str, consumer: str) -> None:
     assert f'mamochi_consumer_dead_letters_total{{consumer="{consumer}",reason="unknown_type"}} 2.0' in page
     lags = [one.labels for family in families for one in family.samples if one.name == "mamochi_consumer_lag_messages"]
     assert {labels["partition"] for labels in lags} == {"0", "1"}
+
+
+@pytest.mark.slow
+def test_the_priority_lane_goes_first_on_a_full_core(start: Callable[..., Running]) -> None:
+    running = start()
+    main, paid = psutil.Process(running.process.pid), running.paid
+    assert main.nice() == min(19, paid.nice() + MAIN_LANE_NICENESS) > 0
 
 
 @pytest.mark.slow
