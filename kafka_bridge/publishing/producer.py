@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from functools import partial
+from itertools import count
 from typing import Final
 
 from confluent_kafka import KafkaError, KafkaException, Producer
@@ -255,7 +256,7 @@ class _Delivery:
     def __init__(self, messages: list[Message], done: Callable[[], None]) -> None:
         self.messages = messages
         self._errors: dict[int, KafkaError | None] = {}  # one entry per report
-        self._lock = threading.Lock()  # reports come on two threads
+        self._reports = count(1)  # reports come on two threads, and each takes another number
         self._done = done
 
     def send(self, producer: Producer) -> None:
@@ -284,10 +285,8 @@ class _Delivery:
         return [(message, error) for index, message, error in indexed if error is not None or index not in errors]
 
     def _report(self, index: int, error: KafkaError | None, _message: KafkaMessage | None) -> None:
-        with self._lock:
-            self._errors[index] = error
-            is_last = len(self._errors) == len(self.messages)
-        if is_last:
+        self._errors[index] = error
+        if next(self._reports) == len(self.messages):
             self._done()
 
 
