@@ -218,8 +218,8 @@ NO_WAIT: Final = Bug(
     (
         Change(
             "kafka_bridge/publishing/producer.py",
-            "                await reported.wait()\n",
-            "                pass\n",
+            "            await reported\n",
+            "            pass\n",
         ),
         Change(
             "kafka_bridge/publishing/producer.py",
