@@ -47,6 +47,7 @@ class Together(Generic[Q, A]):
         if self._thread:
             self._calls.put(None)
             self._thread.join()
+            self._thread = None
 
     def _call(self, loop: asyncio.AbstractEventLoop) -> None:
         waiting = [(question, future) for question, future in self._waiting if not future.done()]
@@ -62,22 +63,22 @@ class Together(Generic[Q, A]):
         """Answer one call after another, in the thread."""
         while call := self._calls.get():
             loop, batch = call
-            answers: Sequence[A] | Exception
+            answers: Sequence[A] | BaseException
             try:
                 answers = self._answer([question for question, _ in batch])
-            except Exception as error:  # noqa: BLE001  # whatever it is, each question raises it
+            except BaseException as error:  # noqa: BLE001  # whatever it is, each question raises it, and the thread goes on
                 answers = error
             with suppress(RuntimeError):  # the loop has ended, and its requests with it
                 loop.call_soon_threadsafe(self._tell, loop, [future for _, future in batch], answers)
         connections.close_all()
 
     def _tell(
-        self, loop: asyncio.AbstractEventLoop, futures: list[asyncio.Future[A]], answers: Sequence[A] | Exception
+        self, loop: asyncio.AbstractEventLoop, futures: list[asyncio.Future[A]], answers: Sequence[A] | BaseException
     ) -> None:
         for index, future in enumerate(futures):
             if future.done():  # the client has gone
                 continue
-            if isinstance(answers, Exception):
+            if isinstance(answers, BaseException):
                 future.set_exception(answers)
             else:
                 future.set_result(answers[index])

@@ -54,7 +54,7 @@ def registrar(formularios: Iterable[InscripcionRecibida], *, ahora: datetime) ->
         return []
     conocido = _known_of(nuevos)
     earlier = Decision.objects.in_bulk([form.inscripcion_id for form in nuevos])
-    # Their decisions are in Kafka and may arrive later: these are no new ones (restore.py).
+    # As a rule their decisions are in Kafka and arrive later: these are no new ones (restore.py).
     replayed = {form.inscripcion_id for form in restore.replayed(nuevos)}
     filas = [
         _decide(
