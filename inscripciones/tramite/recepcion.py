@@ -54,12 +54,11 @@ def registrar(formularios: Iterable[InscripcionRecibida], *, ahora: datetime) ->
         return []
     conocido = _known_of(nuevos)
     earlier = Decision.objects.in_bulk([form.inscripcion_id for form in nuevos])
-    # As a rule their decisions are in Kafka and arrive later: these are no new ones (restore.py).
-    replayed = {form.inscripcion_id for form in restore.replayed(nuevos)}
+    # As a rule the decision on a replayed form is in Kafka and arrives later, so this is no new one
+    # and has the form's time (restore.py).
+    momentos = {form.inscripcion_id: form.time for form in restore.replayed(nuevos)}
     filas = [
-        _decide(
-            form, conocido, earlier.get(form.inscripcion_id), form.time if form.inscripcion_id in replayed else ahora
-        )
+        _decide(form, conocido, earlier.get(form.inscripcion_id), momentos.get(form.inscripcion_id, ahora))
         for form in nuevos
     ]
     Inscripcion.objects.bulk_create(filas)

@@ -11,6 +11,10 @@ from kafka_bridge.together import Together
 from tests.support.sandbox import SECONDS
 
 
+class Panic(BaseException):
+    """What a library in Rust raises when it panics."""
+
+
 class Counter:
     """Doubles numbers; `calls` has how many each call was asked, and `gate` holds a call up."""
 
@@ -24,6 +28,8 @@ class Counter:
         assert self.gate.wait(SECONDS)
         if -1 in numbers:
             raise ValueError("minus one")
+        if -2 in numbers:
+            raise Panic
         return [2 * number for number in numbers]
 
 
@@ -83,6 +89,12 @@ def test_an_error_is_told_to_each_and_ends_nothing(asked: Together[int, int]) ->
 
     assert [str(one) for one in asyncio.run(ask())] == ["minus one"] * 3
     assert asyncio.run(asked.ask(4)) == 8
+
+
+def test_a_panic_does_not_end_the_thread(asked: Together[int, int]) -> None:
+    with pytest.raises(Panic):
+        asyncio.run(asyncio.wait_for(asked.ask(-2), SECONDS))
+    assert asyncio.run(asyncio.wait_for(asked.ask(4), SECONDS)) == 8
 
 
 def test_questions_of_who_has_left_are_not_asked(asked: Together[int, int], counter: Counter) -> None:
