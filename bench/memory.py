@@ -6,13 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import psutil
-from django.db.models import Sum
 
 from bench import sales
+from bench.helped import applied
 from bench.result import Result, Say
-from kafka_bridge.models import ConsumerOffset
 from mamochi_site.local.system import CHECKOUT, manage
-from ventas.events import VENTAS
 
 SUMMARY = "contabilidad's resident memory, in a separate process, every 100,000 of 1,000,000 waiting sales"
 SALES, EVERY = 1_000_000, 100_000
@@ -50,9 +48,3 @@ def contabilidad() -> Iterator[psutil.Process]:
     finally:
         process.terminate()
         process.wait(60)
-
-
-def applied() -> int:
-    """Return the number of messages that the consumer has applied."""
-    rows = ConsumerOffset.objects.filter(consumer="contabilidad", topic=VENTAS.name)
-    return rows.aggregate(applied=Sum("next_offset"))["applied"] or 0

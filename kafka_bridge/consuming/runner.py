@@ -82,6 +82,8 @@ class Runner:
     skipped.
     """
 
+    process = ""  # the name of a process beside the lane's own, in metrics and log lines (helper.py)
+
     def __init__(
         self, consumer: Consumer, *, stop: threading.Event, lane: str = "", accept_loss: bool = False, group: str = ""
     ) -> None:
@@ -93,7 +95,7 @@ class Runner:
         self.group_size = GroupSize(consumer.max_batch)
         self.limit = FailureLimit()
         self.outcomes: deque[bool] = deque(maxlen=self.limit.window)  # of the last messages, True for a failure
-        self.observer = LaneObserver(consumer.name, lane)
+        self.observer = LaneObserver(consumer.name, lane or self.process)
         self.commits = KafkaCommits(consumer.name)
         self.group_id = group_id(group or consumer.name, lane)
         self.kafka = self._new_client()
@@ -118,12 +120,16 @@ class Runner:
         """
         self.subscribe()
         try:
-            while not self.stop.is_set():
+            while not self.is_over():
                 self.step()
         finally:
             self.kafka.close()
             connection.close()
             self.observer.pulse.end()
+
+    def is_over(self) -> bool:
+        """Return whether to leave the group after this round."""
+        return self.stop.is_set()
 
     def subscribe(self) -> None:
         """Join the group. `poll` then calls back with the assigned partitions."""
@@ -131,8 +137,7 @@ class Runner:
             list(self.topics),
             on_assign=self.partitions.on_assign,
             on_revoke=self.on_revoke,
-            # Others have these already: Kafka would refuse a commit.
-            on_lost=self.partitions.on_revoke,
+            on_lost=self.on_lost,
         )
 
     def join_again(self, why: str) -> None:
@@ -148,6 +153,10 @@ class Runner:
         self.commits.send(kafka, self.partitions.held)
         self.partitions.on_revoke(kafka, revoked)
 
+    def on_lost(self, kafka: KafkaConsumer, lost: list[TopicPartition]) -> None:
+        """Give up partitions that others have already: Kafka would refuse a commit."""
+        self.partitions.on_revoke(kafka, lost)
+
     def step(self) -> bool:
         """Make one round: position, poll, apply. Return whether a batch was applied."""
         self.partitions.look_at_topics()
@@ -158,7 +167,7 @@ class Runner:
         elif trouble.sentence() and certificate.is_renewed(self.certificate):
             self.join_again("the certificate was renewed")
         records = self.poll()
-        self.commits.send_if_due(self.kafka, self.partitions.held)
+        self.tell_kafka()
         self.observer.round_finished(self.kafka, self.partitions.held, self.partitions.hindrances())
         if records:
             with self.observer.processing(records):
@@ -166,6 +175,10 @@ class Runner:
         if self.partitions.passed_markers():
             self.apply([])
         return False
+
+    def tell_kafka(self) -> None:
+        """Tell Kafka the offsets, if it is time."""
+        self.commits.send_if_due(self.kafka, self.partitions.held)
 
     def position(self) -> None:
         """Fetch the partitions that are new to this member; if a server is down, wait."""

@@ -41,6 +41,8 @@ PREPARE = "prepare"
 # Of all processes but the web, whose answers people wait for (docs/adr/0041).
 BEHIND_THE_WEB = 5
 CONSUMERS = ("aprobacion", "distribuidores", "contabilidad", "inventario")
+# Those of sales, of which a backlog can be long: a second process helps them on a second core.
+HELPED = ("contabilidad", "inventario")
 # The users of a secured Kafka whose names are not those of their processes.
 KAFKA_USERS = {"outbox-relay": "relay", "celery-worker": "worker"}
 # With a certificate, a process needs none of these.
@@ -68,6 +70,11 @@ def web_command(address: str, port: int) -> list[str]:
     ]
 
 
+def consumer_command(name: str) -> list[str]:
+    """Return the command line of a consumer."""
+    return manage("run_consumer", name, *(["--helper"] if name in HELPED else []))
+
+
 def application_processes(port: int, consumers: int, host_of: HostOf = all_on_loopback) -> dict[str, list[str]]:
     """Return the name and command line of each process of the application.
 
@@ -78,7 +85,7 @@ def application_processes(port: int, consumers: int, host_of: HostOf = all_on_lo
     copies = ["", *(f"-{number}" for number in range(2, consumers + 1))]
     return {
         WEB: web_command(host_of(WEB).address, port),
-        **{f"consumer-{name}{copy}": manage("run_consumer", name) for copy in copies for name in CONSUMERS},
+        **{f"consumer-{name}{copy}": consumer_command(name) for copy in copies for name in CONSUMERS},
         "outbox-relay": manage("run_outbox_relay"),
         "celery-worker": [*celery, "worker", "--loglevel", "INFO", "--concurrency", "2", "--without-mingle"],
         "celery-beat": [*celery, "beat", "--loglevel", "INFO", "--pidfile="],

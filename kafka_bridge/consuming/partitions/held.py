@@ -152,6 +152,14 @@ class LanePartitions:
         """Fetch the held ones of these partitions no more until their offsets are read again."""
         self.unpositioned.update(self._release(partitions))
 
+    def lend(self, partitions: Iterable[Partition]) -> None:
+        """Leave these partitions to another process of this member until `take_back`."""
+        self._release(partitions)
+
+    def take_back(self, partitions: Iterable[Partition]) -> None:
+        """Continue partitions where the other process stopped."""
+        self.unpositioned.update(partitions)
+
     def _release(self, partitions: Iterable[Partition]) -> list[Partition]:
         """Take the held ones of these partitions from the client, and return them.
 

@@ -3,9 +3,9 @@
 import gc
 import inspect
 import os
+import threading
 from argparse import ArgumentParser
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from functools import partial
 from typing import Any, Final
 
@@ -13,7 +13,8 @@ from django.core.checks import Tags
 from django.core.management.base import BaseCommand, CommandError
 
 from kafka_bridge.consuming.handlers import Consumer, consumers
-from kafka_bridge.consuming.lanes import forked_lanes
+from kafka_bridge.consuming.helper import HELPER, HelpedRunner, help_out
+from kafka_bridge.consuming.lanes import FORK, RunLane, forked_lanes
 from kafka_bridge.consuming.poison import limit_arenas
 from kafka_bridge.consuming.runner import Runner
 from kafka_bridge.exceptions import OffsetsLost, TooManyDeadLetters
@@ -37,6 +38,11 @@ class Command(BaseCommand):
         parser.add_argument("names", nargs="*", metavar="name", help="a consumer: see --list")
         parser.add_argument("--all", action="store_true", help="run every consumer, for small installations")
         parser.add_argument("--list", action="store_true", help="explain the consumers and end")
+        parser.add_argument(
+            "--helper",
+            action="store_true",
+            help="let a second process of each consumer help while there is a backlog; for machines with several cores",
+        )
         add_metrics_port(parser)
         parser.add_argument(
             "--accept-loss",
@@ -49,7 +55,8 @@ class Command(BaseCommand):
             self._explain()
             return
         chosen = _chosen(options["names"], every=options["all"])
-        _run(chosen, options["metrics_port"], accept_loss=options["accept_loss"])
+        with_helper, accept_loss = options["helper"], options["accept_loss"]
+        _run(chosen, options["metrics_port"], with_helper=with_helper, accept_loss=accept_loss)
 
     def _explain(self) -> None:
         for name, consumer in sorted(consumers.items()):
@@ -70,35 +77,51 @@ def _chosen(names: list[str], *, every: bool) -> list[Consumer]:
     return [consumers[name] for name in wanted]
 
 
-def _run(chosen: list[Consumer], metrics_port: tuple[str, int] | None, *, accept_loss: bool) -> None:
-    """Run the first consumer's main lane here, and each other lane in a process of its own."""
+def _run(chosen: list[Consumer], metrics_port: tuple[str, int] | None, *, with_helper: bool, accept_loss: bool) -> None:
+    """Run the first consumer's main lane here, and each other process in a fork."""
     stop = stop_on_signals()
     limit_arenas()
     limit_silence()
     # Django and the apps live as long as the process. Batches are 1.5 times as fast when the
     # garbage collector looks only at what they leave.
     gc.freeze()
-
-    def run_lane(consumer: Consumer, lane: str) -> None:
-        if consumer.lanes and not lane:
-            os.nice(MAIN_LANE_NICENESS)
-        with _explained(consumer.name):
-            Runner(consumer, stop=stop, lane=lane, accept_loss=accept_loss).run()
-
-    lanes = [(consumer, lane) for consumer in chosen for lane in ("", *consumer.lanes)]
-    others = {
-        ".".join(filter(None, (consumer.name, lane))): partial(run_lane, consumer, lane) for consumer, lane in lanes[1:]
-    }
-    with forked_lanes(others, stop):
+    runs: dict[str, RunLane] = {}
+    for consumer in chosen:
+        processes = _processes_of(consumer, stop, with_helper=with_helper, accept_loss=accept_loss)
+        runs |= {".".join(filter(None, (consumer.name, name))): run for name, run in processes.items()}
+    first = runs.pop(chosen[0].name)
+    with forked_lanes(runs, stop):
         serve_metrics(metrics_port)
-        run_lane(*lanes[0])
+        first()
 
 
-@contextmanager
-def _explained(name: str) -> Iterator[None]:
-    """Turn the errors that end a consumer on purpose into CommandErrors with advice."""
+def _processes_of(
+    consumer: Consumer, stop: threading.Event, *, with_helper: bool, accept_loss: bool
+) -> dict[str, RunLane]:
+    """Return what each process of a consumer runs, by its lane's name or HELPER."""
+
+    def run_main(runner: Callable[..., Runner]) -> None:
+        if consumer.lanes:
+            os.nice(MAIN_LANE_NICENESS)
+        runner(consumer, stop=stop, accept_loss=accept_loss).run()
+
+    def run_lane(lane: str) -> None:
+        Runner(consumer, stop=stop, lane=lane, accept_loss=accept_loss).run()
+
+    runs: dict[str, RunLane] = {lane: partial(run_lane, lane) for lane in consumer.lanes}
+    if with_helper:
+        helper, lender = FORK.Pipe()
+        runs[""] = partial(run_main, partial(HelpedRunner, helper=helper))
+        runs[HELPER] = partial(help_out, consumer, stop=stop, lender=lender, accept_loss=accept_loss)
+    else:
+        runs[""] = partial(run_main, Runner)
+    return {name: partial(_explained, consumer.name, run) for name, run in runs.items()}
+
+
+def _explained(name: str, run: RunLane) -> None:
+    """Run, and turn the errors that end a consumer on purpose into CommandErrors with advice."""
     try:
-        yield
+        run()
     except TooManyDeadLetters as error:
         raise CommandError(
             f"{name} stopped: {error}. That usually means a bug or a missing dependency, not bad messages. No further "

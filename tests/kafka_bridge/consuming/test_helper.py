@@ -1,0 +1,132 @@
+"""A helper applies half of a backlog, and gives the partitions back."""
+
+import threading
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+
+import pytest
+from django.db import connection
+from prometheus_client import REGISTRY
+
+from deploy.embedded.waiting import wait_until
+from kafka_bridge.consuming import helper
+from kafka_bridge.consuming.helper import HELPER, HelpedRunner, help_out
+from kafka_bridge.consuming.lanes import FORK
+from kafka_bridge.consuming.runner import Runner
+from kafka_bridge.publishing import producer
+from tests.support import consumers
+from tests.support.sandbox import SECONDS, Sandbox
+
+PARTITIONS = 4
+MESSAGES = 8_000
+KEYS = 40
+
+
+@pytest.fixture(autouse=True)
+def _close_the_connection(table: None) -> Iterator[None]:
+    """Close the test's connection, which a server may have ended because it was idle for long."""
+    yield
+    connection.close()
+
+
+@pytest.fixture
+def sandbox(make_sandbox: Callable[..., Sandbox], monkeypatch: pytest.MonkeyPatch) -> Sandbox:
+    """Return a consumer with small batches, so that some thousand messages are a backlog."""
+    monkeypatch.setattr(helper, "BACKLOG_SECONDS", 0.1)
+    return make_sandbox(partitions=PARTITIONS, max_batch=10)
+
+
+@contextmanager
+def running(sandbox: Sandbox) -> Iterator[HelpedRunner]:
+    """Run the main lane and its helper, in threads, until the block ends."""
+    ours, lender = FORK.Pipe()
+    runner = HelpedRunner(sandbox.consumer, stop=threading.Event(), helper=ours)
+    with consumers.running(partial(_run, runner), lambda stop: help_out(sandbox.consumer, stop=stop, lender=lender)):
+        yield runner
+    ours.close()
+    lender.close()
+
+
+def _run(runner: Runner, stop: threading.Event) -> None:
+    runner.stop = stop
+    runner.run()
+
+
+def publish(sandbox: Sandbox, numbers: range, keys: int = KEYS) -> None:
+    producer.publish(*[sandbox.happened(n, f"key {n % keys}") for n in numbers])
+
+
+def applied(sandbox: Sandbox, lane: str) -> float:
+    labels = {"consumer": sandbox.consumer.name, "lane": lane}
+    return REGISTRY.get_sample_value("mamochi_consumer_messages_total", labels) or 0.0
+
+
+def holds_all(runner: Runner) -> bool:
+    return len(runner.partitions.held) == PARTITIONS
+
+
+def test_the_helper_applies_a_part_and_gives_back(sandbox: Sandbox) -> None:
+    publish(sandbox, range(MESSAGES))
+    with running(sandbox) as runner:
+        wait_until(lambda: runner.lent, SECONDS)
+        assert runner.lent.isdisjoint(runner.partitions.held)
+        wait_until(lambda: len(sandbox.rows()) == MESSAGES, SECONDS)
+        wait_until(lambda: holds_all(runner) and not runner.is_helped, SECONDS)
+        helped = applied(sandbox, HELPER)
+        publish(sandbox, range(MESSAGES, MESSAGES + KEYS))
+        wait_until(lambda: len(sandbox.rows()) == MESSAGES + KEYS, SECONDS)
+    rows = sandbox.rows()
+    assert sorted(rows) == list(range(MESSAGES + KEYS))
+    by_key = defaultdict(list)
+    for n in rows:
+        by_key[n % KEYS].append(n)
+    assert all(numbers == sorted(numbers) for numbers in by_key.values())
+    assert helped > 0
+    # What comes later is the main lane's alone.
+    assert (applied(sandbox, "main"), applied(sandbox, HELPER)) == (MESSAGES + KEYS - helped, helped)
+
+
+def test_the_helper_is_asked_again(sandbox: Sandbox) -> None:
+    with running(sandbox) as runner:
+        for begin in (0, MESSAGES):
+            before = applied(sandbox, HELPER)
+            publish(sandbox, range(begin, begin + MESSAGES))
+            wait_until(lambda: len(sandbox.rows()) == begin + MESSAGES, SECONDS)  # noqa: B023 - called in this round only
+            wait_until(lambda: not runner.is_helped, SECONDS)
+            assert applied(sandbox, HELPER) > before
+    assert sorted(sandbox.rows()) == list(range(2 * MESSAGES))
+
+
+def test_partitions_that_the_group_takes_are_called_back(sandbox: Sandbox) -> None:
+    """Another member joins while some are lent. It gets some of all, and each is applied once."""
+    publish(sandbox, range(2 * MESSAGES))
+    other = sandbox.runner()
+    with running(sandbox) as runner:
+        wait_until(lambda: runner.lent, SECONDS)
+        with sandbox.running(other):
+            wait_until(lambda: len(sandbox.rows()) == 2 * MESSAGES, SECONDS)
+            wait_until(lambda: not runner.is_helped, SECONDS)
+            wait_until(lambda: len({*runner.partitions.held, *other.partitions.held}) == PARTITIONS, SECONDS)
+            assert runner.partitions.held.keys().isdisjoint(other.partitions.held)
+            assert other.partitions.held
+    assert sorted(sandbox.rows()) == list(range(2 * MESSAGES))
+
+
+def test_a_backlog_of_one_partition_is_not_lent(sandbox: Sandbox) -> None:
+    publish(sandbox, range(MESSAGES), keys=1)
+    with running(sandbox) as runner:
+        wait_until(lambda: len(sandbox.rows()) == MESSAGES, SECONDS)
+        assert not runner.is_helped
+    assert sandbox.rows() == list(range(MESSAGES))
+    assert applied(sandbox, HELPER) == 0
+
+
+def test_few_messages_are_not_lent(sandbox: Sandbox) -> None:
+    with running(sandbox) as runner:
+        wait_until(lambda: holds_all(runner), SECONDS)
+        for n in range(40):
+            publish(sandbox, range(5 * n, 5 * (n + 1)))
+        wait_until(lambda: len(sandbox.rows()) == 200, SECONDS)
+    assert applied(sandbox, HELPER) == 0
