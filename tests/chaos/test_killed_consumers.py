@@ -1,4 +1,4 @@
-"""Kill two consumers at random moments: every sale counts once."""
+"""Kill two consumers, or one and its helper, at random moments: every sale counts once."""
 
 import os
 import random
@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -15,6 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from uuid import UUID, uuid4
 
+import psutil
 import pytest
 from confluent_kafka import Producer
 from django.conf import settings
@@ -23,6 +25,7 @@ from django.db import connection
 from deploy.embedded.waiting import wait_until
 from kafka_bridge.brokers import topic_admin, watermarks
 from kafka_bridge.events.codec import encode
+from kafka_bridge.events.topics import Partition
 from kafka_bridge.models import ConsumerOffset, DeadLetter
 from tests.support.sales import sale
 from ventas.models import Venta
@@ -39,6 +42,7 @@ KILLS = 50
 SECONDS = 600.0
 # contabilidad with a second effect that is not idempotent: an event applied twice leaves two rows.
 COUNTING = """
+import sys
 import django
 django.setup()
 from django.core.management import call_command
@@ -55,8 +59,12 @@ def count(sales):
         cursor.execute("INSERT INTO effect SELECT unnest(%s::uuid[])", [[sale.maestro_id for sale in sales]])
 
 handlers[VentaRegistrada] = count
-call_command("run_consumer", "contabilidad")
+consumers["contabilidad"].max_batch = int(sys.argv[1])
+call_command("run_consumer", "contabilidad", *sys.argv[2:])
 """
+BATCH = 2_000  # as in production
+SMALL_BATCH = 200  # so that a backlog lasts some time
+KILLS_OF_TWO = 8
 
 
 @pytest.fixture
@@ -89,6 +97,10 @@ class Member:
         said = re.findall(r"contabilidad: (assigned|gave back) (.*)", self.log.read_text(errors="replace"))
         return any(what == "assigned" and "mamochi.ventas[" in which for what, which in said)
 
+    def has_helped(self) -> bool:
+        """Return True if its helper has applied a batch."""
+        return "lane=helper" in self.log.read_text(errors="replace")
+
 
 @pytest.fixture
 def consumers(
@@ -103,14 +115,14 @@ def consumers(
         member.process.wait(30)
 
 
-def start(environment: dict[str, str], folder: Path) -> Member:
-    command, log = [sys.executable, "-c", COUNTING], folder / f"{uuid4()}.log"
+def start(environment: dict[str, str], folder: Path, batch: int = BATCH, *options: str) -> Member:
+    command, log = [sys.executable, "-c", COUNTING, str(batch), *options], folder / f"{uuid4()}.log"
     with log.open("wb") as file:
         return Member(subprocess.Popen(command, cwd=CHECKOUT, env=environment, stdout=file, stderr=file), log)
 
 
-def publish_sales(count: int, maestros: list[UUID], stop: threading.Event) -> None:
-    """Publish the sales spread over the time of the kills."""
+def publish_sales(count: int, maestros: list[UUID], stop: threading.Event, pause: float = 1.5) -> None:
+    """Publish the sales, with a pause (seconds) after each 1,000."""
     producer = Producer({**settings.KAFKA_CLIENT_CONFIG, "acks": "all", "enable.idempotence": True})
     now = datetime.now(UTC)
     for number in range(count):
@@ -118,7 +130,7 @@ def publish_sales(count: int, maestros: list[UUID], stop: threading.Event) -> No
         producer.produce(message.topic, message.value, message.key, message.partition, headers=list(message.headers))
         if number % 1_000 == 0:
             producer.flush()
-            stop.wait(1.5)
+            stop.wait(pause)
     assert producer.flush(60) == 0
 
 
@@ -134,7 +146,7 @@ def test_fifty_kills_count_each_sale_once(consumers: list[Member], environment: 
     seed = secrets.randbelow(10**6)
     print(f"seed {seed}")
     chance, stop, exits = random.Random(seed), threading.Event(), Counter[int]()
-    publisher = threading.Thread(target=publish_sales, args=[SALES, maestros, stop])
+    publisher = threading.Thread(target=publish_sales, args=[SALES, maestros, stop])  # as long as the kills
     publisher.start()
     for _ in range(KILLS):
         stop.wait(chance.uniform(0.2, 5.0))
@@ -146,6 +158,41 @@ def test_fifty_kills_count_each_sale_once(consumers: list[Member], environment: 
     publisher.join(SECONDS)
     wait_until(applied_up_to_the_end, SECONDS, interval=1.0)
     assert exits == {-signal.SIGKILL: KILLS}
+    check_that_each_counts_once(maestros, before)
+
+
+@pytest.mark.usefixtures("effect", "from_the_topics_ends")
+def test_kills_while_a_helper_works_count_each_sale_once(environment: dict[str, str], tmp_path: Path) -> None:
+    maestros = [uuid4() for _ in range(200)]
+    before = watermarks.end_offsets(topic_admin.partitions_of("mamochi.ventas"))
+    publish_sales(SALES, maestros, threading.Event(), pause=0.0)
+    seed = secrets.randbelow(10**6)
+    print(f"seed {seed}")
+    chance, killed = random.Random(seed), Counter[str]()
+    member = start(environment, tmp_path, SMALL_BATCH, "--helper")
+    for _ in range(KILLS_OF_TWO):
+        wait_until(lambda: member.has_helped() or applied_up_to_the_end(), SECONDS)  # noqa: B023 - called in this round only
+        if applied_up_to_the_end():
+            break
+        time.sleep(chance.uniform(0.0, 0.5))  # somewhere in the helper's work
+        main = psutil.Process(member.process.pid)
+        [helper] = main.children()
+        victim = chance.choice(["main", "helper"])
+        (main if victim == "main" else helper).kill()
+        killed[victim] += 1
+        member.process.wait(30)
+        wait_until(lambda: not helper.is_running(), 30)  # noqa: B023 - called in this round only
+        member = start(environment, tmp_path, SMALL_BATCH, "--helper")
+    wait_until(applied_up_to_the_end, SECONDS, interval=1.0)
+    member.process.terminate()
+    assert member.process.wait(30) == 0
+    print(f"killed: {killed}")
+    assert killed.total() >= 3
+    check_that_each_counts_once(maestros, before)
+
+
+def check_that_each_counts_once(maestros: list[UUID], before: dict[Partition, int]) -> None:
+    """Check rows, effects and dead letters of SALES sales since the offsets `before`."""
     accepted = sum(watermarks.end_offsets(list(before)).values()) - sum(before.values())
     assert Venta.objects.filter(maestro_id__in=maestros).count() == accepted == SALES
     with connection.cursor() as cursor:

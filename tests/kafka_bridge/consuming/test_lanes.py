@@ -10,7 +10,7 @@ import signal
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from uuid import uuid4
@@ -106,7 +106,7 @@ class Running:
 def start(make_sandbox: Callable[..., Sandbox], table: None, tmp_path: Path) -> Iterator[Callable[..., Running]]:
     started: list[psutil.Process] = []
 
-    def start(*others: Sandbox, **extra: str) -> Running:
+    def start(*others: Sandbox, options: Sequence[str] = (), **extra: str) -> Running:
         sandbox, port, log = make_sandbox(lane="paid"), free_port(), tmp_path / "log"
         known = [(one.topic.name, one.event.type, one.consumer.name, "") for one in others]
         known.append((sandbox.topic.name, sandbox.event.type, sandbox.consumer.name, "paid"))
@@ -120,6 +120,7 @@ def start(make_sandbox: Callable[..., Sandbox], table: None, tmp_path: Path) -> 
             json.dumps(known),
             "--all" if others else sandbox.consumer.name,
             *("--metrics-port", f"127.0.0.1:{port}"),
+            *options,
         ]
         with log.open("wb") as file:
             process = subprocess.Popen(
@@ -206,6 +207,24 @@ def test_a_killed_lane_ends_the_consumer(start: Callable[..., Running], tmp_path
     code, log = running.ends()
     assert (code, log.count("gave back")) == (1, 1)
     assert f"{running.sandbox.consumer.name}.paid was killed (SIGKILL): start the consumer again." in log
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("killed", [False, True])
+def test_a_helper_reports_and_ends_with_its_consumer(start: Callable[..., Running], killed: bool) -> None:
+    running = start(options=["--helper"])
+    children, name = running.children, running.sandbox.consumer.name
+    ready = json.loads(get(f"http://127.0.0.1:{running.port}/health/ready")[1])
+    assert ready == {"ready": True, name: True, f"{name}.paid": True, f"{name}.helper": True}
+    [helper] = [child for child in children if not child.net_connections()]  # it waits, without a client
+    if killed:
+        helper.kill()
+    else:
+        running.process.send_signal(signal.SIGTERM)
+    code, log = running.ends()
+    assert (code, any(child.is_running() for child in children)) == (1 if killed else 0, False), log
+    assert (f"{name}.helper was killed (SIGKILL): start the consumer again." in log) is killed
+    assert "Traceback" not in log
 
 
 @pytest.mark.slow
