@@ -1,4 +1,4 @@
-"""`run_consumer contabilidad --helper` on a backlog: its speed while both processes work."""
+"""`run_consumer contabilidad --helper` on a backlog: the speed of both processes together."""
 
 import json
 import subprocess
@@ -27,10 +27,10 @@ class Applied(NamedTuple):
 
 
 def rows_per_second(backlog: int) -> float:
-    """Apply a full topic with `backlog` sales; return the rows per second of both processes.
+    """Apply a full topic with `backlog` sales, and return the rows per second of both processes.
 
-    The consumer is the product's own command. The time before the helper has its partitions does
-    not count, nor does the time when one of the two has no more.
+    The consumer is the product's own command. The time before the helper comes counts as well, and
+    the time when one of the two has no more; that of the start does not.
     """
     with tempfile.TemporaryFile("w+") as log:
         consumer = subprocess.Popen(consumer_command(CONTABILIDAD), cwd=CHECKOUT, stdout=log, stderr=log)
@@ -42,8 +42,7 @@ def rows_per_second(backlog: int) -> float:
             consumer.terminate()
             consumer.wait(DEADLINE)
         log.seek(0)
-        batches = [_batch(json.loads(line)) for line in log if '"event": "batch"' in line]
-    return rate_of_both(batches)
+        return speed_of([_batch(json.loads(line)) for line in log if '"event": "batch"' in line])
 
 
 def applied() -> int:
@@ -52,17 +51,15 @@ def applied() -> int:
     return rows.aggregate(applied=Sum("next_offset"))["applied"] or 0
 
 
-def rate_of_both(batches: list[Applied]) -> float:
-    """Return the messages per second from the helper's first batch until one process has its last.
+def speed_of(batches: list[Applied]) -> float:
+    """Return the messages per second from the first batch to the last.
 
-    Raises RuntimeError if the helper has applied none, or one only.
+    Raises RuntimeError if the helper has applied none.
     """
-    times = {name: [batch.at for batch in batches if batch.process == name] for name in ("main", HELPER)}
-    if len(times[HELPER]) < 2:
-        raise RuntimeError("the backlog was gone before the helper had its partitions")
-    begin, end = times[HELPER][0], min(max(each) for each in times.values())
-    messages = sum(batch.messages for batch in batches if begin < batch.at <= end)
-    return messages / (end - begin).total_seconds()
+    if all(batch.process != HELPER for batch in batches):
+        raise RuntimeError("the backlog was gone before the helper came: it must be larger")
+    first, last = min(batch.at for batch in batches), max(batch.at for batch in batches)
+    return sum(batch.messages for batch in batches if batch.at > first) / (last - first).total_seconds()
 
 
 def _batch(line: dict[str, Any]) -> Applied:
