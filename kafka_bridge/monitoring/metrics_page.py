@@ -16,8 +16,9 @@ alerts in `{rules}`.
 The web server exposes its metrics at `/metrics`: those of all its processes together (`PROMETHEUS_MULTIPROC_DIR`), and
 those of django-prometheus. Consumers, the relay and the worker expose theirs at the port of `METRICS_PORT`
 (`[HOST:]PORT`; without it, at none), which also answers `/health/live` (503: restart the process) and `/health/ready`
-(503: wait). A consumer with priority lanes answers for the processes of all its lanes. No label is an id or personal
-data. Metrics of "web (whole system)" are computed when Prometheus asks: with several web servers, use `max`.
+(503: wait). A consumer with priority lanes or a helper answers for all its processes; `lane` is `main`, the name of a
+priority lane, or `helper`. No label is an id or personal data. Metrics of "web (whole system)" are computed when
+Prometheus asks: with several web servers, use `max`.
 """
 
 
