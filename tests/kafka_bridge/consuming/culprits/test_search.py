@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from deploy.embedded.waiting import wait_until
+from gremio.copy import FEW, insert_missing
 from kafka_bridge.consuming.culprits.attempt import Failure
 from kafka_bridge.consuming.culprits.limits import FailureLimit, GroupSize
 from kafka_bridge.consuming.culprits.search import CulpritSearch
@@ -40,6 +41,23 @@ def test_a_failing_foreign_key_is_found(sandbox: Sandbox) -> None:
     assert letter.error.startswith("IntegrityError 23503 sandbox_row_parent_fkey")
     assert letter.attempts >= 2, "with others, and alone"
     assert sandbox.attempts <= 20, "O(log n)"
+
+
+def test_a_number_that_copy_cannot_write_is_found(sandbox: Sandbox) -> None:
+    """COPY fails in Python for many rows; PostgreSQL refuses the culprit, which is tried alone."""
+    columns = {"event_id": "uuid", "n": "int4"}
+
+    def copied(events: list[Any]) -> None:
+        insert_missing("sandbox_row", columns, [(event.id, event.n) for event in events])
+
+    sandbox.consumer.handlers[sandbox.event] = copied
+    numbers = [*range(2 * FEW), 2**31, *range(2 * FEW, 4 * FEW)]
+    sandbox.publish(*numbers, key="one")
+    with sandbox.running():
+        wait_until(lambda: len(sandbox.rows()) == 4 * FEW, SECONDS)
+    assert sandbox.rows() == list(range(4 * FEW))
+    letter = DeadLetter.objects.get()
+    assert (letter.offset, letter.reason, letter.error) == (2 * FEW, "handler", "DataError 22003")
 
 
 def test_close_culprits_shrink_the_groups(sandbox: Sandbox) -> None:
