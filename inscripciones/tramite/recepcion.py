@@ -19,7 +19,7 @@ from inscripciones.formulario import ids, locks, normalizacion, reglas
 from inscripciones.formulario.normalizacion import clave_de_comprobante
 from inscripciones.formulario.reglas import Conocido, Resultado, Veredicto
 from inscripciones.models import Comprobante, Decision, Inscripcion
-from inscripciones.tramite import admision
+from inscripciones.tramite import admision, restauracion
 from kafka_bridge.consuming import restore
 from kafka_bridge.publishing.producer import publish
 
@@ -63,6 +63,7 @@ def registrar(formularios: Iterable[InscripcionRecibida], *, ahora: datetime) ->
     ]
     Inscripcion.objects.bulk_create(filas)
     _follow_up(filas, conocido)
+    restauracion.aplicar(earlier[fila.pk] for fila in filas if fila.pk in earlier and fila.estado == Estado.REPETIDA)
     return filas
 
 
@@ -95,7 +96,7 @@ def _decide(form: InscripcionRecibida, conocido: Conocido, earlier: Decision | N
     estado, motivo = reglas.decidir(veredictos, automatica=settings.REVISION_AUTOMATICA)
     if earlier and estado != Estado.REPETIDA:
         estado, motivo, ahora = Estado(earlier.estado), earlier.motivo, earlier.decidida_en
-    viva = _same_enrolment(form, conocido) if estado == Estado.REPETIDA else None
+    viva = _same_enrolment(form, conocido) if estado == Estado.REPETIDA and not earlier else None
     fila = _row_of(form, veredictos)
     fila.estado, fila.unida_a, fila.motivo = Estado.UNIDA if viva else estado, viva, motivo
     fila.resuelta_en = ahora if estado in Inscripcion.RESUELTAS else None

@@ -5,6 +5,8 @@ In normal operation all of them are stored already, and nothing changes.
 
 from collections.abc import Iterable, Sequence
 
+from django.db.models import Q
+
 from gremio.transactions import transaction_required
 from inscripciones import maestros
 from inscripciones.events import CorreoCorregido, InscripcionAprobada, InscripcionRechazada
@@ -20,16 +22,33 @@ Estado = Inscripcion.Estado
 def recordar(decisiones: Iterable[InscripcionAprobada | InscripcionRechazada]) -> None:
     """Apply the decisions that the database lacks.
 
-    The decision on a pending enrolment is applied at once; it has no reviewer, because the event
-    names none. The decision on a form that was not replayed yet is kept until that form arrives.
+    The decision on a form that was not replayed yet is kept until that form arrives.
     """
     by_id = {decision.inscripcion_id: decision for decision in map(_decision, decisiones)}
     locks.acquire(locks.enrolment_key(pk) for pk in by_id)
     estados = dict(Inscripcion.objects.filter(pk__in=by_id).values_list("pk", "estado"))
     Decision.objects.bulk_create([by_id[pk] for pk in by_id.keys() - estados.keys()], ignore_conflicts=True)
-    for pk in sorted(pk for pk, estado in estados.items() if estado in Inscripcion.PENDIENTES):
-        decision = by_id[pk]
-        revision.resolver([pk], Estado(decision.estado), por=None, motivo=decision.motivo, ahora=decision.decidida_en)
+    aplicar(by_id[pk] for pk in sorted(estados) if estados[pk] not in Inscripcion.RESUELTAS)
+
+
+@transaction_required
+def aplicar(decisiones: Iterable[Decision]) -> None:
+    """Apply decisions on registered forms that the rules left undecided.
+
+    They have no reviewer, because their events name none. Forms may come back in another order than
+    they arrived. Then another form that is only pending holds the RUT or the address, or this form
+    was joined to it: the other form becomes the repeated one, and this one is decided.
+    """
+    for decision in decisiones:
+        fila = Inscripcion.objects.get(pk=decision.inscripcion_id)
+        locks.acquire(locks.identity_keys(fila))
+        Inscripcion.objects.filter(pk=fila.pk, estado=Estado.UNIDA).update(estado=Estado.REPETIDA, unida_a=None)
+        if decision.estado == Estado.APROBADA:
+            same = Inscripcion.objects.filter(Q(rut=fila.rut) | Q(email=fila.email)).exclude(pk=fila.pk)
+            same.filter(estado=Estado.EN_REVISION).update(estado=Estado.REPETIDA)
+        revision.resolver(
+            [fila.pk], Estado(decision.estado), por=None, motivo=decision.motivo, ahora=decision.decidida_en
+        )
 
 
 @transaction_required

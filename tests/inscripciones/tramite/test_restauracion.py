@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import timedelta
+from itertools import permutations
 from typing import Any
 
 import msgspec
@@ -74,6 +75,74 @@ def test_decisions_come_back_in_any_order(order: str) -> None:
     for step in steps if order == "forms first" else reversed(steps):
         step()
     assert state_of_everything() == before
+
+
+def decide(form: InscripcionRecibida, verdict: str, reviewer: Usuario) -> Callable[[], None]:
+    """Decide a form as a person does; return what replays the event of that decision."""
+    if verdict == "approved":
+        done = revision.aprobar([form.inscripcion_id], por=reviewer, ahora=NOW)
+    else:
+        done = revision.rechazar([form.inscripcion_id], por=reviewer, motivo="No vende mote.", ahora=NOW)
+    assert done.resueltas
+    event = OutboxMessage.objects.latest("id").value
+    if verdict == "approved":
+        return lambda: recordar_aprobadas([msgspec.json.decode(event, type=InscripcionAprobada)])
+    return lambda: recordar_rechazadas([msgspec.json.decode(event, type=InscripcionRechazada)])
+
+
+def registering(form: InscripcionRecibida) -> Callable[[], None]:
+    return lambda: registrar_inscripciones([form])
+
+
+def outcomes() -> tuple[Any, ...]:
+    """Return decisions and maestros. Of pending forms, any may be the repeated one."""
+    pending = {"repetida": "en_revision"}
+    rows = Inscripcion.objects.order_by("pk").values_list("pk", "estado", "motivo", "resuelta_en")
+    return (
+        [(pk, pending.get(estado, estado), *rest) for pk, estado, *rest in rows],
+        list(Maestro.objects.order_by("pk").values_list("pk", "rut", "aprobado_en")),
+    )
+
+
+TWO_FORMS = {
+    "the second is rejected": (("second", "rejected"),),
+    "the first is approved": (("first", "approved"),),
+    "the first is approved, the second rejected": (("first", "approved"), ("second", "rejected")),
+    "the first is rejected, the second approved": (("first", "rejected"), ("second", "approved")),
+}
+
+
+@pytest.mark.parametrize("decided", TWO_FORMS.values(), ids=TWO_FORMS)
+def test_forms_with_one_rut_end_as_they_were(decided: tuple[tuple[str, str], ...]) -> None:
+    """Forms and decisions are in several partitions, so they come back in any order."""
+    first = make_form(nombre="Rosa Ñáñez")
+    second = make_form(nombre="Pedro Soto", rut=first["rut"])
+    forms = {"first": make_event(first), "second": make_event(second)}
+    reviewer = Usuario.objects.create_user("revisora", is_staff=True)
+    recepcion.registrar(forms.values(), ahora=NOW)
+    decisions = [decide(forms[which], verdict, reviewer) for which, verdict in decided]
+    assert_same_in_any_order([*map(registering, forms.values()), *decisions])
+
+
+def test_a_person_who_applied_again_stays_a_maestro() -> None:
+    """The second form is the first one over again, sent after its rejection."""
+    form = make_form()
+    forms = [make_event(form), make_event(form, time=NOW + timedelta(days=1))]
+    reviewer = Usuario.objects.create_user("revisora", is_staff=True)
+    recepcion.registrar(forms[:1], ahora=NOW)
+    rejection = decide(forms[0], "rejected", reviewer)
+    recepcion.registrar(forms[1:], ahora=NOW)
+    approval = decide(forms[1], "approved", reviewer)
+    assert_same_in_any_order([*map(registering, forms), rejection, approval])
+
+
+def assert_same_in_any_order(steps: list[Callable[[], None]]) -> None:
+    before = outcomes()
+    for order in permutations(steps):
+        lose_everything()
+        for step in order:
+            step()
+        assert outcomes() == before, [steps.index(step) for step in order]
 
 
 def test_a_known_decision_changes_nothing(
