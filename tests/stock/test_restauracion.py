@@ -5,12 +5,23 @@ from uuid import UUID, uuid4
 
 import msgspec
 import pytest
+from pytest_django import DjangoCaptureOnCommitCallbacks
 
 from kafka_bridge.models import Restore
 from stock import avisos, consumers
 from stock.events import StockAgotado
-from tests.stock.carts import FULL, approval, automatic_notices, medianos, notice, restocks, stock_of
-from tests.support.sales import NOW
+from tests.stock.carts import (
+    FULL,
+    approval,
+    automatic_notices,
+    inventario_has_counted,
+    medianos,
+    notice,
+    restocks,
+    states_of,
+    stock_of,
+)
+from tests.support.sales import NOW, void_of
 
 LATER = NOW + timedelta(hours=1)
 
@@ -47,6 +58,24 @@ def test_one_batch_may_hold_replayed_and_new_notices(rosa: UUID) -> None:
     avisos.revisar(ahora=LATER)  # the sweep, once all is replayed
     assert {(repuesto.maestro_id, repuesto.aviso_id) for repuesto in restocks()} >= {(another, new.aviso_id)}
     assert stock_of(another) == FULL
+
+
+def test_one_batch_may_hold_replayed_and_new_voids(
+    rosa: UUID, django_capture_on_commit_callbacks: DjangoCaptureOnCommitCallbacks
+) -> None:
+    """What waits may have been decided before the restore. New voids alone decide it."""
+    sold = medianos(rosa, 6)
+    consumers.descontar_ventas(sold)
+    consumers.reponer_carros([notice(rosa, "vaso", ventas_hasta={0: 6})])
+    inventario_has_counted(6)
+    with django_capture_on_commit_callbacks(execute=True):
+        consumers.devolver_anuladas([void_of(sold[0]), void_of(sold[1], time=LATER)])
+    assert (restocks(), states_of(rosa)) == ([], [("vaso", "abierto")])
+    assert stock_of(rosa)["vaso"] == 6
+
+    with django_capture_on_commit_callbacks(execute=True):
+        consumers.devolver_anuladas([void_of(sold[2], time=LATER)])
+    assert [repuesto.insumos for repuesto in restocks()] == [{"vaso": 3}]
 
 
 def test_new_notices_are_decided_at_once(rosa: UUID) -> None:
