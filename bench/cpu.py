@@ -1,7 +1,7 @@
 """CPU time, which is steadier than time on a busy machine: of processes, and of PostgreSQL."""
 
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from contextlib import suppress
 
 import psutil
@@ -13,7 +13,7 @@ SERVERS = {"java": "kafka", "postgres": "postgresql", "valkey-server": "valkey"}
 
 def timed(run: Callable[[], float], rows: int) -> tuple[float, float, float]:
     """Return what `run` returns, and the µs of CPU per row, of this process and of PostgreSQL."""
-    server = database_server()
+    server = database_server().pid
     own, theirs = time.process_time(), tree_seconds(server)
     figure = run()
     return figure, (time.process_time() - own) * 1e6 / rows, (tree_seconds(server) - theirs) * 1e6 / rows
@@ -34,10 +34,10 @@ def seconds(processes: Mapping[str, int]) -> dict[str, float]:
 
     A process's time has that of its children in it, also of those that have ended.
     """
-    used = {name: tree_seconds(psutil.Process(pid)) for name, pid in processes.items()}
+    used = {name: tree_seconds(pid) for name, pid in processes.items()}
     for child in psutil.Process().children():
         if name := SERVERS.get(child.name()):
-            used[name] = used.get(name, 0.0) + tree_seconds(child)
+            used[name] = used.get(name, 0.0) + tree_seconds(child.pid)
     return used
 
 
@@ -47,13 +47,18 @@ def machine_seconds() -> float:
     return float(times.user + times.nice + times.system + times.irq + times.softirq)
 
 
-def tree_seconds(process: psutil.Process) -> float:
-    """Return the seconds of CPU of a process and its descendants, ended ones too."""
+def tree_seconds(pid: int, apart: Collection[int] = ()) -> float:
+    """Return the seconds of CPU of a process and its descendants, ended ones too.
+
+    Those `apart` (by their pids) are left out, with their own descendants. A process that has ended
+    has none.
+    """
     with suppress(psutil.NoSuchProcess):
+        process = psutil.Process(pid)
         while True:
             own = process.cpu_times()
             ended = own.children_user + own.children_system
-            children = sum(map(tree_seconds, process.children()))
+            children = sum(tree_seconds(child.pid, apart) for child in process.children() if child.pid not in apart)
             after = process.cpu_times()
             # Else a child has ended meanwhile, and its time may be counted nowhere.
             if ended == after.children_user + after.children_system:

@@ -1,12 +1,14 @@
 """CPU and memory of a running stack by process, from /proc: its record is stack.json."""
 
 import json
-from collections import defaultdict
+from collections.abc import Collection, Iterator
 from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
 import psutil
+
+from bench.cpu import tree_seconds
 
 Record = dict[str, Any]
 
@@ -17,27 +19,15 @@ def read_record(folder: Path) -> Record:
     return record
 
 
-def members(record: Record) -> dict[str, list[psutil.Process]]:
-    """Return the processes by their names in stack.json; helpers belong to the process above them.
-
-    `up` is the program that started the stack.
-    """
-    leader = psutil.Process(record["pid"])
-    names = {entry["pid"]: name for name, entry in record["processes"].items()} | {leader.pid: "up"}
-    found: dict[str, list[psutil.Process]] = defaultdict(list, {"up": [leader]})
-    parents = {process.pid: process.ppid() for process in leader.children(recursive=True)}
-    for pid in parents:
-        owner = pid
-        while owner not in names:
-            owner = parents[owner]
-        with suppress(psutil.NoSuchProcess):
-            found[names[owner]].append(psutil.Process(pid))
-    return dict(found)
-
-
 def cpu_seconds(record: Record) -> dict[str, float]:
     """Return the CPU time since the start by name, ended children included."""
-    return {name: sum(cpu_of(process.pid) for process in group) for name, group in members(record).items()}
+    pids = _pids(record)
+    return {name: tree_seconds(pid, apart=pids.values()) for name, pid in pids.items()}
+
+
+def _pids(record: Record) -> dict[str, int]:
+    """Return the processes that stack.json names; `up` is the program that started the stack."""
+    return {"up": record["pid"], **{name: entry["pid"] for name, entry in record["processes"].items()}}
 
 
 def spent(before: dict[str, float], after: dict[str, float]) -> dict[str, float]:
@@ -46,21 +36,24 @@ def spent(before: dict[str, float], after: dict[str, float]) -> dict[str, float]
     return dict(sorted(each.items(), key=lambda one: -one[1]))
 
 
-def cpu_of(pid: int) -> float:
-    """Return the CPU time of a process and of its ended children, in seconds."""
-    with suppress(psutil.NoSuchProcess):
-        return float(sum(psutil.Process(pid).cpu_times()[:4]))
-    return 0.0
-
-
 def pss_megabytes(record: Record) -> dict[str, float]:
     """Return the proportional set size by name: pages that processes share are divided by them."""
-    return {name: sum(map(_pss_megabytes, group)) for name, group in members(record).items()}
+    pids = _pids(record)
+    return {name: sum(map(_pss_megabytes, tree(pid, apart=pids.values()))) for name, pid in pids.items()}
 
 
-def _pss_megabytes(process: psutil.Process) -> float:
+def tree(pid: int, apart: Collection[int]) -> Iterator[int]:
+    """Yield a process and its descendants by their pids, without those `apart` and below them."""
+    yield pid
+    with suppress(psutil.NoSuchProcess):
+        for child in psutil.Process(pid).children():
+            if child.pid not in apart:
+                yield from tree(child.pid, apart)
+
+
+def _pss_megabytes(pid: int) -> float:
     with suppress(FileNotFoundError, ProcessLookupError):
-        for line in Path(f"/proc/{process.pid}/smaps_rollup").read_text().split("\n"):
+        for line in Path(f"/proc/{pid}/smaps_rollup").read_text().split("\n"):
             if line.startswith("Pss:"):
                 return int(line.split()[1]) / 1_024
     return 0.0

@@ -7,10 +7,10 @@ from typing import Final
 import numpy as np
 import psycopg
 
+from bench.cpu import tree_seconds
 from bench.demanda.day import Floats
 from bench.demanda.policy import PARTITIONS
 from bench.demanda.publish import Accepted
-from bench.usage import cpu_of
 from ventas.events import VENTAS
 from ventas.libro import CONTABILIDAD
 
@@ -59,5 +59,5 @@ class Progress(threading.Thread):
         """End, and note the CPU time of this connection's server process."""
         self._done.set()
         self.join()
-        self.cpu = cpu_of(self.connection.info.backend_pid)
+        self.cpu = tree_seconds(self.connection.info.backend_pid)
         self.connection.close()

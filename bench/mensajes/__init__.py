@@ -8,13 +8,12 @@ add their rounds.
 
 import argparse
 import json
+import os
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from statistics import median
 from typing import Final
-
-import psutil
 
 from bench import cpu
 from bench.mensajes.brokers import own_broker, three_brokers, using
@@ -85,7 +84,7 @@ def _points(name: str, factor: Factor, rounds: Sequence[int], say: Say) -> Itera
 
 def _seconds_of_others() -> float:
     """Return the CPU time of the machine that is not this program's, nor its servers'."""
-    return cpu.machine_seconds() - cpu.tree_seconds(psutil.Process())
+    return cpu.machine_seconds() - cpu.tree_seconds(os.getpid())
 
 
 def _line(point: Point) -> str:

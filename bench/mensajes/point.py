@@ -7,8 +7,6 @@ from statistics import median
 from typing import Final
 from uuid import UUID
 
-import psutil
-
 from bench import cpu, sales
 from bench.carga.step import shares
 from bench.mensajes.brokers import Brokers, remake_topic
@@ -91,7 +89,7 @@ def _drain(setting: Setting, brokers: Brokers, consumers: Members, publisher: Pu
 
 
 def _cpu_seconds(parts: dict[str, Collection[int]]) -> dict[str, float]:
-    return {name: sum(cpu.tree_seconds(psutil.Process(pid)) for pid in pids) for name, pids in parts.items()}
+    return {name: sum(cpu.tree_seconds(pid) for pid in pids) for name, pids in parts.items()}
 
 
 class _Newcomers:

@@ -12,9 +12,9 @@ from uuid import UUID
 
 import psycopg
 
+from bench.cpu import tree_seconds
 from bench.openloop.load import Sent
 from bench.openloop.orders import Kind
-from bench.usage import cpu_of
 from ventas.events import VentaRegistrada
 
 POLL_SECONDS: Final = 0.005  # the resolution
@@ -71,7 +71,7 @@ class Arrivals(threading.Thread):
         """End, and note the CPU time of this connection's server process."""
         self._done.set()
         self.join()
-        self.cpu = cpu_of(self.connection.info.backend_pid)
+        self.cpu = tree_seconds(self.connection.info.backend_pid)
         self.connection.close()
 
 
