@@ -156,9 +156,18 @@ class Stack:
 
         In a secured stack each process also needs a login of its own (`kafka.add_user`).
         """
-        urls = {part.variable: self._replaced.get(part.variable, part.url) for part in self.all_parts}
+        return self.urls | self.client_variables
+
+    @property
+    def urls(self) -> dict[str, str]:
+        """Return the URL of each part by its environment variable."""
+        return {part.variable: self._replaced.get(part.variable, part.url) for part in self.all_parts}
+
+    @property
+    def client_variables(self) -> dict[str, str]:
+        """Return what the parts say to their clients besides the URLs, as environment variables."""
         own = [part for part in (self.kafka, self.postgres) if part.variable not in self._replaced]
-        return urls | {name: value for part in own for name, value in part.client_variables.items()}
+        return {name: value for part in own for name, value in part.client_variables.items()}
 
     def start(self) -> None:
         """Start every part and wait until all are ready.
@@ -308,7 +317,8 @@ class Stack:
             "run_id": self.supervisor.run_id,
             "pid": os.getpid(),
             "folder": str(self.folder),
-            "urls": self.environment(),
+            "urls": self.urls,
+            "variables": self.client_variables,
             "ports": {name: port for part in self.parts for name, port in part.ports.items()},
             "mailbox": str(self.mail.mailbox),
             "logs": str(self.supervisor.logs),

@@ -30,6 +30,6 @@ class Command(BaseCommand):
             raise CommandError(
                 f"No stack runs in {options['dir']}: start one with ./dev up, or give its folder with --dir."
             ) from error
-        environment = {**os.environ, **record["urls"]}
+        environment = {**os.environ, **record["urls"], **record["variables"]}
         argv = [*manage("overview"), *(["--json"] if options["json"] else [])]
         sys.exit(subprocess.run(argv, cwd=CHECKOUT, env=environment, check=False).returncode)

@@ -115,6 +115,14 @@ def test_server_runs_on_its_host(tmp_path: Path) -> None:
             assert client.noop()[0] == 250
 
 
+def test_the_record_tells_urls_from_other_variables(tmp_path: Path) -> None:
+    with Stack(tmp_path, environ=only("DATABASE_URL")) as own:
+        record = json.loads(own.record_file.read_text())
+        assert record["urls"] == ELSEWHERE | {"DATABASE_URL": own.postgres.url}
+        assert record["variables"] == {"PREPARED_STATEMENTS": "true"}
+        assert own.environment() == record["urls"] | record["variables"]
+
+
 def test_folder_belongs_to_one_stack(tmp_path: Path) -> None:
     first = Stack(tmp_path, environ=ELSEWHERE)
     with pytest.raises(StackError, match="already runs"):
