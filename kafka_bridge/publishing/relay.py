@@ -52,6 +52,9 @@ _SHARDS_WAITING: Final = """
             WHERE waiting.shard = shard.shard AND refused_at IS NULL LIMIT %s
         ) oldest
     ) counted ORDER BY first.priority DESC, first.id"""
+# In one round trip, but in two transactions: on a new connection PostgreSQL leaves out what was
+# notified before the commit of LISTEN, so the shards are read after it.
+_LISTEN_AND_LOOK: Final = f"BEGIN; LISTEN {CHANNEL}; COMMIT; {_SHARDS_WAITING}"
 # Two statements in one round trip. The second one sees what was committed before the locks were
 # taken, and reads nothing of a shard that another relay has locked.
 _TAKE: Final = """
@@ -110,11 +113,13 @@ def _hindrances() -> list[str]:
 def step() -> Progress:
     """Relay each shard that has messages once.
 
-    From then on this connection hears of commits to the outbox; repeating LISTEN does no harm.
+    From then on this connection hears of commits to the outbox; repeating LISTEN does no harm. The
+    caller has no transaction open: it would be committed.
     """
     with connection.cursor() as cursor:
-        cursor.execute(f"LISTEN {CHANNEL}; {_SHARDS_WAITING}", [SHARDS - 1, MESSAGES_PER_ROUND])
-        cursor.nextset()
+        cursor.execute(_LISTEN_AND_LOOK, [SHARDS - 1, MESSAGES_PER_ROUND])
+        while cursor.nextset():
+            pass
         waiting = cursor.fetchall()
     made = {_relay(shards) for shards in _together(waiting)}
     if made <= {Progress.NOTHING}:

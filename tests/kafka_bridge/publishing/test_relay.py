@@ -19,6 +19,8 @@ from tests.support.topics import topic_numbers
 
 pytestmark = pytest.mark.django_db(transaction=True)
 
+OWN_LOCK = 7_140_233  # of a test
+
 
 def test_a_lost_partition_delays_no_other(sandbox: Sandbox) -> None:
     outbox.add_messages([to_a_missing_partition(sandbox, n) for n in range(20)])
@@ -87,6 +89,38 @@ def test_a_commit_wakes_the_relay(sandbox: Sandbox, monkeypatch: pytest.MonkeyPa
     committed.set()
     thread.join(SECONDS)
     assert not thread.is_alive()
+
+
+def test_a_commit_during_the_first_look_wakes_the_relay(sandbox: Sandbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a new connection: the look is too early to find the message, so its news must arrive."""
+    monkeypatch.setattr(relay, "POLL_SECONDS", 3 * SECONDS)  # only the notification can be in time
+    slow = f"generate_series(0, %s + (SELECT length(pg_advisory_xact_lock_shared({OWN_LOCK})::text)))"
+    assert "generate_series(0, %s)" in relay._LISTEN_AND_LOOK
+    monkeypatch.setattr(relay, "_LISTEN_AND_LOOK", relay._LISTEN_AND_LOOK.replace("generate_series(0, %s)", slow))
+    found: list[Progress] = []
+
+    def look_and_wait() -> None:
+        found.append(relay.step())
+        relay.wait_for_news()
+        connection.close()
+
+    thread = threading.Thread(target=look_and_wait)
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT pg_advisory_lock(%s)", [OWN_LOCK])
+        thread.start()
+        wait_until(lambda: waits_for_lock(OWN_LOCK), SECONDS)
+        outbox.add(sandbox.happened(1))
+        cursor.execute("SELECT pg_advisory_unlock(%s)", [OWN_LOCK])
+    thread.join(SECONDS)
+    assert found == [Progress.NOTHING], "the look began before the message was there"
+    assert not thread.is_alive()
+
+
+def waits_for_lock(number: int) -> bool:
+    """Return whether a session waits for this advisory lock, of one key of 64 bits."""
+    with connection.cursor() as cursor:
+        cursor.execute("SELECT FROM pg_locks WHERE objid = %s AND objsubid = 1 AND NOT granted", [number])
+        return cursor.fetchone() is not None
 
 
 def test_few_messages_of_many_shards_leave_in_one_transaction(sandbox: Sandbox) -> None:
