@@ -1,11 +1,12 @@
 """Authentication by a maestro's token in the Authorization header."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from hmac import compare_digest
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 from uuid import UUID
 
+import msgspec
 from django.db import connection
 from django.db.models import Model
 from django.utils import timezone
@@ -16,28 +17,34 @@ from knox.models import AuthToken
 from knox.settings import CONSTANTS, knox_settings
 from rest_framework.exceptions import AuthenticationFailed
 
-from gremio import first_query
 from inscripciones.models import Usuario
+from kafka_bridge import first_query
+from kafka_bridge.publishing.claims import Condition
 
 
-class Identidad(NamedTuple):
-    """What requests use of a user, in the model's order."""
+class Portador(msgspec.Struct, frozen=True, gc=False):
+    """A maestro who sent a valid token, and the token's digest."""
 
-    id: int
-    is_superuser: bool
-    username: str
-    is_staff: bool
-    is_active: bool
-    maestro_id: UUID | None
+    digest: str
+    maestro_id: UUID
     zona: str
 
 
-# Django reads another field when it is asked for.
+# What requests use, in the models' order. Django reads another field when it is asked for.
 _OF_TOKEN: Final = ("digest", "user_id")
-_OF_USER: Final = Identidad._fields
-_QUERY: Final = """
-    SELECT {columns}, EXISTS (SELECT FROM {tokens} own WHERE own.user_id = {users}.id AND own.expiry < %s::timestamptz)
-    FROM {tokens} JOIN {users} ON {users}.id = {tokens}.user_id WHERE {tokens}.token_key = ANY(%s::text[])"""
+_OF_USER: Final = ("id", "is_superuser", "username", "is_staff", "is_active", "maestro_id", "zona")
+_EXPIRED: Final = "EXISTS (SELECT FROM {tokens} own WHERE own.user_id = {users}.id AND own.expiry < %s::timestamptz)"
+_FROM: Final = " FROM {tokens} JOIN {users} ON {users}.id = {tokens}.user_id WHERE "
+_BEGINNING: Final = "SELECT {columns}, " + _EXPIRED + _FROM + "{tokens}.token_key = ANY(%s::text[])"
+# The valid tokens of maestros who have no expired one; of the others `TokenDeMaestro` decides.
+_VALID: Final = _FROM + "{users}.is_active AND {users}.maestro_id IS NOT NULL AND NOT " + _EXPIRED
+_OF_DIGESTS: Final = (
+    "SELECT {tokens}.digest, {users}.maestro_id, {users}.zona" + _VALID + " AND {tokens}.digest = ANY(%s::text[])"
+)
+_AS_GIVEN: Final = (
+    "SELECT" + _VALID + " AND {tokens}.digest = sent.given ->> 'digest'"
+    " AND {users}.maestro_id = (sent.given ->> 'maestro_id')::uuid AND {users}.zona = sent.given ->> 'zona'"
+)
 
 
 class TokenDeMaestro(TokenAuthentication):
@@ -66,7 +73,7 @@ class TokenDeMaestro(TokenAuthentication):
         raise AuthenticationFailed(_("Invalid token."))
 
 
-def maestros(tokens: Sequence[str]) -> dict[str, Identidad]:
+def maestros(tokens: Sequence[str]) -> dict[str, Portador]:
     """Return the maestros of valid tokens, by token; in one query.
 
     A token that is missing there need not be invalid: `TokenDeMaestro` decides, and says why. Each
@@ -74,13 +81,15 @@ def maestros(tokens: Sequence[str]) -> dict[str, Identidad]:
     """
     if knox_settings.AUTO_REFRESH:
         return {}
-    by_digest = {}
-    for digest, _user_id, *of_user, expired in _values(list({token[: CONSTANTS.TOKEN_KEY_LENGTH] for token in tokens})):
-        user = Identidad(*of_user)
-        if user.is_active and user.maestro_id is not None and not expired:
-            by_digest[digest] = user
-    found = ((token, by_digest.get(hash_token(token))) for token in tokens)
-    return {token: user for token, user in found if user is not None}
+    digests = {token: hash_token(token) for token in tokens}
+    rows = first_query.rows(_sql(_OF_DIGESTS), [timezone.now(), list(set(digests.values()))])
+    found = {row[0]: Portador(*row) for row in rows}
+    return {token: found[digest] for token, digest in digests.items() if digest in found}
+
+
+def still_valid(portadores: Mapping[UUID, Portador]) -> Condition:
+    """Return the condition of claims that their senders are as given, by the rule of `maestros`."""
+    return Condition(_sql(_AS_GIVEN), [timezone.now()], portadores)
 
 
 def _rows(token_keys: list[str]) -> list[tuple[Usuario, AuthToken, bool]]:
@@ -88,11 +97,7 @@ def _rows(token_keys: list[str]) -> list[tuple[Usuario, AuthToken, bool]]:
 
     The last value is True if the user has an expired token, which may be this one.
     """
-    return [_row(values) for values in _values(token_keys)]
-
-
-def _values(token_keys: list[str]) -> list[tuple[Any, ...]]:
-    return first_query.rows(_sql(), [timezone.now(), token_keys])
+    return [_row(values) for values in first_query.rows(_sql(_BEGINNING), [timezone.now(), token_keys])]
 
 
 def _row(values: tuple[Any, ...]) -> tuple[Usuario, AuthToken, bool]:
@@ -102,10 +107,10 @@ def _row(values: tuple[Any, ...]) -> tuple[Usuario, AuthToken, bool]:
 
 
 @cache
-def _sql() -> str:
+def _sql(query: str) -> str:
     tokens, users = _quoted(AuthToken._meta.db_table), _quoted(Usuario._meta.db_table)
     columns = ", ".join([*_columns(AuthToken, _OF_TOKEN), *_columns(Usuario, _OF_USER)])
-    return _QUERY.format(columns=columns, tokens=tokens, users=users)
+    return query.format(columns=columns, tokens=tokens, users=users)
 
 
 def _columns(model: type[Model], names: Sequence[str]) -> list[str]:

@@ -17,14 +17,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from functools import cache
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
 import msgspec
 from django.db import DatabaseError, InterfaceError, connection, models, transaction
 from django.utils import timezone
 
-from kafka_bridge import prepared
+from kafka_bridge import first_query
 from kafka_bridge.diagnosis import is_outage
 from kafka_bridge.exceptions import Unavailable
 from kafka_bridge.models import Claim
@@ -53,13 +53,26 @@ class Claimed:
     row: tuple[Any, ...] | None
 
 
+class Condition(NamedTuple):
+    """What must hold in the database when a claim is stored.
+
+    `sql`: a query that has a row where the condition holds, with placeholders for `parameters`. It
+    reads what `given` has for the claim as `sent.given`, which is jsonb.
+    """
+
+    sql: str
+    parameters: Sequence[Any]
+    given: Mapping[UUID, Any]  # JSON values, by event id
+
+
 # DO UPDATE instead of DO NOTHING, because only then does RETURNING contain the earlier row. In the
-# order of the ids, so that two requests with the same ids do not deadlock.
+# order of the ids, so that two requests with the same ids do not deadlock. It may run twice: the
+# second run returns what the first one stored.
 _CLAIM: Final = """
     WITH claimed AS (
         INSERT INTO kafka_bridge_claim AS kept (event_id, content, created_at)
         SELECT event_id, content, %s::timestamptz
-        FROM json_to_recordset(%s::json) AS sent (event_id uuid, content jsonb) ORDER BY event_id
+        FROM json_to_recordset(%s::json) AS sent (event_id uuid, content jsonb, given jsonb) {where} ORDER BY event_id
         ON CONFLICT (event_id) DO UPDATE SET event_id = kept.event_id
         RETURNING event_id, content, created_at, xmax = 0 AS is_new
     )
@@ -69,6 +82,7 @@ _CLAIM: Final = """
 _OF_FEW: Final = """
     LEFT JOIN LATERAL (SELECT {columns} FROM {ledger} WHERE id = claimed.event_id OFFSET 0) ledger ON true"""
 _OF_MANY: Final = "LEFT JOIN (SELECT {columns} FROM {ledger}) ledger ON ledger.id = claimed.event_id"
+_WHERE: Final = "WHERE EXISTS ({sql} OFFSET 0)"  # looked up for each claim, too
 
 
 def claim(
@@ -77,22 +91,22 @@ def claim(
     at: datetime,
     ledger: type[models.Model] | None = None,
     columns: Sequence[str] = (),
+    only_if: Condition | None = None,
 ) -> dict[UUID, Claimed]:
     """Store what was sent under each event id, unless it is claimed already; one statement.
 
     `ledger`: the table whose primary key is the event id; `columns`: those to return from it, for
-    events that are older than their claims. Raises Unavailable if the database cannot write.
+    events that are older than their claims. Where the condition does not hold, nothing is stored,
+    and the id is missing in what is returned. Raises Unavailable if the database cannot write.
     """
     if not contents:
         return {}
     is_small = len(contents) < FEW
-    sql = _statement(ledger, tuple(columns), _OF_FEW if is_small else _OF_MANY)
-    # One text, because psycopg writes an array of Python values value by value.
-    sent = msgspec.json.encode([{"event_id": event_id, "content": content} for event_id, content in contents.items()])
+    condition = only_if or Condition("", (), {})
+    sql = _statement(ledger, tuple(columns), _OF_FEW if is_small else _OF_MANY, condition.sql)
+    parameters = [at, _sent(contents, condition.given), *condition.parameters]
     try:
-        with prepared.cursor() if is_small else connection.cursor() as cursor:
-            cursor.execute(sql, [at, sent.decode()])
-            rows = cursor.fetchall()
+        rows = first_query.rows(sql, parameters) if is_small else _rows(sql, parameters)
     except (DatabaseError, InterfaceError) as error:
         if is_outage(error):
             raise Unavailable("The database does not store claims: retry later.") from error
@@ -100,14 +114,28 @@ def claim(
     return {row[0]: _claimed(contents[row[0]], row) for row in rows}
 
 
+def _sent(contents: Mapping[UUID, Content], given: Mapping[UUID, Any]) -> str:
+    """Return claims as one text: psycopg would write an array of Python values value by value."""
+    claims = [{"event_id": id_, "content": content, "given": given.get(id_)} for id_, content in contents.items()]
+    return msgspec.json.encode(claims).decode()
+
+
+def _rows(sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
+    with connection.cursor() as cursor:
+        cursor.execute(sql, parameters)
+        return list(cursor.fetchall())
+
+
 @cache
-def _statement(ledger: type[models.Model] | None, columns: tuple[str, ...], join: str) -> str:
+def _statement(ledger: type[models.Model] | None, columns: tuple[str, ...], join: str, condition: str) -> str:
+    where = _WHERE.format(sql=condition) if condition else ""
     if ledger is None:
-        return _CLAIM.format(columns="", join="")
+        return _CLAIM.format(columns="", join="", where=where)
     names = [connection.ops.quote_name(column) for column in ["id", *columns]]
     return _CLAIM.format(
         columns="".join(f", ledger.{name}" for name in names),
         join=join.format(columns=", ".join(names), ledger=ledger._meta.db_table),
+        where=where,
     )
 
 

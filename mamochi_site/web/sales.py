@@ -12,39 +12,31 @@ While MOST_WAITING sales wait for the database, the next ones are refused at onc
 """
 
 import asyncio
-import logging
 import re
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from io import BytesIO
 from typing import Any, Final, NamedTuple, TypeVar
 from uuid import UUID
 
 import msgspec
-from django.db import InterfaceError, OperationalError, close_old_connections
 from django.http import HttpRequest, HttpResponse
 from django.urls import resolve
-from django.utils import timezone
 from django_prometheus.middleware import PrometheusBeforeMiddleware
 from rest_framework.exceptions import APIException
 
 from gremio.api.json_parser import JSONParser
-from gremio.api.requests import FALLO, zona_de
-from inscripciones.api.authentication import maestros
-from kafka_bridge.events.ids import uuid7
+from gremio.api.requests import FALLO
 from kafka_bridge.exceptions import Unavailable
 from kafka_bridge.publishing.producer import apublish, process_producer
 from kafka_bridge.telemetry import logs, traceparent
 from kafka_bridge.telemetry.middleware import BEGAN, log_request
 from kafka_bridge.together import Together
+from mamochi_site.web.lookup import Lookup, Sent
 from mamochi_site.web.metrics import CountRequests
 from mamochi_site.web.patience import DATABASE_SECONDS
 from mamochi_site.web.threads import Application, Message, Receive, Scope, Send
-from ventas.api import aceptacion
-from ventas.api.aceptacion import Remitente
 from ventas.events import VentaRegistrada
-
-logger = logging.getLogger(__name__)
 
 PATH: Final = "/api/v1/ventas/"
 LARGEST_BODY: Final = 4_096  # bytes; a list or a long text is no plain sale
@@ -65,11 +57,6 @@ MOST_WAITING: Final = 200  # sales of a process that wait for the database at th
 Headers = Mapping[bytes, bytes]
 Kind = tuple[Any, ...]
 Known = TypeVar("Known")
-
-
-class _Sent(NamedTuple):
-    token: str
-    datos: Any  # as JSON has them
 
 
 class _Answer(NamedTuple):
@@ -107,7 +94,7 @@ class DirectSales:
         self.answers: dict[Kind, _Answer] = {}
         self.refusals: dict[Kind, _Refusal] = {}
         self.waiting = 0  # sales, for the database
-        self.together = Together(_events_of)
+        self.together = Together(Lookup().events_of)
         self.telemetry = _Telemetry()
         self.publishing: set[asyncio.Task[None]] = set()
 
@@ -165,7 +152,7 @@ class DirectSales:
         await self._publish(venta)
         return venta.venta_id
 
-    async def _event_of(self, sent: _Sent) -> VentaRegistrada | None:
+    async def _event_of(self, sent: Sent) -> VentaRegistrada | None:
         """Return the event of the sale; None if Django must judge it.
 
         Raises _TooManySales if too many wait already, and Unavailable if the database is silent.
@@ -302,40 +289,14 @@ async def _read(receive: Receive) -> bytes | None:
             return body
 
 
-def _sent(headers: Headers, body: bytes) -> _Sent | None:
+def _sent(headers: Headers, body: bytes) -> Sent | None:
     """Return token and sale; None if either is malformed."""
     token = TOKEN.fullmatch(headers[b"authorization"])
     try:
         datos = JSONParser().parse(BytesIO(body))
     except APIException:
         return None
-    return _Sent(token[1].decode(), datos) if token and isinstance(datos, dict) else None
-
-
-def _events_of(sent: Sequence[_Sent]) -> list[VentaRegistrada | None]:
-    """Return the events of sales, in order; None for one that Django must judge.
-
-    Runs in a thread. Raises OperationalError or InterfaceError without the database.
-    """
-    close_old_connections()  # as before each of Django's requests
-    try:
-        return _known_events_of(sent)
-    except (OperationalError, InterfaceError):
-        raise
-    except Exception:  # whatever one of them causes must not fail the others; Django tries each alone
-        logger.exception("%d sales that came together failed: each is tried alone", len(sent))
-        return [None] * len(sent)
-
-
-def _known_events_of(sent: Sequence[_Sent]) -> list[VentaRegistrada | None]:
-    known = maestros([one.token for one in sent])
-    enviadas = [(one.datos, _remitente(known[one.token])) for one in sent if one.token in known]
-    eventos = iter(aceptacion.preparar(enviadas, timezone.now()))
-    return [next(eventos) if one.token in known else None for one in sent]
-
-
-def _remitente(maestro: Any) -> Remitente:
-    return Remitente(maestro.maestro_id, id_for=lambda _: uuid7(), con_clave=False, zona=zona_de(maestro))
+    return Sent(token[1].decode(), datos) if token and isinstance(datos, dict) else None
 
 
 class _Told(NamedTuple):

@@ -1,6 +1,6 @@
 """Accepting sales and voids: they become events, which are in Kafka or the outbox on return."""
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
@@ -15,7 +15,7 @@ from rest_framework.exceptions import ValidationError
 from gremio.api.errors import DatosDistintos, otros_datos
 from kafka_bridge.exceptions import Unavailable
 from kafka_bridge.publishing import claims
-from kafka_bridge.publishing.claims import Claimed, Content
+from kafka_bridge.publishing.claims import Claimed, Condition, Content
 from kafka_bridge.publishing.producer import publish
 from ventas.api import entrada
 from ventas.api.entrada import Errores, ListaConOtrosDatos, ListaInvalida, VentaEntrada
@@ -26,6 +26,7 @@ from ventas.events import VentaAnulada, VentaRegistrada
 from ventas.models import Anulacion, Venta
 
 IdFor = Callable[[int], UUID]  # the id for the sale at an index that was sent without one
+CondicionPara = Callable[[Mapping[UUID, Any]], Condition]  # by the senders' `prueba`, by event id
 LEDGER: Final = ("producto", "cantidad", "vendida_en", "registrada_en")
 
 
@@ -34,13 +35,14 @@ class Remitente:
     """Who sends sales, and the ids of those without an id.
 
     `con_clave`: the request has an Idempotency-Key, so that these ids are the same in a retry.
-    `zona`: of times that are sent without one.
+    `zona`: of times that are sent without one. `prueba`: what a condition reads of the sender.
     """
 
     maestro_id: UUID
     id_for: IdFor
     con_clave: bool
     zona: ZoneInfo = CHILE
+    prueba: Any = None
 
 
 class Aceptada(NamedTuple):
@@ -109,20 +111,30 @@ def aceptar_lista(datos: Sequence[Any], *, remitente: Remitente, ahora: datetime
     raise ListaConOtrosDatos(resultado.errores) if todos_distintos else ListaInvalida(resultado.errores)
 
 
-def preparar(enviadas: Sequence[tuple[Any, Remitente]], ahora: datetime) -> list[VentaRegistrada | None]:
+def preparar(
+    enviadas: Sequence[tuple[Any, Remitente]], ahora: datetime, solo_si: CondicionPara | None = None
+) -> list[VentaRegistrada | None]:
     """Return the events of single sales of several maestros, to be published; claims them at once.
 
     None stands for a sale that `aceptar_una` must judge, because something is wrong with it or with
-    its claim.
+    its claim. With `solo_si` it also stands for a sale for which that condition does not hold, or
+    was not asked: one without an id of its own, or one of two with the same id.
     """
     productos = memoria.leer()
     envios = [_sin_errores(datos, remitente, productos, ahora) for datos, remitente in enviadas]
     propios = {uno.evento_id: uno for uno in envios if uno is not None and uno.propio}
-    reclamos = _claim_if_possible(propios.values(), ahora)
+    pruebas = {
+        uno.evento_id: remitente.prueba for uno, (_, remitente) in zip(envios, enviadas, strict=True) if uno is not None
+    }
+    reclamos = _claim_if_possible(propios.values(), ahora, solo_si(pruebas) if solo_si else None)
     eventos: list[VentaRegistrada | None] = []
     for uno, (_, remitente) in zip(envios, enviadas, strict=True):
         claim = reclamos.get(uno.evento_id) if uno is not None else None
-        if uno is None or (uno.propio and (claim is None or _first_content(claim) != _content(uno))):
+        if (
+            uno is None
+            or (uno.propio and (claim is None or _first_content(claim) != _content(uno)))
+            or (solo_si and propios.get(uno.evento_id) is not uno)
+        ):
             eventos.append(None)
         else:
             eventos.append(_evento(uno, productos, claim, remitente.maestro_id, ahora))
@@ -136,10 +148,10 @@ def _sin_errores(datos: Any, remitente: Remitente, productos: Catalogo, ahora: d
     return _envio(0, 1, leida, remitente)
 
 
-def _claim_if_possible(envios: Iterable[_Envio], ahora: datetime) -> dict[UUID, Claimed]:
+def _claim_if_possible(envios: Iterable[_Envio], ahora: datetime, condicion: Condition | None) -> dict[UUID, Claimed]:
     contents = {uno.evento_id: _content(uno) for uno in envios}
     try:
-        return claims.claim(contents, at=ahora, ledger=Venta, columns=LEDGER)
+        return claims.claim(contents, at=ahora, ledger=Venta, columns=LEDGER, only_if=condicion)
     except Unavailable:  # told to each of these sales by `aceptar_una`; the others need no claim
         return {}
 

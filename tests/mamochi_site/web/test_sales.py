@@ -12,16 +12,19 @@ import pytest
 from django.core.wsgi import get_wsgi_application
 from django.db import InterfaceError, OperationalError, connections, transaction
 from prometheus_client import REGISTRY
-from pytest_django import DjangoAssertNumQueries
 
+from deploy.embedded.ports import free_port
 from inscripciones import credenciales
 from inscripciones.models import Usuario
 from kafka_bridge.exceptions import Unavailable
+from kafka_bridge.models import Claim
 from kafka_bridge.publishing.producer import apublish
 from kafka_bridge.telemetry.metrics import PUBLISHED
 from mamochi_site.web import sales, threads
+from mamochi_site.web.lookup import Lookup, Sent
 from mamochi_site.web.sales import DirectSales
 from mamochi_site.web.threads import InThreads, Message
+from tests.mamochi_site.web.sessions import end_sessions
 from tests.support.sales import prepare_topics
 from tests.support.sandbox import SECONDS
 from ventas.catalogo import memoria
@@ -31,7 +34,14 @@ VENTAS: Final = "/api/v1/ventas/"
 VALID: Final = {"producto": "mediano", "cantidad": 1}
 CHANGES: Final = ("traceparent", "location")  # from one request to the next
 ANSWERED: Final = "django_http_responses_total_by_status_view_method_total"
+TOKENS: Final = "inscripciones.api.remembered.maestros"
+PUBLISH: Final = "mamochi_site.web.sales.apublish"
 OF_SALES: Final = {"view": "ventas:venta-list", "method": "POST"}
+
+
+def own() -> dict[str, Any]:
+    """Return a sale with an id of its own."""
+    return {**VALID, "id": str(uuid4())}
 
 
 @dataclass
@@ -250,23 +260,33 @@ def test_sales_at_the_same_moment_are_claimed_once_each(site: Site) -> None:
     assert answers[44].status == 400
 
 
-def test_many_sales_cost_two_queries(
-    site: Site, maestro: Usuario, django_assert_num_queries: DjangoAssertNumQueries
-) -> None:
-    sent = [sales._Sent(site.token, {**VALID, "id": str(uuid4())}) for _ in range(50)]
-    memoria.leer()
-    with django_assert_num_queries(2):
-        events = sales._events_of([*sent, sales._Sent("mmc_unknown", VALID), sales._Sent(site.token, {})])
-    assert [event is None for event in events] == [False] * 50 + [True, True]
-    assert {event.maestro_id for event in events if event} == {maestro.maestro_id}
+def test_a_voided_token_claims_nothing(site: Site, maestro: Usuario) -> None:
+    assert [site.post(own()).status for _ in range(3)] == [202] * 3
+    assert site.by_django == []
+    Claim.objects.all().delete()
+    credenciales.revocar(maestro)
+    assert site.post(own()).status == 401
+    assert not Claim.objects.exists()
+
+
+def test_without_a_database_the_answer_is_503(site: Site, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its sessions have ended, and it takes no new ones; afterwards the same sale is accepted."""
+    sale = own()
+    assert site.post(own()).status == 202
+    with monkeypatch.context() as broken:
+        broken.setitem(connections.settings["default"], "PORT", free_port())
+        end_sessions()
+        answer = site.post(sale)
+    assert (answer.status, int(answer.headers["retry-after"]) > 0) == (503, True)
+    assert site.post(sale).json() == {"id": sale["id"]}
 
 
 @pytest.mark.parametrize(
     ("failing", "error"),
     [
-        ("maestros", OperationalError("gone")),
-        ("apublish", Unavailable("neither")),
-        ("apublish", InterfaceError("gone")),
+        (TOKENS, OperationalError("gone")),
+        (PUBLISH, Unavailable("neither")),
+        (PUBLISH, InterfaceError("gone")),
     ],
     ids=["no-database", "neither", "database-lost"],
 )
@@ -278,7 +298,7 @@ def test_without_service_the_answer_is_503(
     def fails(*_: Any) -> Any:
         raise error
 
-    monkeypatch.setattr(sales, failing, fails)
+    monkeypatch.setattr(failing, fails)
     answer = site.post(VALID, traceparent=f"00-{'c' * 32}-{'d' * 16}-01")
     assert (answer.status, int(answer.headers["retry-after"]) > 0) == (503, True)
     assert "detail" in answer.json()
@@ -289,7 +309,7 @@ def test_a_silent_database_is_not_waited_for(site: Site, monkeypatch: pytest.Mon
     """The sale ahead holds the only thread; both are answered in time."""
     gate = threading.Event()
     monkeypatch.setattr(sales, "DATABASE_SECONDS", 0.2)
-    monkeypatch.setattr(sales, "maestros", lambda tokens: gate.wait(SECONDS) and {})
+    monkeypatch.setattr(TOKENS, lambda tokens: gate.wait(SECONDS) and {})
     try:
         assert [answer.status for answer in site.post_all([VALID, VALID])] == [503, 503]
     finally:
@@ -304,7 +324,7 @@ def test_a_refusal_waits_for_no_other_request(site: Site, monkeypatch: pytest.Mo
 
     gate = threading.Event()
     busy = site.threads.executor.submit(gate.wait, SECONDS)
-    monkeypatch.setattr(sales, "maestros", fails)
+    monkeypatch.setattr(TOKENS, fails)
     assert site.post(VALID).status == 503
     assert not busy.done()
     gate.set()
@@ -380,7 +400,7 @@ def test_a_kind_that_is_forgotten_meanwhile_is_answered(site: Site, monkeypatch:
         await apublish(*events)
         site.application.answers.clear()
 
-    monkeypatch.setattr("mamochi_site.web.sales.apublish", forgetting)
+    monkeypatch.setattr(PUBLISH, forgetting)
     assert site.post(VALID).status == 202
     assert not site.by_django
 
@@ -390,10 +410,10 @@ def test_an_error_of_ours_is_a_500(site: Site, monkeypatch: pytest.MonkeyPatch) 
         raise ZeroDivisionError
 
     with monkeypatch.context() as broken:
-        broken.setattr(sales, "apublish", fails)
+        broken.setattr(PUBLISH, fails)
         answer = site.post(VALID)
     assert (answer.status, list(answer.json())) == (500, ["detail"])
-    monkeypatch.setattr(sales, "maestros", fails)
+    monkeypatch.setattr(TOKENS, fails)
     assert site.post(VALID).status == 202, "Django tries alone"
 
 
@@ -471,13 +491,12 @@ def test_one_bad_sale_spoils_no_other(site: Site, maestro: Usuario) -> None:
     with transaction.atomic():
         strange = Usuario.objects.create_user(username=str(uuid4()), maestro_id=uuid4(), zona="Nowhere/City")
         token = credenciales.emitir(strange)
-    sent = [sales._Sent(site.token, VALID), sales._Sent(token, VALID)]
-    assert sales._events_of(sent) == [None, None]
+    assert Lookup().events_of([Sent(site.token, VALID), Sent(token, VALID)]) == [None, None]
     assert site.post(VALID).status == 202
 
 
 def test_a_client_that_goes_away_stops_no_publishing(site: Site) -> None:
-    event = sales._events_of([sales._Sent(site.token, VALID)])[0]
+    [event] = Lookup().events_of([Sent(site.token, VALID)])
     assert event
     before = published()
 

@@ -8,8 +8,7 @@ import psycopg
 import pytest
 from django.db import OperationalError, connection
 
-from gremio import first_query
-from kafka_bridge import conf
+from kafka_bridge import conf, first_query
 
 pytestmark = pytest.mark.django_db(transaction=True)
 

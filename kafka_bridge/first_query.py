@@ -1,8 +1,8 @@
 """The first query of a request, which checks the kept connection too.
 
 Django asks `SELECT 1` before the first query of each request, because the connection may have been
-lost since the last one (CONN_HEALTH_CHECKS). A query that only reads needs no such question: if it
-finds the connection lost, it runs again on a new one.
+lost since the last one (CONN_HEALTH_CHECKS). A query that may run twice needs no such question: if
+it finds the connection lost, it runs again on a new one.
 """
 
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ from kafka_bridge import prepared
 
 
 def rows(sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
-    """Return the rows of a query that changes nothing; it is prepared, where statements are.
+    """Return the rows of a query that may run twice; it is prepared, where statements are.
 
     Raises OperationalError or InterfaceError as any query does, but not for a connection that was
     lost between two requests.
