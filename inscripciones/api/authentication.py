@@ -3,10 +3,9 @@
 from collections.abc import Mapping, Sequence
 from functools import cache
 from hmac import compare_digest
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from uuid import UUID
 
-import msgspec
 from django.db import connection
 from django.db.models import Model
 from django.utils import timezone
@@ -22,7 +21,7 @@ from kafka_bridge import first_query
 from kafka_bridge.publishing.claims import Condition
 
 
-class Portador(msgspec.Struct, frozen=True, gc=False):
+class Portador(NamedTuple):
     """A maestro who sent a valid token, and the token's digest."""
 
     digest: str
@@ -42,8 +41,8 @@ _OF_DIGESTS: Final = (
     "SELECT {tokens}.digest, {users}.maestro_id, {users}.zona" + _VALID + " AND {tokens}.digest = ANY(%s::text[])"
 )
 _AS_GIVEN: Final = (
-    "SELECT" + _VALID + " AND {tokens}.digest = sent.given ->> 'digest'"
-    " AND {users}.maestro_id = (sent.given ->> 'maestro_id')::uuid AND {users}.zona = sent.given ->> 'zona'"
+    "SELECT" + _VALID + " AND {tokens}.digest = sent.digest"
+    " AND {users}.maestro_id = sent.maestro_id AND {users}.zona = sent.zona"
 )
 
 
@@ -89,7 +88,8 @@ def maestros(tokens: Sequence[str]) -> dict[str, Portador]:
 
 def still_valid(portadores: Mapping[UUID, Portador]) -> Condition:
     """Return the condition of claims that their senders are as given, by the rule of `maestros`."""
-    return Condition(_sql(_AS_GIVEN), [timezone.now()], portadores)
+    values = {event_id: portador._asdict() for event_id, portador in portadores.items()}
+    return Condition("digest text, maestro_id uuid, zona text", _sql(_AS_GIVEN), [timezone.now()], values)
 
 
 def _rows(token_keys: list[str]) -> list[tuple[Usuario, AuthToken, bool]]:

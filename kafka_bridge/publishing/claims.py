@@ -57,12 +57,13 @@ class Condition(NamedTuple):
     """What must hold in the database when a claim is stored.
 
     `sql`: a query that has a row where the condition holds, with placeholders for `parameters`. It
-    reads what `given` has for the claim as `sent.given`, which is jsonb.
+    reads the values that come with the claim as columns of `sent`, which `columns` declares.
     """
 
+    columns: str  # such as "author text, page int"
     sql: str
     parameters: Sequence[Any]
-    given: Mapping[UUID, Any]  # JSON values, by event id
+    values: Mapping[UUID, Mapping[str, Any]]  # by event id and column
 
 
 # DO UPDATE instead of DO NOTHING, because only then does RETURNING contain the earlier row. In the
@@ -72,7 +73,7 @@ _CLAIM: Final = """
     WITH claimed AS (
         INSERT INTO kafka_bridge_claim AS kept (event_id, content, created_at)
         SELECT event_id, content, %s::timestamptz
-        FROM json_to_recordset(%s::json) AS sent (event_id uuid, content jsonb, given jsonb) {where} ORDER BY event_id
+        FROM json_to_recordset(%s::json) AS sent (event_id uuid, content jsonb{values}) {where} ORDER BY event_id
         ON CONFLICT (event_id) DO UPDATE SET event_id = kept.event_id
         RETURNING event_id, content, created_at, xmax = 0 AS is_new
     )
@@ -83,6 +84,7 @@ _OF_FEW: Final = """
     LEFT JOIN LATERAL (SELECT {columns} FROM {ledger} WHERE id = claimed.event_id OFFSET 0) ledger ON true"""
 _OF_MANY: Final = "LEFT JOIN (SELECT {columns} FROM {ledger}) ledger ON ledger.id = claimed.event_id"
 _WHERE: Final = "WHERE EXISTS ({sql} OFFSET 0)"  # looked up for each claim, too
+_ALWAYS: Final = Condition("", "", (), {})
 
 
 def claim(
@@ -102,9 +104,10 @@ def claim(
     if not contents:
         return {}
     is_small = len(contents) < FEW
-    condition = only_if or Condition("", (), {})
-    sql = _statement(ledger, tuple(columns), _OF_FEW if is_small else _OF_MANY, condition.sql)
-    parameters = [at, _sent(contents, condition.given), *condition.parameters]
+    condition = only_if or _ALWAYS
+    join = _OF_FEW if is_small else _OF_MANY
+    sql = _statement(ledger, tuple(columns), join, condition.columns, condition.sql)
+    parameters = [at, _sent(contents, condition.values), *condition.parameters]
     try:
         rows = first_query.rows(sql, parameters) if is_small else _rows(sql, parameters)
     except (DatabaseError, InterfaceError) as error:
@@ -114,9 +117,9 @@ def claim(
     return {row[0]: _claimed(contents[row[0]], row) for row in rows}
 
 
-def _sent(contents: Mapping[UUID, Content], given: Mapping[UUID, Any]) -> str:
+def _sent(contents: Mapping[UUID, Content], values: Mapping[UUID, Mapping[str, Any]]) -> str:
     """Return claims as one text: psycopg would write an array of Python values value by value."""
-    claims = [{"event_id": id_, "content": content, "given": given.get(id_)} for id_, content in contents.items()]
+    claims = [{"event_id": id_, "content": content, **values.get(id_, {})} for id_, content in contents.items()]
     return msgspec.json.encode(claims).decode()
 
 
@@ -127,14 +130,18 @@ def _rows(sql: str, parameters: Sequence[Any]) -> list[tuple[Any, ...]]:
 
 
 @cache
-def _statement(ledger: type[models.Model] | None, columns: tuple[str, ...], join: str, condition: str) -> str:
+def _statement(
+    ledger: type[models.Model] | None, columns: tuple[str, ...], join: str, declared: str, condition: str
+) -> str:
+    values = f", {declared}" if declared else ""
     where = _WHERE.format(sql=condition) if condition else ""
     if ledger is None:
-        return _CLAIM.format(columns="", join="", where=where)
+        return _CLAIM.format(columns="", join="", values=values, where=where)
     names = [connection.ops.quote_name(column) for column in ["id", *columns]]
     return _CLAIM.format(
         columns="".join(f", ledger.{name}" for name in names),
         join=join.format(columns=", ".join(names), ledger=ledger._meta.db_table),
+        values=values,
         where=where,
     )
 

@@ -117,24 +117,22 @@ def preparar(
     """Return the events of single sales of several maestros, to be published; claims them at once.
 
     None stands for a sale that `aceptar_una` must judge, because something is wrong with it or with
-    its claim. With `solo_si` it also stands for a sale for which that condition does not hold, or
-    was not asked: one without an id of its own, or one of two with the same id.
+    its claim. With `solo_si` it also stands for a sale for which that condition does not hold, and
+    for one that is not asked about: without an id of its own, or with the same as a later one.
     """
     productos = memoria.leer()
     envios = [_sin_errores(datos, remitente, productos, ahora) for datos, remitente in enviadas]
     propios = {uno.evento_id: uno for uno in envios if uno is not None and uno.propio}
-    pruebas = {
-        uno.evento_id: remitente.prueba for uno, (_, remitente) in zip(envios, enviadas, strict=True) if uno is not None
-    }
-    reclamos = _claim_if_possible(propios.values(), ahora, solo_si(pruebas) if solo_si else None)
+    condicion = None
+    if solo_si:
+        envios = [uno if uno is not None and propios.get(uno.evento_id) is uno else None for uno in envios]
+        pares = zip(envios, enviadas, strict=True)
+        condicion = solo_si({uno.evento_id: remitente.prueba for uno, (_, remitente) in pares if uno is not None})
+    reclamos = _claim_if_possible(propios.values(), ahora, condicion)
     eventos: list[VentaRegistrada | None] = []
     for uno, (_, remitente) in zip(envios, enviadas, strict=True):
         claim = reclamos.get(uno.evento_id) if uno is not None else None
-        if (
-            uno is None
-            or (uno.propio and (claim is None or _first_content(claim) != _content(uno)))
-            or (solo_si and propios.get(uno.evento_id) is not uno)
-        ):
+        if uno is None or (uno.propio and (claim is None or _first_content(claim) != _content(uno))):
             eventos.append(None)
         else:
             eventos.append(_evento(uno, productos, claim, remitente.maestro_id, ahora))

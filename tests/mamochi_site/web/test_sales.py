@@ -10,7 +10,7 @@ from uuid import uuid4
 
 import pytest
 from django.core.wsgi import get_wsgi_application
-from django.db import InterfaceError, OperationalError, connections, transaction
+from django.db import InterfaceError, OperationalError, connection, connections, transaction
 from prometheus_client import REGISTRY
 
 from deploy.embedded.ports import free_port
@@ -276,6 +276,7 @@ def test_without_a_database_the_answer_is_503(site: Site, monkeypatch: pytest.Mo
     with monkeypatch.context() as broken:
         broken.setitem(connections.settings["default"], "PORT", free_port())
         end_sessions()
+        connection.close()  # this test's own one was ended, too
         answer = site.post(sale)
     assert (answer.status, int(answer.headers["retry-after"]) > 0) == (503, True)
     assert site.post(sale).json() == {"id": sale["id"]}
