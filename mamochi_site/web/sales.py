@@ -2,7 +2,7 @@
 
 Django needs a thread per request, and threads that wait take the interpreter from each other (ADR
 37). Here a sale waits on the loop. Tokens and ids that come at the same time are looked up
-together.
+together (lookup.py).
 
 Nothing that Django decides is written a second time. The first sale of each kind goes through
 Django, and the next ones get the headers of its answer. What is not plain goes to Django too:
