@@ -42,11 +42,13 @@ def test_beat_is_one_and_stays_one() -> None:
 
 
 def test_commands_are_those_of_the_embedded_system() -> None:
+    """But without helpers: a pod has no second core, and consumers get more pods (docs/adr/0062)."""
     commands = application_processes(8000, 1)
     for name, workload in workloads().items():
         (container,) = workload["spec"]["template"]["spec"]["containers"]
         if name.startswith("consumer-") or name == "outbox-relay":
-            assert container["command"] == ["python3", *commands[name][1:]], name
+            command = [part for part in commands[name] if part != "--helper"]
+            assert container["command"] == ["python3", *command[1:]], name
 
 
 def test_every_deployment_may_be_drained_pod_by_pod() -> None:
