@@ -13,7 +13,7 @@ from django.core.checks import Tags
 from django.core.management.base import BaseCommand, CommandError
 
 from kafka_bridge.consuming.handlers import Consumer, consumers
-from kafka_bridge.consuming.helper import HELPER, HelpedRunner, help_out
+from kafka_bridge.consuming.helper import HELPER, Borrower, HelpedRunner, help_out
 from kafka_bridge.consuming.lanes import FORK, RunLane, forked_lanes
 from kafka_bridge.consuming.poison import limit_arenas
 from kafka_bridge.consuming.runner import Runner
@@ -21,7 +21,8 @@ from kafka_bridge.exceptions import OffsetsLost, TooManyDeadLetters
 from kafka_bridge.management.processes import add_metrics_port, serve_metrics, stop_on_signals
 from kafka_bridge.waits import limit_silence
 
-# Of a main lane beside a priority lane, which goes first where both want the same core (ADR 61).
+# Of main lane and helper beside a priority lane, which goes first where they want the same core
+# (ADR 61).
 MAIN_LANE_NICENESS: Final = 5
 
 
@@ -100,10 +101,17 @@ def _processes_of(
 ) -> dict[str, RunLane]:
     """Return what each process of a consumer runs, by its lane's name or HELPER."""
 
-    def run_main(runner: Callable[..., Runner]) -> None:
+    def go_behind_lanes() -> None:
         if consumer.lanes:
             os.nice(MAIN_LANE_NICENESS)
+
+    def run_main(runner: Callable[..., Runner]) -> None:
+        go_behind_lanes()
         runner(consumer, stop=stop, accept_loss=accept_loss).run()
+
+    def run_helper(lender: Borrower) -> None:
+        go_behind_lanes()
+        help_out(consumer, stop=stop, lender=lender, accept_loss=accept_loss)
 
     def run_lane(lane: str) -> None:
         Runner(consumer, stop=stop, lane=lane, accept_loss=accept_loss).run()
@@ -112,7 +120,7 @@ def _processes_of(
     if with_helper:
         helper, lender = FORK.Pipe()
         runs[""] = partial(run_main, partial(HelpedRunner, helper=helper))
-        runs[HELPER] = partial(help_out, consumer, stop=stop, lender=lender, accept_loss=accept_loss)
+        runs[HELPER] = partial(run_helper, lender)
     else:
         runs[""] = partial(run_main, Runner)
     return {name: partial(_explained, consumer.name, run) for name, run in runs.items()}

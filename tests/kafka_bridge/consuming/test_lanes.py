@@ -184,6 +184,14 @@ def test_the_priority_lane_goes_first_on_a_full_core(start: Callable[..., Runnin
 
 
 @pytest.mark.slow
+def test_a_helper_goes_behind_the_priority_lane(start: Callable[..., Running]) -> None:
+    running = start(options=["--helper"])
+    main = psutil.Process(running.process.pid).nice()
+    [paid, helper] = sorted(child.nice() for child in running.children)
+    assert paid < helper == main
+
+
+@pytest.mark.slow
 def test_poison_in_one_lane_ends_both(start: Callable[..., Running]) -> None:
     running = start()
     for _ in range(120):
