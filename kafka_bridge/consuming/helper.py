@@ -120,12 +120,12 @@ class HelperRunner(Runner):
     def tell_kafka(self) -> None:
         """Leave the offsets to the main lane: Kafka takes them from members of the group only."""
 
-    def poll(self) -> list[Record]:
-        """Return the next batch, and note whether it is full."""
-        records = super().poll()
-        if records and self.intake.is_full:
+    def step(self) -> bool:
+        """Make one round, and note when a full batch is applied: that may take long."""
+        is_applied = super().step()
+        if is_applied and self.intake.is_full:
             self._full_at = time.monotonic()
-        return records
+        return is_applied
 
     def is_over(self) -> bool:
         """Return whether to give back. A new client for a recreated topic has no partition."""

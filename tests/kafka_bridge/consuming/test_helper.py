@@ -1,5 +1,6 @@
 """A helper applies half of a backlog, and gives the partitions back."""
 
+import math
 import threading
 from collections import defaultdict
 from collections.abc import Callable, Iterator
@@ -12,7 +13,7 @@ from prometheus_client import REGISTRY
 
 from deploy.embedded.waiting import wait_until
 from kafka_bridge.consuming import helper
-from kafka_bridge.consuming.helper import HELPER, HelpedRunner, help_out
+from kafka_bridge.consuming.helper import CALM_SECONDS, HELPER, HelpedRunner, HelperRunner, help_out
 from kafka_bridge.consuming.lanes import FORK
 from kafka_bridge.consuming.runner import Runner
 from kafka_bridge.publishing import producer
@@ -130,3 +131,19 @@ def test_few_messages_are_not_lent(sandbox: Sandbox) -> None:
             publish(sandbox, range(5 * n, 5 * (n + 1)))
         wait_until(lambda: len(sandbox.rows()) == 200, SECONDS)
     assert applied(sandbox, HELPER) == 0
+
+
+def help_alone(sandbox: Sandbox) -> None:
+    """Lend the helper all partitions, with no main lane, and return when it gives back."""
+    lent = [(sandbox.topic.name, number) for number in range(PARTITIONS)]
+    ours, lender = FORK.Pipe()
+    with ours, lender:
+        HelperRunner(sandbox.consumer, lent, stop=threading.Event(), lender=lender, accept_loss=False).run()
+
+
+def test_slow_batches_are_a_backlog_too(sandbox: Sandbox) -> None:
+    """Each full batch takes longer than a helper without one would stay."""
+    publish(sandbox, range(40), keys=1)
+    sandbox.slow = dict.fromkeys([5, 15, 25], math.ceil(CALM_SECONDS) + 1)
+    help_alone(sandbox)
+    assert sandbox.rows() == list(range(40))
