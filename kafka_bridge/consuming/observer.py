@@ -113,6 +113,15 @@ class LaneObserver:
         """Count a batch that was rolled back because another member had moved the offset."""
         metrics.FENCED.labels(self.consumer, self.lane).inc()
 
+    def end(self) -> None:
+        """Show pulse and lag no more.
+
+        The process may live on: a helper waits for the next backlog.
+        """
+        self.pulse.end()
+        for topic, partition in self._with_lag:
+            metrics.LAG.remove(self.consumer, topic, str(partition))
+
     def waiting(self, why: str) -> None:
         """Note that the loop waits out an outage: it is alive, and not ready."""
         metrics.OUTAGES.labels(self.consumer, self.lane).inc()

@@ -125,7 +125,7 @@ class Runner:
         finally:
             self.kafka.close()
             connection.close()
-            self.observer.pulse.end()
+            self.observer.end()
 
     def is_over(self) -> bool:
         """Return whether to leave the group after this round."""

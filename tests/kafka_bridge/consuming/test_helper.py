@@ -23,6 +23,7 @@ from tests.support.sandbox import SECONDS, Sandbox
 PARTITIONS = 4
 MESSAGES = 8_000
 KEYS = 40
+LAG = "mamochi_consumer_lag_messages"
 
 
 @pytest.fixture(autouse=True)
@@ -147,3 +148,13 @@ def test_slow_batches_are_a_backlog_too(sandbox: Sandbox) -> None:
     sandbox.slow = dict.fromkeys([5, 15, 25], math.ceil(CALM_SECONDS) + 1)
     help_alone(sandbox)
     assert sandbox.rows() == list(range(40))
+
+
+def test_a_helper_that_has_given_back_shows_no_lag(sandbox: Sandbox) -> None:
+    """The helper's process lives on, and another one shows the lag of these partitions."""
+    publish(sandbox, range(40))
+    help_alone(sandbox)
+    assert len(sandbox.rows()) == 40
+    labels = {"consumer": sandbox.consumer.name, "topic": sandbox.topic.name}
+    lags = [REGISTRY.get_sample_value(LAG, {**labels, "partition": str(number)}) for number in range(PARTITIONS)]
+    assert lags == [None] * PARTITIONS
