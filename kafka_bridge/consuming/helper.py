@@ -5,8 +5,9 @@ one after another, it lends the helper every other partition that has messages l
 applies them until few messages come, and gives the partitions back.
 
 The helper is no member of the Kafka group, so nothing is shared out again, and it begins at once.
-Where each of the two continues stands in the database, as always: should both apply one partition,
-because the group took it away meanwhile, then the second of two transactions is fenced.
+Where a partition continues stands in the database, as always. If the group gives a lent partition
+to another member, both may apply the same messages for a moment; the transaction that comes second
+is fenced.
 """
 
 import threading
@@ -72,7 +73,10 @@ class HelpedRunner(Runner):
         return records
 
     def _lend(self) -> None:
-        """Lend every other partition with messages left. No message of theirs is in hand now."""
+        """Lend every other partition with messages left.
+
+        This is called between two batches, so the main lane has no message of theirs in hand.
+        """
         left = {at: self._left(at) for at in self.partitions.held}
         behind = sorted(filter(left.get, left), key=lambda at: (-left[at], at))
         if lent := behind[1::2]:
@@ -89,7 +93,10 @@ class HelpedRunner(Runner):
         return int(max(0, end - self.partitions.held[at]))
 
     def _call_back(self, taken: Collection[Partition]) -> None:
-        """Note that these partitions are not ours to take back, and end the help if one is lent."""
+        """Note what the group takes: it will not be taken back from the helper.
+
+        If some of it is lent, the helper gives everything back.
+        """
         if not self.lent.isdisjoint(taken):
             self.lent.difference_update(taken)
             self.helper.send(None)
@@ -112,6 +119,7 @@ class HelperRunner(Runner):
         super().__init__(consumer, stop=stop, accept_loss=accept_loss)
         self.lender = lender
         self.partitions.take_back(lent)
+        self.observer.pulse.beat(working=True)  # the waiting helper was ready, and stays so
         self._full_at = time.monotonic()
 
     def subscribe(self) -> None:
@@ -128,7 +136,10 @@ class HelperRunner(Runner):
         return is_applied
 
     def is_over(self) -> bool:
-        """Return whether to give back. A new client for a recreated topic has no partition."""
+        """Return whether to give back.
+
+        A helper that got a new client, for a recreated topic, has no partition left.
+        """
         has_some = self.partitions.held or self.partitions.unpositioned
         is_calm = time.monotonic() - self._full_at >= CALM_SECONDS
         return super().is_over() or not has_some or is_calm or self.lender.poll()

@@ -42,7 +42,7 @@ def test_beat_is_one_and_stays_one() -> None:
 
 
 def test_commands_are_those_of_the_embedded_system() -> None:
-    """But without helpers: a pod has no second core, and consumers get more pods (docs/adr/0062)."""
+    """But without helpers: consumers get more pods instead (docs/adr/0062)."""
     commands = application_processes(8000, 1)
     for name, workload in workloads().items():
         (container,) = workload["spec"]["template"]["spec"]["containers"]
