@@ -10,9 +10,11 @@ to another member, both may apply the same messages for a moment; the transactio
 is fenced.
 """
 
+import logging
 import threading
 import time
 from collections.abc import Collection
+from contextlib import suppress
 from multiprocessing.connection import Connection
 from typing import Final, TypeAlias
 
@@ -20,10 +22,13 @@ from confluent_kafka import Consumer as KafkaConsumer
 from confluent_kafka import KafkaException, TopicPartition
 
 from kafka_bridge.consuming.handlers import Consumer
+from kafka_bridge.consuming.partitions.held import names
 from kafka_bridge.consuming.record import Record
-from kafka_bridge.consuming.runner import Runner
+from kafka_bridge.consuming.runner import SERVERS_SECONDS, Runner
 from kafka_bridge.events.topics import Partition
 from kafka_bridge.telemetry.pulse import Pulse
+
+logger = logging.getLogger(__name__)
 
 HELPER: Final = "helper"  # as a lane's name in metrics and log lines
 BACKLOG_SECONDS: Final = 0.5  # of full batches, until the helper is asked
@@ -80,6 +85,7 @@ class HelpedRunner(Runner):
         left = {at: self._left(at) for at in self.partitions.held}
         behind = sorted(filter(left.get, left), key=lambda at: (-left[at], at))
         if lent := behind[1::2]:
+            logger.info("%s: lends its helper %s", self.consumer.name, names(lent))
             self.partitions.lend(lent)
             self.lent, self.is_helped = set(lent), True
             self.helper.send(lent)
@@ -104,6 +110,7 @@ class HelpedRunner(Runner):
     def _take_back_if_given(self) -> None:
         if self.helper.poll():
             self.helper.recv()
+            logger.info("%s: takes back %s", self.consumer.name, names(self.lent))
             self.partitions.take_back(self.lent)
             self.lent, self.is_helped = set(), False
 
@@ -123,7 +130,13 @@ class HelperRunner(Runner):
         self._full_at = time.monotonic()
 
     def subscribe(self) -> None:
-        """Join no group: the partitions are lent."""
+        """Join no group, because the partitions are lent; ask for their leaders.
+
+        A connected client looks for the leaders of a new topic only once a second.
+        """
+        for topic in {topic for topic, _ in self.partitions.unpositioned}:
+            with suppress(KafkaException):  # Kafka does not answer: the client goes on asking
+                self.kafka.list_topics(topic, timeout=SERVERS_SECONDS)
 
     def tell_kafka(self) -> None:
         """Leave the offsets to the main lane: Kafka takes them from members of the group only."""
