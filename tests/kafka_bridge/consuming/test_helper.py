@@ -20,6 +20,8 @@ from kafka_bridge.publishing import producer
 from tests.support import consumers
 from tests.support.sandbox import SECONDS, Sandbox
 
+pytestmark = pytest.mark.chaos
+
 PARTITIONS = 4
 MESSAGES = 8_000
 KEYS = 40

@@ -217,7 +217,7 @@ def test_a_killed_lane_ends_the_consumer(start: Callable[..., Running], tmp_path
     assert f"{running.sandbox.consumer.name}.paid was killed (SIGKILL): start the consumer again." in log
 
 
-@pytest.mark.slow
+@pytest.mark.chaos
 @pytest.mark.parametrize("killed", [False, True])
 def test_a_helper_reports_and_ends_with_its_consumer(start: Callable[..., Running], killed: bool) -> None:
     running = start(options=["--helper"])
