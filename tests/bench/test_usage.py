@@ -28,7 +28,7 @@ def churn() -> Iterator[psutil.Process]:
     process.wait()
 
 
-@pytest.mark.slow
+@pytest.mark.chaos  # it takes a minute
 def test_cpu_of_children_that_end_is_counted_once(churn: psutil.Process) -> None:
     record = {"pid": os.getpid(), "processes": {"churn": {"pid": churn.pid}}}
     readings = [round(usage.cpu_seconds(record)["churn"], 2) for _ in range(READINGS)]
