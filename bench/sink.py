@@ -27,7 +27,7 @@ SUMMARY = (
     "against plain COPY, and (with --peers) against faststream and arroyo doing the same work"
 )
 SALES = 100_000
-# With a helper: it comes after half a second of backlog, and its first second is slow.
+# For the consumer with its helper, which comes after half a second of backlog.
 BACKLOG = 1_000_000
 HELPED = "contabilidad with its helper"
 BATCH = 2_000

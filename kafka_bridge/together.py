@@ -66,9 +66,8 @@ class Together(Generic[Q, A]):
             answers: Sequence[A] | BaseException
             try:
                 answers = self._answer([question for question, _ in batch])
-            # Whatever it is, each question of this call raises it. A library in Rust panics with a
-            # BaseException; if that ended the thread, all later questions would wait without end.
-            except BaseException as error:  # noqa: BLE001  # a panic must not end the thread, as the lines above say
+            # Each question of this call raises the error.
+            except BaseException as error:  # noqa: BLE001  # also a Rust library's panic, or later questions would wait without end
                 answers = error
             with suppress(RuntimeError):  # the loop has ended, and its requests with it
                 loop.call_soon_threadsafe(self._tell, loop, [future for _, future in batch], answers)

@@ -38,6 +38,9 @@ def aplicar(decisiones: Iterable[Decision]) -> None:
     They have no reviewer, because their events name none. Forms may come back in another order than
     they arrived. Then another form that is only pending holds the RUT or the address, or this form
     was joined to it: the other form becomes the repeated one, and this one is decided.
+
+    One after another, since each decision changes who holds a RUT; there are some after a restore
+    only.
     """
     for decision in decisiones:
         fila = Inscripcion.objects.get(pk=decision.inscripcion_id)

@@ -46,7 +46,9 @@ class Lookup:
             return self._known_events_of(sent)
         except (OperationalError, InterfaceError):
             raise
-        except Exception:  # whatever one of them causes must not fail the others; Django tries each alone
+        except (
+            Exception
+        ):  # any error of one sale would fail all of this call; it is logged, and Django tries each alone
             logger.exception("%d sales that came together failed: each is tried alone", len(sent))
             return [None] * len(sent)
 

@@ -13,6 +13,7 @@ from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from uuid import UUID, uuid4
 
@@ -134,6 +135,10 @@ def publish_sales(count: int, maestros: list[UUID], stop: threading.Event, pause
     assert producer.flush(60) == 0
 
 
+def helped_or_done(member: Member) -> bool:
+    return member.has_helped() or applied_up_to_the_end()
+
+
 def applied_up_to_the_end() -> bool:
     ends = watermarks.end_offsets(topic_admin.partitions_of("mamochi.ventas"))
     rows = ConsumerOffset.objects.filter(consumer="contabilidad", topic="mamochi.ventas")
@@ -171,17 +176,18 @@ def test_kills_while_a_helper_works_count_each_sale_once(environment: dict[str, 
     chance, killed = random.Random(seed), Counter[str]()
     member = start(environment, tmp_path, SMALL_BATCH, "--helper")
     for _ in range(KILLS_OF_TWO):
-        wait_until(lambda: member.has_helped() or applied_up_to_the_end(), SECONDS)  # noqa: B023 - called in this round only
+        wait_until(partial(helped_or_done, member), SECONDS)
         if applied_up_to_the_end():
             break
-        time.sleep(chance.uniform(0.0, 0.5))  # somewhere in the helper's work
+        # A kill must come at a random moment of the helper's work, which no condition names.
+        time.sleep(chance.uniform(0.0, 0.5))
         main = psutil.Process(member.process.pid)
         [helper] = main.children()
         victim = chance.choice(["main", "helper"])
         (main if victim == "main" else helper).kill()
         killed[victim] += 1
         member.process.wait(30)
-        wait_until(lambda: not helper.is_running(), 30)  # noqa: B023 - called in this round only
+        helper.wait(30)
         member = start(environment, tmp_path, SMALL_BATCH, "--helper")
     wait_until(applied_up_to_the_end, SECONDS, interval=1.0)
     member.process.terminate()

@@ -67,6 +67,10 @@ def applied(sandbox: Sandbox, lane: str) -> float:
     return REGISTRY.get_sample_value("mamochi_consumer_messages_total", labels) or 0.0
 
 
+def has_rows(sandbox: Sandbox, count: int) -> bool:
+    return len(sandbox.rows()) == count
+
+
 def holds_all(runner: Runner) -> bool:
     return len(runner.partitions.held) == PARTITIONS
 
@@ -97,7 +101,7 @@ def test_the_helper_is_asked_again(sandbox: Sandbox) -> None:
         for begin in (0, MESSAGES):
             before = applied(sandbox, HELPER)
             publish(sandbox, range(begin, begin + MESSAGES))
-            wait_until(lambda: len(sandbox.rows()) == begin + MESSAGES, SECONDS)  # noqa: B023 - called in this round only
+            wait_until(partial(has_rows, sandbox, begin + MESSAGES), SECONDS)
             wait_until(lambda: not runner.is_helped, SECONDS)
             assert applied(sandbox, HELPER) > before
     assert sorted(sandbox.rows()) == list(range(2 * MESSAGES))
